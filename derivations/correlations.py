@@ -1,0 +1,467 @@
+"""Correlations: Sigma and Sigma_yx of equation (1), in numbers or in SymPy symbols.
+
+The dynamics of a linear network depends on the data through these two matrices only. The type checks
+its own algebra, so that no law or solver has to.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from html import escape
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+from derivations.errors import DataError, DomainError
+from derivations.network import _checked_name
+
+SYMMETRY_TOLERANCE = 1e-10  # relative to sqrt(Sigma_ii Sigma_jj): beyond it the matrix is not averaged but refused
+RANK_TOLERANCE = 1e-12  # eigenvalues of the unit-diagonal Sigma below this share of the largest are zero
+RANGE_TOLERANCE = 1e-8  # part of Sigma_yx that may lie outside the range of Sigma: rounding of sums over samples
+CONDITION_WARNING = 1e6  # beyond it, six of the sixteen digits of a solved weight are gone
+
+
+def _frozen(array: np.ndarray) -> np.ndarray:
+    array.setflags(write=False)
+    return array
+
+
+def _is_symbolic(*values: Any) -> bool:
+    """Whether a value is, or holds, a SymPy object. SymPy is never imported for it."""
+    sympy = sys.modules.get("sympy")
+    if sympy is None:
+        return False
+    kinds = (sympy.Basic, sympy.MatrixBase)
+    return any(
+        isinstance(v, kinds) or any(isinstance(entry, kinds) for entry in np.ravel(np.asarray(v, dtype=object)))
+        for v in values
+        if v is not None
+    )
+
+
+def _real_array(value: Any, field_name: str) -> np.ndarray:
+    """A new float array, or a DataError that says which entry is no finite real number."""
+    try:
+        raw = np.asarray(value)
+    except ValueError as error:
+        raise DataError(f"{field_name} is ragged: {error}") from None
+    if raw.dtype.kind not in "biuf":
+        raise DataError(f"{field_name} must hold real numbers, got dtype {raw.dtype}")
+    array = np.array(raw, dtype=float)
+    bad = np.argwhere(~np.isfinite(array))
+    if len(bad):
+        index = tuple(int(i) for i in bad[0])
+        raise DataError(f"{field_name} has {array[index]} at index {index}")
+    return array
+
+
+def _checked_sizes(sizes: Any) -> dict[str, int]:
+    if not isinstance(sizes, Mapping) or not sizes:
+        raise DataError(f"sizes must map modality to number of inputs, got {sizes!r}")
+    for name, size in sizes.items():
+        try:
+            _checked_name(name)
+        except DomainError as error:
+            raise DataError(str(error)) from None
+        if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
+            raise DataError(f"sizes[{name!r}] must be a positive integer, got {size!r}")
+    return {name: int(size) for name, size in sizes.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Centred samples behind a Correlations: `inputs` modality -> (P, d), `targets` (P, outputs)."""
+
+    inputs: dict[str, np.ndarray]
+    targets: np.ndarray
+
+    @property
+    def count(self) -> int:
+        return len(self.targets)
+
+
+@dataclass(frozen=True, eq=False)
+class Correlations:
+    """Second moments of centred data, equation (1).
+
+    Parameters
+    ----------
+    sigma : (D, D)
+        Sigma = <x x^T>, symmetric and positive semidefinite.
+    sigma_yx : (D,) or (outputs, D)
+        Sigma_yx = <y x^T>, in the range of Sigma.
+    sizes : mapping modality -> number of inputs, in the order of the columns
+    sigma_yy : float or (outputs, outputs), optional
+        <y y^T>. Without it the target is taken as free of noise, so that the lowest loss is zero.
+
+    Entries may be SymPy expressions (then only shapes and symmetry are checked).
+
+    Raises
+    ------
+    DataError
+        Naming the field and the value that contradicts the above.
+
+    Examples
+    --------
+    >>> data = Correlations([[4, 1], [1, 1]], [5, 2], sizes={"A": 1, "B": 1})
+    >>> data.unimodal("A"), data.optimum, data.residual("B", given="A")
+    (array([1.25]), array([1., 1.]), array([0.75]))
+    """
+
+    sigma: Any
+    sigma_yx: Any
+    sizes: Mapping[str, int]
+    sigma_yy: Any = None
+    samples: Samples | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        set_field = object.__setattr__
+        set_field(self, "sizes", _checked_sizes(self.sizes))
+        total = sum(self.sizes.values())
+        if self.is_symbolic:
+            self._store_symbols(total)
+            return
+        sigma = _real_array(self.sigma, "sigma")
+        sigma_yx = _real_array(self.sigma_yx, "sigma_yx")
+        if sigma.shape != (total, total):
+            raise DataError(f"sigma must have shape {(total, total)} for sizes {dict(self.sizes)}, got {sigma.shape}")
+        if sigma_yx.ndim not in (1, 2) or sigma_yx.shape[-1] != total or sigma_yx.size == 0:
+            raise DataError(f"sigma_yx must have shape {(total,)} or (outputs, {total}), got {sigma_yx.shape}")
+        if sigma_yx.ndim == 2 and len(sigma_yx) == 1:
+            sigma_yx = sigma_yx[0]
+        set_field(self, "sigma", _frozen(sigma))
+        set_field(self, "sigma_yx", _frozen(sigma_yx))
+        self._check_sigma()
+        explained = self._packed(self.optimum) @ self._target.T
+        outputs = self.outputs
+        if self.sigma_yy is None:
+            set_field(self, "sigma_yy", _frozen(explained if outputs > 1 else explained[0, 0].reshape(())))
+            return
+        sigma_yy = _real_array(self.sigma_yy, "sigma_yy")
+        if sigma_yy.size != outputs**2:
+            raise DataError(f"sigma_yy must be {'a number' if outputs == 1 else (outputs, outputs)}, got shape {sigma_yy.shape}")
+        set_field(self, "sigma_yy", _frozen(sigma_yy.reshape(() if outputs == 1 else (outputs, outputs))))
+        left = np.linalg.eigvalsh(np.atleast_2d(self.sigma_yy) - explained)[0]
+        if left < -RANGE_TOLERANCE * max(np.max(np.abs(explained)), 1e-300):
+            raise DataError(f"sigma_yy is smaller than what the inputs explain, by {-left:.3g}")
+
+    # -- construction --------------------------------------------------------------------------------
+
+    @classmethod
+    def scalar(cls, sigma_a: Any, sigma_b: Any, rho: Any, w: tuple[Any, Any] = (1, 1)) -> Correlations:
+        """Two scalar inputs and the noise-free target y = w_A x_A + w_B x_B (appendix J).
+
+        sigma_a, sigma_b are standard deviations, rho the correlation coefficient.
+        """
+        if len(tuple(w)) != 2:
+            raise DataError(f"w must be a pair of weights, got {w!r}")
+        if not _is_symbolic(sigma_a, sigma_b, rho, *w):
+            for name, value in (("sigma_a", sigma_a), ("sigma_b", sigma_b), ("rho", rho), ("w", w)):
+                _real_array(value, name)
+            if sigma_a <= 0 or sigma_b <= 0:
+                raise DataError(f"sigma_a and sigma_b must be positive, got {sigma_a} and {sigma_b}")
+            if not -1 <= rho <= 1:
+                raise DataError(f"rho must be between -1 and 1, got {rho}")
+        cross = rho * sigma_a * sigma_b
+        sigma = [[sigma_a**2, cross], [cross, sigma_b**2]]
+        sigma_yx = [w[0] * sigma_a**2 + w[1] * cross, w[0] * cross + w[1] * sigma_b**2]
+        return cls(sigma, sigma_yx, {"A": 1, "B": 1}, w[0] * sigma_yx[0] + w[1] * sigma_yx[1])
+
+    @classmethod
+    def from_samples(
+        cls, inputs: Mapping[str, Any], targets: Any, standardize: bool = False
+    ) -> Correlations:
+        """Sigma = X^T X / P of centred columns; with `standardize` columns and target have variance one.
+
+        Parameters
+        ----------
+        inputs : mapping modality -> (P,) or (P, d)
+        targets : (P,) or (P, outputs)
+
+        Raises
+        ------
+        DataError
+            On fewer than two samples, differing lengths, NaN, a constant column or target.
+        """
+        if not isinstance(inputs, Mapping) or not inputs:
+            raise DataError(f"inputs must map modality to samples, got {type(inputs).__name__}")
+        blocks = {name: cls._columns(block, f"inputs[{name!r}]") for name, block in inputs.items()}
+        y = cls._columns(targets, "targets")
+        lengths = {name: len(block) for name, block in blocks.items()} | {"targets": len(y)}
+        if len(set(lengths.values())) > 1:
+            raise DataError(f"inputs and targets differ in their number of samples: {lengths}")
+        if len(y) < 2:
+            raise DataError(f"at least two samples are needed, got {len(y)}")
+        fields = {f"inputs[{name!r}]": block for name, block in blocks.items()} | {"targets": y}
+        centred = {name: cls._centred(block, name, standardize) for name, block in fields.items()}
+        y = centred.pop("targets")
+        blocks = dict(zip(blocks, (_frozen(block) for block in centred.values()), strict=True))
+        x = np.hstack(list(blocks.values()))
+        with np.errstate(over="ignore"):
+            sigma, sigma_yx, sigma_yy = x.T @ x / len(x), y.T @ x / len(x), y.T @ y / len(y)
+        return cls(
+            sigma, sigma_yx, {name: block.shape[1] for name, block in blocks.items()}, sigma_yy,
+            Samples(blocks, _frozen(y)),
+        )
+
+    @staticmethod
+    def _columns(block: Any, name: str) -> np.ndarray:
+        array = _real_array(block, name)
+        if array.ndim == 1:
+            array = array[:, None]
+        if array.ndim != 2 or array.size == 0:
+            raise DataError(f"{name} must have shape (P,) or (P, columns), got {array.shape}")
+        return array
+
+    @staticmethod
+    def _centred(block: np.ndarray, name: str, standardize: bool) -> np.ndarray:
+        constant = np.flatnonzero(np.ptp(block, axis=0) == 0)
+        if len(constant):
+            raise DataError(f"{name} column {constant[0]} is constant ({block[0, constant[0]]:g})")
+        centred = block - block.mean(axis=0)
+        if not standardize:
+            return centred
+        scale = np.max(np.abs(centred), axis=0)  # keeps squares of very small or large units in range
+        return centred / scale / np.std(centred / scale, axis=0)
+
+    @classmethod
+    def symbolic(cls, sizes: Mapping[str, int]) -> Correlations:
+        """Free symbols for every entry, named after modalities and columns."""
+        import sympy as sp
+
+        checked = _checked_sizes(sizes)
+        labels = [m if d == 1 else f"{m}{i + 1}" for m, d in checked.items() for i in range(d)]
+        positions = range(len(labels))
+        sigma = sp.Matrix(
+            [
+                [
+                    sp.Symbol(
+                        f"Sigma_{labels[min(i, j)]}" + ("" if i == j else labels[max(i, j)]),
+                        **({"positive": True} if i == j else {"real": True}),
+                    )
+                    for j in positions
+                ]
+                for i in positions
+            ]
+        )
+        sigma_yx = sp.Matrix([[sp.Symbol(f"Sigma_y{label}", real=True) for label in labels]])
+        return cls(sigma, sigma_yx, checked, sp.Symbol("Sigma_y", positive=True))
+
+    def rescaled(self, factors: Mapping[str, float]) -> Correlations:
+        """The same data with x_m multiplied by factors[m]."""
+        unknown = [m for m in factors if m not in self.sizes]
+        if unknown:
+            raise DataError(f"modality must be one of {', '.join(self.modalities)}, got {unknown[0]!r}")
+        scale = {m: factors.get(m, 1) for m in self.modalities}
+        if self.is_symbolic:
+            import sympy as sp
+
+            diagonal = sp.diag(*(scale[m] for m, d in self.sizes.items() for _ in range(d)))
+            return Correlations(diagonal * self.sigma * diagonal, self.sigma_yx * diagonal, self.sizes, self.sigma_yy)
+        for m, factor in scale.items():
+            if not np.isfinite(factor) or factor == 0:
+                raise DataError(f"factors[{m!r}] must be finite and not zero, got {factor}")
+        each = np.concatenate([np.full(d, float(scale[m])) for m, d in self.sizes.items()])
+        samples = self.samples and Samples(
+            {m: _frozen(x * scale[m]) for m, x in self.samples.inputs.items()}, self.samples.targets
+        )
+        return Correlations(self.sigma * np.outer(each, each), self.sigma_yx * each, self.sizes, self.sigma_yy, samples)
+
+    # -- blocks --------------------------------------------------------------------------------------
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        return tuple(self.sizes)
+
+    @property
+    def is_symbolic(self) -> bool:
+        return _is_symbolic(self.sigma, self.sigma_yx, self.sigma_yy)
+
+    @property
+    def outputs(self) -> int:
+        return int(self._target.shape[0])
+
+    @property
+    def _target(self) -> Any:
+        """Sigma_yx as (outputs, D)."""
+        return self.sigma_yx if len(self.sigma_yx.shape) == 2 else self.sigma_yx[None, :]
+
+    def span(self, modality: str) -> slice:
+        """Columns of a modality."""
+        if modality not in self.sizes:
+            raise DataError(f"modality must be one of {', '.join(self.modalities)}, got {modality!r}")
+        start = 0
+        for name, size in self.sizes.items():
+            if name == modality:
+                break
+            start += size
+        return slice(start, start + self.sizes[modality])
+
+    def input_block(self, row: str, column: str) -> Any:
+        """Sigma_AB = <x_A x_B^T>, shape (d_A, d_B)."""
+        return self.sigma[self.span(row), self.span(column)]
+
+    def target_block(self, modality: str) -> Any:
+        """Sigma_yx_A = <y x_A^T>, shape (outputs, d_A)."""
+        return self._target[:, self.span(modality)]
+
+    def strength(self, modality: str) -> Any:
+        """|Sigma_yx_A|, the initial speed of a modality; the largest singular value for several outputs."""
+        return self.norm(self.target_block(modality))
+
+    @staticmethod
+    def norm(block: Any) -> Any:
+        """Spectral norm of a matrix (Euclidean of a row), safe from overflow of squares."""
+        if _is_symbolic(block):
+            return block.norm() if block.shape[0] == 1 else block.norm(2)
+        largest = float(np.max(np.abs(block)))
+        return 0.0 if largest == 0 else largest * float(np.linalg.norm(np.atleast_2d(block) / largest, 2))
+
+    # -- weights that solve --------------------------------------------------------------------------
+
+    @cached_property
+    def optimum(self) -> Any:
+        """Global weights Sigma_yx Sigma^-1 (pseudo-inverse if singular), in the shape of sigma_yx."""
+        weights = self._like_target(self._regress(self.modalities))
+        return weights if self.is_symbolic else _frozen(np.array(weights))
+
+    def unimodal(self, modality: str) -> Any:
+        """Sigma_yx_A Sigma_A^-1, the weights of a network that reads A alone: (d,) or (outputs, d)."""
+        return self._like_target(self._regress((modality,)))
+
+    def residual(self, modality: str, given: str | Iterable[str]) -> Any:
+        """Sigma_yx_B - Sigma_yx_A Sigma_A^-1 Sigma_AB: what drives B once `given` is learned, (d,) or (outputs, d)."""
+        return self._like_target(self.residual_block(modality, (given,) if isinstance(given, str) else tuple(given)))
+
+    def regression(self, modalities: Iterable[str]) -> dict[str, Any]:
+        """Weights (outputs, d) of the regression on some modalities; zero for the others."""
+        chosen = tuple(m for m in self.modalities if m in set(modalities))
+        solved = self._regress(chosen) if chosen else None
+        weights, start = {}, 0
+        for m in self.modalities:
+            if m in chosen:
+                weights[m] = solved[:, start : start + self.sizes[m]]
+                start += self.sizes[m]
+            else:
+                weights[m] = 0 * self.target_block(m)
+        return weights
+
+    def residual_block(self, modality: str, given: tuple[str, ...]) -> Any:
+        """`residual` as (outputs, d)."""
+        weights = self.regression(given)
+        residual = self.target_block(modality)
+        for m in given:
+            residual = residual - weights[m] @ self.input_block(m, modality)
+        return residual
+
+    def _packed(self, weights: Any) -> Any:
+        return weights if len(weights.shape) == 2 else weights[None, :]
+
+    def _like_target(self, weights: Any) -> Any:
+        return weights if len(self.sigma_yx.shape) == 2 else weights[0]
+
+    def _regress(self, modalities: tuple[str, ...]) -> Any:
+        """Weights (outputs, columns) on the named modalities: the one place that solves."""
+        if self.is_symbolic:
+            import sympy as sp
+
+            spans = [self.span(m) for m in modalities]
+            columns = [i for s in spans for i in range(s.start, s.stop)]
+            return sp.ImmutableMatrix(self._target[:, columns] * self.sigma[columns, columns].inv()).applyfunc(sp.cancel)
+        columns = np.concatenate([np.arange(len(self.sigma))[self.span(m)] for m in modalities])
+        scale, values, vectors, kept = self._spectrum(columns)
+        target = self._target[:, columns] / scale
+        solved = (target @ vectors[:, kept] / values[kept]) @ vectors[:, kept].T / scale
+        if not np.all(kept):  # weights never leave the range of Sigma: take the part in null(Sigma) out
+            null, _ = np.linalg.qr(vectors[:, ~kept] / scale[:, None])
+            solved = solved - (solved @ null) @ null.T
+        return solved
+
+    def _spectrum(self, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Scale, eigenvalues and eigenvectors of the unit-diagonal Sigma, and which are not zero.
+
+        The unit diagonal makes rank and condition independent of the units of the columns.
+        """
+        block = self.sigma[np.ix_(columns, columns)]
+        scale = np.sqrt(np.abs(np.diag(block)))
+        scale = np.where(scale > 0, scale, 1.0)
+        values, vectors = np.linalg.eigh(block / scale / scale[:, None])
+        return scale, values, vectors, values > RANK_TOLERANCE * max(values[-1], 0.0)
+
+    # -- checks --------------------------------------------------------------------------------------
+
+    def _check_sigma(self) -> None:
+        diagonal = np.diag(self.sigma)
+        if np.any(diagonal < 0):
+            i = int(np.argmin(diagonal))
+            raise DataError(f"sigma has a negative variance {diagonal[i]:g} at index {i}")
+        scale = np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
+        skew = np.abs(self.sigma - self.sigma.T) / scale / scale[:, None]
+        i, j = np.unravel_index(int(np.argmax(skew)), skew.shape)
+        if skew[i, j] > SYMMETRY_TOLERANCE:
+            raise DataError(
+                f"sigma is not symmetric: {self.sigma[i, j]:.12g} at ({i}, {j}), {self.sigma[j, i]:.12g} at ({j}, {i})"
+            )
+        scale, values, vectors, kept = self._spectrum(np.arange(len(self.sigma)))
+        if values[0] < -SYMMETRY_TOLERANCE * max(values[-1], 1.0):
+            raise DataError(f"sigma has a negative eigenvalue, {values[0]:.3g} at unit variances")
+        target = self._target / scale
+        outside = self.norm(target @ vectors[:, ~kept]) if not np.all(kept) else 0.0
+        if outside > RANGE_TOLERANCE * max(self.norm(target), 1e-300):
+            raise DataError(
+                f"sigma_yx lies outside the range of sigma, by {outside / self.norm(target):.3g} of its norm"
+            )
+
+    def _store_symbols(self, total: int) -> None:
+        import sympy as sp
+
+        sigma = sp.ImmutableMatrix(self.sigma)
+        rows = sp.Matrix(self.sigma_yx)
+        rows = rows.T if rows.shape == (total, 1) and total > 1 else rows
+        if sigma.shape != (total, total) or rows.shape[1] != total:
+            raise DataError(f"sigma and sigma_yx must have {total} columns, got {sigma.shape} and {rows.shape}")
+        if sp.simplify(sigma - sigma.T) != sp.zeros(total, total):
+            raise DataError("sigma is not symmetric")
+        object.__setattr__(self, "sigma", sigma)
+        object.__setattr__(self, "sigma_yx", sp.ImmutableMatrix(rows))
+        if self.sigma_yy is None:
+            if rows.shape[0] > 1:
+                raise DataError("sigma_yy must be given for several symbolic outputs")
+            optimum = self._regress(self.modalities)
+            object.__setattr__(self, "sigma_yy", sp.cancel((optimum * self.sigma_yx.T)[0, 0]))
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a user should know about these statistics before trusting a weight."""
+        if self.is_symbolic:
+            return ()
+        found = []
+        _, values, _, kept = self._spectrum(np.arange(len(self.sigma)))
+        samples = self.samples.count if self.samples else None
+        if not np.all(kept):
+            cause = f" ({samples} samples, {len(self.sigma)} inputs)" if samples and samples <= len(self.sigma) else ""
+            found.append(
+                f"sigma is singular, rank {int(kept.sum())} of {len(self.sigma)}{cause}: the pseudo-inverse is used"
+            )
+        elif values[-1] / values[0] > CONDITION_WARNING:
+            found.append(f"inputs are nearly collinear: condition number {values[-1] / values[0]:.1e} at unit variances")
+        return tuple(found)
+
+    # -- display -------------------------------------------------------------------------------------
+
+    def _rows(self) -> list[tuple[str, str, str]]:
+        show = str if self.is_symbolic else "{:.4g}".format
+        return [(m, str(d), show(self.strength(m))) for m, d in self.sizes.items()]
+
+    def __str__(self) -> str:
+        rows = [("modality", "inputs", "|Sigma_yx|"), *self._rows()]
+        widths = [max(len(row[i]) for row in rows) for i in range(3)]
+        return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+    def _repr_html_(self) -> str:
+        cells = "".join(f"<tr>{''.join(f'<td>{escape(c)}</td>' for c in row)}</tr>" for row in self._rows())
+        return f"<table><tr><th>modality</th><th>inputs</th><th>|Sigma_yx|</th></tr>{cells}</table>"

@@ -1,0 +1,216 @@
+"""FusionNetwork: chains of linear layers joined in a tree, the paper's equation (2) and beyond it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from numbers import Integral
+from typing import Any
+
+from derivations.errors import DomainError
+
+TRUNK = "trunk"
+
+
+def _symbolic(depth: Any) -> bool:
+    return bool(getattr(depth, "free_symbols", None))
+
+
+def _checked_depth(depth: Any, field: str, least: int) -> Any:
+    """A Python int of at least `least`, or a SymPy expression as it is."""
+    if _symbolic(depth):
+        return depth
+    if isinstance(depth, bool) or not (isinstance(depth, Integral) or getattr(depth, "is_Integer", False)):
+        raise DomainError(f"{field} must be an integer, got {depth!r}")
+    if int(depth) < least:
+        raise DomainError(f"{field} must be at least {least}, got {int(depth)}")
+    return int(depth)
+
+
+def _checked_name(name: Any) -> None:
+    if not isinstance(name, str) or not name.strip() or not name.isprintable():
+        raise DomainError(f"a modality's name must be printable text, got {name!r}")
+    if name == TRUNK or "+" in name:
+        raise DomainError(f"a modality's name must not be 'trunk' nor hold '+', got {name!r}")
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Layers applied one after the other to one modality, or to the sum of what its child chains put out.
+
+    Parameters
+    ----------
+    depth : int or SymPy expression
+        Number of layers, at least 1 (only the trunk of a network may have 0: late fusion).
+    source : str or tuple of Chain
+        The modality read, or at least two chains that are fused.
+    """
+
+    depth: Any
+    source: str | tuple[Chain, ...]
+
+    def __post_init__(self) -> None:
+        if isinstance(self.source, str):
+            _checked_name(self.source)
+        else:
+            children = tuple(self.source)
+            if not children or not all(isinstance(child, Chain) for child in children):
+                raise DomainError(f"source must be a modality's name or chains, got {self.source!r}")
+            object.__setattr__(self, "source", children)
+        object.__setattr__(self, "depth", _checked_depth(self.depth, "depth of a chain", 0))
+
+    @property
+    def children(self) -> tuple[Chain, ...]:
+        return () if isinstance(self.source, str) else self.source
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        if isinstance(self.source, str):
+            return (self.source,)
+        return tuple(m for child in self.source for m in child.modalities)
+
+    @property
+    def name(self) -> str:
+        """The modality's name, or the children's names joined by `+`."""
+        return "+".join(self.modalities)
+
+
+@dataclass(frozen=True)
+class FusionNetwork:
+    """A multimodal deep linear network: a tree of chains whose last one is the trunk, equation (2).
+
+    Build one with `fused_at`, `branches` or `tree`.
+
+    Examples
+    --------
+    >>> net = FusionNetwork.fused_at(depth=4, fusion_depth=3)
+    >>> net.modalities, net.depths, net.trunk.depth
+    (('A', 'B'), {'A': 3, 'B': 3}, 1)
+    >>> print(FusionNetwork.tree(1, Chain(3, "A"), Chain(2, (Chain(1, "B"), Chain(2, "C")))))
+    A: 3 layers -> trunk
+    B: 1 layer -> B+C
+    C: 2 layers -> B+C
+    B+C: 2 layers -> trunk
+    trunk: 1 layer -> output
+    """
+
+    trunk: Chain
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.trunk, Chain) or not self.trunk.children:
+            raise DomainError(f"trunk must be a chain that joins other chains, got {self.trunk!r}")
+        names = self.trunk.modalities
+        twice = sorted({m for m in names if names.count(m) > 1})
+        if twice:
+            raise DomainError(f"modality {twice[0]!r} is read by more than one chain")
+        for child in self.trunk.children:
+            self._check(child)
+
+    def _check(self, chain: Chain) -> None:
+        _checked_depth(chain.depth, f"depth of chain {chain.name!r}", 1)
+        if len(chain.children) == 1:
+            raise DomainError(f"chain {chain.name!r} fuses a single chain; join the two into one")
+        for child in chain.children:
+            self._check(child)
+
+    @classmethod
+    def fused_at(
+        cls, depth: Any, fusion_depth: Any, modalities: tuple[str, ...] = ("A", "B")
+    ) -> FusionNetwork:
+        """The paper's network: total depth L, branches of fusion_depth L_f, figure 1.
+
+        L_f = 1 is early, 1 < L_f < L intermediate, L_f = L late fusion. Both may be SymPy symbols.
+
+        Raises
+        ------
+        DomainError
+            Unless 1 <= fusion_depth <= depth, both integers.
+        """
+        depth = _checked_depth(depth, "depth", 1)
+        fusion_depth = _checked_depth(fusion_depth, "fusion_depth", 1)
+        if not _symbolic(depth - fusion_depth) and depth < fusion_depth:
+            raise DomainError(f"fusion_depth must not exceed depth {depth}, got {fusion_depth}")
+        return cls.branches({m: fusion_depth for m in modalities}, trunk=depth - fusion_depth)
+
+    @classmethod
+    def branches(cls, depths: Mapping[str, Any], trunk: Any = 0) -> FusionNetwork:
+        """One branch a modality, of any depths, fused once; `trunk` layers follow (0: late fusion)."""
+        if not isinstance(depths, Mapping) or not depths:
+            raise DomainError(f"depths must map modality to number of layers, got {depths!r}")
+        return cls.tree(trunk, *(Chain(depth, name) for name, depth in depths.items()))
+
+    @classmethod
+    def tree(cls, trunk: Any, *chains: Chain) -> FusionNetwork:
+        """Nested fusion: `trunk` layers after the sum of `chains`, which may fuse chains themselves."""
+        return cls(Chain(trunk, chains))
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        return self.trunk.modalities
+
+    @property
+    def chains(self) -> dict[str, Chain]:
+        """Name -> chain, children before the chain they feed, `trunk` last."""
+        found: dict[str, Chain] = {}
+
+        def visit(chain: Chain, name: str) -> None:
+            for child in chain.children:
+                visit(child, child.name)
+            found[name] = chain
+
+        visit(self.trunk, TRUNK)
+        return found
+
+    @property
+    def depths(self) -> dict[str, Any]:
+        """Modality -> layers of its own chain."""
+        chains = self.chains
+        return {m: chains[m].depth for m in self.modalities}
+
+    def path(self, modality: str) -> tuple[str, ...]:
+        """Names of the chains from a modality to the output."""
+        if modality not in self.modalities:
+            raise DomainError(f"modality must be one of {', '.join(self.modalities)}, got {modality!r}")
+        return tuple(name for name, chain in self.chains.items() if modality in chain.modalities)
+
+    @property
+    def parents(self) -> dict[str, str]:
+        """Chain -> the chain that it feeds; the trunk is left out."""
+        chains = self.chains
+        return {
+            child.name: name for name, chain in chains.items() for child in chain.children
+        }
+
+    @property
+    def is_early_fusion(self) -> bool:
+        """Every modality is fused after one layer: no saddle with a single modality exists."""
+        return all(depth == 1 for depth in self.depths.values())
+
+    @property
+    def is_symbolic(self) -> bool:
+        return any(_symbolic(chain.depth) for chain in self.chains.values())
+
+    def require_modalities(self, modalities: tuple[str, ...]) -> None:
+        """Raise a DomainError unless the data's modalities are the network's, in order."""
+        if tuple(modalities) != self.modalities:
+            raise DomainError(
+                f"modalities of network and data differ: {list(self.modalities)} and {list(modalities)}"
+            )
+
+    def _rows(self) -> list[tuple[str, str, str]]:
+        parents = self.parents
+        return [
+            (name, f"{chain.depth} layer{'' if chain.depth == 1 else 's'}", parents.get(name, "output"))
+            for name, chain in self.chains.items()
+        ]
+
+    def __str__(self) -> str:
+        return "\n".join(f"{name}: {layers} -> {goal}" for name, layers, goal in self._rows())
+
+    def _repr_html_(self) -> str:
+        cells = "".join(
+            f"<tr><td>{escape(name)}</td><td>{escape(layers)}</td><td>{escape(goal)}</td></tr>"
+            for name, layers, goal in self._rows()
+        )
+        return f"<table><tr><th>chain</th><th>depth</th><th>feeds</th></tr>{cells}</table>"

@@ -1,0 +1,200 @@
+"""Which saddles a start from small weights visits: order, plateaus and the loss that it can reach.
+
+Every producer of trajectories and every prediction asks here, so that "learned" has one meaning:
+the projection of W_m^tot on its plateau reaches half the plateau, where the plateau is the weight at
+the saddle that the network visits once m is learned. Numbers only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from derivations.correlations import Correlations
+from derivations.gradient_flow import Weights, loss
+from derivations.network import FusionNetwork
+
+ZERO_DRIVE = 1e-10  # a residual below this share of its own terms is rounding
+TIE = 1e-9  # speeds closer than this share cannot be told apart
+BALANCE = 1e-12  # layers balanced to this share cannot change the sign of a scalar total weight
+
+
+@dataclass(frozen=True, eq=False)
+class Saddle:
+    """A critical manifold on the way: its name, the modalities learned and their total weights there."""
+
+    name: str
+    learned: tuple[str, ...]
+    total: dict[str, np.ndarray]
+    loss: float
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """What a start from small weights learns, to leading order in u0.
+
+    order : modalities in the order of leaving zero; those never learned come last.
+    plateaus : modality -> (outputs, d), zero if never learned.
+    never : modality -> why it is never learned from this start.
+    saddles : M_0 first, the end last.
+    tie : two modalities leave zero together, so that the order means nothing.
+    """
+
+    order: tuple[str, ...]
+    plateaus: dict[str, np.ndarray]
+    never: dict[str, str]
+    saddles: tuple[Saddle, ...]
+    tie: bool
+
+    @property
+    def lowest_loss(self) -> float:
+        """The lowest loss that this start can reach."""
+        return self.saddles[-1].loss
+
+
+def aligned_signs(network: FusionNetwork, data: Correlations) -> dict[str, float]:
+    """Signs that an aligned balanced start keeps for ever: w = +-u^n of a scalar input cannot cross zero.
+
+    A chain of one layer can, and so can the row of a vector input, by turning.
+    """
+    return {
+        m: float(np.sign(data.target_block(m)[0, 0]))
+        for m in network.modalities
+        if data.sizes[m] == 1 and data.outputs == 1 and network.depths[m] >= 2
+    }
+
+
+def kept_signs(network: FusionNetwork, data: Correlations, weights: Weights, total: Mapping[str, Any]) -> dict[str, float]:
+    """Signs that these weights keep: of scalar inputs whose own chain is balanced. None at a random start."""
+    kept = {}
+    for m in aligned_signs(network, data):
+        layers = weights[m]
+        gaps = [
+            np.max(np.abs(low @ low.T - high.T @ high)) / max(np.max(np.abs(low @ low.T)), 1e-300)
+            for low, high in zip(layers, layers[1:], strict=False)
+        ]
+        if max(gaps) <= BALANCE:
+            kept[m] = float(np.sign(total[m][0, 0]))
+    return kept
+
+
+def course(
+    network: FusionNetwork, data: Correlations, norms: Mapping[str, float], signs: Mapping[str, float]
+) -> Course:
+    """Run the race of growing modes from saddle to saddle, to leading order in u0.
+
+    Parameters
+    ----------
+    norms : norm of the layers of each leaf chain at t = 0
+    signs : modality -> the sign that its total weight keeps (see `aligned_signs`)
+
+    Each modality needs a scaled time Psi_m = ln(1/u0), or u0^(2-n)/(n-2) for a chain of n > 2 layers,
+    to leave zero; at a saddle it runs at the speed |residual|. A scalar input has one race a sign.
+    Psi_m/|Sigma_yx_m| decides the first (theory behind (28), (49)).
+    """
+    network.require_modalities(data.modalities)
+    if network.is_early_fusion:
+        return _early_course(network, data)
+    budgets = {m: {sign: b for sign in (1.0, -1.0)} for m, b in _budgets(network, norms).items()}
+    learned: tuple[str, ...] = ()
+    order: list[str] = []
+    plateaus = {m: np.zeros_like(data.target_block(m)) for m in data.modalities}
+    saddles = [_saddle(data, learned, signs)]
+    tie = False
+    while True:
+        pending = [m for m in data.modalities if m not in learned]
+        drives = {m: _drive(data, m, saddles[-1].total) for m in pending}
+        arrivals = {}
+        for m, (sign, speed) in drives.items():
+            if speed > 0 and signs.get(m, sign) == sign:
+                arrivals[m] = budgets[m][sign] / speed
+        if not arrivals:
+            break
+        first = min(arrivals, key=lambda m: arrivals[m])
+        others = [t for m, t in arrivals.items() if m != first]
+        tie = tie or (not learned and any(t <= arrivals[first] * (1 + TIE) for t in others))
+        for m, (sign, speed) in drives.items():
+            budgets[m][sign] -= speed * arrivals[first]
+            if data.sizes[m] == 1:  # the mode of the other sign decays as fast as this one grows
+                budgets[m][-sign] += speed * arrivals[first]
+        learned = (*learned, first)
+        order.append(first)
+        saddles.append(_saddle(data, learned, signs))
+        plateaus[first] = saddles[-1].total[first]
+    never = {m: _reason(data, m, saddles[-1], drives[m]) for m in pending}
+    order += sorted(pending, key=lambda m: -data.strength(m))
+    return Course(tuple(order), plateaus, never, tuple(saddles), tie)
+
+
+def _budgets(network: FusionNetwork, norms: Mapping[str, float]) -> dict[str, float]:
+    """Psi_m up to a common factor (logarithms: u0^(2-n) overflows)."""
+    logs = {}
+    for m, n in network.depths.items():
+        log_u0 = np.log(norms[m]) if 0 < norms[m] < 1 else -1e-300  # beyond small starts only speeds count
+        logs[m] = np.log(-log_u0) if n <= 2 else (2 - n) * log_u0 - np.log(n - 2)
+    least = min(logs.values())
+    return {m: float(np.exp(min(value - least, 700.0))) for m, value in logs.items()}
+
+
+def _drive(data: Correlations, m: str, total: Mapping[str, np.ndarray]) -> tuple[float, float]:
+    """Sign (of a scalar) and size of what drives a modality at a saddle; size 0 when it is only rounding."""
+    pulls = [total[n] @ data.input_block(n, m) for n in data.modalities]
+    residual = data.target_block(m) - sum(pulls)
+    size = data.norm(residual)
+    floor = ZERO_DRIVE * (data.strength(m) + sum(data.norm(p) for p in pulls))
+    sign = float(np.sign(residual[0, 0])) if data.sizes[m] == 1 and data.outputs == 1 else 1.0
+    return sign or 1.0, size if size > floor else 0.0
+
+
+def _reason(data: Correlations, m: str, saddle: Saddle, drive: tuple[float, float]) -> str:
+    if drive[1] > 0:
+        return f"the residual of {m} at {saddle.name} has the sign opposite to its weight, which a balanced start keeps"
+    if saddle.learned:
+        return f"nothing of {m} is left to learn at {saddle.name}: its residual is zero"
+    return f"Sigma_yx of {m} is zero"
+
+
+def _saddle(data: Correlations, learned: tuple[str, ...], signs: Mapping[str, float]) -> Saddle:
+    """Least loss on the learned modalities, none of which changes a kept sign (non-negative least squares)."""
+    bound = [m for m in learned if m in signs]
+    best: Saddle | None = None
+    for size in range(len(bound) + 1):  # drop as few as possible: the first feasible size holds the optimum or none
+        for dropped in combinations(bound, size):
+            alive = tuple(m for m in learned if m not in dropped)
+            total = data.regression(alive)
+            if any(signs[m] * total[m][0, 0] < 0 for m in alive if m in signs):
+                continue
+            value = float(loss(data, total))
+            if best is None or value < best.loss:
+                best = Saddle(_name(data, alive), learned, total, value)
+    assert best is not None  # with every bound modality dropped nothing is left to violate
+    return best
+
+
+def _name(data: Correlations, alive: tuple[str, ...]) -> str:
+    if not alive:
+        return "M_0"
+    if set(alive) == set(data.modalities):
+        return "M_*"
+    names = [m for m in data.modalities if m in alive]
+    return "M_" + ("" if all(len(m) == 1 for m in names) else "+").join(names)
+
+
+def _early_course(network: FusionNetwork, data: Correlations) -> Course:
+    """Early fusion visits no M_A: every plateau is the global weight, (6)."""
+    total = data.regression(data.modalities)
+    largest = max(data.norm(total[m]) * np.sqrt(data.norm(data.input_block(m, m))) for m in data.modalities)
+    never = {
+        m: f"the global weight of {m} is zero"
+        for m in data.modalities
+        if data.norm(total[m]) * np.sqrt(data.norm(data.input_block(m, m))) <= ZERO_DRIVE * largest
+    }
+    strengths = {m: data.strength(m) for m in data.modalities}
+    order = sorted(data.modalities, key=lambda m: (m in never, -strengths[m]))
+    tie = len(order) > 1 and strengths[order[1]] >= strengths[order[0]] * (1 - TIE)
+    plateaus = {m: np.zeros_like(w) if m in never else w for m, w in total.items()}
+    return Course(tuple(order), plateaus, never, (_saddle(data, (), {}), _saddle(data, data.modalities, {})), tie)

@@ -1,0 +1,149 @@
+"""Gradient descent, equations (14), (15): on the correlations, or as a check on the samples themselves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from derivations import gradient_flow
+from derivations.correlations import Correlations
+from derivations.errors import DomainError
+from derivations.network import FusionNetwork
+from dynamics.flow import course_of, initial_weights, pack
+from dynamics.half_times import HalfTimes, Status
+from dynamics.integration import EXCESS
+from dynamics.trajectory import Trajectory, fit_times, losses, visits
+
+STORED = 4000  # points kept of a run; every second one is dropped when they are full
+SAFE_CURVATURE = 0.05  # default learning rate times the largest curvature met (2 would be unstable)
+
+
+def default_learning_rate(network: FusionNetwork, data: Correlations, plateaus: Mapping[str, np.ndarray]) -> float:
+    """SAFE_CURVATURE / (largest eigenvalue of Sigma x largest curvature factor L |W|^(2-2/L) at a plateau)."""
+    largest = data.norm(data.sigma)
+    factors = []
+    for m, goal in plateaus.items():
+        depth = sum(network.chains[c].depth for c in network.path(m))
+        size = data.norm(goal)
+        factors.append(depth * size ** (2 - 2 / depth) if depth > 1 else 1.0)
+    return SAFE_CURVATURE / (largest * max(*factors, 1e-300))
+
+
+def descend(
+    network: FusionNetwork,
+    data: Correlations,
+    *,
+    u0: float | Mapping[str, float] = 1e-3,
+    width: int = 100,
+    seed: int = 0,
+    weights: Mapping[str, Any] | None = None,
+    learning_rate: float | None = None,
+    on_samples: bool = False,
+    t_end: float | None = None,
+    max_steps: int = 200_000,
+) -> Trajectory:
+    """Full-batch gradient descent. Step n is time n * learning_rate in units of tau.
+
+    Parameters
+    ----------
+    u0, width, seed, weights : the start, as for `integrate`
+    learning_rate : None scales it with Sigma's largest eigenvalue and the curvature at the plateaus; see
+        `provenance["learning_rate"]`
+    on_samples : take e_m = <(y - y_hat) x_m^T> from the samples at each step, not from Sigma
+    t_end : None runs until all is learned and the loss has settled
+    max_steps : budget; a run that it ends has modalities `not reached` and a warning
+
+    Raises
+    ------
+    DomainError
+        On a learning rate that is not positive, or `on_samples` without samples.
+
+    Examples
+    --------
+    >>> net = FusionNetwork.fused_at(depth=2, fusion_depth=2)
+    >>> run = descend(net, Correlations.scalar(2, 1, 0.5), width=10, learning_rate=0.01)
+    >>> run.order, run.status["B"].value
+    (('A', 'B'), 'reached')
+    """
+    current, origin = initial_weights(network, data, u0, width, seed, weights)
+    plan = course_of(network, data, current)
+    if learning_rate is None:
+        learning_rate = default_learning_rate(network, data, plan.plateaus)
+    if isinstance(learning_rate, bool) or not isinstance(learning_rate, (int, float)) or not 0 < learning_rate < math.inf:
+        raise DomainError(f"learning_rate must be a positive number, got {learning_rate!r}")
+    if on_samples and data.samples is None:
+        raise DomainError("on_samples needs Correlations made by from_samples, these have no samples")
+
+    names = data.modalities
+    goals = {m: plan.plateaus[m] / np.sum(plan.plateaus[m] ** 2) for m in plan.order if m not in plan.never}
+    clock = dict.fromkeys(plan.order, math.inf)
+    status = {m: Status.NEVER if m in plan.never else Status.NOT_REACHED for m in plan.order}
+    warnings = list(data.warnings)
+    steps: list[int] = []
+    kept: list[np.ndarray] = []
+    stride, step, before = 1, 0, dict.fromkeys(goals, -math.inf)
+    totals = gradient_flow.total_weights(network, current)
+    floor = plan.lowest_loss
+    settled = floor + EXCESS * max(float(losses(data, pack(data, totals)[None])[0]) - floor, 0.0)
+    last_step = max_steps if t_end is None else min(max_steps, math.ceil(t_end / learning_rate - 1e-9))
+    while True:
+        packed = pack(data, totals)
+        if step % stride == 0:
+            steps.append(step)
+            kept.append(packed)
+            if len(kept) == STORED:
+                del steps[1::2], kept[1::2]
+                stride *= 2
+        for m in goals:
+            now = float(np.sum(totals[m] * goals[m])) - 0.5
+            if status[m] is Status.NOT_REACHED and now >= 0:
+                share = -before[m] / (now - before[m]) if step else 0.0  # linear within the step
+                clock[m], status[m] = (step - 1 + share) * learning_rate if step else 0.0, Status.REACHED
+                if not step:
+                    warnings.append(f"{m} starts past half of its plateau: its half-time is 0")
+            before[m] = now
+        if not np.all(np.isfinite(packed)):
+            warnings.append(f"diverged at step {step}: learning_rate {learning_rate:.3g} is too large")
+            break
+        done = t_end is None and not any(s is Status.NOT_REACHED for s in status.values())
+        if step >= last_step or (done and losses(data, packed[None])[0] <= settled):
+            break
+        products = gradient_flow.above(network, current)
+        error = _sample_errors(data, totals) if on_samples else gradient_flow.errors(data, totals)
+        with np.errstate(over="ignore", invalid="ignore"):
+            velocity = gradient_flow.flow(network, current, error, products)
+            for name, layers in velocity.items():
+                for layer, change in zip(current[name], layers, strict=True):
+                    layer += learning_rate * change
+            totals = gradient_flow.total_weights(network, current)
+        step += 1
+    if steps[-1] != step:
+        steps.append(step)
+        kept.append(packed)
+    late = [m for m in plan.order if status[m] is Status.NOT_REACHED]
+    if late:
+        warnings.append(f"{', '.join(late)} not reached by step {step} (t = {step * learning_rate:.6g}): extend with max_steps or t_end")
+    first, final = plan.order[0], plan.order[-1]
+    t, path = np.array(steps) * learning_rate, np.array(kept)
+    return Trajectory(
+        t,
+        {m: np.ascontiguousarray(path[:, 0, data.span(m)] if data.outputs == 1 else path[:, :, data.span(m)]) for m in names},
+        losses(data, path),
+        HalfTimes.from_clock(plan.order, clock, status, clock[final] - clock[first] if first != final else math.nan),
+        visits(data, plan, t, path, clock),
+        fit_times(data, plan, t, path),
+        {"steps": step},
+        tuple(warnings),
+        {"producer": "gradient descent", "network": str(network), "learning_rate": learning_rate, "on_samples": on_samples, **origin},
+    )
+
+
+def _sample_errors(data: Correlations, totals: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """e_m = <(y - y_hat) x_m^T> over the samples: the second line of (14a)."""
+    assert data.samples is not None
+    inputs, targets = data.samples.inputs, data.samples.targets
+    misfit = targets - sum(x @ totals[m].T for m, x in inputs.items())
+    return {m: misfit.T @ x / data.samples.count for m, x in inputs.items()}

@@ -1,0 +1,183 @@
+"""The full gradient flow at any width: every weight integrated, equations (3)-(5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from derivations import gradient_flow
+from derivations.correlations import Correlations
+from derivations.errors import DomainError
+from derivations.network import FusionNetwork
+from derivations.saddles import Course, course, kept_signs
+from dynamics.integration import System, checked_rtol, checked_times, march
+from dynamics.trajectory import Trajectory
+from dynamics.weights import Weights, checked_integer, checked_weights, random_weights, start_norms
+
+CANCELLATION = 1e-13  # the tightest tolerance that double precision supports
+
+
+def initial_weights(
+    network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float], width: int, seed: int,
+    weights: Mapping[str, Any] | None,
+) -> tuple[Weights, dict[str, Any]]:
+    """Weights at t = 0 and their provenance: given ones, or a random draw."""
+    network.require_modalities(data.modalities)
+    if data.is_symbolic:
+        raise DomainError("a simulation needs numbers in sigma and sigma_yx, got symbols")
+    if weights is not None:
+        return checked_weights(network, data, weights), {"start": "given"}
+    start_norms(network, u0)
+    drawn = random_weights(network, data, u0, checked_integer(width, "width", 1), checked_integer(seed, "seed", 0))
+    return drawn, {"start": "random", "u0": dict(u0) if isinstance(u0, Mapping) else u0, "width": width, "seed": seed}
+
+
+def course_of(network: FusionNetwork, data: Correlations, weights: Weights) -> Course:
+    """The saddles that these weights will visit, to leading order."""
+    totals = gradient_flow.total_weights(network, weights)
+    signs = kept_signs(network, data, weights, totals)
+    norms = {m: float(np.sqrt(np.mean([np.sum(w * w) for w in weights[m]]))) for m in data.modalities}
+    return course(network, data, norms, signs)
+
+
+def pack(data: Correlations, blocks: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Modality -> (outputs, d) as one (outputs, D)."""
+    return np.hstack([blocks[m] for m in data.modalities])
+
+
+def integrate(
+    network: FusionNetwork,
+    data: Correlations,
+    *,
+    u0: float | Mapping[str, float] = 1e-3,
+    width: int = 100,
+    seed: int = 0,
+    weights: Mapping[str, Any] | None = None,
+    t_end: float | None = None,
+    t_eval: Any = None,
+    rtol: float = 1e-6,
+    max_steps: int = 20_000,
+) -> Trajectory:
+    """Integrate the full gradient flow of every weight, from a random start or from given weights.
+
+    Parameters
+    ----------
+    u0 : norm of every layer before a fusion at t = 0, or chain name -> norm
+    width : hidden units of every layer
+    seed : of the random start, entries N(0, s^2) with s = norm / sqrt(number of entries)
+    weights : chain name -> list of arrays (out, in), input side first; replaces u0, width and seed
+    t_end : in units of tau; None runs until all is learned and the loss has settled
+    t_eval : times to store instead of the integrator's own steps
+    rtol : relative tolerance of the integrator; made tighter where a sign flip cancels digits
+    max_steps : budget; a run that it ends has modalities `not reached` and a warning
+
+    Returns
+    -------
+    Trajectory
+        `monitors["balance"]` is the drift of |W^l|^2 - |W^(l+1)|^2 along the chains, (40), relative to the
+        largest |W^l|^2 at the end.
+
+    Raises
+    ------
+    DomainError, SolveError
+
+    Examples
+    --------
+    >>> net = FusionNetwork.fused_at(depth=2, fusion_depth=2)
+    >>> run = integrate(net, Correlations.scalar(2, 1, 0.5), u0=1e-3, width=10, seed=0)
+    >>> run.order, run.status["B"].value
+    (('A', 'B'), 'reached')
+    """
+    rtol = checked_rtol(rtol)
+    t_end, times = checked_times(t_end, t_eval)
+    first, origin = initial_weights(network, data, u0, width, seed, weights)
+    plan = course_of(network, data, first)
+    tolerance, notes = _tolerance(network, data, plan, first, rtol)
+    system, unpack = _system(network, data, first, tolerance)
+    provenance = {"producer": "gradient flow", "network": str(network), "rtol": rtol, **origin}
+    trajectory, last = march(
+        system, data, plan, rtol=tolerance, t_end=t_end, t_eval=times, max_steps=max_steps,
+        provenance=provenance, warnings=(*data.warnings, *notes),
+    )
+    drift = _balance_drift(network, first, unpack(last))
+    return _with_monitor(trajectory, "balance", drift)
+
+
+def _with_monitor(trajectory: Trajectory, name: str, value: float) -> Trajectory:
+    from dataclasses import replace
+
+    return replace(trajectory, monitors={**trajectory.monitors, name: value})
+
+
+def _tolerance(
+    network: FusionNetwork, data: Correlations, plan: Course, weights: Weights, rtol: float
+) -> tuple[float, tuple[str, ...]]:
+    """Tighter than rtol where a scalar residual flips its sign after a chain of two layers.
+
+    The mode of the old sign has grown to u0^(1-k), the one that wins has shrunk to u0^(1+k); the weights
+    hold their difference, so u0^(2k) of the digits cancel.
+    """
+    needed = rtol
+    for before, after in zip(plan.saddles, plan.saddles[1:], strict=False):
+        for m in set(after.learned) - set(before.learned):
+            residual = data.residual_block(m, before.learned) if before.learned else data.target_block(m)
+            flips = data.sizes[m] == 1 and data.outputs == 1 and (residual * data.target_block(m)).item() < 0
+            if flips and network.depths[m] == 2:
+                norm = min(float(np.linalg.norm(w)) for w in weights[m])
+                k = data.strength(m) / data.strength(plan.order[0])
+                needed = min(needed, rtol * min(norm, 1.0) ** (2 * k))
+    if needed >= CANCELLATION:
+        return needed, ()
+    lost = rtol * CANCELLATION / needed
+    note = f"a sign flip cancels digits: the times of the last modality are good to about {lost:.1g}" if lost > 10 * rtol else ""
+    return CANCELLATION, (note,) if note else ()
+
+
+def _system(network: FusionNetwork, data: Correlations, weights: Weights, rtol: float) -> tuple[System, Any]:
+    layout = [(name, i, layer.shape) for name, layers in weights.items() for i, layer in enumerate(layers)]
+    ends = np.cumsum([0, *(out * into for _, _, (out, into) in layout)])
+    strengths = {m: data.strength(m) for m in data.modalities}
+
+    def unpack(state: np.ndarray) -> Weights:
+        found: Weights = {name: [] for name in weights}
+        for (name, _, shape), begin, end in zip(layout, ends, ends[1:], strict=False):
+            found[name].append(state[begin:end].reshape(shape))
+        return found
+
+    def velocity(state: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
+        current = unpack(state)
+        products = gradient_flow.above(network, current)
+        totals = gradient_flow.total_weights(network, current, products)
+        moved = gradient_flow.flow(network, current, gradient_flow.errors(data, totals), products)
+        rates = {}
+        for m in data.modalities:
+            product, first = products[m][0], current[m][0]
+            size = np.sqrt(data.outputs) if product is None else np.linalg.norm(product)
+            base = np.linalg.norm(first)
+            rates[m] = float(strengths[m] * size / base) if base else 0.0
+        return np.concatenate([v.ravel() for name in weights for v in moved[name]]), rates
+
+    def total(state: np.ndarray) -> np.ndarray:
+        return pack(data, gradient_flow.total_weights(network, unpack(state)))
+
+    start = np.concatenate([layer.ravel() for layers in weights.values() for layer in layers])
+    scale = [np.sqrt(np.mean(layer**2)) for layers in weights.values() for layer in layers]
+    smallest = min((s for s in scale if s > 0), default=1.0)
+    return System(velocity, total, start, np.full(len(start), 1e-3 * rtol * smallest)), unpack
+
+
+def _balance_drift(network: FusionNetwork, first: Weights, last: Weights) -> float:
+    """Largest change of a conserved norm difference (40), (41), as a share of the largest norm squared."""
+
+    def differences(weights: Weights) -> list[float]:
+        squares = {name: [float(np.sum(w * w)) for w in layers] for name, layers in weights.items()}
+        found = [b - a for layers in squares.values() for a, b in zip(layers, layers[1:], strict=False)]
+        for name, chain in network.chains.items():
+            if chain.children and squares[name]:
+                found.append(squares[name][0] - sum(squares[child.name][-1] for child in chain.children))
+        return found
+
+    largest = max(float(np.sum(w * w)) for layers in last.values() for w in layers)
+    return max((abs(a - b) for a, b in zip(differences(first), differences(last), strict=True)), default=0.0) / max(largest, 1e-300)

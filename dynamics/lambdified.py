@@ -1,0 +1,21 @@
+"""The one place where SymPy becomes numbers: each expression is turned into a function once and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import sympy as sp
+
+
+@lru_cache(maxsize=512)
+def function(expressions: sp.Expr | tuple[sp.Expr, ...], *symbols: sp.Symbol) -> Callable[..., Any]:
+    """A function of floats for an expression, or a tuple of values for a tuple of expressions."""
+    return sp.lambdify(symbols, expressions, modules="math", cse=isinstance(expressions, tuple))
+
+
+@lru_cache(maxsize=512)
+def array_function(expression: sp.Expr, *symbols: sp.Symbol) -> Callable[..., Any]:
+    """A NumPy function of arrays for an expression."""
+    return sp.lambdify(symbols, expression, modules="numpy")

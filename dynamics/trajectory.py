@@ -1,0 +1,215 @@
+"""Trajectory: the result of every producer (full flow, reduced flow, gradient descent)."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from derivations.correlations import Correlations
+from derivations.errors import StoreError
+from derivations.saddles import Course
+from dynamics.half_times import HalfTimes, Status
+from dynamics.tables import Table, number
+
+FORMAT = "fusion-dynamics trajectory 1"
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One saddle on the way: from when to when, and how near (relative distance of the total weights)."""
+
+    name: str
+    enter: float
+    leave: float
+    distance: float
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """Total weights and loss along a run.
+
+    t : (T,), in units of tau
+    total : modality -> (T, d), or (T, outputs, d) for several outputs
+    loss : (T,)
+    half_times : when each modality is learned (also as times, log_times, status, order, ratio, lag)
+    itinerary : the saddles visited, M_0 first
+    fit_times : modality -> when half of its final output is there; later half-times mean that the plateau's
+        weights lie along weak directions of nearly collinear inputs
+    monitors : what tells whether the run can be trusted (steps, drift of conserved quantities)
+    warnings : what a user should know
+    provenance : how to make this run again
+    """
+
+    t: np.ndarray
+    total: Mapping[str, np.ndarray]
+    loss: np.ndarray
+    half_times: HalfTimes
+    itinerary: tuple[Visit, ...]
+    fit_times: Mapping[str, float] = field(default_factory=dict)
+    monitors: Mapping[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for array in (self.t, self.loss, *self.total.values()):
+            array.setflags(write=False)
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        return self.half_times.order
+
+    @property
+    def times(self) -> dict[str, float]:
+        return self.half_times.times
+
+    @property
+    def log_times(self) -> Mapping[str, float]:
+        return self.half_times.log_times
+
+    @property
+    def status(self) -> Mapping[str, Status]:
+        return self.half_times.status
+
+    @property
+    def ratio(self) -> float:
+        return self.half_times.ratio
+
+    @property
+    def lag(self) -> float:
+        return self.half_times.lag
+
+    @cached_property
+    def norms(self) -> dict[str, np.ndarray]:
+        """Modality -> (T,): |W_m^tot|."""
+        return {m: np.sqrt(np.sum(w.reshape(len(w), -1) ** 2, axis=1)) for m, w in self.total.items()}
+
+    def table(self) -> Table:
+        rows = [(m, self.status[m].value, number(self.times[m]), number(self.fit_times[m])) for m in self.order]
+        notes = [f"ratio {number(self.ratio)}, lag {number(self.lag)}", *self.warnings]
+        title = f"{self.provenance.get('producer', 'run')}, {self.provenance.get('start', 'given')} start, {len(self.t)} points to t = {number(self.t[-1])}"
+        return Table(title, ("modality", "status", "half-time [tau]", "of its output"), tuple(rows), tuple(notes))
+
+    def __str__(self) -> str:
+        return self.table().text()
+
+    def _repr_html_(self) -> str:
+        return self.table().html()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write one .npz without pickles; whole or not at all."""
+        meta = {
+            "format": FORMAT,
+            "order": self.order,
+            "log_times": dict(self.log_times),
+            "status": {m: s.value for m, s in self.status.items()},
+            "lag": self.lag,
+            "log_excess": self.half_times.log_excess,
+            "itinerary": [(v.name, v.enter, v.leave, v.distance) for v in self.itinerary],
+            "fit_times": dict(self.fit_times),
+            "monitors": dict(self.monitors),
+            "warnings": self.warnings,
+            "provenance": dict(self.provenance),
+            "modalities": list(self.total),
+        }
+        target = Path(path)
+        temporary = target.with_name(target.name + ".part")
+        try:
+            with open(temporary, "wb") as file:
+                np.savez(
+                    file, t=self.t, loss=self.loss, meta=np.array(json.dumps(meta)),
+                    **{f"total_{i}": w for i, w in enumerate(self.total.values())},
+                )
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, target)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise StoreError(f"trajectory not saved to {str(path)!r}: {error}") from None
+
+
+def load_trajectory(path: str | os.PathLike[str]) -> Trajectory:
+    """Read what `Trajectory.save` wrote; a StoreError if it is anything else."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            meta = json.loads(str(file["meta"]))
+            if meta["format"] != FORMAT:
+                raise ValueError(f"format is {meta['format']!r}, want {FORMAT!r}")
+            total = {m: file[f"total_{i}"] for i, m in enumerate(meta["modalities"])}
+            half_times = HalfTimes(
+                tuple(meta["order"]), meta["log_times"], {m: Status(s) for m, s in meta["status"].items()},
+                meta["lag"], meta["log_excess"],
+            )
+            return Trajectory(
+                file["t"], total, file["loss"], half_times, tuple(Visit(*v) for v in meta["itinerary"]),
+                meta["fit_times"], meta["monitors"], tuple(meta["warnings"]), meta["provenance"],
+            )
+    except OSError as error:
+        raise StoreError(f"trajectory not read from {str(path)!r}: {error}") from None
+    except Exception as error:  # NumPy leaks BadZipFile, zlib.error, KeyError, TokenError on damaged files
+        raise StoreError(f"{str(path)!r} is not a saved trajectory: {type(error).__name__}: {error}") from None
+
+
+def losses(data: Correlations, packed: np.ndarray) -> np.ndarray:
+    """Loss along a run, (T,), from packed total weights (T, outputs, D).
+
+    The excess over the optimum as a quadratic form: near the optimum it loses no digits.
+    """
+    optimum = np.atleast_2d(data.optimum)
+    explained = float(np.trace(optimum @ np.atleast_2d(data.sigma_yx).T))
+    lowest = max(float(np.trace(np.atleast_2d(data.sigma_yy))) - explained, 0.0) / 2
+    gap = packed - optimum
+    return np.asarray(lowest + np.sum((gap @ data.sigma) * gap, axis=(1, 2)) / 2)
+
+
+def fit_times(data: Correlations, course: Course, t: np.ndarray, packed: np.ndarray) -> dict[str, float]:
+    """Modality -> when half of the output that it has at its plateau is there; inf if not along the run.
+
+    The share is <W_m, p_m> / <p_m, p_m> in the metric Sigma_m: it waits for what matters to the output,
+    where a half-time waits for the weights. For scalar inputs the two are the same. Interpolated between
+    the stored points.
+    """
+    found = {}
+    for m in course.order:
+        goal = course.plateaus[m] @ data.input_block(m, m)
+        size = float(np.sum(goal * course.plateaus[m]))
+        share = np.sum(packed[:, :, data.span(m)] * goal, axis=(1, 2)) / size if size > 0 else np.zeros(len(t))
+        past = np.flatnonzero(share >= 0.5)
+        if not len(past):
+            found[m] = math.inf
+        elif past[0] == 0:
+            found[m] = float(t[0])
+        else:
+            i = past[0]
+            found[m] = float(np.interp(0.5, share[i - 1 : i + 1], t[i - 1 : i + 1]))
+    return found
+
+
+def visits(
+    data: Correlations, course: Course, t: np.ndarray, packed: np.ndarray, clock: Mapping[str, float]
+) -> tuple[Visit, ...]:
+    """The saddles of `course` that a run came to: each lasts from one half-time to the next."""
+    found = []
+    enter = 0.0
+    for i, saddle in enumerate(course.saddles):
+        leave = math.inf
+        if i + 1 < len(course.saddles):
+            new = [m for m in course.saddles[i + 1].learned if m not in saddle.learned]
+            leave = min((clock[m] for m in new), default=math.inf)
+        inside = (t >= enter) & (t <= leave)
+        if np.any(inside):
+            goal = np.hstack([saddle.total[m] for m in data.modalities])
+            size = np.sqrt(np.sum(goal**2)) or np.sqrt(np.sum(np.atleast_2d(data.optimum) ** 2)) or 1.0
+            distance = float(np.min(np.sqrt(np.sum((packed[inside] - goal) ** 2, axis=(1, 2)))) / size)
+            found.append(Visit(saddle.name, enter, leave, distance))
+        if not math.isfinite(leave):
+            break
+        enter = max(enter, leave)
+    return tuple(found)

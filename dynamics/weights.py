@@ -1,0 +1,162 @@
+"""Initial weights: random and aligned balanced starts, and weights that a user gives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+from derivations.correlations import Correlations
+from derivations.errors import DomainError
+from derivations.network import TRUNK, FusionNetwork
+
+Weights = dict[str, list[np.ndarray]]
+
+
+def checked_number(value: Any, field: str) -> float:
+    """A finite, non-negative number, or a DomainError that names the field."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value) or value < 0:
+        raise DomainError(f"{field} must be a finite number >= 0, got {value!r}")
+    return float(value)
+
+
+def checked_integer(value: Any, field: str, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise DomainError(f"{field} must be an integer >= {least}, got {value!r}")
+    return int(value)
+
+
+def start_norms(network: FusionNetwork, u0: float | Mapping[str, float]) -> dict[str, float]:
+    """Norm of each layer of each chain at t = 0: u0 before a fusion, sqrt(sum of the children's u0^2) after it.
+
+    `u0` may map chain names to norms; chains after a fusion that it leaves out follow the rule.
+    """
+    if network.is_symbolic:
+        raise DomainError("a simulation needs numbers for depth and fusion_depth, got symbols")
+    given = dict(u0) if isinstance(u0, Mapping) else {m: u0 for m in network.modalities}
+    unknown = [name for name in given if name not in network.chains]
+    missing = [m for m in network.modalities if m not in given]
+    if unknown or missing:
+        raise DomainError(f"u0 must name chains among {', '.join(network.chains)}, got {', '.join(map(str, given))}")
+    norms: dict[str, float] = {}
+    for name, chain in network.chains.items():
+        if name in given:
+            norms[name] = checked_number(given[name], f"u0[{name!r}]" if isinstance(u0, Mapping) else "u0")
+        else:
+            norms[name] = math.hypot(*(norms[child.name] for child in chain.children))
+    return norms
+
+
+def _shapes(network: FusionNetwork, sizes: Mapping[str, int], outputs: int, width: int) -> dict[str, list[tuple[int, int]]]:
+    """Shape (out, in) of every layer. What feeds the output, or a fusion without a trunk, has `outputs` rows."""
+    shapes: dict[str, list[tuple[int, int]]] = {}
+    late = network.trunk.depth == 0
+    for name, chain in network.chains.items():
+        wide = [width] * (chain.depth + 1)
+        if not chain.children:
+            wide[0] = sizes[name]
+        if name == TRUNK or (late and chain in network.trunk.children):
+            wide[-1] = outputs
+        shapes[name] = [(out, into) for into, out in zip(wide, wide[1:], strict=False)]
+    return shapes
+
+
+def random_weights(
+    network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float], width: int = 100,
+    seed: int | np.random.Generator = 0,
+) -> Weights:
+    """Entries N(0, s^2), s = norm / sqrt(number of entries), not renormalised, chain after chain.
+
+    Returns chain name -> list of arrays (out, in), input side first.
+    """
+    network.require_modalities(data.modalities)
+    norms = start_norms(network, u0)
+    width = checked_integer(width, "width", 1)
+    if not isinstance(seed, np.random.Generator):
+        seed = checked_integer(seed, "seed", 0)
+    rng = np.random.default_rng(seed)
+    return {
+        name: [rng.normal(0.0, norms[name] / math.sqrt(out * into), (out, into)) for out, into in layers]
+        for name, layers in _shapes(network, data.sizes, data.outputs, width).items()
+    }
+
+
+def aligned_directions(data: Correlations) -> dict[str, np.ndarray]:
+    """Unit rows along Sigma_yx_m, (d,): where an aligned start points."""
+    if data.outputs > 1:
+        raise DomainError(f"an aligned rank-one start needs one output, got {data.outputs}")
+    rows = {}
+    for m in data.modalities:
+        strength = data.strength(m)
+        if strength == 0:
+            raise DomainError(f"an aligned start is undefined: Sigma_yx of {m} is zero; use a random start")
+        rows[m] = data.target_block(m)[0] / strength
+    return rows
+
+
+def aligned_weights(
+    network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float], width: int = 1,
+    seed: int | np.random.Generator = 0,
+) -> Weights:
+    """The aligned balanced start (43): rank one along Sigma_yx, equal norms along a chain.
+
+    The hidden directions r are random unit vectors, shared where chains meet; the reduced flow is exact
+    from here at any width.
+    """
+    network.require_modalities(data.modalities)
+    norms, rows = start_norms(network, u0), aligned_directions(data)
+    rng = np.random.default_rng(seed)
+    width = checked_integer(width, "width", 1)
+
+    def unit(size: int) -> np.ndarray:
+        vector = rng.normal(size=size)
+        return np.ones(1) if size == 1 else vector / np.linalg.norm(vector)
+
+    parents, outgoing, weights = network.parents, {}, {}
+    for name, layers in _shapes(network, data.sizes, 1, width).items():
+        chain = network.chains[name]
+        into = outgoing[chain.children[0].name] if chain.children else rows[name]
+        weights[name] = []
+        for i, (out, _) in enumerate(layers):
+            siblings = [c.name for c in network.chains[parents[name]].children] if name in parents else []
+            shared = [outgoing[s] for s in siblings if s in outgoing] if i == len(layers) - 1 else []
+            direction = shared[0] if shared else unit(out)
+            weights[name].append(norms[name] * np.outer(direction, into))
+            into = direction
+        outgoing[name] = into
+    return weights
+
+
+def checked_weights(network: FusionNetwork, data: Correlations, weights: Mapping[str, Any]) -> Weights:
+    """Copies of given weights after a look at their names, shapes and entries."""
+    network.require_modalities(data.modalities)
+    if not isinstance(weights, Mapping):
+        raise DomainError(f"weights must map chain name to arrays, got {type(weights).__name__}")
+    chains = network.chains
+    unknown = [name for name in weights if name not in chains]
+    missing = [name for name in chains if name not in weights and chains[name].depth > 0]
+    if unknown or missing:
+        raise DomainError(f"weights must name the chains {', '.join(chains)}, got {', '.join(map(str, weights))}")
+    found: Weights = {}
+    ends: dict[str, tuple[int, str]] = {}
+    for name, chain in chains.items():
+        layers = [np.array(layer, dtype=float) for layer in weights.get(name, ())]
+        if len(layers) != chain.depth:
+            raise DomainError(f"weights[{name!r}] must have {chain.depth} layers, got {len(layers)}")
+        sources = [ends[child.name][0] for child in chain.children] or [data.sizes[name]]
+        if len(set(sources)) > 1:
+            raise DomainError(f"the chains fused in {name!r} put out different numbers of units: {sources}")
+        size = sources[0]
+        for i, layer in enumerate(layers):
+            if layer.ndim != 2 or layer.shape[1] != size or layer.shape[0] < 1:
+                raise DomainError(f"weights[{name!r}][{i}] must have {size} columns, got shape {layer.shape}")
+            if not np.all(np.isfinite(layer)):
+                raise DomainError(f"weights[{name!r}][{i}] has an entry that is not finite")
+            size = layer.shape[0]
+        found[name], ends[name] = layers, (size, name)
+    if ends[TRUNK][0] != data.outputs:
+        raise DomainError(f"the network puts out {ends[TRUNK][0]} values, the data has {data.outputs}")
+    return found
