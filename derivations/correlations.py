@@ -290,16 +290,17 @@ class Correlations:
         """Sigma_yx as (outputs, D)."""
         return self.sigma_yx if len(self.sigma_yx.shape) == 2 else self.sigma_yx[None, :]
 
+    @cached_property
+    def _spans(self) -> dict[str, slice]:
+        ends = np.cumsum(list(self.sizes.values())).tolist()
+        return {m: slice(end - d, end) for (m, d), end in zip(self.sizes.items(), ends, strict=True)}
+
     def span(self, modality: str) -> slice:
         """Columns of a modality."""
-        if modality not in self.sizes:
-            raise DataError(f"modality must be one of {', '.join(self.modalities)}, got {modality!r}")
-        start = 0
-        for name, size in self.sizes.items():
-            if name == modality:
-                break
-            start += size
-        return slice(start, start + self.sizes[modality])
+        try:
+            return self._spans[modality]
+        except KeyError:
+            raise DataError(f"modality must be one of {', '.join(self.modalities)}, got {modality!r}") from None
 
     def input_block(self, row: str, column: str) -> Any:
         """Sigma_AB = <x_A x_B^T>, shape (d_A, d_B)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from html import escape
 from numbers import Integral
 from typing import Any
@@ -60,17 +61,17 @@ class Chain:
             object.__setattr__(self, "source", children)
         object.__setattr__(self, "depth", _checked_depth(self.depth, "depth of a chain", 0))
 
-    @property
+    @cached_property
     def children(self) -> tuple[Chain, ...]:
         return () if isinstance(self.source, str) else self.source
 
-    @property
+    @cached_property
     def modalities(self) -> tuple[str, ...]:
         if isinstance(self.source, str):
             return (self.source,)
         return tuple(m for child in self.source for m in child.modalities)
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The modality's name, or the children's names joined by `+`."""
         return "+".join(self.modalities)
@@ -149,7 +150,7 @@ class FusionNetwork:
     def modalities(self) -> tuple[str, ...]:
         return self.trunk.modalities
 
-    @property
+    @cached_property
     def chains(self) -> dict[str, Chain]:
         """Name -> chain, children before the chain they feed, `trunk` last."""
         found: dict[str, Chain] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -33,6 +33,7 @@ class Estimate:
     """Half-times by one road: the equations used, the start assumed, the error left.
 
     bound : modality -> relative error of its time: an estimate of the neglected terms, or of the solver
+    fit_times : modality -> when half of its final output is there (runs only; see Trajectory)
     printed_ratio : what (9), (12) or (57) print, in norms; nan where none applies
     """
 
@@ -42,6 +43,7 @@ class Estimate:
     half_times: HalfTimes
     bound: Mapping[str, float]
     reasons: Mapping[str, str]
+    fit_times: Mapping[str, float] = field(default_factory=dict)
     printed_ratio: float = math.nan
 
     @property
@@ -80,6 +82,7 @@ class Estimate:
             "kind": self.kind.value,
             "equations": self.equations,
             "reasons": dict(self.reasons),
+            "fit_times": {m: _finite(v) for m, v in self.fit_times.items()},
             "printed_ratio": _finite(self.printed_ratio),
         }
 
@@ -139,57 +142,64 @@ class Prediction:
     def log_excess(self) -> float:
         return self.estimate.log_excess
 
-    def table(self, learning_rate: float | None = None) -> Table:
-        """Times by each road; with a learning rate also the steps of gradient descent."""
+    @property
+    def table(self) -> Table:
+        """Half-times by each road, with the error that the road is known to leave."""
         rows = []
         for name in ("leading", "reduced"):
             estimate: Estimate | None = getattr(self, name)
             if estimate is None:
                 continue
             for m in self.order:
-                time, bound = estimate.times[m], estimate.bound[m]
-                error = "-" if math.isnan(bound) else f"{100 * bound:.2g} %" if bound < 10 else "unbounded"
-                steps = () if learning_rate is None else (number(time / learning_rate),)
-                rows.append((name, m, estimate.status[m].value, number(time), *steps, error, number(estimate.ratio), estimate.assumes))
-        steps_head = () if learning_rate is None else ("steps",)
-        head = ("road", "modality", "status", "half-time [tau]", *steps_head, "error up to", "ratio", "start")
+                error = _percent(estimate.bound[m])
+                ratio = number(estimate.ratio) if m == self.order[0] else ""
+                rows.append((name, m, estimate.status[m].value, number(estimate.times[m]), error, ratio, estimate.assumes))
+        head = ("road", "modality", "status", "half-time [tau]", "error up to", "ratio", "start")
         return Table(self._title(), head, tuple(rows), tuple(self._notes()))
 
     def _title(self) -> str:
-        scale = self.u0 if isinstance(self.u0, Mapping) else f"{self.u0:g}"
+        scale = ", ".join(f"{m} {v:g}" for m, v in self.u0.items()) if isinstance(self.u0, Mapping) else f"{self.u0:g}"
         branches = ", ".join(f"{m} {d}" for m, d in self.network.depths.items())
-        return f"layers before fusion: {branches}; after it: {self.network.trunk.depth}; u0 = {scale}"
+        return f"Layers before fusion: {branches}; after it: {self.network.trunk.depth}. u0 = {scale}"
 
     def _notes(self) -> list[str]:
-        first, last = self.order[0], self.order[-1]
-        times = self.times
-        notes = []
-        if self.network.is_early_fusion:
-            notes.append("Early fusion: the modalities are learned in one transition, without a unimodal phase.")
-        elif math.isfinite(times[first]) and math.isfinite(times[last]):
-            notes.append(
-                f"{first} is learned first, at {number(times[first])}; {last} at {number(times[last])} "
-                f"({number(self.ratio)} times later; unimodal for {number(self.lag)}) [{self.source}, {self.estimate.assumes}]"
-            )
-        elif math.isfinite(times[first]):
-            notes.append(f"{first} is learned first, at {number(times[first])}; {last}: {self.status[last].value} [{self.source}]")
+        first, notes = self.order[0], [self._answer()]
         for m, reason in self.estimate.reasons.items():
-            notes.append(f"{m} is never learned: {reason}")
+            notes.append(f"{m} is never learned: {reason}.")
         if self.superficial is not None:
             most = max(self.contribution, key=lambda m: self.contribution[m])
             worth = ", ".join(f"{m} {number(v, 3)}" for m, v in self.contribution.items())
-            verdict = "Superficial preference: " if self.superficial else "No superficial preference: "
-            notes.append(f"{verdict}{most} contributes most ({worth}), {first} is learned first.")
+            verdict = "Superficial preference" if self.superficial else "No superficial preference"
+            notes.append(f"{verdict}: {most} contributes most ({worth}), {first} is learned first.")
         if not self.network.is_early_fusion:
-            wrong = ", ".join(number(float(v), 3) for v in self.misattribution[first].ravel())
+            wrong = ", ".join(number(float(v), 3) for v in np.ravel(self.misattribution[first]))
             notes.append(f"Misattribution while {first} is alone (its weights minus the global ones): {wrong}")
         return notes + [f"Warning: {w}" for w in self.warnings]
 
+    def _answer(self) -> str:
+        """One sentence: who, when, and how long alone."""
+        first, last = self.order[0], self.order[-1]
+        times, origin = self.times, f"[{self.source}, {self.estimate.assumes}]"
+        if self.network.is_early_fusion:
+            return f"Early fusion: the modalities are learned in one transition, without a unimodal phase {origin}."
+        if len(self.order) > 1 and self.lag < 0:
+            fits = self.estimate.fit_times
+            return (
+                f"{first} leaves zero first, but {last} reaches half of its weights before it, at {number(times[last])} "
+                f"against {number(times[first])}; half of its output: {first} {number(fits[first])}, {last} {number(fits[last])} {origin}."
+            )
+        if math.isfinite(times[first]) and math.isfinite(times[last]) and first != last:
+            return (
+                f"{first} is learned first, at {number(times[first])}, {last} at {number(times[last])}: "
+                f"{number(self.ratio)} times later, unimodal for {number(self.lag)} {origin}."
+            )
+        return f"{first}: {self.status[first].value}, {number(times[first])}; {last}: {self.status[last].value} {origin}."
+
     def __str__(self) -> str:
-        return self.table().text()
+        return self.table.text()
 
     def _repr_html_(self) -> str:
-        return self.table().html()
+        return self.table.html()
 
     def to_dict(self) -> dict[str, Any]:
         """What `predict --json` prints: infinite times as "inf", unreached ones as "not reached", nan as None."""
@@ -209,6 +219,10 @@ class Prediction:
 
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), indent=2, allow_nan=False)
+
+
+def _percent(share: float) -> str:
+    return "-" if math.isnan(share) else f"{100 * share:.2g} %" if share < 10 else "unbounded"
 
 
 def _finite(value: float) -> float | str | None:
@@ -308,7 +322,7 @@ def _reduced(
     warnings += [w for w in run.warnings if w not in warnings]
     return Estimate(
         "(44) with saturation", Kind.EXACT, "aligned start", run.half_times,
-        {m: SOLVED if run.status[m] is Status.REACHED else math.nan for m in run.order}, plan.never,
+        {m: SOLVED if run.status[m] is Status.REACHED else math.nan for m in run.order}, plan.never, run.fit_times,
     )
 
 
@@ -345,18 +359,22 @@ def _leading(
         log_times = {first: log_first, second: float(np.logaddexp(log_first, log_lag))}
         lag = math.exp(log_lag) if log_lag < 709 else math.inf
         half_times = HalfTimes(plan.order, log_times, dict.fromkeys(plan.order, Status.REACHED), lag, log_lag - log_first)
-    return Estimate(equations, Kind.ASYMPTOTIC, start, half_times, bound, plan.never, printed)
+    return Estimate(equations, Kind.ASYMPTOTIC, start, half_times, bound, plan.never, printed_ratio=printed)
 
 
 def _disagreements(leading: Estimate, reduced: Estimate) -> list[str]:
-    """Warn where the law misses the exact aligned flow by more than the neglected terms explain."""
+    """Warn, with the cause, where the law misses the exact aligned flow by half or by more than it neglects."""
     found = []
     for m in reduced.order:
         if leading.status[m] is not Status.REACHED or reduced.status[m] is not Status.REACHED:
             continue
         gap = abs(math.expm1(leading.log_times[m] - reduced.log_times[m]))
-        if gap > leading.bound[m] + reduced.bound[m]:
-            found.append(f"the leading law misses the half-time of {m} by {100 * gap:.2g} %, more than the terms it is known to neglect")
-        elif gap > 0.5:
-            found.append(f"the leading law misses the half-time of {m} by {100 * gap:.2g} %: u0 is not small enough for this data")
+        if gap <= min(0.5, leading.bound[m] + reduced.bound[m]):
+            continue
+        late = reduced.fit_times[m] < 0.7 * reduced.times[m]
+        cause = (
+            f"inputs of {m} are nearly collinear: half of its output is there at {number(reduced.fit_times[m])}, "
+            f"half of its weights only at {number(reduced.times[m])}" if late else "u0 is not small enough for this data"
+        )
+        found.append(f"the leading law misses the half-time of {m} by {100 * gap:.2g} %: {cause}")
     return found

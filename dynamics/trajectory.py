@@ -91,6 +91,7 @@ class Trajectory:
         """Modality -> (T,): |W_m^tot|."""
         return {m: np.sqrt(np.sum(w.reshape(len(w), -1) ** 2, axis=1)) for m, w in self.total.items()}
 
+    @property
     def table(self) -> Table:
         rows = [(m, self.status[m].value, number(self.times[m]), number(self.fit_times[m])) for m in self.order]
         notes = [f"ratio {number(self.ratio)}, lag {number(self.lag)}", *self.warnings]
@@ -98,10 +99,10 @@ class Trajectory:
         return Table(title, ("modality", "status", "half-time [tau]", "of its output"), tuple(rows), tuple(notes))
 
     def __str__(self) -> str:
-        return self.table().text()
+        return self.table.text()
 
     def _repr_html_(self) -> str:
-        return self.table().html()
+        return self.table.html()
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write one .npz without pickles; whole or not at all."""

@@ -1,0 +1,174 @@
+"""The command `fusion-dynamics`: results on standard output, progress on standard error.
+
+Exit status 0; 1 a computation failed; 2 usage or bad input; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from derivations.errors import DataError, DomainError, SolveError, StoreError
+
+if TYPE_CHECKING:
+    from derivations.correlations import Correlations
+    from derivations.network import FusionNetwork
+
+DATA = """DATA is a CSV with a header (name its columns with --target and --modality), or a .npz with
+sigma, sigma_yx, sizes, or with one array a modality and the target."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except (DataError, DomainError) as error:
+        print(f"fusion-dynamics: {error}", file=sys.stderr)
+        return 2
+    except (SolveError, StoreError) as error:
+        print(f"fusion-dynamics: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("fusion-dynamics: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output has left, as in `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="fusion-dynamics", description="Which modality a multimodal linear network learns first, and when the second."
+    )
+    parser.add_argument("--version", action="version", version=f"fusion-dynamics {_version()}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    predict = _command(commands, "predict", _predict, "half-times by the law and the reduced flow (milliseconds)")
+    predict.set_defaults(plot=None)
+    simulate = _command(commands, "simulate", _simulate, "one run: full gradient flow, reduced flow or gradient descent")
+    simulate.add_argument("--method", choices=("flow", "reduced", "descent"), default="flow", help="default: flow")
+    _start_options(simulate)
+    simulate.add_argument("--seed", type=int, default=0, help="of the random start (default 0)")
+    simulate.add_argument("--t-end", type=float, help="in units of tau (default: until all is learned)")
+    simulate.add_argument("-o", "--output", metavar="FILE.npz", help="save the trajectory")
+    compare = _command(commands, "compare", _compare, "all roads side by side, several seeds (seconds to minutes)")
+    _start_options(compare)
+    compare.add_argument("--seeds", type=int, default=5, help="number of random starts (default 5)")
+    compare.add_argument("--plot", metavar="FILE", help="save the figure (.png, .pdf, .svg)")
+    return parser
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("fusion-dynamics")
+
+
+def _command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(name, help=text, description=f"{text}. {DATA}")
+    command.set_defaults(run=run)
+    command.add_argument("data", nargs="?", metavar="DATA", help="CSV or .npz file")
+    command.add_argument("--example", metavar="NAME", help="diabetes, star98 or linnerud instead of a file (z-scored)")
+    command.add_argument("--target", default="y", metavar="COLUMN", help="column or array of the target (default y)")
+    command.add_argument(
+        "--modality", action="append", default=[], metavar="NAME=C1,C2", help="columns of a modality; once for each"
+    )
+    command.add_argument("--standardize", action="store_true", help="z-score the columns of a file")
+    command.add_argument("--depth", type=int, default=2, help="total depth L (default 2)")
+    command.add_argument("--fusion-depth", type=int, default=2, help="layer of fusion L_f (default 2)")
+    command.add_argument("--u0", type=float, default=1e-3, help="norm of every pre-fusion layer at t = 0 (default 1e-3)")
+    command.add_argument("--json", action="store_true", help="print JSON")
+    return command
+
+
+def _start_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--width", type=int, default=100, help="hidden units (default 100)")
+    command.add_argument("--learning-rate", type=float, help="of gradient descent (default: scales with the data)")
+
+
+def _problem(options: argparse.Namespace) -> tuple[FusionNetwork, Correlations]:
+    """Network and data of a command line."""
+    from derivations.network import FusionNetwork
+    from dynamics.data import read_table
+    from dynamics.examples import load_example
+
+    if (options.data is None) == (options.example is None):
+        raise DataError("give a DATA file or --example NAME, one of the two")
+    if options.example is not None:
+        given = [flag for flag, used in (("--modality", options.modality), ("--standardize", options.standardize)) if used]
+        if given:
+            raise DataError(f"{given[0]} goes with a DATA file; an example has its own blocks and is z-scored")
+        data = load_example(options.example)
+    else:
+        data = read_table(options.data, options.target, _modalities(options.modality), options.standardize)
+    return FusionNetwork.fused_at(options.depth, options.fusion_depth, data.modalities), data
+
+
+def _modalities(flags: list[str]) -> dict[str, list[str]] | None:
+    found: dict[str, list[str]] = {}
+    for flag in flags:
+        name, equals, columns = flag.partition("=")
+        members = [column.strip() for column in columns.split(",")]
+        if not equals or not name or not all(members):
+            raise DataError(f"--modality must look like NAME=column1,column2, got {flag!r}")
+        if name in found:
+            raise DataError(f"--modality {name!r} is given twice")
+        found[name] = members
+    return found or None
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from dynamics.prediction import predict
+
+    network, data = _problem(options)
+    prediction = predict(network, data, u0=options.u0)
+    print(prediction.to_json() if options.json else f"{data}\n\n{prediction}")
+    return 0
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    from dynamics.comparison import run_dict
+    from dynamics.descent import descend
+    from dynamics.flow import integrate
+    from dynamics.reduced import integrate_reduced
+
+    network, data = _problem(options)
+    if options.learning_rate is not None and options.method != "descent":
+        raise DomainError(f"--learning-rate goes with --method descent, got --method {options.method}")
+    start = {"u0": options.u0, "t_end": options.t_end}
+    if options.method == "reduced":
+        run = integrate_reduced(network, data, **start)
+    elif options.method == "flow":
+        run = integrate(network, data, width=options.width, seed=options.seed, **start)
+    else:
+        run = descend(network, data, width=options.width, seed=options.seed, learning_rate=options.learning_rate, **start)
+    if options.output:
+        run.save(options.output)
+    print(json.dumps(run_dict(run), indent=2, allow_nan=False) if options.json else run)
+    return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    if options.plot:
+        import matplotlib
+
+        matplotlib.use("Agg")
+    from dynamics.comparison import compare
+
+    network, data = _problem(options)
+    result = compare(
+        network, data, u0=options.u0, width=options.width, seeds=options.seeds, learning_rate=options.learning_rate,
+        progress=lambda line: print(f"  {line} ...", file=sys.stderr, flush=True),
+    )
+    if options.plot:
+        try:
+            result.plot().savefig(options.plot)
+        except (OSError, ValueError) as error:
+            raise StoreError(f"figure not saved to {options.plot!r}: {error}") from None
+    print(json.dumps(result.to_dict(), indent=2, allow_nan=False) if options.json else f"{data}\n\n{result}")
+    return 0

@@ -1,0 +1,221 @@
+"""Comparison: the law, the reduced flow, the full gradient flow and gradient descent in one table and one figure."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from derivations.correlations import Correlations
+from derivations.errors import DomainError
+from derivations.network import FusionNetwork
+from dynamics.descent import descend
+from dynamics.flow import integrate
+from dynamics.half_times import Status
+from dynamics.prediction import Prediction, predict
+from dynamics.reduced import integrate_reduced
+from dynamics.tables import Table, number
+from dynamics.trajectory import Trajectory
+from dynamics.weights import checked_integer
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """All roads for one network and data set.
+
+    prediction : the laws and what they say of the data
+    reduced : reduced flow from the aligned start; None where that start is undefined
+    flows, descents : full gradient flow and gradient descent, one run a seed, from the same random weights
+    fusion_depths : L_f -> reduced flow of the same depth L fused at L_f (two modalities of equal depth)
+    seconds : road -> wall time, median over its runs
+    """
+
+    prediction: Prediction
+    reduced: Trajectory | None
+    flows: tuple[Trajectory, ...]
+    descents: tuple[Trajectory, ...]
+    fusion_depths: Mapping[int, Trajectory]
+    seconds: Mapping[str, float]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        runs = [w for run in (*self.flows, *self.descents) for w in run.warnings]
+        return tuple(dict.fromkeys([*self.prediction.warnings, *runs]))
+
+    @property
+    def table(self) -> Table:
+        """Half-times, ratio and lag by each road; median (least - most) over random starts."""
+        order = self.prediction.order
+        first, last = order[0], order[-1]
+        rows: list[tuple[str, ...]] = []
+        if self.prediction.leading is not None:
+            e = self.prediction.leading
+            rows.append(("law " + e.equations, e.assumes, *_cells([e], first, last), _duration(self.seconds["law"])))
+        if self.reduced is not None:
+            rows.append(("reduced flow", "aligned start", *_cells([self.reduced], first, last), _duration(self.seconds["reduced flow"])))
+        for name, runs in (("gradient flow", self.flows), ("gradient descent", self.descents)):
+            rate = f", rate {runs[0].provenance['learning_rate']:.3g}" if name == "gradient descent" else ""
+            start = f"random start, {len(runs)} seed{'s' if len(runs) > 1 else ''}"
+            rows.append((name + rate, start, *_cells(runs, first, last), _duration(self.seconds[name])))
+        head = ("road", "start", f"t({first}) [tau]", f"t({last}) [tau]", "ratio", "lag [tau]", "time a run")
+        notes = [*self.prediction._notes()[: -len(self.prediction.warnings) or None], *self._strip_notes()]
+        return Table(self.prediction._title(), head, tuple(rows), (*notes, *(f"Warning: {w}" for w in self.warnings)))
+
+    def _strip_notes(self) -> list[str]:
+        if len(self.fusion_depths) < 2:
+            return []
+        first, last = self.prediction.order[0], self.prediction.order[-1]
+        parts = [
+            f"{depth}: {number(run.fit_times[first])} to {number(run.fit_times[last])}" for depth, run in self.fusion_depths.items()
+        ]
+        return [f"Half of the output of {first} and of {last} by fusion depth [tau, reduced flow, aligned start]: " + "; ".join(parts)]
+
+    def plot(self) -> Figure:
+        """Loss, total weights, and the unimodal phase for each fusion depth: one figure."""
+        from dynamics.figures.comparison import draw
+
+        return draw(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `compare --json` prints."""
+        roads: dict[str, Any] = {"reduced": self.reduced and run_dict(self.reduced)}
+        roads |= {"flow": [run_dict(r) for r in self.flows], "descent": [run_dict(r) for r in self.descents]}
+        strip = {str(depth): run_dict(run) for depth, run in self.fusion_depths.items()}
+        return {"prediction": self.prediction.to_dict(), **roads, "fusion_depths": strip, "warnings": list(self.warnings)}
+
+    def __str__(self) -> str:
+        return self.table.text()
+
+    def _repr_html_(self) -> str:
+        return self.table.html()
+
+
+def run_dict(run: Trajectory) -> dict[str, Any]:
+    """The numbers of a run without its points."""
+    from dynamics.prediction import _finite, _half_times_dict
+
+    return {
+        "order": list(run.order),
+        **_half_times_dict(run.half_times),
+        "fit_times": {m: _finite(v) for m, v in run.fit_times.items()},
+        "itinerary": [[v.name, v.enter, _finite(v.leave), v.distance] for v in run.itinerary],
+        "monitors": dict(run.monitors),
+        "warnings": list(run.warnings),
+        "provenance": dict(run.provenance),
+    }
+
+
+def _cells(runs: Sequence[Any], first: str, last: str) -> tuple[str, str, str, str]:
+    columns = [[run.times[first] for run in runs], [run.times[last] for run in runs], [run.ratio for run in runs], [run.lag for run in runs]]
+    status = {run.status[last] for run in runs}
+    cells = [_spread(column) for column in columns]
+    if status == {Status.NEVER}:
+        cells[1] = Status.NEVER.value
+    elif Status.NOT_REACHED in status:
+        cells[1] = Status.NOT_REACHED.value
+    return cells[0], cells[1], cells[2], cells[3]
+
+
+def _spread(values: list[float]) -> str:
+    if any(math.isnan(v) for v in values):
+        return "-"
+    middle = number(statistics.median(values))
+    return middle if len(values) == 1 else f"{middle} ({number(min(values), 3)} - {number(max(values), 3)})"
+
+
+def _duration(seconds: float) -> str:
+    return f"{1e3 * seconds:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+
+
+def compare(
+    network: FusionNetwork,
+    data: Correlations,
+    *,
+    u0: float | Mapping[str, float] = 1e-3,
+    width: int = 100,
+    seeds: int | Sequence[int] = 5,
+    learning_rate: float | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Comparison:
+    """Take all roads to the same question.
+
+    Parameters
+    ----------
+    u0, width : start and hidden units of the random networks
+    seeds : n for 0..n-1, or the seeds themselves
+    learning_rate : of gradient descent; None scales with the data (see `descend`)
+    progress : called with a line before each piece of work
+
+    Examples
+    --------
+    >>> c = compare(FusionNetwork.fused_at(2, 2), Correlations.scalar(2, 1, 0.5), width=10, seeds=2)
+    >>> [row[0] for row in c.table.rows]
+    ['law (8), (9)', 'reduced flow', 'gradient flow', 'gradient descent, rate 0.00979']
+    """
+    chosen = list(range(checked_integer(seeds, "seeds", 1))) if not isinstance(seeds, Sequence) else list(seeds)
+    if not chosen:
+        raise DomainError("seeds must name at least one seed")
+    say = progress or (lambda _: None)
+    seconds: dict[str, list[float]] = {}
+
+    def timed(road: str, work: Callable[[], Any]) -> Any:
+        begin = time.perf_counter()
+        result = work()
+        seconds.setdefault(road, []).append(time.perf_counter() - begin)
+        return result
+
+    say("law and reduced flow")
+    prediction = timed("law", lambda: predict(network, data, u0=u0))
+    reduced = None
+    if prediction.reduced is not None:
+        reduced = timed("reduced flow", lambda: integrate_reduced(network, data, u0=u0))
+    flows, descents = [], []
+    start: dict[str, Any] = {"u0": u0, "width": width}
+    for seed in chosen:
+        say(f"gradient flow, seed {seed}")
+        flows.append(timed("gradient flow", lambda seed=seed: integrate(network, data, seed=seed, **start)))
+        say(f"gradient descent, seed {seed}")
+        horizon = _horizon(flows[-1])
+        descents.append(
+            timed(
+                "gradient descent",
+                lambda seed=seed, horizon=horizon: descend(
+                    network, data, seed=seed, learning_rate=learning_rate, t_end=horizon, **start
+                ),
+            )
+        )
+    say("other fusion depths")
+    return Comparison(
+        prediction, reduced, tuple(flows), tuple(descents), _fusion_depths(network, data, u0, reduced),
+        {road: statistics.median(values) for road, values in seconds.items()},
+    )
+
+
+def _horizon(flow: Trajectory) -> float | None:
+    """Where gradient descent may stop: well past the last half-time of the flow from the same weights."""
+    if any(status is Status.NOT_REACHED for status in flow.status.values()):
+        return None
+    latest = max((t for t in flow.times.values() if math.isfinite(t)), default=math.nan)
+    return 1.6 * latest if latest > 0 else None
+
+
+def _fusion_depths(
+    network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float], reduced: Trajectory | None
+) -> dict[int, Trajectory]:
+    """The same total depth, fused at each layer; empty unless all branches are equally deep and fused once."""
+    depths = set(network.depths.values())
+    if reduced is None or len(depths) != 1 or len(network.chains) != len(network.modalities) + 1 or isinstance(u0, Mapping):
+        return {}
+    own = depths.pop()
+    total = own + network.trunk.depth
+    runs = {}
+    for fusion_depth in range(1, total + 1):
+        other = FusionNetwork.fused_at(total, fusion_depth, network.modalities)
+        runs[fusion_depth] = reduced if fusion_depth == own else integrate_reduced(other, data, u0=u0)
+    return runs

@@ -1,0 +1,179 @@
+"""The figure of a Comparison: loss, total weights and the unimodal phase for each fusion depth, on time axes in tau."""
+
+from __future__ import annotations
+
+import math
+from contextlib import ExitStack
+from importlib.resources import as_file, files
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from dynamics.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from dynamics.comparison import Comparison
+
+PHASE = "0.9"
+THIN = {"lw": 0.7, "alpha": 0.6}
+DASHED = {"ls": (0, (4, 2)), "lw": 1.8}
+
+
+def draw(comparison: Comparison) -> Figure:
+    """Loss above, |W_m| below on one time axis, the strip over fusion depths at the bottom.
+
+    Solid: full gradient flow; thin: gradient descent, one line a seed; dashed: reduced flow (aligned
+    start). Ticks on top: half-times of the leading law. Shaded: the unimodal phase of the gradient flow,
+    from half of the first modality's output to half of the last one's (for scalar inputs: half-times).
+    """
+    with ExitStack() as stack:
+        style = stack.enter_context(as_file(files("dynamics.figures") / "fusion.mplstyle"))
+        stack.enter_context(plt.style.context(str(style)))
+        depths = comparison.fusion_depths
+        ratios = [1.0, 1.3] + ([0.25 + 0.17 * len(depths)] if len(depths) > 1 else [])
+        figure, axes = plt.subplots(
+            len(ratios), 1, figsize=(7.2, 1.9 * sum(ratios) + 1.0), height_ratios=ratios, layout="constrained"
+        )
+        limit = _time_limit(comparison)
+        draw_loss(axes[0], comparison)
+        draw_weights(axes[1], comparison)
+        for ax in axes[:2]:
+            _shade(ax, comparison, limit)
+            ax.set_xlim(0, limit)
+        axes[0].tick_params(labelbottom=False)
+        _name_phase(axes[0], comparison, limit)
+        _law_ticks(axes[1], comparison, limit)
+        if len(depths) > 1:
+            draw_fusion_depths(axes[2], comparison)
+        plt.close(figure)  # a notebook would show it twice
+    return figure
+
+
+def _runs(comparison: Comparison) -> list[tuple[Trajectory, dict[str, object]]]:
+    """Runs with their line styles, faint ones first."""
+    styled: list[tuple[Trajectory, dict[str, object]]] = [(run, THIN) for run in comparison.descents]
+    styled.append((comparison.flows[0], {}))
+    return styled + ([(comparison.reduced, DASHED)] if comparison.reduced is not None else [])
+
+
+def _extended(t: np.ndarray, values: np.ndarray, comparison: Comparison) -> tuple[np.ndarray, np.ndarray]:
+    """A settled run goes on as it is to the end of the axis."""
+    limit = _time_limit(comparison)
+    return (t, values) if t[-1] >= limit else (np.append(t, limit), np.append(values, values[-1]))
+
+
+def draw_loss(ax: Axes, comparison: Comparison) -> None:
+    for run, style in _runs(comparison):
+        ax.plot(*_extended(run.t, run.loss, comparison), color="0.25", **style)
+    ax.set_ylim(bottom=0)
+    ax.set_ylabel("loss (half mean\nsquared error)")
+    handles = [Line2D([], [], color="0.25"), Line2D([], [], color="0.25", **THIN), Line2D([], [], color="0.25", **DASHED)]
+    names = ["gradient flow, seed 0", f"gradient descent, {len(comparison.descents)} seeds", "reduced flow, aligned start"]
+    names[0] = f"gradient flow, seed {comparison.flows[0].provenance.get('seed', '-')}"
+    ax.legend(handles, names, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize="small")
+
+
+def draw_weights(ax: Axes, comparison: Comparison) -> None:
+    colours = _colours(comparison)
+    for run, style in _runs(comparison):
+        for m, norm in run.norms.items():
+            ax.plot(*_extended(run.t, norm, comparison), color=colours[m], **style)
+    ax.set_ylim(bottom=0)
+    ax.set_ylabel("norm of the\ntotal weights |W|")
+    ax.set_xlabel(r"time [$\tau$ = 1/learning rate]")
+    handles = [Line2D([], [], color=colours[m], lw=2) for m in colours]
+    ax.legend(handles, [f"|W| of {m}" for m in colours], loc="best", fontsize="small")
+
+
+def draw_fusion_depths(ax: Axes, comparison: Comparison) -> None:
+    """One bar a fusion depth, from half of the first modality's output to half of the last one's."""
+    order, colours = comparison.prediction.order, _colours(comparison)
+    first, last = order[0], order[-1]
+    own = next(iter(comparison.prediction.network.depths.values()))
+    latest = 0.0
+    for depth, run in comparison.fusion_depths.items():
+        begin, end = run.fit_times[first], run.fit_times[last]
+        if math.isfinite(begin) and math.isfinite(end):
+            ax.barh(depth, end - begin, left=begin, height=0.62, color="0.8" if depth == own else PHASE, edgecolor="0.5", lw=0.8)
+        for m in order:
+            if math.isfinite(run.fit_times[m]):
+                ax.plot(run.fit_times[m], depth, "o", color=colours[m], ms=5, zorder=3)
+                latest = max(latest, run.fit_times[m])
+        if not math.isfinite(end):
+            ax.annotate(f"{last} is never learned", (begin, depth), xytext=(8, -3), textcoords="offset points", fontsize="small")
+    earliest = min(min(run.fit_times.values()) for run in comparison.fusion_depths.values())
+    if latest > 20 * earliest > 0:
+        ax.set_xscale("log")
+    else:
+        ax.set_xlim(left=0)
+    count = len(comparison.fusion_depths)
+    ax.set_yticks(range(1, count + 1), [_depth_name(d, count) + ("  *" if d == own else "") for d in range(1, count + 1)])
+    ax.set_ylim(0.4, count + 0.6)
+    ax.set_xlabel(r"time [$\tau$], reduced flow, aligned start")
+    ax.set_title("Fused at another layer: dots where half of each output is there, bar the unimodal phase (*: above)", fontsize="small")
+
+
+def _depth_name(depth: int, total: int) -> str:
+    kind = "early" if depth == 1 else "late" if depth == total else "intermediate"
+    return f"{kind}, $L_f$ = {depth}"
+
+
+def _colours(comparison: Comparison) -> dict[str, str]:
+    cycle = plt.rcParams["axes.prop_cycle"].by_key()["color"]
+    return {m: cycle[i % len(cycle)] for i, m in enumerate(comparison.prediction.order)}
+
+
+def phase(comparison: Comparison) -> tuple[float, float] | None:
+    """The unimodal phase of the gradient flow drawn."""
+    run = comparison.flows[0]
+    if comparison.prediction.network.is_early_fusion:
+        return None
+    order = comparison.prediction.order
+    begin, end = run.fit_times[order[0]], run.fit_times[order[-1]]
+    return (begin, end) if math.isfinite(begin) and begin < end else None
+
+
+def _time_limit(comparison: Comparison) -> float:
+    """Well past the last time at which a run has half of an output."""
+    runs = [run for run, _ in _runs(comparison)]
+    ends = [t for run in runs for t in run.fit_times.values() if math.isfinite(t)]
+    if not ends:
+        return max(float(run.t[-1]) for run in runs)
+    return min(1.6 * max(ends), max(float(run.t[-1]) for run in runs))
+
+
+def _shade(ax: Axes, comparison: Comparison, limit: float) -> None:
+    span = phase(comparison)
+    if span is not None:
+        ax.axvspan(span[0], min(span[1], limit), color=PHASE, zorder=0, lw=0)
+
+
+def _name_phase(ax: Axes, comparison: Comparison, limit: float) -> None:
+    span = phase(comparison)
+    if span is None:
+        return
+    middle = (span[0] + min(span[1], limit)) / 2
+    first = comparison.prediction.order[0]
+    wide = (min(span[1], limit) - span[0]) / limit > 0.25
+    text = f"unimodal phase: only {first}" if wide else f"only\n{first}"
+    ax.annotate(text, (middle, 0.97), xycoords=("data", "axes fraction"), ha="center", va="top", fontsize="small")
+
+
+def _law_ticks(ax: Axes, comparison: Comparison, limit: float) -> None:
+    leading = comparison.prediction.leading
+    if leading is None:
+        return
+    colours = _colours(comparison)
+    for m, t in leading.times.items():
+        if t <= limit:
+            ax.plot([t, t], [0.93, 1.0], color=colours[m], lw=3, transform=ax.get_xaxis_transform(), solid_capstyle="butt")
+    shown = [t for t in leading.times.values() if t <= limit]
+    if shown:
+        ax.annotate(
+            f"law {leading.equations}", (float(np.mean(shown)), 1.01), xycoords=("data", "axes fraction"),
+            ha="center", va="bottom", fontsize="small",
+        )
