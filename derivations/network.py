@@ -132,7 +132,7 @@ class FusionNetwork:
         fusion_depth = _checked_depth(fusion_depth, "fusion_depth", 1)
         if not _symbolic(depth - fusion_depth) and depth < fusion_depth:
             raise DomainError(f"fusion_depth must not exceed depth {depth}, got {fusion_depth}")
-        return cls.branches({m: fusion_depth for m in modalities}, trunk=depth - fusion_depth)
+        return cls.tree(depth - fusion_depth, *(Chain(fusion_depth, m) for m in modalities))
 
     @classmethod
     def branches(cls, depths: Mapping[str, Any], trunk: Any = 0) -> FusionNetwork:

@@ -41,6 +41,7 @@ class Course:
     plateaus : modality -> (outputs, d), zero if never learned.
     never : modality -> why it is never learned from this start.
     saddles : M_0 first, the end last.
+    drives : modality -> the largest |residual| that it meets at a saddle, a scale for its pace.
     tie : two modalities leave zero together, so that the order means nothing.
     """
 
@@ -48,6 +49,7 @@ class Course:
     plateaus: dict[str, np.ndarray]
     never: dict[str, str]
     saddles: tuple[Saddle, ...]
+    drives: dict[str, float]
     tie: bool
 
     @property
@@ -104,10 +106,12 @@ def course(
     order: list[str] = []
     plateaus = {m: np.zeros_like(data.target_block(m)) for m in data.modalities}
     saddles = [_saddle(data, learned, signs)]
+    largest = dict.fromkeys(data.modalities, 0.0)
     tie = False
     while True:
         pending = [m for m in data.modalities if m not in learned]
         drives = {m: _drive(data, m, saddles[-1].total) for m in pending}
+        largest |= {m: max(largest[m], speed) for m, (_, speed) in drives.items()}
         arrivals = {}
         for m, (sign, speed) in drives.items():
             if speed > 0 and signs.get(m, sign) == sign:
@@ -127,7 +131,7 @@ def course(
         plateaus[first] = saddles[-1].total[first]
     never = {m: _reason(data, m, saddles[-1], drives[m]) for m in pending}
     order += sorted(pending, key=lambda m: -data.strength(m))
-    return Course(tuple(order), plateaus, never, tuple(saddles), tie)
+    return Course(tuple(order), plateaus, never, tuple(saddles), largest, tie)
 
 
 def _budgets(network: FusionNetwork, norms: Mapping[str, float]) -> dict[str, float]:
@@ -197,4 +201,6 @@ def _early_course(network: FusionNetwork, data: Correlations) -> Course:
     order = sorted(data.modalities, key=lambda m: (m in never, -strengths[m]))
     tie = len(order) > 1 and strengths[order[1]] >= strengths[order[0]] * (1 - TIE)
     plateaus = {m: np.zeros_like(w) if m in never else w for m, w in total.items()}
-    return Course(tuple(order), plateaus, never, (_saddle(data, (), {}), _saddle(data, data.modalities, {})), tie)
+    saddles = (_saddle(data, (), {}), _saddle(data, data.modalities, {}))
+    drives = dict.fromkeys(data.modalities, max(strengths.values()))
+    return Course(tuple(order), plateaus, never, saddles, drives, tie)

@@ -18,6 +18,7 @@ from dynamics.integration import EXCESS
 from dynamics.trajectory import Trajectory, fit_times, losses, visits
 
 STORED = 4000  # points kept of a run; every second one is dropped when they are full
+DIVERGED = 1e100  # a total weight beyond this cannot come back
 SAFE_CURVATURE = 0.1  # default learning rate times the largest curvature met (2 is unstable): times 2-3 % off the flow
 
 
@@ -92,6 +93,9 @@ def descend(
     last_step = max_steps if t_end is None else min(max_steps, math.ceil(t_end / learning_rate - 1e-9))
     while True:
         packed = pack(data, totals)
+        if not np.max(np.abs(packed)) < DIVERGED:  # catches nan too
+            warnings.append(f"diverged at step {step}: learning_rate {learning_rate:.3g} is too large")
+            break
         if step % stride == 0:
             steps.append(step)
             kept.append(packed)
@@ -106,9 +110,6 @@ def descend(
                 if not step:
                     warnings.append(f"{m} starts past half of its plateau: its half-time is 0")
             before[m] = now
-        if not np.all(np.isfinite(packed)):
-            warnings.append(f"diverged at step {step}: learning_rate {learning_rate:.3g} is too large")
-            break
         done = t_end is None and not any(s is Status.NOT_REACHED for s in status.values())
         if step >= last_step or (done and losses(data, packed[None])[0] <= settled):
             break
@@ -121,7 +122,7 @@ def descend(
             products = gradient_flow.above(network, current)
             totals = gradient_flow.total_weights(network, current, products)
         step += 1
-    if steps[-1] != step:
+    if steps[-1] != step and np.max(np.abs(packed)) < DIVERGED:
         steps.append(step)
         kept.append(packed)
     late = [m for m in plan.order if status[m] is Status.NOT_REACHED]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -95,7 +96,7 @@ def integrate(
     first, origin = initial_weights(network, data, u0, width, seed, weights)
     plan = course_of(network, data, first)
     tolerance, notes = _tolerance(network, data, plan, first, rtol)
-    system, unpack = _system(network, data, first, tolerance)
+    system, unpack = _system(network, data, plan, first, tolerance)
     provenance = {"producer": "gradient flow", "network": str(network), "rtol": rtol, **origin}
     trajectory, last = march(
         system, data, plan, rtol=tolerance, t_end=t_end, t_eval=times, max_steps=max_steps,
@@ -135,10 +136,12 @@ def _tolerance(
     return CANCELLATION, (note,) if note else ()
 
 
-def _system(network: FusionNetwork, data: Correlations, weights: Weights, rtol: float) -> tuple[System, Any]:
+def _system(
+    network: FusionNetwork, data: Correlations, plan: Course, weights: Weights, rtol: float
+) -> tuple[System, Any]:
     layout = [(name, i, layer.shape) for name, layers in weights.items() for i, layer in enumerate(layers)]
     ends = np.cumsum([0, *(out * into for _, _, (out, into) in layout)])
-    strengths = {m: data.strength(m) for m in data.modalities}
+    strengths = plan.drives
 
     def unpack(state: np.ndarray) -> Weights:
         found: Weights = {name: [] for name in weights}
@@ -151,12 +154,11 @@ def _system(network: FusionNetwork, data: Correlations, weights: Weights, rtol: 
         products = gradient_flow.above(network, current)
         totals = gradient_flow.total_weights(network, current, products)
         moved = gradient_flow.flow(network, current, gradient_flow.errors(data, totals), products)
+        norms = {name: [float(np.linalg.norm(layer)) for layer in layers] for name, layers in current.items()}
         rates = {}
-        for m in data.modalities:
-            product, first = products[m][0], current[m][0]
-            size = np.sqrt(data.outputs) if product is None else np.linalg.norm(product)
-            base = np.linalg.norm(first)
-            rates[m] = float(strengths[m] * size / base) if base else 0.0
+        for m in data.modalities:  # the two smallest layers left out: d ln|W|/dt of a balanced path, never 0 before it stops
+            path = sorted(norm for name in network.path(m) for norm in norms[name])
+            rates[m] = strengths[m] * math.prod(path[2:])
         return np.concatenate([v.ravel() for name in weights for v in moved[name]]), rates
 
     def total(state: np.ndarray) -> np.ndarray:

@@ -100,7 +100,7 @@ def march(
     queue = None if t_eval is None else [float(t) for t in t_eval]
     if queue is not None:
         record.t.clear(), record.total.clear()
-    if any(rate > 0 for rate in system.velocity(state)[1].values()):
+    if np.any(system.velocity(state)[0] != 0):
         floor = course.lowest_loss
         excess = float(losses(data, first_total[None])[0]) - floor
         while True:
@@ -114,7 +114,7 @@ def march(
             waiting = tuple(m for m in waiting if m != hit)
         found += phase.notes
     else:
-        found.append("all weights are zero: the origin is a saddle and nothing is ever learned")
+        found.append("the start is exactly stationary (the origin is a saddle): nothing is ever learned")
         status = dict.fromkeys(course.order, Status.NEVER)
         record.t, record.total = [0.0, stop if math.isfinite(stop) else 1.0], [first_total, first_total]
     if any(status[m] is Status.NOT_REACHED for m in course.order):
@@ -196,7 +196,7 @@ class _Phase:
         if len(augmented) > SMALL_STATE:
             return DOP853(self.rhs, 0.0, augmented, np.inf, rtol=self.rtol, atol=atol)
         moving = (augmented[:-1] != 0) & (slope[:-1] != 0)
-        fastest = np.max(np.abs(slope[:-1][moving] / augmented[:-1][moving]), initial=1e-300)
+        fastest = float(np.max(np.abs(slope[:-1][moving] / augmented[:-1][moving]), initial=0.0)) or 1.0
         return LSODA(self.rhs, 0.0, augmented, 1e300, rtol=self.rtol, atol=atol, first_step=min(1e-3 / fastest, 1e290))
 
     def run(
@@ -273,14 +273,15 @@ class _Phase:
                 record.total.append(total(augmented[:-1]))
             return
         while self.queue and self.queue[0] - self.offset <= last[-1]:
-            wanted = self.queue.pop(0) - self.offset
+            asked = self.queue.pop(0)
+            wanted = asked - self.offset
             if wanted <= dense(begin)[-1]:
                 augmented = dense(begin)
             elif wanted >= last[-1]:
                 augmented = last
             else:
                 augmented = dense(_root(lambda s: dense(s)[-1] - wanted, begin, end))  # noqa: B023
-            record.t.append(self.offset + wanted)
+            record.t.append(asked)
             record.total.append(total(augmented[:-1]))
 
 
@@ -292,8 +293,8 @@ def _root(function: Callable[[float], float], begin: float, end: float) -> float
 
 
 def checked_rtol(rtol: float) -> float:
-    if isinstance(rtol, bool) or not isinstance(rtol, (int, float)) or not 1e-13 <= rtol <= 1e-2:
-        raise DomainError(f"rtol must lie between 1e-13 and 1e-2, got {rtol!r}")
+    if isinstance(rtol, bool) or not isinstance(rtol, (int, float)) or not 1e-13 <= rtol <= 1e-3:
+        raise DomainError(f"rtol must lie between 1e-13 and 1e-3, got {rtol!r}")
     return float(rtol)
 
 

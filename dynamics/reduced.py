@@ -65,6 +65,8 @@ def integrate_reduced(
     system = _system(network, data, norms, rows, signs, rtol)
     provenance = {"producer": "reduced flow", "start": "aligned", "network": str(network), "u0": norms, "rtol": rtol}
     try:
+        if all(norms[m] > 0 for m in data.modalities) and not np.any(system.velocity(system.start)[0]):
+            raise OverflowError  # every gain has underflown to zero
         trajectory, _ = march(
             system, data, course(network, data, leaf_norms, signs), rtol=rtol, t_end=t_end, t_eval=times,
             max_steps=max_steps, provenance=provenance, warnings=data.warnings,
@@ -99,7 +101,7 @@ def _system(
     ]
     spans = [data.span(m) for m in modalities]
     owner = np.repeat(np.arange(len(modalities)), [data.sizes[m] for m in modalities])
-    strengths = [data.strength(m) for m in modalities]
+    strengths = [data.strength(m) for m in modalities]  # not zero: the aligned start is defined
     sigma, target = data.sigma, data.sigma_yx
     kept = [signs.get(m) for m in modalities]
     deep = [network.depths[m] >= 2 for m in modalities]

@@ -159,7 +159,7 @@ def _name_phase(ax: Axes, comparison: Comparison, limit: float) -> None:
     middle = (span[0] + min(span[1], limit)) / 2
     first = comparison.prediction.order[0]
     wide = (min(span[1], limit) - span[0]) / limit > 0.25
-    text = f"unimodal phase: only {first}" if wide else f"only\n{first}"
+    text = f"unimodal phase: only {first}" if wide else f"unimodal\nphase:\nonly {first}"
     ax.annotate(text, (middle, 0.97), xycoords=("data", "axes fraction"), ha="center", va="top", fontsize="small")
 
 

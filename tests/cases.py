@@ -1,0 +1,59 @@
+"""Problems that several tests share."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dynamics import Correlations, FusionNetwork
+
+ORACLE: dict[str, Any] = json.loads((Path(__file__).parent / "data" / "oracle.json").read_text())
+
+
+def random_correlations(
+    rng: np.random.Generator, sizes: dict[str, int], outputs: int = 1, correlation: float = 1.0
+) -> Correlations:
+    """A well-conditioned random problem; `correlation` scales the blocks between modalities."""
+    total = sum(sizes.values())
+    mixing = rng.normal(size=(total, 3 * total))
+    sigma = mixing @ mixing.T / (3 * total)
+    names = np.repeat(list(sizes), list(sizes.values()))
+    sigma = np.where(names[:, None] == names, sigma, correlation * sigma)
+    weights = rng.normal(size=(outputs, total))
+    sigma_yx = weights @ sigma
+    noise = 0.1 * np.eye(outputs)
+    return Correlations(sigma, sigma_yx if outputs > 1 else sigma_yx[0], sizes, weights @ sigma @ weights.T + noise)
+
+
+def oracle_instance(entry: dict[str, Any]) -> tuple[Correlations, tuple[str, str]]:
+    """Correlations of an instance of the oracle, and the order of its modalities."""
+    blocks = [np.array(entry[name], dtype=float) for name in ("Sigma_A", "Sigma_B", "Sigma_AB")]
+    sigma = np.block([[blocks[0], blocks[2]], [blocks[2].T, blocks[1]]])
+    sigma_yx = np.array(entry["Sigma_yxA"] + entry["Sigma_yxB"], dtype=float)
+    data = Correlations(sigma, sigma_yx, {"A": len(blocks[0]), "B": len(blocks[1])}, float(entry["yy"]))
+    return data, ("B", "A") if entry["first"] == "B" else ("A", "B")
+
+
+def random_network(rng: np.random.Generator) -> FusionNetwork:
+    """Two or three modalities, fused once, chains of one to three layers, a trunk of none to two."""
+    names = "ABC"[: rng.integers(2, 4)]
+    return FusionNetwork.branches({m: int(rng.integers(1, 4)) for m in names}, trunk=int(rng.integers(0, 3)))
+
+
+def random_layers(
+    rng: np.random.Generator, network: FusionNetwork, sizes: dict[str, int], outputs: int
+) -> dict[str, list[np.ndarray]]:
+    """Weights of order one with a width of its own between any two layers; written without the project's shapes."""
+    fused = outputs if network.trunk.depth == 0 else int(rng.integers(1, 5))
+    weights = {}
+    for m in network.modalities:
+        widths = [sizes[m], *rng.integers(1, 5, size=network.depths[m] - 1).tolist(), fused]
+        weights[m] = [rng.normal(size=(b, a)) for a, b in zip(widths, widths[1:], strict=False)]
+    widths = [fused, *rng.integers(1, 5, size=max(network.trunk.depth - 1, 0)).tolist(), outputs]
+    weights["trunk"] = [rng.normal(size=(b, a)) for a, b in zip(widths, widths[1:], strict=False)]
+    if network.trunk.depth == 0:
+        weights["trunk"] = []
+    return weights
