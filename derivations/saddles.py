@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 from typing import Any
 
@@ -51,6 +52,20 @@ class Course:
     saddles: tuple[Saddle, ...]
     drives: dict[str, float]
     tie: bool
+
+    def share(self, m: str, weights: np.ndarray) -> float:
+        """Projection of W_m^tot on its plateau as a share of the plateau: m is learned at one half."""
+        goal = self.plateaus[m]
+        return float(np.sum(weights * goal) / np.sum(goal * goal))
+
+    @cached_property
+    def overtaken(self) -> tuple[str, ...]:
+        """Modalities that a later one turns round: their end lies below half of their plateau.
+
+        They may reach half of it on the way, or never; a run waits for them only until its loss has settled.
+        """
+        end = self.saddles[-1].total
+        return tuple(m for m in self.order if m not in self.never and self.share(m, end[m]) < 0.5)
 
     @property
     def lowest_loss(self) -> float:

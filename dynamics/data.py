@@ -100,7 +100,7 @@ def _parsed(cell: str, file: Path, line: int, column: str) -> float:
 
 def _from_npz(file: Path, target: str, modalities: Columns | None, standardize: bool) -> Correlations:
     try:
-        with np.load(file, allow_pickle=False) as archive:
+        with open(file, "rb") as stream, np.load(stream, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except Exception as error:  # NumPy leaks BadZipFile, zlib.error, TokenError and MemoryError on damaged files
         raise DataError(f"{file.name} is no readable .npz: {type(error).__name__}: {error}") from None

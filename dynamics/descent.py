@@ -14,7 +14,7 @@ from derivations.errors import DomainError
 from derivations.network import FusionNetwork
 from dynamics.flow import course_of, initial_weights, pack
 from dynamics.half_times import HalfTimes, Status
-from dynamics.integration import EXCESS
+from dynamics.integration import EXCESS, OVERTAKEN
 from dynamics.trajectory import Trajectory, fit_times, losses, visits
 
 STORED = 4000  # points kept of a run; every second one is dropped when they are full
@@ -79,7 +79,7 @@ def descend(
         raise DomainError("on_samples needs Correlations made by from_samples, these have no samples")
 
     names = data.modalities
-    goals = {m: plan.plateaus[m] / np.sum(plan.plateaus[m] ** 2) for m in plan.order if m not in plan.never}
+    goals = [m for m in plan.order if m not in plan.never]
     clock = dict.fromkeys(plan.order, math.inf)
     status = {m: Status.NEVER if m in plan.never else Status.NOT_REACHED for m in plan.order}
     warnings = list(data.warnings)
@@ -90,6 +90,7 @@ def descend(
     totals = gradient_flow.total_weights(network, current, products)
     floor = plan.lowest_loss
     settled = floor + EXCESS * max(float(losses(data, pack(data, totals)[None])[0]) - floor, 0.0)
+    done = False
     last_step = max_steps if t_end is None else min(max_steps, math.ceil(t_end / learning_rate - 1e-9))
     while True:
         packed = pack(data, totals)
@@ -103,14 +104,14 @@ def descend(
                 del steps[1::2], kept[1::2]
                 stride *= 2
         for m in goals:
-            now = float(np.sum(totals[m] * goals[m])) - 0.5
+            now = plan.share(m, totals[m]) - 0.5
             if status[m] is Status.NOT_REACHED and now >= 0:
                 share = -before[m] / (now - before[m]) if step else 0.0  # linear within the step
                 clock[m], status[m] = (step - 1 + share) * learning_rate if step else 0.0, Status.REACHED
                 if not step:
                     warnings.append(f"{m} starts past half of its plateau: its half-time is 0")
             before[m] = now
-        done = t_end is None and not any(s is Status.NOT_REACHED for s in status.values())
+        done = t_end is None and all(s is not Status.NOT_REACHED or m in plan.overtaken for m, s in status.items())
         if step >= last_step or (done and losses(data, packed[None])[0] <= settled):
             break
         error = _sample_errors(data, totals) if on_samples else gradient_flow.errors(data, totals)
@@ -126,7 +127,9 @@ def descend(
         steps.append(step)
         kept.append(packed)
     late = [m for m in plan.order if status[m] is Status.NOT_REACHED]
-    if late:
+    if done and step < last_step:
+        warnings += [OVERTAKEN.format(m) for m in late]
+    elif late:
         warnings.append(f"{', '.join(late)} not reached by step {step} (t = {step * learning_rate:.6g}): extend with max_steps or t_end")
     first, final = plan.order[0], plan.order[-1]
     t, path = np.array(steps) * learning_rate, np.array(kept)

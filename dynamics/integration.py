@@ -31,6 +31,7 @@ from dynamics.trajectory import Trajectory, fit_times, losses, visits
 
 EXCESS = 1e-6  # the run ends at this share of the initial excess loss
 STIFFEST = 1e10  # a learned modality relaxes at most this much faster than the next one grows (see `march`)
+OVERTAKEN = "{} is overtaken: a later modality turned its weights to the global ones before half of its plateau was reached"
 SMALL_STATE = 64  # up to here LSODA (implicit where stiff, dense Jacobian); beyond, explicit DOP853
 
 
@@ -86,7 +87,7 @@ def march(
     checks = {m: _progress(data, course, m) for m in course.order if m not in course.never}
     state = system.start.copy()
     first_total = system.total(state)
-    found = list(warnings)
+    found: list[str] = list(warnings)
     clock = dict.fromkeys(course.order, math.inf)
     status = {m: Status.NEVER if m in course.never else Status.NOT_REACHED for m in course.order}
     for m, check in checks.items():
@@ -96,7 +97,7 @@ def march(
     waiting = tuple(m for m in checks if status[m] is not Status.REACHED)
     record = _Record([0.0], [first_total])
     events: list[tuple[str, float]] = []  # modality, clock since the event before
-    offset, stop = 0.0, math.inf if t_end is None else t_end
+    offset, stop, notes = 0.0, math.inf if t_end is None else t_end, []
     queue = None if t_eval is None else [float(t) for t in t_eval]
     if queue is not None:
         record.t.clear(), record.total.clear()
@@ -104,7 +105,8 @@ def march(
         floor = course.lowest_loss
         excess = float(losses(data, first_total[None])[0]) - floor
         while True:
-            phase = _Phase(system, data, waiting, rtol, record, queue, offset, stop, max_steps)
+            patient = any(m not in course.overtaken for m in waiting)
+            phase = _Phase(system, data, waiting, patient, rtol, record, queue, offset, stop, max_steps)
             hit, state, elapsed = phase.run(state, checks, floor + EXCESS * max(excess, 0.0))
             offset += elapsed
             if hit is None:
@@ -112,14 +114,18 @@ def march(
             events.append((hit, elapsed))
             clock[hit], status[hit] = offset, Status.REACHED
             waiting = tuple(m for m in waiting if m != hit)
-        found += phase.notes
+        notes = phase.notes
+        found += notes
     else:
         found.append("the start is exactly stationary (the origin is a saddle): nothing is ever learned")
         status = dict.fromkeys(course.order, Status.NEVER)
         record.t, record.total = [0.0, stop if math.isfinite(stop) else 1.0], [first_total, first_total]
-    if any(status[m] is Status.NOT_REACHED for m in course.order):
-        late = ", ".join(m for m in course.order if status[m] is Status.NOT_REACHED)
-        found.append(f"{late} not reached by t = {offset:.6g}: extend with a larger t_end or max_steps")
+    late = [m for m in course.order if status[m] is Status.NOT_REACHED]
+    turned = [m for m in late if m in course.overtaken and math.isinf(stop) and not notes]
+    found += [OVERTAKEN.format(m) for m in turned]
+    if set(late) - set(turned):
+        names = ", ".join(m for m in late if m not in turned)
+        found.append(f"{names} not reached by t = {offset:.6g}: extend with a larger t_end or max_steps")
     lag = _lag(course.order, events, clock)
     if lag < 0:
         found.append(f"{course.order[-1]} reaches half of its plateau before {course.order[0]}, which leaves zero first")
@@ -138,10 +144,8 @@ def march(
 
 def _progress(data: Correlations, course: Course, m: str) -> Callable[[np.ndarray], float]:
     """Projection of W_m on its plateau as a share of the plateau, less one half."""
-    goal = course.plateaus[m]
-    size, span = float(np.sum(goal * goal)), data.span(m)
-    scaled = goal / size
-    return lambda packed: float(np.sum(packed[:, span] * scaled)) - 0.5
+    span = data.span(m)
+    return lambda packed: course.share(m, packed[:, span]) - 0.5
 
 
 def _lag(order: tuple[str, ...], events: list[tuple[str, float]], clock: Mapping[str, float]) -> float:
@@ -162,13 +166,16 @@ def _lag(order: tuple[str, ...], events: list[tuple[str, float]], clock: Mapping
 
 
 class _Phase:
-    """One stretch between half-times; `waiting` are the modalities whose half-time ends it."""
+    """One stretch between half-times; `waiting` are the modalities whose half-time ends it.
+
+    A `patient` one goes on however low the loss is: what is still to be learned may be worth next to nothing.
+    """
 
     def __init__(
-        self, system: System, data: Correlations, waiting: tuple[str, ...], rtol: float, record: _Record,
+        self, system: System, data: Correlations, waiting: tuple[str, ...], patient: bool, rtol: float, record: _Record,
         queue: list[float] | None, offset: float, stop: float, max_steps: int,
     ) -> None:
-        self.system, self.data, self.waiting, self.rtol = system, data, waiting, rtol
+        self.system, self.data, self.waiting, self.patient, self.rtol = system, data, waiting, patient, rtol
         self.record, self.queue, self.offset, self.stop, self.max_steps = record, queue, offset, stop, max_steps
         self.notes: list[str] = []
 
@@ -210,7 +217,7 @@ class _Phase:
         while True:
             if self.stop - self.offset <= solver.y[-1]:
                 return self._finish(None, solver.y)
-            if not self.waiting and math.isinf(self.stop) and self._settled(solver.y, goal):
+            if not self.patient and math.isinf(self.stop) and self._settled(solver.y, goal):
                 return self._finish(None, solver.y)
             if self.record.steps >= self.max_steps:
                 self.notes.append(f"stopped by the budget of {self.max_steps} steps at t = {self.offset + solver.y[-1]:.6g}")

@@ -193,7 +193,9 @@ class Prediction:
                 f"{first} is learned first, at {number(times[first])}, {last} at {number(times[last])}: "
                 f"{number(self.ratio)} times later, unimodal for {number(self.lag)} {origin}."
             )
-        return f"{first}: {self.status[first].value}, {number(times[first])}; {last}: {self.status[last].value} {origin}."
+        parts = [f"{m}: {self.status[m].value}" + (f" at {number(times[m])}" if math.isfinite(times[m]) else "") for m in self.order]
+        fits = ", ".join(f"{m} {number(t)}" for m, t in self.estimate.fit_times.items())
+        return f"{first} leaves zero first. {'; '.join(parts)}{'; half of its output: ' + fits if fits else ''} {origin}."
 
     def __str__(self) -> str:
         return self.table.text()

@@ -139,7 +139,7 @@ class Trajectory:
 def load_trajectory(path: str | os.PathLike[str]) -> Trajectory:
     """Read what `Trajectory.save` wrote; a StoreError if it is anything else."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
             meta = json.loads(str(file["meta"]))
             if meta["format"] != FORMAT:
                 raise ValueError(f"format is {meta['format']!r}, want {FORMAT!r}")

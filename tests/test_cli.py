@@ -1,0 +1,116 @@
+"""The command: results on standard output, one-line errors, exit status."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from dynamics.cli import main
+
+FILE = "a1,a2,b,y\n1,2,3,4\n2,1,-1,1\n3,5,2,.5\n-1,0,1,2\n"
+FLAGS = ["--modality", "A=a1,a2", "--modality", "B=b"]
+
+
+@pytest.fixture
+def table(tmp_path) -> str:
+    path = tmp_path / "data.csv"
+    path.write_text(FILE)
+    return str(path)
+
+
+def run(capsys, *arguments: str) -> tuple[int, str, str]:
+    try:
+        code = main(arguments)
+    except SystemExit as stop:
+        code = stop.code
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_predict_on_an_example(capsys) -> None:
+    code, out, err = run(capsys, "predict", "--example", "diabetes")
+    assert (code, err) == (0, "")
+    assert "serum leaves zero first" in out
+    assert "1.514" in out
+    assert "Superficial preference" in out
+
+
+def test_predict_prints_the_contracts_json(capsys, table: str) -> None:
+    code, out, _ = run(capsys, "predict", table, *FLAGS, "--json", "--u0", "0.01")
+    assert code == 0
+    assert {"order", "times", "status", "ratio", "lag", "source", "superficial", "leading", "refined", "reduced"} <= set(json.loads(out))
+
+
+@pytest.mark.parametrize("method", ["flow", "reduced", "descent"])
+def test_simulate_runs_and_saves(capsys, table: str, tmp_path, method: str) -> None:
+    target = tmp_path / "run.npz"
+    code, out, _ = run(capsys, "simulate", table, *FLAGS, "--method", method, "--u0", "0.1", "--json", "-o", str(target))
+    assert code == 0
+    assert json.loads(out)["provenance"]["producer"]
+    assert target.exists()
+    code, out, _ = run(capsys, "simulate", table, *FLAGS, "--method", method, "--u0", "0.1")
+    assert "half-time" in out
+
+
+def test_compare_prints_draws_and_reports_progress(capsys, table: str, tmp_path) -> None:
+    figure = tmp_path / "figure.png"
+    code, out, err = run(capsys, "compare", table, *FLAGS, "--u0", "0.1", "--seeds", "1", "--width", "5", "--plot", str(figure))
+    assert code == 0
+    assert "gradient descent" in out
+    assert "gradient flow, seed 0 ..." in err
+    assert figure.stat().st_size > 10_000
+    code, out, _ = run(capsys, "compare", table, *FLAGS, "--u0", "0.1", "--seeds", "1", "--width", "5", "--json")
+    assert set(json.loads(out)) >= {"prediction", "flow", "descent", "fusion_depths"}
+    code, _, err = run(capsys, "compare", table, *FLAGS, "--u0", "0.1", "--seeds", "1", "--width", "5", "--plot", str(tmp_path / "x.what"))
+    assert code == 1
+    assert "figure not saved" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["predict"], "give a DATA file or --example NAME"),
+        (["predict", "--example", "iris"], "example must be one of"),
+        (["predict", "absent.csv"], "no file at 'absent.csv'"),
+        (["predict", "--example", "diabetes", "--modality", "A=a"], "--modality goes with a DATA file"),
+        (["predict", "--example", "diabetes", "--depth", "2", "--fusion-depth", "3"], "fusion_depth must not exceed depth 2, got 3"),
+        (["predict", "--example", "diabetes", "--u0", "-1"], "u0 must be a finite number >= 0, got -1.0"),
+        (["predict", "--example", "diabetes", "--u0", "nan"], "u0 must be a finite number >= 0, got nan"),
+        (["predict", "TABLE", "--modality", "A"], "--modality must look like NAME=column1,column2, got 'A'"),
+        (["predict", "TABLE", "--modality", "A=a1", "--modality", "A=b"], "--modality 'A' is given twice"),
+        (["predict", "TABLE", "--modality", "A=zz"], "has no column 'zz'"),
+        (["simulate", "--example", "linnerud", "--width", "0"], "width must be an integer >= 1, got 0"),
+        (["simulate", "--example", "linnerud", "--learning-rate", "0.1"], "--learning-rate goes with --method descent"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(capsys, table: str, arguments: list[str], says: str) -> None:
+    code, out, err = run(capsys, *(table if a == "TABLE" else a for a in arguments))
+    assert code == 2
+    assert out == ""
+    assert says in err
+    assert err.count("\n") == 1
+
+
+def test_usage_errors_are_status_2(capsys) -> None:
+    assert run(capsys)[0] == 2
+    assert run(capsys, "predict", "--depth", "two")[0] == 2
+    assert run(capsys, "report")[0] == 2
+
+
+def test_version_and_module(capsys) -> None:
+    code, out, _ = run(capsys, "--version")
+    assert code == 0
+    assert out.startswith("fusion-dynamics 0.")
+    shown = subprocess.run([sys.executable, "-m", "dynamics", "--version"], capture_output=True, text=True, check=True)
+    assert shown.stdout == out
+
+
+def test_interruption_is_status_130(capsys, monkeypatch) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dynamics.prediction.predict", interrupt)
+    code, _, err = run(capsys, "predict", "--example", "diabetes")
+    assert code == 130
+    assert "interrupted" in err

@@ -1,0 +1,74 @@
+"""Comparison: one table and one figure; the drawn data are read back."""
+
+import numpy as np
+import pytest
+
+from derivations import Correlations, DomainError, FusionNetwork
+from dynamics import compare
+from dynamics.figures.comparison import phase
+
+DATA = Correlations.scalar(2, 1, 0.5)
+
+
+@pytest.fixture(scope="module")
+def comparison():
+    return compare(FusionNetwork.fused_at(3, 2), DATA, u0=0.05, width=20, seeds=3)
+
+
+def test_the_roads_agree_as_far_as_their_starts_allow(comparison) -> None:
+    """Law and reduced flow share a start; flow and descent share weights."""
+    assert comparison.prediction.leading.ratio == pytest.approx(comparison.reduced.ratio, rel=0.15)
+    for flow, descent in zip(comparison.flows, comparison.descents, strict=True):
+        assert flow.provenance["seed"] == descent.provenance["seed"]
+        assert descent.times["A"] == pytest.approx(flow.times["A"], rel=0.03)
+
+
+def test_the_table_has_a_row_a_road(comparison) -> None:
+    table = comparison.table
+    assert [row[0].split(",")[0].split(" (")[0] for row in table.rows] == ["law", "reduced flow", "gradient flow", "gradient descent"]
+    assert [row[1] for row in table.rows] == ["aligned start"] * 2 + ["random start, 3 seeds"] * 2
+    assert "unimodal for" in str(comparison)
+    assert "<table>" in comparison._repr_html_()
+
+
+def test_other_fusion_depths_are_more_unimodal_the_deeper(comparison) -> None:
+    lags = [run.lag for run in comparison.fusion_depths.values()]
+    assert list(comparison.fusion_depths) == [1, 2, 3]
+    assert lags == sorted(lags)
+
+
+def test_the_figure_draws_the_runs(comparison) -> None:
+    figure = comparison.plot()
+    loss, weights, strip = figure.axes
+    drawn = [line.get_ydata() for line in loss.lines]
+    assert len(drawn) == 5  # three of gradient descent, the flow, the reduced flow
+    np.testing.assert_array_equal(drawn[3][: len(comparison.flows[0].loss)], comparison.flows[0].loss)
+    assert len([line for line in weights.lines if len(line.get_xdata()) > 2]) == 10
+    begin, end = phase(comparison)
+    assert (begin, end) == (comparison.flows[0].fit_times["A"], comparison.flows[0].fit_times["B"])
+    assert loss.patches[0].get_x() == begin
+    assert [bar.get_width() for bar in strip.patches] == pytest.approx(
+        [run.fit_times["B"] - run.fit_times["A"] for run in comparison.fusion_depths.values()]
+    )
+    assert all(ax.get_xlabel() or ax is loss for ax in figure.axes)
+    assert "tau" in weights.get_xlabel()
+    assert "phase" in " ".join(text.get_text() for text in loss.texts)
+
+
+def test_figures_exist_where_roads_do_not() -> None:
+    """Sign flip (no aligned B), early fusion (no law), unequal depths (no strip)."""
+    for net, data in (
+        (FusionNetwork.fused_at(2, 2), Correlations.scalar(1.5, 1, -0.9)),
+        (FusionNetwork.fused_at(2, 1), DATA),
+        (FusionNetwork.branches({"A": 2, "B": 3}), DATA),
+    ):
+        result = compare(net, data, u0=0.05, width=5, seeds=[1])
+        assert len(result.plot().axes) == (3 if result.fusion_depths else 2)
+        assert str(result)
+
+
+def test_bad_seeds() -> None:
+    with pytest.raises(DomainError, match="seeds must be an integer >= 1, got 0"):
+        compare(FusionNetwork.fused_at(2, 2), DATA, seeds=0)
+    with pytest.raises(DomainError, match="seeds must name at least one seed"):
+        compare(FusionNetwork.fused_at(2, 2), DATA, seeds=[])

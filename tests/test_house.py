@@ -1,0 +1,122 @@
+"""The house: arrows point downwards, imports are light, notebooks hold prose and calls, the README's commands run."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PYTHON = sorted([*ROOT.glob("derivations/**/*.py"), *ROOT.glob("dynamics/**/*.py")])
+NOTEBOOKS = sorted(ROOT.glob("notebooks/*.ipynb"))
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add(node.module)
+    return found
+
+
+@pytest.mark.parametrize("path", PYTHON, ids=lambda p: str(p.relative_to(ROOT)))
+def test_arrows_point_downwards(path: Path) -> None:
+    own = path.relative_to(ROOT)
+    for module in imports(path):
+        top = module.split(".")[0]
+        assert top not in {"tests", "notebooks", "benchmarks"}
+        if own.parts[0] == "derivations":
+            assert top != "dynamics"
+            assert top not in {"scipy", "matplotlib"}
+        if top == "matplotlib" and "figures" not in own.parts:
+            assert own.name in {"cli.py", "comparison.py"}  # a backend for the command, a type for the checker
+        if top == "sympy" and own.parts[0] == "dynamics":
+            assert own.name in {"lambdified.py", "laws.py"}
+
+
+def test_no_module_bears_the_name_of_a_public_function() -> None:
+    import derivations
+    import dynamics
+
+    stems = {path.stem for path in PYTHON}
+    assert not stems & ({*derivations.__all__, *dynamics.__all__})
+
+
+def test_every_public_name_exists_and_is_documented() -> None:
+    import derivations
+    import dynamics
+
+    for package in (derivations, dynamics):
+        for name in package.__all__:
+            assert getattr(package, name).__doc__, name
+        assert set(package.__all__) <= set(dir(package))
+        with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+            _ = package.nothing
+
+
+def test_importing_and_constructing_does_not_load_sympy_or_matplotlib() -> None:
+    code = (
+        "import sys, dynamics; from dynamics import Correlations, FusionNetwork, integrate, descend;"
+        "FusionNetwork.fused_at(2, 2); Correlations.scalar(2, 1, 0.5);"
+        "print(*{'sympy', 'matplotlib', 'pandas', 'torch', 'sklearn'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.name)
+def test_notebooks_hold_prose_and_calls(path: Path) -> None:
+    notebook = json.loads(path.read_text())
+    for cell in notebook["cells"]:
+        if cell["cell_type"] != "code":
+            continue
+        tree = ast.parse("".join(cell["source"]))
+        kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, ast.For, ast.While)
+        assert not [node for node in ast.walk(tree) if isinstance(node, kinds)]
+        assert cell["execution_count"], "a cell was not executed"
+        assert not [o for o in cell["outputs"] if o["output_type"] == "error"]
+
+
+def test_there_is_a_notebook() -> None:
+    assert NOTEBOOKS
+
+
+def commands_of(text: str) -> list[str]:
+    """Lines of the README that call the command, from its console blocks."""
+    blocks = re.findall(r"```(?:bash|console)\n(.*?)```", text, re.DOTALL)
+    lines = [line.removeprefix("$ ").strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line.startswith("fusion-dynamics ")]
+
+
+def test_the_readmes_commands_run(tmp_path) -> None:
+    commands = commands_of((ROOT / "README.md").read_text())
+    assert len(commands) >= 3
+    (tmp_path / "data.csv").write_text("a1,a2,b1,y\n" + "\n".join(f"{i % 7},{i % 5},{i % 3},{i % 11}" for i in range(40)))
+    for command in commands:
+        arguments = command.replace("--seeds 5", "--seeds 1").split()[1:]
+        done = subprocess.run(
+            [sys.executable, "-m", "dynamics", *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, (command, done.stderr)
+
+
+def test_the_readmes_python_runs() -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), {})
+
+
+def test_nothing_committed_names_this_workplace() -> None:
+    """No absolute path of a machine, no registry's host."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split("\n")
+    words = re.compile("/" + "work/|/" + "root/|/" + "tmp/[a-z]|pypi" + r"\.org|files\.python" + "hosted")
+    for name in filter(None, listed):
+        path = ROOT / name
+        if path.suffix in {".py", ".md", ".cfg", ".toml", ".txt", ".ipynb", ".yml", ""} and path.is_file():
+            assert not words.search(path.read_text(errors="ignore")), name
