@@ -17,7 +17,7 @@ _HOMES = {
     "StoreError": "errors",
 }
 
-__all__ = [  # noqa: F822  (resolved by __getattr__)
+__all__ = [
     "Chain",
     "Correlations",
     "DataError",

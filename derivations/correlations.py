@@ -143,7 +143,9 @@ class Correlations:
             return
         sigma_yy = _real_array(self.sigma_yy, "sigma_yy")
         if sigma_yy.size != outputs**2:
-            raise DataError(f"sigma_yy must be {'a number' if outputs == 1 else (outputs, outputs)}, got shape {sigma_yy.shape}")
+            raise DataError(
+                f"sigma_yy must be {'a number' if outputs == 1 else (outputs, outputs)}, got shape {sigma_yy.shape}"
+            )
         set_field(self, "sigma_yy", _frozen(sigma_yy.reshape(() if outputs == 1 else (outputs, outputs))))
         left = np.linalg.eigvalsh(np.atleast_2d(self.sigma_yy) - explained)[0]
         if left < -RANGE_TOLERANCE * max(np.max(np.abs(explained)), 1e-300):
@@ -172,9 +174,7 @@ class Correlations:
         return cls(sigma, sigma_yx, {"A": 1, "B": 1}, w[0] * sigma_yx[0] + w[1] * sigma_yx[1])
 
     @classmethod
-    def from_samples(
-        cls, inputs: Mapping[str, Any], targets: Any, standardize: bool = False
-    ) -> Correlations:
+    def from_samples(cls, inputs: Mapping[str, Any], targets: Any, standardize: bool = False) -> Correlations:
         """Sigma = X^T X / P of centred columns; with `standardize` columns and target have variance one.
 
         Parameters
@@ -204,7 +204,10 @@ class Correlations:
         with np.errstate(over="ignore"):
             sigma, sigma_yx, sigma_yy = x.T @ x / len(x), y.T @ x / len(x), y.T @ y / len(y)
         return cls(
-            sigma, sigma_yx, {name: block.shape[1] for name, block in blocks.items()}, sigma_yy,
+            sigma,
+            sigma_yx,
+            {name: block.shape[1] for name, block in blocks.items()},
+            sigma_yy,
             Samples(blocks, _frozen(y)),
         )
 
@@ -222,11 +225,13 @@ class Correlations:
         constant = np.flatnonzero(np.ptp(block, axis=0) == 0)
         if len(constant):
             raise DataError(f"{name} column {constant[0]} is constant ({block[0, constant[0]]:g})")
-        centred = block - block.mean(axis=0)
+        centred: np.ndarray = block - block.mean(axis=0)
         if not standardize:
             return centred
         scale = np.max(np.abs(centred), axis=0)  # keeps squares of very small or large units in range
-        return centred / scale / np.std(centred / scale, axis=0)
+        centred /= scale
+        centred /= np.std(centred, axis=0)
+        return centred
 
     @classmethod
     def symbolic(cls, sizes: Mapping[str, int]) -> Correlations:
@@ -288,7 +293,8 @@ class Correlations:
     @property
     def _target(self) -> Any:
         """Sigma_yx as (outputs, D)."""
-        return self.sigma_yx if len(self.sigma_yx.shape) == 2 else self.sigma_yx[None, :]
+        target = self.sigma_yx
+        return target if len(target.shape) == 2 else target[None, :]
 
     @cached_property
     def _spans(self) -> dict[str, slice]:
@@ -341,7 +347,7 @@ class Correlations:
     def regression(self, modalities: Iterable[str]) -> dict[str, Any]:
         """Weights (outputs, d) of the regression on some modalities; zero for the others."""
         chosen = tuple(m for m in self.modalities if m in set(modalities))
-        solved = self._regress(chosen) if chosen else None
+        solved: Any = self._regress(chosen) if chosen else None
         weights, start = {}, 0
         for m in self.modalities:
             if m in chosen:
@@ -371,8 +377,8 @@ class Correlations:
             import sympy as sp
 
             spans = [self.span(m) for m in modalities]
-            columns = [i for s in spans for i in range(s.start, s.stop)]
-            return sp.ImmutableMatrix(self._target[:, columns] * self.sigma[columns, columns].inv()).applyfunc(sp.cancel)
+            places = [i for s in spans for i in range(s.start, s.stop)]
+            return sp.ImmutableMatrix(self._target[:, places] * self.sigma[places, places].inv()).applyfunc(sp.cancel)
         columns = np.concatenate([np.arange(len(self.sigma))[self.span(m)] for m in modalities])
         scale, values, vectors, kept = self._spectrum(columns)
         target = self._target[:, columns] / scale
@@ -402,7 +408,7 @@ class Correlations:
             raise DataError(f"sigma has a negative variance {diagonal[i]:g} at index {i}")
         scale = np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
         skew = np.abs(self.sigma - self.sigma.T) / scale / scale[:, None]
-        i, j = np.unravel_index(int(np.argmax(skew)), skew.shape)
+        i, j = (int(n) for n in np.unravel_index(int(np.argmax(skew)), skew.shape))
         if skew[i, j] > SYMMETRY_TOLERANCE:
             raise DataError(
                 f"sigma is not symmetric: {self.sigma[i, j]:.12g} at ({i}, {j}), {self.sigma[j, i]:.12g} at ({j}, {i})"
@@ -449,7 +455,9 @@ class Correlations:
                 f"sigma is singular, rank {int(kept.sum())} of {len(self.sigma)}{cause}: the pseudo-inverse is used"
             )
         elif values[-1] / values[0] > CONDITION_WARNING:
-            found.append(f"inputs are nearly collinear: condition number {values[-1] / values[0]:.1e} at unit variances")
+            found.append(
+                f"inputs are nearly collinear: condition number {values[-1] / values[0]:.1e} at unit variances"
+            )
         return tuple(found)
 
     # -- display -------------------------------------------------------------------------------------

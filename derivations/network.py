@@ -116,9 +116,7 @@ class FusionNetwork:
             self._check(child)
 
     @classmethod
-    def fused_at(
-        cls, depth: Any, fusion_depth: Any, modalities: tuple[str, ...] = ("A", "B")
-    ) -> FusionNetwork:
+    def fused_at(cls, depth: Any, fusion_depth: Any, modalities: tuple[str, ...] = ("A", "B")) -> FusionNetwork:
         """The paper's network: total depth L, branches of fusion_depth L_f, figure 1.
 
         L_f = 1 is early, 1 < L_f < L intermediate, L_f = L late fusion. Both may be SymPy symbols.
@@ -179,9 +177,7 @@ class FusionNetwork:
     def parents(self) -> dict[str, str]:
         """Chain -> the chain that it feeds; the trunk is left out."""
         chains = self.chains
-        return {
-            child.name: name for name, chain in chains.items() for child in chain.children
-        }
+        return {child.name: name for name, chain in chains.items() for child in chain.children}
 
     @property
     def is_early_fusion(self) -> bool:
@@ -195,9 +191,7 @@ class FusionNetwork:
     def require_modalities(self, modalities: tuple[str, ...]) -> None:
         """Raise a DomainError unless the data's modalities are the network's, in order."""
         if tuple(modalities) != self.modalities:
-            raise DomainError(
-                f"modalities of network and data differ: {list(self.modalities)} and {list(modalities)}"
-            )
+            raise DomainError(f"modalities of network and data differ: {list(self.modalities)} and {list(modalities)}")
 
     def _rows(self) -> list[tuple[str, str, str]]:
         parents = self.parents

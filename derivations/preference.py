@@ -15,8 +15,10 @@ TIE = 1e-9
 def misattribution(data: Correlations) -> dict[str, Any]:
     """Unimodal minus global weights of each modality: what it takes over from its partners while alone."""
     weights = data.optimum
-    return {m: data.unimodal(m) - (weights[..., data.span(m)] if not data.is_symbolic else weights[:, data.span(m)])
-            for m in data.modalities}
+    return {
+        m: data.unimodal(m) - (weights[..., data.span(m)] if not data.is_symbolic else weights[:, data.span(m)])
+        for m in data.modalities
+    }
 
 
 def contribution(data: Correlations) -> dict[str, Any]:

@@ -69,9 +69,7 @@ class ReducedSystem:
 
     def to_latex(self) -> str:
         """The system as LaTeX, one equation a line."""
-        lines = [
-            rf"\tau \dot{{{sp.latex(u)}}} &= {sp.latex(f)}" for u, f in zip(self.state, self.rhs, strict=True)
-        ]
+        lines = [rf"\tau \dot{{{sp.latex(u)}}} &= {sp.latex(f)}" for u, f in zip(self.state, self.rhs, strict=True)]
         return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
 
     def __str__(self) -> str:
@@ -110,12 +108,14 @@ def reduce(network: FusionNetwork, data: Correlations | None = None, saturation:
     tau du/dt = Sigma_yA*u**(L - L_f - 1)*u_A**L_f + Sigma_yB*u**(L - L_f - 1)*u_B**L_f
     """
     if data is None:
-        free = Correlations.symbolic({m: 1 for m in network.modalities})
+        free = Correlations.symbolic(dict.fromkeys(network.modalities, 1))
         positive = {s: sp.Symbol(s.name, positive=True) for s in free.sigma_yx}
         data = Correlations(free.sigma, free.sigma_yx.subs(positive), free.sizes, free.sigma_yy)
     network.require_modalities(data.modalities)
     if any(size > 1 for size in data.sizes.values()) or data.outputs > 1:
-        raise DomainError(f"reduce needs scalar inputs and one output, got sizes {dict(data.sizes)}, outputs {data.outputs}")
+        raise DomainError(
+            f"reduce needs scalar inputs and one output, got sizes {dict(data.sizes)}, outputs {data.outputs}"
+        )
     norms, chains = chain_norms(network), network.chains
     targets = {m: data.target_block(m)[0, 0] for m in data.modalities}
     total: dict[str, Any] = {m: sp.sign(targets[m]) * path_product(network, m) for m in data.modalities}

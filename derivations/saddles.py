@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
@@ -85,14 +85,16 @@ def aligned_signs(network: FusionNetwork, data: Correlations) -> dict[str, float
     }
 
 
-def kept_signs(network: FusionNetwork, data: Correlations, weights: Weights, total: Mapping[str, Any]) -> dict[str, float]:
+def kept_signs(
+    network: FusionNetwork, data: Correlations, weights: Weights, total: Mapping[str, Any]
+) -> dict[str, float]:
     """Signs that these weights keep: of scalar inputs whose own chain is balanced. None at a random start."""
     kept = {}
     for m in aligned_signs(network, data):
         layers = weights[m]
         gaps = [
             np.max(np.abs(low @ low.T - high.T @ high)) / max(np.max(np.abs(low @ low.T)), 1e-300)
-            for low, high in zip(layers, layers[1:], strict=False)
+            for low, high in pairwise(layers)
         ]
         if max(gaps) <= BALANCE:
             kept[m] = float(np.sign(total[m][0, 0]))
@@ -116,7 +118,7 @@ def course(
     network.require_modalities(data.modalities)
     if network.is_early_fusion:
         return _early_course(network, data)
-    budgets = {m: {sign: b for sign in (1.0, -1.0)} for m, b in _budgets(network, norms).items()}
+    budgets = {m: dict.fromkeys((1.0, -1.0), b) for m, b in _budgets(network, norms).items()}
     learned: tuple[str, ...] = ()
     order: list[str] = []
     plateaus = {m: np.zeros_like(data.target_block(m)) for m in data.modalities}

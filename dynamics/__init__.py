@@ -26,7 +26,7 @@ _HOMES = {
     "read_table": "dynamics.data",
 }
 
-__all__ = [  # noqa: F822  (resolved by __getattr__)
+__all__ = [
     "Chain",
     "Correlations",
     "DataError",

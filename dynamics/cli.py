@@ -44,13 +44,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="fusion-dynamics", description="Which modality a multimodal linear network learns first, and when the second."
+        prog="fusion-dynamics",
+        description="Which modality a multimodal linear network learns first, and when the second.",
     )
     parser.add_argument("--version", action="version", version=f"fusion-dynamics {_version()}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     predict = _command(commands, "predict", _predict, "half-times by the law and the reduced flow (milliseconds)")
     predict.set_defaults(plot=None)
-    simulate = _command(commands, "simulate", _simulate, "one run: full gradient flow, reduced flow or gradient descent")
+    simulate = _command(
+        commands, "simulate", _simulate, "one run: full gradient flow, reduced flow or gradient descent"
+    )
     simulate.add_argument("--method", choices=("flow", "reduced", "descent"), default="flow", help="default: flow")
     _start_options(simulate)
     simulate.add_argument("--seed", type=int, default=0, help="of the random start (default 0)")
@@ -81,7 +84,9 @@ def _command(commands: Any, name: str, run: Callable[[argparse.Namespace], int],
     command.add_argument("--standardize", action="store_true", help="z-score the columns of a file")
     command.add_argument("--depth", type=int, default=2, help="total depth L (default 2)")
     command.add_argument("--fusion-depth", type=int, default=2, help="layer of fusion L_f (default 2)")
-    command.add_argument("--u0", type=float, default=1e-3, help="norm of every pre-fusion layer at t = 0 (default 1e-3)")
+    command.add_argument(
+        "--u0", type=float, default=1e-3, help="norm of every pre-fusion layer at t = 0 (default 1e-3)"
+    )
     command.add_argument("--json", action="store_true", help="print JSON")
     return command
 
@@ -100,7 +105,9 @@ def _problem(options: argparse.Namespace) -> tuple[FusionNetwork, Correlations]:
     if (options.data is None) == (options.example is None):
         raise DataError("give a DATA file or --example NAME, one of the two")
     if options.example is not None:
-        given = [flag for flag, used in (("--modality", options.modality), ("--standardize", options.standardize)) if used]
+        given = [
+            flag for flag, used in (("--modality", options.modality), ("--standardize", options.standardize)) if used
+        ]
         if given:
             raise DataError(f"{given[0]} goes with a DATA file; an example has its own blocks and is z-scored")
         data = load_example(options.example)
@@ -146,7 +153,9 @@ def _simulate(options: argparse.Namespace) -> int:
     elif options.method == "flow":
         run = integrate(network, data, width=options.width, seed=options.seed, **start)
     else:
-        run = descend(network, data, width=options.width, seed=options.seed, learning_rate=options.learning_rate, **start)
+        run = descend(
+            network, data, width=options.width, seed=options.seed, learning_rate=options.learning_rate, **start
+        )
     if options.output:
         run.save(options.output)
     print(json.dumps(run_dict(run), indent=2, allow_nan=False) if options.json else run)
@@ -162,7 +171,12 @@ def _compare(options: argparse.Namespace) -> int:
 
     network, data = _problem(options)
     result = compare(
-        network, data, u0=options.u0, width=options.width, seeds=options.seeds, learning_rate=options.learning_rate,
+        network,
+        data,
+        u0=options.u0,
+        width=options.width,
+        seeds=options.seeds,
+        learning_rate=options.learning_rate,
         progress=lambda line: print(f"  {line} ...", file=sys.stderr, flush=True),
     )
     if options.plot:

@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from derivations.correlations import Correlations
@@ -58,7 +59,14 @@ class Comparison:
             e = self.prediction.leading
             rows.append(("law " + e.equations, e.assumes, *_cells([e], first, last), _duration(self.seconds["law"])))
         if self.reduced is not None:
-            rows.append(("reduced flow", "aligned start", *_cells([self.reduced], first, last), _duration(self.seconds["reduced flow"])))
+            rows.append(
+                (
+                    "reduced flow",
+                    "aligned start",
+                    *_cells([self.reduced], first, last),
+                    _duration(self.seconds["reduced flow"]),
+                )
+            )
         for name, runs in (("gradient flow", self.flows), ("gradient descent", self.descents)):
             rate = f", rate {runs[0].provenance['learning_rate']:.3g}" if name == "gradient descent" else ""
             start = f"random start, {len(runs)} seed{'s' if len(runs) > 1 else ''}"
@@ -72,9 +80,13 @@ class Comparison:
             return []
         first, last = self.prediction.order[0], self.prediction.order[-1]
         parts = [
-            f"{depth}: {number(run.fit_times[first])} to {number(run.fit_times[last])}" for depth, run in self.fusion_depths.items()
+            f"{depth}: {number(run.fit_times[first])} to {number(run.fit_times[last])}"
+            for depth, run in self.fusion_depths.items()
         ]
-        return [f"Half of the output of {first} and of {last} by fusion depth [tau, reduced flow, aligned start]: " + "; ".join(parts)]
+        return [
+            f"Half of the output of {first} and of {last} by fusion depth [tau, reduced flow, aligned start]: "
+            + "; ".join(parts)
+        ]
 
     def plot(self) -> Figure:
         """Loss, total weights, and the unimodal phase for each fusion depth: one figure."""
@@ -87,7 +99,12 @@ class Comparison:
         roads: dict[str, Any] = {"reduced": self.reduced and run_dict(self.reduced)}
         roads |= {"flow": [run_dict(r) for r in self.flows], "descent": [run_dict(r) for r in self.descents]}
         strip = {str(depth): run_dict(run) for depth, run in self.fusion_depths.items()}
-        return {"prediction": self.prediction.to_dict(), **roads, "fusion_depths": strip, "warnings": list(self.warnings)}
+        return {
+            "prediction": self.prediction.to_dict(),
+            **roads,
+            "fusion_depths": strip,
+            "warnings": list(self.warnings),
+        }
 
     def __str__(self) -> str:
         return self.table.text()
@@ -112,7 +129,12 @@ def run_dict(run: Trajectory) -> dict[str, Any]:
 
 
 def _cells(runs: Sequence[Any], first: str, last: str) -> tuple[str, str, str, str]:
-    columns = [[run.times[first] for run in runs], [run.times[last] for run in runs], [run.ratio for run in runs], [run.lag for run in runs]]
+    columns = [
+        [run.times[first] for run in runs],
+        [run.times[last] for run in runs],
+        [run.ratio for run in runs],
+        [run.lag for run in runs],
+    ]
     status = {run.status[last] for run in runs}
     cells = [_spread(column) for column in columns]
     if status == {Status.NEVER}:
@@ -175,24 +197,22 @@ def compare(
     reduced = None
     if prediction.reduced is not None:
         reduced = timed("reduced flow", lambda: integrate_reduced(network, data, u0=u0))
-    flows, descents = [], []
-    start: dict[str, Any] = {"u0": u0, "width": width}
+    flows: list[Trajectory] = []
+    descents: list[Trajectory] = []
     for seed in chosen:
+        start: dict[str, Any] = {"u0": u0, "width": width, "seed": seed}
         say(f"gradient flow, seed {seed}")
-        flows.append(timed("gradient flow", lambda seed=seed: integrate(network, data, seed=seed, **start)))
+        flows.append(timed("gradient flow", partial(integrate, network, data, **start)))
         say(f"gradient descent, seed {seed}")
-        horizon = _horizon(flows[-1])
-        descents.append(
-            timed(
-                "gradient descent",
-                lambda seed=seed, horizon=horizon: descend(
-                    network, data, seed=seed, learning_rate=learning_rate, t_end=horizon, **start
-                ),
-            )
-        )
+        start |= {"learning_rate": learning_rate, "t_end": _horizon(flows[-1])}
+        descents.append(timed("gradient descent", partial(descend, network, data, **start)))
     say("other fusion depths")
     return Comparison(
-        prediction, reduced, tuple(flows), tuple(descents), _fusion_depths(network, data, u0, reduced),
+        prediction,
+        reduced,
+        tuple(flows),
+        tuple(descents),
+        _fusion_depths(network, data, u0, reduced),
         {road: statistics.median(values) for road, values in seconds.items()},
     )
 
@@ -210,7 +230,12 @@ def _fusion_depths(
 ) -> dict[int, Trajectory]:
     """The same total depth, fused at each layer; empty unless all branches are equally deep and fused once."""
     depths = set(network.depths.values())
-    if reduced is None or len(depths) != 1 or len(network.chains) != len(network.modalities) + 1 or isinstance(u0, Mapping):
+    if (
+        reduced is None
+        or len(depths) != 1
+        or len(network.chains) != len(network.modalities) + 1
+        or isinstance(u0, Mapping)
+    ):
         return {}
     own = depths.pop()
     total = own + network.trunk.depth

@@ -74,7 +74,9 @@ def _from_csv(file: Path, target: str, modalities: Columns, standardize: bool) -
                 if not row:
                     continue
                 if len(row) != len(header):
-                    raise DataError(f"{file.name} line {reader.line_num} has {len(row)} cells, the header has {len(header)}")
+                    raise DataError(
+                        f"{file.name} line {reader.line_num} has {len(row)} cells, the header has {len(header)}"
+                    )
                 rows.append([_parsed(row[i], file, reader.line_num, header[i]) for i in places])
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{file.name} is no CSV in UTF-8: {error}") from None

@@ -16,6 +16,7 @@ from dynamics.flow import course_of, initial_weights, pack
 from dynamics.half_times import HalfTimes, Status
 from dynamics.integration import EXCESS, OVERTAKEN
 from dynamics.trajectory import Trajectory, fit_times, losses, visits
+from dynamics.weights import checked_positive
 
 STORED = 4000  # points kept of a run; every second one is dropped when they are full
 DIVERGED = 1e100  # a total weight beyond this cannot come back
@@ -30,7 +31,7 @@ def default_learning_rate(network: FusionNetwork, data: Correlations, plateaus: 
         depth = sum(network.chains[c].depth for c in network.path(m))
         size = data.norm(goal)
         factors.append(depth * size ** (2 - 2 / depth) if depth > 1 else 1.0)
-    return SAFE_CURVATURE / (largest * max(*factors, 1e-300))
+    return SAFE_CURVATURE / float(largest * max(*factors, 1e-300))
 
 
 def descend(
@@ -73,8 +74,7 @@ def descend(
     plan = course_of(network, data, current)
     if learning_rate is None:
         learning_rate = default_learning_rate(network, data, plan.plateaus)
-    if isinstance(learning_rate, bool) or not isinstance(learning_rate, (int, float)) or not 0 < learning_rate < math.inf:
-        raise DomainError(f"learning_rate must be a positive number, got {learning_rate!r}")
+    rate = checked_positive(learning_rate, "learning_rate")
     if on_samples and data.samples is None:
         raise DomainError("on_samples needs Correlations made by from_samples, these have no samples")
 
@@ -91,11 +91,11 @@ def descend(
     floor = plan.lowest_loss
     settled = floor + EXCESS * max(float(losses(data, pack(data, totals)[None])[0]) - floor, 0.0)
     done = False
-    last_step = max_steps if t_end is None else min(max_steps, math.ceil(t_end / learning_rate - 1e-9))
+    last_step = max_steps if t_end is None else min(max_steps, math.ceil(t_end / rate - 1e-9))
     while True:
         packed = pack(data, totals)
         if not np.max(np.abs(packed)) < DIVERGED:  # catches nan too
-            warnings.append(f"diverged at step {step}: learning_rate {learning_rate:.3g} is too large")
+            warnings.append(f"diverged at step {step}: learning_rate {rate:.3g} is too large")
             break
         if step % stride == 0:
             steps.append(step)
@@ -107,7 +107,7 @@ def descend(
             now = plan.share(m, totals[m]) - 0.5
             if status[m] is Status.NOT_REACHED and now >= 0:
                 share = -before[m] / (now - before[m]) if step else 0.0  # linear within the step
-                clock[m], status[m] = (step - 1 + share) * learning_rate if step else 0.0, Status.REACHED
+                clock[m], status[m] = (step - 1 + share) * rate if step else 0.0, Status.REACHED
                 if not step:
                     warnings.append(f"{m} starts past half of its plateau: its half-time is 0")
             before[m] = now
@@ -118,8 +118,7 @@ def descend(
         with np.errstate(over="ignore", invalid="ignore"):
             velocity = gradient_flow.flow(network, current, error, products)
             for name, layers in velocity.items():
-                for layer, change in zip(current[name], layers, strict=True):
-                    layer += learning_rate * change
+                current[name] = [w + rate * change for w, change in zip(current[name], layers, strict=True)]
             products = gradient_flow.above(network, current)
             totals = gradient_flow.total_weights(network, current, products)
         step += 1
@@ -130,19 +129,29 @@ def descend(
     if done and step < last_step:
         warnings += [OVERTAKEN.format(m) for m in late]
     elif late:
-        warnings.append(f"{', '.join(late)} not reached by step {step} (t = {step * learning_rate:.6g}): extend with max_steps or t_end")
+        reached = f"step {step} (t = {step * rate:.6g})"
+        warnings.append(f"{', '.join(late)} not reached by {reached}: extend with max_steps or t_end")
     first, final = plan.order[0], plan.order[-1]
-    t, path = np.array(steps) * learning_rate, np.array(kept)
+    t, path = np.array(steps) * rate, np.array(kept)
     return Trajectory(
         t,
-        {m: np.ascontiguousarray(path[:, 0, data.span(m)] if data.outputs == 1 else path[:, :, data.span(m)]) for m in names},
+        {
+            m: np.ascontiguousarray(path[:, 0, data.span(m)] if data.outputs == 1 else path[:, :, data.span(m)])
+            for m in names
+        },
         losses(data, path),
         HalfTimes.from_clock(plan.order, clock, status, clock[final] - clock[first] if first != final else math.nan),
         visits(data, plan, t, path, clock),
         fit_times(data, plan, t, path),
         {"steps": step},
         tuple(warnings),
-        {"producer": "gradient descent", "network": str(network), "learning_rate": learning_rate, "on_samples": on_samples, **origin},
+        {
+            "producer": "gradient descent",
+            "network": str(network),
+            "learning_rate": rate,
+            "on_samples": on_samples,
+            **origin,
+        },
     )
 
 

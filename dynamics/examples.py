@@ -54,7 +54,9 @@ EXAMPLES: dict[str, Callable[[], Blocks]] = {"diabetes": _diabetes, "star98": _s
 
 
 def load_example(name: str, standardize: bool = True) -> Correlations:
-    """Correlations of a real data set: diabetes (body, serum), star98 (demographics, school), linnerud (exercise, body).
+    """Correlations of a real data set with two blocks of columns.
+
+    diabetes (body, serum), star98 (demographics, school) or linnerud (exercise, body).
 
     Parameters
     ----------

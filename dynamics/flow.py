@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -21,7 +22,11 @@ CANCELLATION = 1e-13  # the tightest tolerance that double precision supports
 
 
 def initial_weights(
-    network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float], width: int, seed: int,
+    network: FusionNetwork,
+    data: Correlations,
+    u0: float | Mapping[str, float],
+    width: int,
+    seed: int,
     weights: Mapping[str, Any] | None,
 ) -> tuple[Weights, dict[str, Any]]:
     """Weights at t = 0 and their provenance: given ones, or a random draw."""
@@ -99,8 +104,15 @@ def integrate(
     system, unpack = _system(network, data, plan, first, tolerance)
     provenance = {"producer": "gradient flow", "network": str(network), "rtol": rtol, **origin}
     trajectory, last = march(
-        system, data, plan, rtol=tolerance, t_end=t_end, t_eval=times, max_steps=max_steps,
-        provenance=provenance, warnings=(*data.warnings, *notes),
+        system,
+        data,
+        plan,
+        rtol=tolerance,
+        t_end=t_end,
+        t_eval=times,
+        max_steps=max_steps,
+        provenance=provenance,
+        warnings=(*data.warnings, *notes),
     )
     drift = _balance_drift(network, first, unpack(last))
     return _with_monitor(trajectory, "balance", drift)
@@ -132,7 +144,11 @@ def _tolerance(
     if needed >= CANCELLATION:
         return needed, ()
     lost = rtol * CANCELLATION / needed
-    note = f"a sign flip cancels digits: the times of the last modality are good to about {lost:.1g}" if lost > 10 * rtol else ""
+    note = (
+        f"a sign flip cancels digits: the times of the last modality are good to about {lost:.1g}"
+        if lost > 10 * rtol
+        else ""
+    )
     return CANCELLATION, (note,) if note else ()
 
 
@@ -156,7 +172,9 @@ def _system(
         moved = gradient_flow.flow(network, current, gradient_flow.errors(data, totals), products)
         norms = {name: [float(np.linalg.norm(layer)) for layer in layers] for name, layers in current.items()}
         rates = {}
-        for m in data.modalities:  # the two smallest layers left out: d ln|W|/dt of a balanced path, never 0 before it stops
+        for m in (
+            data.modalities
+        ):  # the two smallest layers left out: d ln|W|/dt of a balanced path, never 0 before it stops
             path = sorted(norm for name in network.path(m) for norm in norms[name])
             rates[m] = strengths[m] * math.prod(path[2:])
         return np.concatenate([v.ravel() for name in weights for v in moved[name]]), rates
@@ -175,11 +193,13 @@ def _balance_drift(network: FusionNetwork, first: Weights, last: Weights) -> flo
 
     def differences(weights: Weights) -> list[float]:
         squares = {name: [float(np.sum(w * w)) for w in layers] for name, layers in weights.items()}
-        found = [b - a for layers in squares.values() for a, b in zip(layers, layers[1:], strict=False)]
+        found = [b - a for layers in squares.values() for a, b in itertools.pairwise(layers)]
         for name, chain in network.chains.items():
             if chain.children and squares[name]:
                 found.append(squares[name][0] - sum(squares[child.name][-1] for child in chain.children))
         return found
 
     largest = max(float(np.sum(w * w)) for layers in last.values() for w in layers)
-    return max((abs(a - b) for a, b in zip(differences(first), differences(last), strict=True)), default=0.0) / max(largest, 1e-300)
+    return max((abs(a - b) for a, b in zip(differences(first), differences(last), strict=True)), default=0.0) / max(
+        largest, 1e-300
+    )

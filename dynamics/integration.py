@@ -28,10 +28,13 @@ from derivations.errors import DomainError, SolveError
 from derivations.saddles import Course
 from dynamics.half_times import HalfTimes, Status
 from dynamics.trajectory import Trajectory, fit_times, losses, visits
+from dynamics.weights import checked_number, checked_positive
 
 EXCESS = 1e-6  # the run ends at this share of the initial excess loss
 STIFFEST = 1e10  # a learned modality relaxes at most this much faster than the next one grows (see `march`)
-OVERTAKEN = "{} is overtaken: a later modality turned its weights to the global ones before half of its plateau was reached"
+OVERTAKEN = (
+    "{} is overtaken: a later modality turned its weights to the global ones before half of its plateau was reached"
+)
 SMALL_STATE = 64  # up to here LSODA (implicit where stiff, dense Jacobian); beyond, explicit DOP853
 
 
@@ -100,7 +103,8 @@ def march(
     offset, stop, notes = 0.0, math.inf if t_end is None else t_end, []
     queue = None if t_eval is None else [float(t) for t in t_eval]
     if queue is not None:
-        record.t.clear(), record.total.clear()
+        record.t.clear()
+        record.total.clear()
     if np.any(system.velocity(state)[0] != 0):
         floor = course.lowest_loss
         excess = float(losses(data, first_total[None])[0]) - floor
@@ -128,16 +132,24 @@ def march(
         found.append(f"{names} not reached by t = {offset:.6g}: extend with a larger t_end or max_steps")
     lag = _lag(course.order, events, clock)
     if lag < 0:
-        found.append(f"{course.order[-1]} reaches half of its plateau before {course.order[0]}, which leaves zero first")
+        found.append(
+            f"{course.order[-1]} reaches half of its plateau before {course.order[0]}, which leaves zero first"
+        )
     half_times = HalfTimes.from_clock(course.order, clock, status, lag)
     t, packed = np.array(record.t), np.array(record.total)
     total = {
         m: packed[:, 0, data.span(m)] if data.outputs == 1 else packed[:, :, data.span(m)] for m in data.modalities
     }
     trajectory = Trajectory(
-        t, {m: np.ascontiguousarray(w) for m, w in total.items()}, losses(data, packed), half_times,
-        visits(data, course, t, packed, clock), fit_times(data, course, t, packed),
-        {"steps": record.steps, "evaluations": record.evaluations}, tuple(found), dict(provenance),
+        t,
+        {m: np.ascontiguousarray(w) for m, w in total.items()},
+        losses(data, packed),
+        half_times,
+        visits(data, course, t, packed, clock),
+        fit_times(data, course, t, packed),
+        {"steps": record.steps, "evaluations": record.evaluations},
+        tuple(found),
+        dict(provenance),
     )
     return trajectory, state
 
@@ -172,8 +184,17 @@ class _Phase:
     """
 
     def __init__(
-        self, system: System, data: Correlations, waiting: tuple[str, ...], patient: bool, rtol: float, record: _Record,
-        queue: list[float] | None, offset: float, stop: float, max_steps: int,
+        self,
+        system: System,
+        data: Correlations,
+        waiting: tuple[str, ...],
+        patient: bool,
+        rtol: float,
+        record: _Record,
+        queue: list[float] | None,
+        offset: float,
+        stop: float,
+        max_steps: int,
     ) -> None:
         self.system, self.data, self.waiting, self.patient, self.rtol = system, data, waiting, patient, rtol
         self.record, self.queue, self.offset, self.stop, self.max_steps = record, queue, offset, stop, max_steps
@@ -198,7 +219,9 @@ class _Phase:
         augmented = np.append(state, 0.0)
         slope = self.rhs(0.0, augmented)
         if not np.all(np.isfinite(slope)):
-            raise DomainError("weights or units leave the range of floats: rescale the data, or use the law in logarithms")
+            raise DomainError(
+                "weights or units leave the range of floats: rescale the data, or use the law in logarithms"
+            )
         atol = np.append(self.system.atol, 1e-3 * self.rtol * slope[-1])
         if len(augmented) > SMALL_STATE:
             return DOP853(self.rhs, 0.0, augmented, np.inf, rtol=self.rtol, atol=atol)
@@ -220,7 +243,9 @@ class _Phase:
             if not self.patient and math.isinf(self.stop) and self._settled(solver.y, goal):
                 return self._finish(None, solver.y)
             if self.record.steps >= self.max_steps:
-                self.notes.append(f"stopped by the budget of {self.max_steps} steps at t = {self.offset + solver.y[-1]:.6g}")
+                self.notes.append(
+                    f"stopped by the budget of {self.max_steps} steps at t = {self.offset + solver.y[-1]:.6g}"
+                )
                 return self._finish(None, solver.y)
             with python_warnings.catch_warnings():
                 python_warnings.simplefilter("ignore")  # LSODA's warnings come back as status and message
@@ -249,7 +274,12 @@ class _Phase:
             before = after
 
     def _first_event(
-        self, dense: Any, solver: Any, crossed: list[str], checks: Mapping[str, Callable[[np.ndarray], float]], remaining: float
+        self,
+        dense: Any,
+        solver: Any,
+        crossed: list[str],
+        checks: Mapping[str, Callable[[np.ndarray], float]],
+        remaining: float,
     ) -> tuple[str | None, float, np.ndarray]:
         """The first half-time inside a step, or t_end if it comes before: (modality, s, state with clock)."""
         total, begin, end, last, hit = self.system.total, solver.t_old, solver.t, solver.y, None
@@ -299,18 +329,19 @@ def _root(function: Callable[[float], float], begin: float, end: float) -> float
     return end if function(end) <= 0 else float(brentq(function, begin, end, xtol=1e-300, rtol=1e-14))
 
 
-def checked_rtol(rtol: float) -> float:
-    if isinstance(rtol, bool) or not isinstance(rtol, (int, float)) or not 1e-13 <= rtol <= 1e-3:
+def checked_rtol(rtol: Any) -> float:
+    if not 1e-13 <= checked_number(rtol, "rtol") <= 1e-3:
         raise DomainError(f"rtol must lie between 1e-13 and 1e-3, got {rtol!r}")
     return float(rtol)
 
 
-def checked_times(t_end: float | None, t_eval: Any) -> tuple[float | None, np.ndarray | None]:
-    if t_end is not None and not (isinstance(t_end, (int, float)) and math.isfinite(t_end) and t_end > 0):
-        raise DomainError(f"t_end must be a positive number, got {t_end!r}")
+def checked_times(t_end: Any, t_eval: Any) -> tuple[float | None, np.ndarray | None]:
+    """t_end and t_eval as numbers; t_end is the last of t_eval where it is not given."""
+    end = None if t_end is None else checked_positive(t_end, "t_end")
     if t_eval is None:
-        return t_end, None
+        return end, None
     times = np.asarray(t_eval, dtype=float)
-    if times.ndim != 1 or len(times) == 0 or not np.all(np.isfinite(times)) or times[0] < 0 or np.any(np.diff(times) <= 0):
+    increasing = times.ndim == 1 and len(times) > 0 and bool(np.all(np.isfinite(times)) and np.all(np.diff(times) > 0))
+    if not increasing or times[0] < 0:
         raise DomainError("t_eval must be increasing, finite and not negative")
-    return (float(times[-1]) if t_end is None else t_end), times
+    return (float(times[-1]) if end is None else end), times

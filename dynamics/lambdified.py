@@ -12,10 +12,5 @@ import sympy as sp
 @lru_cache(maxsize=512)
 def function(expressions: sp.Expr | tuple[sp.Expr, ...], *symbols: sp.Symbol) -> Callable[..., Any]:
     """A function of floats for an expression, or a tuple of values for a tuple of expressions."""
-    return sp.lambdify(symbols, expressions, modules="math", cse=isinstance(expressions, tuple))
-
-
-@lru_cache(maxsize=512)
-def array_function(expression: sp.Expr, *symbols: sp.Symbol) -> Callable[..., Any]:
-    """A NumPy function of arrays for an expression."""
-    return sp.lambdify(symbols, expression, modules="numpy")
+    made: Callable[..., Any] = sp.lambdify(symbols, expressions, modules="math", cse=isinstance(expressions, tuple))
+    return made

@@ -39,12 +39,17 @@ def log_integral(depth: float, fusion_depth: float, k: float) -> float:
     top = log_height(0.0, *rest)
     scale = depth - 2
     value, error = quad(
-        lambda z: math.exp(log_height(z / scale, *rest) - top), 0.0, 60.0, epsabs=0.0, epsrel=1e-13, limit=400,
+        lambda z: math.exp(log_height(z / scale, *rest) - top),
+        0.0,
+        60.0,
+        epsabs=0.0,
+        epsrel=1e-13,
+        limit=400,
         points=(1.0, 5.0, 20.0),
     )  # beyond z = 60 less than e^-60 of the integral is left
     if error > 1e-11 * value:
         raise DomainError(f"I({depth}, {fusion_depth}) at k = {k} is known to {error / value:.1e} only")
-    return top + math.log(value / scale)
+    return float(top + math.log(value / scale))
 
 
 @lru_cache(maxsize=4096)
@@ -90,7 +95,9 @@ class TwoModalities:
         """Raises DomainError where no law of the paper holds, saying why."""
         depths = set(network.depths.values())
         if len(network.modalities) != 2 or data.outputs != 1:
-            raise DomainError(f"the laws are for two modalities and one output, got {len(network.modalities)} and {data.outputs}")
+            raise DomainError(
+                f"the laws are for two modalities and one output, got {len(network.modalities)} and {data.outputs}"
+            )
         if len(depths) != 1:
             raise DomainError(f"the laws (8)-(58) are for branches of equal depth, got {network.depths}")
         fusion_depth = depths.pop()
@@ -104,8 +111,16 @@ class TwoModalities:
         r = 0.0 if r <= 1e-10 * scale else r
         cosine = float((residual @ target.T).item() / b / r) if b > 0 and r > 0 else 1.0
         return cls(
-            first, second, fusion_depth + network.trunk.depth, fusion_depth, a, b / a if a else math.nan,
-            data.norm(data.regression((first,))[first]), r, max(-1.0, min(1.0, cosine)), data.sizes[second] == 1,
+            first,
+            second,
+            fusion_depth + network.trunk.depth,
+            fusion_depth,
+            a,
+            b / a if a else math.nan,
+            data.norm(data.regression((first,))[first]),
+            r,
+            max(-1.0, min(1.0, cosine)),
+            data.sizes[second] == 1,
         )
 
     def log_first(self, u0: float) -> float:
@@ -125,7 +140,11 @@ class TwoModalities:
             return -math.inf
         if self.fusion_depth == 2:
             lag = function(law.LAG_AT_2, law.u_0, law.k, law.c, law.g, law.r, law.L)
-            return math.log(lag(u0, self.k, c, 1.0, 1.0, self.depth)) - (1 - 2 / self.depth) * math.log(self.g) - math.log(self.r)
+            return (
+                math.log(lag(u0, self.k, c, 1.0, 1.0, self.depth))
+                - (1 - 2 / self.depth) * math.log(self.g)
+                - math.log(self.r)
+            )
         log_r = 0.0 if printed or self.scalar else log_rotation(self.cosine, self.fusion_depth)
         logs = {law.u_0: math.log(u0), law.g: math.log(self.g), law.r: math.log(self.r), law.R: log_r}
         return _in_logs(law.LAG, logs, {law.L: self.depth, law.L_f: self.fusion_depth, law.k: self.k, law.c: c})
@@ -133,7 +152,7 @@ class TwoModalities:
 
 def _in_logs(expression: Any, logs: dict[Any, float], plain: dict[Any, float]) -> float:
     """ln of a law, some symbols given by their logarithms so that no power overflows."""
-    return _log_function(expression, tuple(logs), tuple(plain))(*logs.values(), *plain.values())
+    return float(_log_function(expression, tuple(logs), tuple(plain))(*logs.values(), *plain.values()))
 
 
 @lru_cache(maxsize=64)
@@ -187,7 +206,7 @@ def _psi(size: float, depth: int) -> float:
 
 
 def _half_relaxation(matrix: np.ndarray, goal: np.ndarray) -> float:
-    """s at which w(s) = goal (1 - exp(-matrix s)) has half of its projection on the goal; ln 2 / sigma^2 for a scalar."""
+    """s at which w(s) = goal (1 - exp(-matrix s)) is half the goal in projection; ln 2 / sigma^2 for a scalar."""
     values, vectors = np.linalg.eigh(matrix)
     share = np.sum((goal @ vectors) ** 2, axis=0)
     share = share / np.sum(share)

@@ -153,12 +153,15 @@ class Prediction:
             for m in self.order:
                 error = _percent(estimate.bound[m])
                 ratio = number(estimate.ratio) if m == self.order[0] else ""
-                rows.append((name, m, estimate.status[m].value, number(estimate.times[m]), error, ratio, estimate.assumes))
+                rows.append(
+                    (name, m, estimate.status[m].value, number(estimate.times[m]), error, ratio, estimate.assumes)
+                )
         head = ("road", "modality", "status", "half-time [tau]", "error up to", "ratio", "start")
         return Table(self._title(), head, tuple(rows), tuple(self._notes()))
 
     def _title(self) -> str:
-        scale = ", ".join(f"{m} {v:g}" for m, v in self.u0.items()) if isinstance(self.u0, Mapping) else f"{self.u0:g}"
+        norms = self.u0
+        scale = ", ".join(f"{m} {v:g}" for m, v in norms.items()) if isinstance(norms, Mapping) else f"{norms:g}"
         branches = ", ".join(f"{m} {d}" for m, d in self.network.depths.items())
         return f"Layers before fusion: {branches}; after it: {self.network.trunk.depth}. u0 = {scale}"
 
@@ -185,17 +188,22 @@ class Prediction:
         if len(self.order) > 1 and self.lag < 0:
             fits = self.estimate.fit_times
             return (
-                f"{first} leaves zero first, but {last} reaches half of its weights before it, at {number(times[last])} "
-                f"against {number(times[first])}; half of its output: {first} {number(fits[first])}, {last} {number(fits[last])} {origin}."
+                f"{first} leaves zero first, but {last} reaches half of its weights before it, "
+                f"at {number(times[last])} against {number(times[first])}; "
+                f"half of its output: {first} {number(fits[first])}, {last} {number(fits[last])} {origin}."
             )
         if math.isfinite(times[first]) and math.isfinite(times[last]) and first != last:
             return (
                 f"{first} is learned first, at {number(times[first])}, {last} at {number(times[last])}: "
                 f"{number(self.ratio)} times later, unimodal for {number(self.lag)} {origin}."
             )
-        parts = [f"{m}: {self.status[m].value}" + (f" at {number(times[m])}" if math.isfinite(times[m]) else "") for m in self.order]
-        fits = ", ".join(f"{m} {number(t)}" for m, t in self.estimate.fit_times.items())
-        return f"{first} leaves zero first. {'; '.join(parts)}{'; half of its output: ' + fits if fits else ''} {origin}."
+        parts = [
+            f"{m}: {self.status[m].value}" + (f" at {number(times[m])}" if math.isfinite(times[m]) else "")
+            for m in self.order
+        ]
+        halves = ", ".join(f"{m} {number(t)}" for m, t in self.estimate.fit_times.items())
+        outputs = f"; half of its output: {halves}" if halves else ""
+        return f"{first} leaves zero first. {'; '.join(parts)}{outputs} {origin}."
 
     def __str__(self) -> str:
         return self.table.text()
@@ -293,9 +301,17 @@ def predict(network: FusionNetwork, data: Correlations, *, u0: float | Mapping[s
         warnings += _disagreements(leading, reduced)
     worth = preference.contribution(data)
     return Prediction(
-        network, u0, random_course.order, source, preference.misattribution(data), worth,
+        network,
+        u0,
+        random_course.order,
+        source,
+        preference.misattribution(data),
+        worth,
         None if network.is_early_fusion else preference.superficial(random_course.order, worth, random_course.tie),
-        tuple(dict.fromkeys(warnings)), leading, None, reduced,
+        tuple(dict.fromkeys(warnings)),
+        leading,
+        None,
+        reduced,
     )
 
 
@@ -307,7 +323,8 @@ def _refuse_large_start(network: FusionNetwork, data: Correlations, norms: Mappi
         plateau = data.norm(plan.plateaus[m])
         if norms[m] > 0 and size >= plateau / 2:
             raise DomainError(
-                f"u0 is too large to predict from: the initial weight of {m} can be {size:.3g}, half of its plateau is {plateau / 2:.3g}"
+                f"u0 is too large to predict from: the initial weight of {m} can be {size:.3g}, "
+                f"half of its plateau is {plateau / 2:.3g}"
             )
 
 
@@ -323,8 +340,13 @@ def _reduced(
         return None
     warnings += [w for w in run.warnings if w not in warnings]
     return Estimate(
-        "(44) with saturation", Kind.EXACT, "aligned start", run.half_times,
-        {m: SOLVED if run.status[m] is Status.REACHED else math.nan for m in run.order}, plan.never, run.fit_times,
+        "(44) with saturation",
+        Kind.EXACT,
+        "aligned start",
+        run.half_times,
+        {m: SOLVED if run.status[m] is Status.REACHED else math.nan for m in run.order},
+        plan.never,
+        run.fit_times,
     )
 
 
@@ -346,7 +368,9 @@ def _leading(
     bound = neglected(law, data, u0)
     if law.flips and law.depth > 2:  # the width enters a deep random start as a factor that this law lacks
         bound = dict.fromkeys(bound, math.inf)
-        warnings.append("in deep networks a random start is slower by a factor that grows with the width, which the leading law lacks")
+        warnings.append(
+            "in deep networks a random start is slower by a factor that grows with the width: the leading law lacks it"
+        )
     elif law.flips:  # growth starts from (u0/2) sqrt(1 + 1/d), theory behind the random start
         half = math.log(2) / math.log(1 / u0)
         bound = {m: value + half for m, value in bound.items()}
@@ -360,7 +384,9 @@ def _leading(
     else:
         log_times = {first: log_first, second: float(np.logaddexp(log_first, log_lag))}
         lag = math.exp(log_lag) if log_lag < 709 else math.inf
-        half_times = HalfTimes(plan.order, log_times, dict.fromkeys(plan.order, Status.REACHED), lag, log_lag - log_first)
+        half_times = HalfTimes(
+            plan.order, log_times, dict.fromkeys(plan.order, Status.REACHED), lag, log_lag - log_first
+        )
     return Estimate(equations, Kind.ASYMPTOTIC, start, half_times, bound, plan.never, printed_ratio=printed)
 
 
@@ -376,7 +402,9 @@ def _disagreements(leading: Estimate, reduced: Estimate) -> list[str]:
         late = reduced.fit_times[m] < 0.7 * reduced.times[m]
         cause = (
             f"inputs of {m} are nearly collinear: half of its output is there at {number(reduced.fit_times[m])}, "
-            f"half of its weights only at {number(reduced.times[m])}" if late else "u0 is not small enough for this data"
+            f"half of its weights only at {number(reduced.times[m])}"
+            if late
+            else "u0 is not small enough for this data"
         )
         found.append(f"the leading law misses the half-time of {m} by {100 * gap:.2g} %: {cause}")
     return found

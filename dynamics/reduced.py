@@ -68,8 +68,15 @@ def integrate_reduced(
         if all(norms[m] > 0 for m in data.modalities) and not np.any(system.velocity(system.start)[0]):
             raise OverflowError  # every gain has underflown to zero
         trajectory, _ = march(
-            system, data, course(network, data, leaf_norms, signs), rtol=rtol, t_end=t_end, t_eval=times,
-            max_steps=max_steps, provenance=provenance, warnings=data.warnings,
+            system,
+            data,
+            course(network, data, leaf_norms, signs),
+            rtol=rtol,
+            t_end=t_end,
+            t_eval=times,
+            max_steps=max_steps,
+            provenance=provenance,
+            warnings=data.warnings,
         )
     except (OverflowError, ZeroDivisionError):
         raise DomainError(
@@ -79,12 +86,16 @@ def integrate_reduced(
 
 
 def _depth(network: FusionNetwork) -> int:
-    return max(sum(network.chains[c].depth for c in network.path(m)) for m in network.modalities)
+    return int(max(sum(network.chains[c].depth for c in network.path(m)) for m in network.modalities))
 
 
 def _system(
-    network: FusionNetwork, data: Correlations, norms: Mapping[str, float], rows: Mapping[str, np.ndarray],
-    signs: Mapping[str, float], rtol: float,
+    network: FusionNetwork,
+    data: Correlations,
+    norms: Mapping[str, float],
+    rows: Mapping[str, np.ndarray],
+    signs: Mapping[str, float],
+    rtol: float,
 ) -> System:
     from derivations.reduction import chain_norms, gains
     from dynamics.lambdified import function
@@ -94,8 +105,11 @@ def _system(
     gain_of = function(tuple(gains(network).values()), *symbols.values())
     chains, parents = network.chains, network.parents
     joints = [  # chains after a fusion, children first: their norm follows from the conserved difference
-        (name, [child.name for child in chains[name].children],
-         norms[name] ** 2 - sum(norms[child.name] ** 2 for child in chains[name].children))
+        (
+            name,
+            [child.name for child in chains[name].children],
+            norms[name] ** 2 - sum(norms[child.name] ** 2 for child in chains[name].children),
+        )
         for name in chains
         if chains[name].children and name in symbols
     ]
@@ -128,7 +142,8 @@ def _system(
         return factor * error, rates
 
     def total(state: np.ndarray) -> np.ndarray:
-        return (current(state)[1][owner] * state)[None, :]
+        packed: np.ndarray = current(state)[1][owner] * state
+        return packed[None, :]
 
     start = np.concatenate([norms[m] * rows[m] for m in modalities])
     atol = np.concatenate([np.full(data.sizes[m], 1e-3 * rtol * max(norms[m], 1e-300)) for m in modalities])

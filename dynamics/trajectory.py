@@ -95,7 +95,8 @@ class Trajectory:
     def table(self) -> Table:
         rows = [(m, self.status[m].value, number(self.times[m]), number(self.fit_times[m])) for m in self.order]
         notes = [f"ratio {number(self.ratio)}, lag {number(self.lag)}", *self.warnings]
-        title = f"{self.provenance.get('producer', 'run')}, {self.provenance.get('start', 'given')} start, {len(self.t)} points to t = {number(self.t[-1])}"
+        producer, start = self.provenance.get("producer", "run"), self.provenance.get("start", "given")
+        title = f"{producer}, {start} start, {len(self.t)} points to t = {number(self.t[-1])}"
         return Table(title, ("modality", "status", "half-time [tau]", "of its output"), tuple(rows), tuple(notes))
 
     def __str__(self) -> str:
@@ -124,10 +125,8 @@ class Trajectory:
         temporary = target.with_name(target.name + ".part")
         try:
             with open(temporary, "wb") as file:
-                np.savez(
-                    file, t=self.t, loss=self.loss, meta=np.array(json.dumps(meta)),
-                    **{f"total_{i}": w for i, w in enumerate(self.total.values())},
-                )
+                arrays: dict[str, Any] = {f"total_{i}": w for i, w in enumerate(self.total.values())}
+                np.savez(file, t=self.t, loss=self.loss, meta=np.array(json.dumps(meta)), **arrays)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, target)
@@ -145,12 +144,22 @@ def load_trajectory(path: str | os.PathLike[str]) -> Trajectory:
                 raise ValueError(f"format is {meta['format']!r}, want {FORMAT!r}")
             total = {m: file[f"total_{i}"] for i, m in enumerate(meta["modalities"])}
             half_times = HalfTimes(
-                tuple(meta["order"]), meta["log_times"], {m: Status(s) for m, s in meta["status"].items()},
-                meta["lag"], meta["log_excess"],
+                tuple(meta["order"]),
+                meta["log_times"],
+                {m: Status(s) for m, s in meta["status"].items()},
+                meta["lag"],
+                meta["log_excess"],
             )
             return Trajectory(
-                file["t"], total, file["loss"], half_times, tuple(Visit(*v) for v in meta["itinerary"]),
-                meta["fit_times"], meta["monitors"], tuple(meta["warnings"]), meta["provenance"],
+                file["t"],
+                total,
+                file["loss"],
+                half_times,
+                tuple(Visit(*v) for v in meta["itinerary"]),
+                meta["fit_times"],
+                meta["monitors"],
+                tuple(meta["warnings"]),
+                meta["provenance"],
             )
     except OSError as error:
         raise StoreError(f"trajectory not read from {str(path)!r}: {error}") from None

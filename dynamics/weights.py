@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from numbers import Integral, Real
@@ -23,6 +24,12 @@ def checked_number(value: Any, field: str) -> float:
     return float(value)
 
 
+def checked_positive(value: Any, field: str) -> float:
+    if checked_number(value, field) == 0:
+        raise DomainError(f"{field} must be positive, got {value!r}")
+    return float(value)
+
+
 def checked_integer(value: Any, field: str, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         raise DomainError(f"{field} must be an integer >= {least}, got {value!r}")
@@ -36,7 +43,7 @@ def start_norms(network: FusionNetwork, u0: float | Mapping[str, float]) -> dict
     """
     if network.is_symbolic:
         raise DomainError("a simulation needs numbers for depth and fusion_depth, got symbols")
-    given = dict(u0) if isinstance(u0, Mapping) else {m: u0 for m in network.modalities}
+    given = dict(u0) if isinstance(u0, Mapping) else dict.fromkeys(network.modalities, u0)
     unknown = [name for name in given if name not in network.chains]
     missing = [m for m in network.modalities if m not in given]
     if unknown or missing:
@@ -50,7 +57,9 @@ def start_norms(network: FusionNetwork, u0: float | Mapping[str, float]) -> dict
     return norms
 
 
-def _shapes(network: FusionNetwork, sizes: Mapping[str, int], outputs: int, width: int) -> dict[str, list[tuple[int, int]]]:
+def _shapes(
+    network: FusionNetwork, sizes: Mapping[str, int], outputs: int, width: int
+) -> dict[str, list[tuple[int, int]]]:
     """Shape (out, in) of every layer. What feeds the output, or a fusion without a trunk, has `outputs` rows."""
     shapes: dict[str, list[tuple[int, int]]] = {}
     late = network.trunk.depth == 0
@@ -60,12 +69,15 @@ def _shapes(network: FusionNetwork, sizes: Mapping[str, int], outputs: int, widt
             wide[0] = sizes[name]
         if name == TRUNK or (late and chain in network.trunk.children):
             wide[-1] = outputs
-        shapes[name] = [(out, into) for into, out in zip(wide, wide[1:], strict=False)]
+        shapes[name] = [(out, into) for into, out in itertools.pairwise(wide)]
     return shapes
 
 
 def random_weights(
-    network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float], width: int = 100,
+    network: FusionNetwork,
+    data: Correlations,
+    u0: float | Mapping[str, float],
+    width: int = 100,
     seed: int | np.random.Generator = 0,
 ) -> Weights:
     """Entries N(0, s^2), s = norm / sqrt(number of entries), not renormalised, chain after chain.
@@ -98,7 +110,10 @@ def aligned_directions(data: Correlations) -> dict[str, np.ndarray]:
 
 
 def aligned_weights(
-    network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float], width: int = 1,
+    network: FusionNetwork,
+    data: Correlations,
+    u0: float | Mapping[str, float],
+    width: int = 1,
     seed: int | np.random.Generator = 0,
 ) -> Weights:
     """The aligned balanced start (43): rank one along Sigma_yx, equal norms along a chain.
@@ -115,7 +130,9 @@ def aligned_weights(
         vector = rng.normal(size=size)
         return np.ones(1) if size == 1 else vector / np.linalg.norm(vector)
 
-    parents, outgoing, weights = network.parents, {}, {}
+    parents = network.parents
+    outgoing: dict[str, np.ndarray] = {}
+    weights: Weights = {}
     for name, layers in _shapes(network, data.sizes, 1, width).items():
         chain = network.chains[name]
         into = outgoing[chain.children[0].name] if chain.children else rows[name]

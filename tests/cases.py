@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -51,9 +52,9 @@ def random_layers(
     weights = {}
     for m in network.modalities:
         widths = [sizes[m], *rng.integers(1, 5, size=network.depths[m] - 1).tolist(), fused]
-        weights[m] = [rng.normal(size=(b, a)) for a, b in zip(widths, widths[1:], strict=False)]
+        weights[m] = [rng.normal(size=(b, a)) for a, b in itertools.pairwise(widths)]
     widths = [fused, *rng.integers(1, 5, size=max(network.trunk.depth - 1, 0)).tolist(), outputs]
-    weights["trunk"] = [rng.normal(size=(b, a)) for a, b in zip(widths, widths[1:], strict=False)]
+    weights["trunk"] = [rng.normal(size=(b, a)) for a, b in itertools.pairwise(widths)]
     if network.trunk.depth == 0:
         weights["trunk"] = []
     return weights

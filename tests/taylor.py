@@ -11,9 +11,10 @@ from mpmath import mp, mpf
 ORDER = 30
 
 
-def half_times(sigma, sigma_yx, u0, plateaus, step=mpf(1) / 16, t_max=200):
+def half_times(sigma, sigma_yx, u0, plateaus, t_max=200):
     """First times at which W_m reaches half of plateaus[m], as mpf."""
     with mp.workdps(45):
+        step = mpf(1) / 16
         signs = [mpf(1) if b > 0 else mpf(-1) for b in sigma_yx]
         w = [s * mpf(u0) ** 2 for s in signs]
         b = [mpf(x) for x in sigma_yx]
@@ -26,7 +27,12 @@ def half_times(sigma, sigma_yx, u0, plateaus, step=mpf(1) / 16, t_max=200):
             for m in range(2):
                 half = mpf(plateaus[m]) / 2
                 if found[m] is None and (w[m] - half) * (end[m] - half) <= 0:
-                    root = mp.findroot(lambda h, m=m, half=half: mp.polyval(series[m][::-1], h) - half, (0, step), solver="anderson", tol=mpf(10) ** -60)
+                    root = mp.findroot(
+                        lambda h, c=series[m][::-1], half=half: mp.polyval(c, h) - half,
+                        (0, step),
+                        solver="anderson",
+                        tol=mpf(10) ** -60,
+                    )
                     found[m] = t + root
             w, t = end, t + step
         return [+x for x in found]

@@ -39,13 +39,26 @@ def test_predict_on_an_example(capsys) -> None:
 def test_predict_prints_the_contracts_json(capsys, table: str) -> None:
     code, out, _ = run(capsys, "predict", table, *FLAGS, "--json", "--u0", "0.01")
     assert code == 0
-    assert {"order", "times", "status", "ratio", "lag", "source", "superficial", "leading", "refined", "reduced"} <= set(json.loads(out))
+    assert {
+        "order",
+        "times",
+        "status",
+        "ratio",
+        "lag",
+        "source",
+        "superficial",
+        "leading",
+        "refined",
+        "reduced",
+    } <= set(json.loads(out))
 
 
 @pytest.mark.parametrize("method", ["flow", "reduced", "descent"])
 def test_simulate_runs_and_saves(capsys, table: str, tmp_path, method: str) -> None:
     target = tmp_path / "run.npz"
-    code, out, _ = run(capsys, "simulate", table, *FLAGS, "--method", method, "--u0", "0.1", "--json", "-o", str(target))
+    code, out, _ = run(
+        capsys, "simulate", table, *FLAGS, "--method", method, "--u0", "0.1", "--json", "-o", str(target)
+    )
     assert code == 0
     assert json.loads(out)["provenance"]["producer"]
     assert target.exists()
@@ -55,14 +68,29 @@ def test_simulate_runs_and_saves(capsys, table: str, tmp_path, method: str) -> N
 
 def test_compare_prints_draws_and_reports_progress(capsys, table: str, tmp_path) -> None:
     figure = tmp_path / "figure.png"
-    code, out, err = run(capsys, "compare", table, *FLAGS, "--u0", "0.1", "--seeds", "1", "--width", "5", "--plot", str(figure))
+    code, out, err = run(
+        capsys, "compare", table, *FLAGS, "--u0", "0.1", "--seeds", "1", "--width", "5", "--plot", str(figure)
+    )
     assert code == 0
     assert "gradient descent" in out
     assert "gradient flow, seed 0 ..." in err
     assert figure.stat().st_size > 10_000
     code, out, _ = run(capsys, "compare", table, *FLAGS, "--u0", "0.1", "--seeds", "1", "--width", "5", "--json")
     assert set(json.loads(out)) >= {"prediction", "flow", "descent", "fusion_depths"}
-    code, _, err = run(capsys, "compare", table, *FLAGS, "--u0", "0.1", "--seeds", "1", "--width", "5", "--plot", str(tmp_path / "x.what"))
+    code, _, err = run(
+        capsys,
+        "compare",
+        table,
+        *FLAGS,
+        "--u0",
+        "0.1",
+        "--seeds",
+        "1",
+        "--width",
+        "5",
+        "--plot",
+        str(tmp_path / "x.what"),
+    )
     assert code == 1
     assert "figure not saved" in err
 
@@ -74,7 +102,10 @@ def test_compare_prints_draws_and_reports_progress(capsys, table: str, tmp_path)
         (["predict", "--example", "iris"], "example must be one of"),
         (["predict", "absent.csv"], "no file at 'absent.csv'"),
         (["predict", "--example", "diabetes", "--modality", "A=a"], "--modality goes with a DATA file"),
-        (["predict", "--example", "diabetes", "--depth", "2", "--fusion-depth", "3"], "fusion_depth must not exceed depth 2, got 3"),
+        (
+            ["predict", "--example", "diabetes", "--depth", "2", "--fusion-depth", "3"],
+            "fusion_depth must not exceed depth 2, got 3",
+        ),
         (["predict", "--example", "diabetes", "--u0", "-1"], "u0 must be a finite number >= 0, got -1.0"),
         (["predict", "--example", "diabetes", "--u0", "nan"], "u0 must be a finite number >= 0, got nan"),
         (["predict", "TABLE", "--modality", "A"], "--modality must look like NAME=column1,column2, got 'A'"),

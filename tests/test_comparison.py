@@ -25,7 +25,12 @@ def test_the_roads_agree_as_far_as_their_starts_allow(comparison) -> None:
 
 def test_the_table_has_a_row_a_road(comparison) -> None:
     table = comparison.table
-    assert [row[0].split(",")[0].split(" (")[0] for row in table.rows] == ["law", "reduced flow", "gradient flow", "gradient descent"]
+    assert [row[0].split(",")[0].split(" (")[0] for row in table.rows] == [
+        "law",
+        "reduced flow",
+        "gradient flow",
+        "gradient descent",
+    ]
     assert [row[1] for row in table.rows] == ["aligned start"] * 2 + ["random start, 3 seeds"] * 2
     assert "unimodal for" in str(comparison)
     assert "<table>" in comparison._repr_html_()

@@ -13,7 +13,9 @@ TWO = {"A": 1, "B": 1}
 @pytest.mark.parametrize("entry", ORACLE["instances"], ids=lambda e: e["name"])
 def test_statistics_agree_with_the_oracle(entry) -> None:
     data, _ = oracle_instance(entry)
-    close = lambda got, name: np.testing.assert_allclose(got, np.array(entry[name], dtype=float), rtol=1e-12, atol=1e-13)
+    close = lambda got, name: np.testing.assert_allclose(
+        got, np.array(entry[name], dtype=float), rtol=1e-12, atol=1e-13
+    )
     close(data.optimum, "W_star")
     for m, other in (("A", "B"), ("B", "A")):
         close(data.unimodal(m), f"W_uni_{m}")
@@ -37,7 +39,9 @@ def test_samples_give_centred_moments() -> None:
     np.testing.assert_allclose(data.sigma, stacked[:3, :3], rtol=1e-12)
     np.testing.assert_allclose(data.sigma_yx, stacked[3, :3], rtol=1e-10, atol=1e-12)
     scored = Correlations.from_samples({"A": x, "B": z}, y, standardize=True)
-    np.testing.assert_allclose(scored.sigma, np.corrcoef(np.column_stack([x, z.astype(float)]), rowvar=False), rtol=1e-12)
+    np.testing.assert_allclose(
+        scored.sigma, np.corrcoef(np.column_stack([x, z.astype(float)]), rowvar=False), rtol=1e-12
+    )
     assert scored.samples.count == 50
 
 
@@ -46,7 +50,9 @@ def test_symbolic_and_numeric_algebra_are_the_same() -> None:
     rng = np.random.default_rng(1)
     half = rng.normal(size=(3, 6))
     sigma, sigma_yx = half @ half.T, rng.normal(size=3)
-    values = dict(zip(symbols.sigma, sigma.ravel().tolist(), strict=True)) | dict(zip(symbols.sigma_yx, sigma_yx.tolist(), strict=True))
+    values = dict(zip(symbols.sigma, sigma.ravel().tolist(), strict=True)) | dict(
+        zip(symbols.sigma_yx, sigma_yx.tolist(), strict=True)
+    )
     numbers = Correlations(sigma, sigma_yx, {"A": 1, "B": 2}, 100.0)
     for got, want in (
         (symbols.optimum, numbers.optimum),
@@ -78,7 +84,9 @@ def test_singular_sigma_uses_the_weights_in_its_range() -> None:
     y = rng.normal(size=5)
     data = Correlations.from_samples({"A": x, "B": z}, y)
     centred = np.column_stack([x, z]) - np.column_stack([x, z]).mean(0)
-    np.testing.assert_allclose(data.optimum, np.linalg.lstsq(centred, y - y.mean(), rcond=None)[0], rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(
+        data.optimum, np.linalg.lstsq(centred, y - y.mean(), rcond=None)[0], rtol=1e-8, atol=1e-10
+    )
     assert "rank 4 of 7 (5 samples, 7 inputs)" in data.warnings[0]
 
 
@@ -118,7 +126,10 @@ def test_correlations_survive_pickling_and_cannot_be_changed() -> None:
         (lambda: Correlations([[1, 0], [0]], [1, 1], TWO), "sigma is ragged"),
         (lambda: Correlations.scalar(2, 1, 1.5), "rho must be between -1 and 1, got 1.5"),
         (lambda: Correlations.scalar(0, 1, 0.5), "sigma_a and sigma_b must be positive"),
-        (lambda: Correlations.from_samples({"A": [1, 2], "B": [1, 1]}, [1, 2]), r"inputs\['B'\] column 0 is constant \(1\)"),
+        (
+            lambda: Correlations.from_samples({"A": [1, 2], "B": [1, 1]}, [1, 2]),
+            r"inputs\['B'\] column 0 is constant \(1\)",
+        ),
         (lambda: Correlations.from_samples({"A": [1, 2], "B": [1, 3]}, [2, 2]), "targets column 0 is constant"),
         (lambda: Correlations.from_samples({"A": [1, 2, 3], "B": [1, 3]}, [2, 1]), "differ in their number of samples"),
         (lambda: Correlations.from_samples({"A": [1]}, [2]), "at least two samples are needed, got 1"),

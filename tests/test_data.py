@@ -81,10 +81,10 @@ def test_npz_of_correlations_and_of_arrays(tmp_path) -> None:
 def test_bad_npz(tmp_path) -> None:
     path = tmp_path / "data.npz"
     np.savez(path, a=np.array([{}], dtype=object), y=[1.0])
-    with pytest.raises(DataError, match="is no readable .npz"):
+    with pytest.raises(DataError, match=r"is no readable \.npz"):
         read_table(path)
     path.write_bytes(b"PK\x03\x04 not a zip")
-    with pytest.raises(DataError, match="is no readable .npz"):
+    with pytest.raises(DataError, match=r"is no readable \.npz"):
         read_table(path)
     np.savez(path, a=[1.0, 2])
     with pytest.raises(DataError, match="has no array 'y'; it has 'a'"):

@@ -16,7 +16,10 @@ def test_descent_tends_to_the_flow_at_first_order(net: FusionNetwork) -> None:
     weights = random_weights(net, DATA, 0.05, width=5, seed=0)
     flow = integrate(net, DATA, weights=weights, rtol=1e-11)
     for m in "AB":
-        errors = [descend(net, DATA, weights=weights, learning_rate=rate).times[m] - flow.times[m] for rate in (0.004, 0.002, 0.001)]
+        errors = [
+            descend(net, DATA, weights=weights, learning_rate=rate).times[m] - flow.times[m]
+            for rate in (0.004, 0.002, 0.001)
+        ]
         assert errors[0] / errors[1] == pytest.approx(2, rel=0.05)
         assert errors[1] / errors[2] == pytest.approx(2, rel=0.05)
 
@@ -54,7 +57,9 @@ def test_descent_takes_pytorchs_steps() -> None:
 
 
 def test_finite_learning_rate_shortens_the_ratio_as_known() -> None:
-    """Two layers, learning rate 0.04 at sigma = (2, 1): ratio 1 + [ln(1+eta a) - ln(1+eta b)]/ln(1+eta r), leading order.
+    """Two layers, learning rate 0.04 at sigma = (2, 1):
+
+    Leading order: 1 + [ln(1 + eta a) - ln(1 + eta b)]/ln(1 + eta r).
 
     The law and the run both lose terms of order 1/ln(1/u0); their shift against the flow is compared.
     """
@@ -73,12 +78,15 @@ def test_divergence_and_budget_are_said() -> None:
     short = descend(LATE, DATA, width=5, max_steps=10)
     assert short.status == dict.fromkeys("AB", "not reached")
     assert "not reached by step 10" in short.warnings[-1]
-    with pytest.raises(DomainError, match="learning_rate must be a positive number, got 0"):
+    with pytest.raises(DomainError, match="learning_rate must be positive, got 0"):
         descend(LATE, DATA, learning_rate=0)
 
 
 def test_default_learning_rate_scales_with_the_data() -> None:
-    rates = [descend(LATE, d, u0=0.01, width=5, t_end=1.0).provenance["learning_rate"] for d in (DATA, DATA.rescaled({"A": 10, "B": 10}))]
+    rates = [
+        descend(LATE, d, u0=0.01, width=5, t_end=1.0).provenance["learning_rate"]
+        for d in (DATA, DATA.rescaled({"A": 10, "B": 10}))
+    ]
     assert rates[0] / rates[1] == pytest.approx(10, rel=1e-9)
 
 

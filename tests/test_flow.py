@@ -131,8 +131,14 @@ def test_a_start_past_half_has_half_time_zero() -> None:
         ({"seed": 0.5}, "seed must be an integer >= 0, got 0.5"),
         ({"weights": {"A": [[[1.0]], [[1.0]]]}}, "weights must name the chains A, B, trunk, got A"),
         ({"weights": {"A": [[[1.0]]], "B": [[[1.0]], [[1.0]]]}}, r"weights\['A'\] must have 2 layers, got 1"),
-        ({"weights": {"A": [[[1.0, 2.0]], [[1.0]]], "B": [[[1.0]], [[1.0]]]}}, r"weights\['A'\]\[0\] must have 1 columns"),
-        ({"weights": {"A": [[[np.nan]], [[1.0]]], "B": [[[1.0]], [[1.0]]]}}, r"weights\['A'\]\[0\] has an entry that is not finite"),
+        (
+            {"weights": {"A": [[[1.0, 2.0]], [[1.0]]], "B": [[[1.0]], [[1.0]]]}},
+            r"weights\['A'\]\[0\] must have 1 columns",
+        ),
+        (
+            {"weights": {"A": [[[np.nan]], [[1.0]]], "B": [[[1.0]], [[1.0]]]}},
+            r"weights\['A'\]\[0\] has an entry that is not finite",
+        ),
         ({"weights": {"A": [[[1.0]], [[1.0], [2.0]]], "B": [[[1.0]], [[1.0]]]}}, "put out different numbers of units"),
     ],
 )

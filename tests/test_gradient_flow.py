@@ -86,15 +86,16 @@ def test_flow_of_two_layers_is_as_printed() -> None:
     np.testing.assert_allclose(np.hstack([flow["A"][0], flow["B"][0]]), w2.T @ (yx - w2 @ w1 @ s), rtol=1e-12)
     np.testing.assert_allclose(flow["trunk"][0], (yx - w2 @ w1 @ s) @ w1.T, rtol=1e-12)
 
-    late = {"A": [rng.normal(size=(4, 2)), rng.normal(size=(1, 4))], "B": [rng.normal(size=(5, 3)), rng.normal(size=(1, 5))]}
+    late = {
+        "A": [rng.normal(size=(4, 2)), rng.normal(size=(1, 4))],
+        "B": [rng.normal(size=(5, 3)), rng.normal(size=(1, 5))],
+    }
     net = FusionNetwork.fused_at(2, 2)
     flow = law.flow(net, late, law.errors(data, law.total_weights(net, late)))
     (a1, a2), (b1, b2) = late["A"], late["B"]
     e_a = yx[:, :2] - a2 @ a1 @ s[:2, :2] - b2 @ b1 @ s[2:, :2]
     e_b = yx[:, 2:] - a2 @ a1 @ s[:2, 2:] - b2 @ b1 @ s[2:, 2:]
-    for got, want in zip(
-        (*flow["A"], *flow["B"]), (a2.T @ e_a, e_a @ a1.T, b2.T @ e_b, e_b @ b1.T), strict=True
-    ):
+    for got, want in zip((*flow["A"], *flow["B"]), (a2.T @ e_a, e_a @ a1.T, b2.T @ e_b, e_b @ b1.T), strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-12)
 
 

@@ -96,7 +96,9 @@ def commands_of(text: str) -> list[str]:
 def test_the_readmes_commands_run(tmp_path) -> None:
     commands = commands_of((ROOT / "README.md").read_text())
     assert len(commands) >= 3
-    (tmp_path / "data.csv").write_text("a1,a2,b1,y\n" + "\n".join(f"{i % 7},{i % 5},{i % 3},{i % 11}" for i in range(40)))
+    (tmp_path / "data.csv").write_text(
+        "a1,a2,b1,y\n" + "\n".join(f"{i % 7},{i % 5},{i % 3},{i % 11}" for i in range(40))
+    )
     for command in commands:
         arguments = command.replace("--seeds 5", "--seeds 1").split()[1:]
         done = subprocess.run(
@@ -114,7 +116,9 @@ def test_the_readmes_python_runs() -> None:
 
 def test_nothing_committed_names_this_workplace() -> None:
     """No absolute path of a machine, no registry's host."""
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split("\n")
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split(
+        "\n"
+    )
     words = re.compile("/" + "work/|/" + "root/|/" + "tmp/[a-z]|pypi" + r"\.org|files\.python" + "hosted")
     for name in filter(None, listed):
         path = ROOT / name

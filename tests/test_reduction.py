@@ -45,7 +45,12 @@ def test_ansatz_43_substituted_into_the_full_flow_gives_the_reduced_flow(depth: 
     system = reduce(net, data)
     velocity = dict(zip(system.state, system.rhs, strict=True))
     # rational points on the circle: exact, all different
-    directions = iter([sp.Matrix([(1 - t**2) / (1 + t**2), 2 * t / (1 + t**2)]) for t in map(sp.Rational, [2, 3, "1/3", 5, "2/5", 7, 4, "3/7", 6])])
+    directions = iter(
+        [
+            sp.Matrix([(1 - t**2) / (1 + t**2), 2 * t / (1 + t**2)])
+            for t in map(sp.Rational, [2, 3, "1/3", 5, "2/5", 7, 4, "3/7", 6])
+        ]
+    )
     norms = dict(zip(net.chains, (u_a, u_b, u), strict=True))
     weights, ends = {}, {}
     joint = sp.ones(1, 1) if net.trunk.depth == 0 else next(directions)

@@ -1,5 +1,7 @@
 """The course of saddles: order, plateaus, what a start can reach."""
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy.optimize import nnls
@@ -111,7 +113,7 @@ def test_the_race_is_right_for_random_problems() -> None:
         data = random_correlations(rng, {"A": 2, "B": 2, "C": 2}, correlation=0.5)
         run = integrate_reduced(net, data, u0=1e-8)
         times = sorted(run.fit_times[m] for m in "ABC")
-        if min(b / a for a, b in zip(times, times[1:], strict=False)) > 1.3:
+        if min(b / a for a, b in itertools.pairwise(times)) > 1.3:
             assert sorted("ABC", key=lambda m: run.fit_times[m]) == list(run.order)
             checked += 1
     assert checked >= 8

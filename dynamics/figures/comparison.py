@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from contextlib import ExitStack
 from importlib.resources import as_file, files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from dynamics.comparison import Comparison
 
 PHASE = "0.9"
-THIN = {"lw": 0.7, "alpha": 0.6}
-DASHED = {"ls": (0, (4, 2)), "lw": 1.8}
+THIN: dict[str, Any] = {"lw": 0.7, "alpha": 0.6}
+DASHED: dict[str, Any] = {"ls": (0, (4, 2)), "lw": 1.8}
 
 
 def draw(comparison: Comparison) -> Figure:
@@ -53,9 +53,9 @@ def draw(comparison: Comparison) -> Figure:
     return figure
 
 
-def _runs(comparison: Comparison) -> list[tuple[Trajectory, dict[str, object]]]:
+def _runs(comparison: Comparison) -> list[tuple[Trajectory, dict[str, Any]]]:
     """Runs with their line styles, faint ones first."""
-    styled: list[tuple[Trajectory, dict[str, object]]] = [(run, THIN) for run in comparison.descents]
+    styled: list[tuple[Trajectory, dict[str, Any]]] = [(run, THIN) for run in comparison.descents]
     styled.append((comparison.flows[0], {}))
     return styled + ([(comparison.reduced, DASHED)] if comparison.reduced is not None else [])
 
@@ -71,8 +71,16 @@ def draw_loss(ax: Axes, comparison: Comparison) -> None:
         ax.plot(*_extended(run.t, run.loss, comparison), color="0.25", **style)
     ax.set_ylim(bottom=0)
     ax.set_ylabel("loss (half mean\nsquared error)")
-    handles = [Line2D([], [], color="0.25"), Line2D([], [], color="0.25", **THIN), Line2D([], [], color="0.25", **DASHED)]
-    names = ["gradient flow, seed 0", f"gradient descent, {len(comparison.descents)} seeds", "reduced flow, aligned start"]
+    handles = [
+        Line2D([], [], color="0.25"),
+        Line2D([], [], color="0.25", **THIN),
+        Line2D([], [], color="0.25", **DASHED),
+    ]
+    names = [
+        "gradient flow, seed 0",
+        f"gradient descent, {len(comparison.descents)} seeds",
+        "reduced flow, aligned start",
+    ]
     names[0] = f"gradient flow, seed {comparison.flows[0].provenance.get('seed', '-')}"
     ax.legend(handles, names, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize="small")
 
@@ -98,23 +106,38 @@ def draw_fusion_depths(ax: Axes, comparison: Comparison) -> None:
     for depth, run in comparison.fusion_depths.items():
         begin, end = run.fit_times[first], run.fit_times[last]
         if math.isfinite(begin) and math.isfinite(end):
-            ax.barh(depth, end - begin, left=begin, height=0.62, color="0.8" if depth == own else PHASE, edgecolor="0.5", lw=0.8)
+            ax.barh(
+                depth,
+                end - begin,
+                left=begin,
+                height=0.62,
+                color="0.8" if depth == own else PHASE,
+                edgecolor="0.5",
+                lw=0.8,
+            )
         for m in order:
             if math.isfinite(run.fit_times[m]):
                 ax.plot(run.fit_times[m], depth, "o", color=colours[m], ms=5, zorder=3)
                 latest = max(latest, run.fit_times[m])
         if not math.isfinite(end):
-            ax.annotate(f"{last} is never learned", (begin, depth), xytext=(8, -3), textcoords="offset points", fontsize="small")
+            ax.annotate(
+                f"{last} is never learned", (begin, depth), xytext=(8, -3), textcoords="offset points", fontsize="small"
+            )
     earliest = min(min(run.fit_times.values()) for run in comparison.fusion_depths.values())
     if latest > 20 * earliest > 0:
         ax.set_xscale("log")
     else:
         ax.set_xlim(left=0)
     count = len(comparison.fusion_depths)
-    ax.set_yticks(range(1, count + 1), [_depth_name(d, count) + ("  *" if d == own else "") for d in range(1, count + 1)])
+    ax.set_yticks(
+        range(1, count + 1), [_depth_name(d, count) + ("  *" if d == own else "") for d in range(1, count + 1)]
+    )
     ax.set_ylim(0.4, count + 0.6)
     ax.set_xlabel(r"time [$\tau$], reduced flow, aligned start")
-    ax.set_title("Fused at another layer: dots where half of each output is there, bar the unimodal phase (*: above)", fontsize="small")
+    ax.set_title(
+        "Fused at another layer: dots where half of each output is there, bar the unimodal phase (*: above)",
+        fontsize="small",
+    )
 
 
 def _depth_name(depth: int, total: int) -> str:
@@ -170,10 +193,16 @@ def _law_ticks(ax: Axes, comparison: Comparison, limit: float) -> None:
     colours = _colours(comparison)
     for m, t in leading.times.items():
         if t <= limit:
-            ax.plot([t, t], [0.93, 1.0], color=colours[m], lw=3, transform=ax.get_xaxis_transform(), solid_capstyle="butt")
+            ax.plot(
+                [t, t], [0.93, 1.0], color=colours[m], lw=3, transform=ax.get_xaxis_transform(), solid_capstyle="butt"
+            )
     shown = [t for t in leading.times.values() if t <= limit]
     if shown:
         ax.annotate(
-            f"law {leading.equations}", (float(np.mean(shown)), 1.01), xycoords=("data", "axes fraction"),
-            ha="center", va="bottom", fontsize="small",
+            f"law {leading.equations}",
+            (float(np.mean(shown)), 1.01),
+            xycoords=("data", "axes fraction"),
+            ha="center",
+            va="bottom",
+            fontsize="small",
         )
