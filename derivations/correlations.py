@@ -72,7 +72,7 @@ def _checked_sizes(sizes: Any) -> dict[str, int]:
     return {name: int(size) for name, size in sizes.items()}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Samples:
     """Centred samples behind a Correlations: `inputs` modality -> (P, d), `targets` (P, outputs)."""
 
@@ -83,8 +83,11 @@ class Samples:
     def count(self) -> int:
         return len(self.targets)
 
+    def __repr__(self) -> str:
+        return f"Samples({self.count})"
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Correlations:
     """Second moments of centred data, equation (1).
 
@@ -470,6 +473,8 @@ class Correlations:
         rows = [("modality", "inputs", "|Sigma_yx|"), *self._rows()]
         widths = [max(len(row[i]) for row in rows) for i in range(3)]
         return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+    __repr__ = __str__
 
     def _repr_html_(self) -> str:
         cells = "".join(f"<tr>{''.join(f'<td>{escape(c)}</td>' for c in row)}</tr>" for row in self._rows())

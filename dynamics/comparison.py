@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Comparison:
     """All roads for one network and data set.
 
@@ -51,29 +51,35 @@ class Comparison:
 
     @property
     def table(self) -> Table:
-        """Half-times, ratio and lag by each road; median (least - most) over random starts."""
+        """Half-times, ratio, lag and half-outputs in tau by each road; median (least - most) over random starts."""
         order = self.prediction.order
         first, last = order[0], order[-1]
         rows: list[tuple[str, ...]] = []
         if self.prediction.leading is not None:
             e = self.prediction.leading
-            rows.append(("law " + e.equations, e.assumes, *_cells([e], first, last), _duration(self.seconds["law"])))
+            rows.append(("law " + e.equations, e.assumes, *_cells([e], first, last), "", "", ""))
+        runs = {"gradient flow": self.flows, "gradient descent": self.descents}
         if self.reduced is not None:
-            rows.append(
-                (
-                    "reduced flow",
-                    "aligned start",
-                    *_cells([self.reduced], first, last),
-                    _duration(self.seconds["reduced flow"]),
-                )
-            )
-        for name, runs in (("gradient flow", self.flows), ("gradient descent", self.descents)):
-            rate = f", rate {runs[0].provenance['learning_rate']:.3g}" if name == "gradient descent" else ""
-            start = f"random start, {len(runs)} seed{'s' if len(runs) > 1 else ''}"
-            rows.append((name + rate, start, *_cells(runs, first, last), _duration(self.seconds[name])))
-        head = ("road", "start", f"t({first}) [tau]", f"t({last}) [tau]", "ratio", "lag [tau]", "time a run")
+            runs = {"reduced flow": (self.reduced,), **runs}
+        for name, members in runs.items():
+            rate = f", rate {members[0].provenance['learning_rate']:.3g}" if name == "gradient descent" else ""
+            seeds = f"random start, {len(members)} seed{'s' if len(members) > 1 else ''}"
+            start = "aligned start" if name == "reduced flow" else seeds
+            outputs = [_spread([run.fit_times[m] for run in members]) for m in (first, last)]
+            rows.append((name + rate, start, *_cells(members, first, last), *outputs, self._cost(name)))
+        halves = tuple(f"{what}({m})" for what in ("t", "output") for m in (first, last))
+        head = ("road", "start", *halves[:2], "ratio", "lag", *halves[2:], "time a run")
         notes = [*self.prediction._notes()[: -len(self.prediction.warnings) or None], *self._strip_notes()]
-        return Table(self.prediction._title(), head, tuple(rows), (*notes, *(f"Warning: {w}" for w in self.warnings)))
+        return Table(
+            f"{self.prediction._title()}. Times in tau",
+            head,
+            tuple(rows),
+            (*notes, *(f"Warning: {w}" for w in self.warnings)),
+        )
+
+    def _cost(self, road: str) -> str:
+        seconds = self.seconds[road]
+        return f"{1e3 * seconds:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
 
     def _strip_notes(self) -> list[str]:
         if len(self.fusion_depths) < 2:
@@ -108,6 +114,8 @@ class Comparison:
 
     def __str__(self) -> str:
         return self.table.text()
+
+    __repr__ = __str__
 
     def _repr_html_(self) -> str:
         return self.table.html()
@@ -151,10 +159,6 @@ def _spread(values: list[float]) -> str:
     return middle if len(values) == 1 else f"{middle} ({number(min(values), 3)} - {number(max(values), 3)})"
 
 
-def _duration(seconds: float) -> str:
-    return f"{1e3 * seconds:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
-
-
 def compare(
     network: FusionNetwork,
     data: Correlations,
@@ -178,7 +182,7 @@ def compare(
     --------
     >>> c = compare(FusionNetwork.fused_at(2, 2), Correlations.scalar(2, 1, 0.5), width=10, seeds=2)
     >>> [row[0] for row in c.table.rows]
-    ['law (8), (9)', 'reduced flow', 'gradient flow', 'gradient descent, rate 0.00979']
+    ['law (8), (9)', 'reduced flow', 'gradient flow', 'gradient descent, rate 0.0093']
     """
     chosen = list(range(checked_integer(seeds, "seeds", 1))) if not isinstance(seeds, Sequence) else list(seeds)
     if not chosen:
@@ -193,7 +197,7 @@ def compare(
         return result
 
     say("law and reduced flow")
-    prediction = timed("law", lambda: predict(network, data, u0=u0))
+    prediction = predict(network, data, u0=u0)
     reduced = None
     if prediction.reduced is not None:
         reduced = timed("reduced flow", lambda: integrate_reduced(network, data, u0=u0))

@@ -71,8 +71,8 @@ def load_example(name: str, standardize: bool = True) -> Correlations:
     --------
     >>> print(load_example("linnerud"))
     modality  inputs  |Sigma_yx|
-    exercise  3       0.2733
-    body      2       0.5084
+    exercise  3       0.2731
+    body      2       0.5082
     """
     if name not in EXAMPLES:
         raise DataError(f"example must be one of {', '.join(EXAMPLES)}, got {name!r}")

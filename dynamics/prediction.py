@@ -28,7 +28,7 @@ class Kind(StrEnum):
     ASYMPTOTIC = "asymptotic"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Estimate:
     """Half-times by one road: the equations used, the start assumed, the error left.
 
@@ -74,6 +74,10 @@ class Estimate:
     def log_excess(self) -> float:
         return self.half_times.log_excess
 
+    def __repr__(self) -> str:
+        times = ", ".join(f"{m}: {self.status[m].value}, {number(t)}" for m, t in self.times.items())
+        return f"Estimate({self.equations}, {self.assumes}: {times}; ratio {number(self.ratio)})"
+
     def to_dict(self) -> dict[str, Any]:
         return {
             **_half_times_dict(self.half_times),
@@ -87,7 +91,7 @@ class Estimate:
         }
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Prediction:
     """The answer, by several roads side by side.
 
@@ -151,12 +155,11 @@ class Prediction:
             if estimate is None:
                 continue
             for m in self.order:
-                error = _percent(estimate.bound[m])
+                fit = number(estimate.fit_times[m]) if estimate.fit_times else ""
                 ratio = number(estimate.ratio) if m == self.order[0] else ""
-                rows.append(
-                    (name, m, estimate.status[m].value, number(estimate.times[m]), error, ratio, estimate.assumes)
-                )
-        head = ("road", "modality", "status", "half-time [tau]", "error up to", "ratio", "start")
+                cells = (number(estimate.times[m]), fit, _percent(estimate.bound[m]), ratio, estimate.assumes)
+                rows.append((name, m, estimate.status[m].value, *cells))
+        head = ("road", "modality", "status", "half-time [tau]", "of its output", "error up to", "ratio", "start")
         return Table(self._title(), head, tuple(rows), tuple(self._notes()))
 
     def _title(self) -> str:
@@ -208,6 +211,8 @@ class Prediction:
     def __str__(self) -> str:
         return self.table.text()
 
+    __repr__ = __str__
+
     def _repr_html_(self) -> str:
         return self.table.html()
 
@@ -232,7 +237,7 @@ class Prediction:
 
 
 def _percent(share: float) -> str:
-    return "-" if math.isnan(share) else f"{100 * share:.2g} %" if share < 10 else "unbounded"
+    return "-" if math.isnan(share) else f"{number(100 * share, 2)} %" if share < 10 else "unbounded"
 
 
 def _finite(value: float) -> float | str | None:
@@ -273,7 +278,7 @@ def predict(network: FusionNetwork, data: Correlations, *, u0: float | Mapping[s
     --------
     >>> p = predict(FusionNetwork.fused_at(4, 3), Correlations.scalar(2, 1, 0.5), u0=1e-2)
     >>> p.order, p.source, round(p.ratio, 3), round(p.leading.ratio, 3)
-    (('A', 'B'), 'reduced', 1.093, 1.094)
+    (('A', 'B'), 'reduced', 1.093, 1.095)
     """
     network.require_modalities(data.modalities)
     if data.is_symbolic:
@@ -406,5 +411,5 @@ def _disagreements(leading: Estimate, reduced: Estimate) -> list[str]:
             if late
             else "u0 is not small enough for this data"
         )
-        found.append(f"the leading law misses the half-time of {m} by {100 * gap:.2g} %: {cause}")
+        found.append(f"the leading law misses the half-time of {m} by {number(100 * gap, 2)} %: {cause}")
     return found

@@ -32,7 +32,7 @@ class Visit:
     distance: float
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Trajectory:
     """Total weights and loss along a run.
 
@@ -101,6 +101,8 @@ class Trajectory:
 
     def __str__(self) -> str:
         return self.table.text()
+
+    __repr__ = __str__
 
     def _repr_html_(self) -> str:
         return self.table.html()

@@ -1,0 +1,16 @@
+# Short names for what contributors run. PYTHON is the environment's interpreter.
+PYTHON ?= .venv/bin/python
+
+.PHONY: test lint notebooks bench figures ci
+test:
+	$(PYTHON) -m pytest
+lint:
+	$(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check . && $(PYTHON) -m mypy
+notebooks:
+	$(PYTHON) -m jupyter nbconvert --to notebook --execute --inplace notebooks/*.ipynb
+bench:
+	OMP_NUM_THREADS=1 $(PYTHON) benchmarks/run.py
+figures:
+	$(PYTHON) -m dynamics compare --example diabetes --seeds 5 --plot docs/compare-diabetes.png
+ci:
+	bash .ci/run
