@@ -20,7 +20,7 @@ from derivations.errors import DataError, DomainError
 from derivations.network import _checked_name
 
 SYMMETRY_TOLERANCE = 1e-10  # relative to sqrt(Sigma_ii Sigma_jj): beyond it the matrix is not averaged but refused
-RANK_TOLERANCE = 1e-12  # eigenvalues of the unit-diagonal Sigma below this share of the largest are zero
+RANK_TOLERANCE = 10 * float(np.finfo(float).eps)  # times D: smaller eigenvalues at unit variances are rounding
 RANGE_TOLERANCE = 1e-8  # part of Sigma_yx that may lie outside the range of Sigma: rounding of sums over samples
 CONDITION_WARNING = 1e6  # beyond it, six of the sixteen digits of a solved weight are gone
 
@@ -45,6 +45,8 @@ def _is_symbolic(*values: Any) -> bool:
 
 def _real_array(value: Any, field_name: str) -> np.ndarray:
     """A new float array, or a DataError that says which entry is no finite real number."""
+    if np.ma.isMaskedArray(value):
+        raise DataError(f"{field_name} is a masked array: fill or drop what is masked")
     try:
         raw = np.asarray(value)
     except ValueError as error:
@@ -162,11 +164,17 @@ class Correlations:
 
         sigma_a, sigma_b are standard deviations, rho the correlation coefficient.
         """
-        if len(tuple(w)) != 2:
+        if np.shape(w) != (2,):
             raise DataError(f"w must be a pair of weights, got {w!r}")
         if not _is_symbolic(sigma_a, sigma_b, rho, *w):
-            for name, value in (("sigma_a", sigma_a), ("sigma_b", sigma_b), ("rho", rho), ("w", w)):
-                _real_array(value, name)
+            for name, value in (("sigma_a", sigma_a), ("sigma_b", sigma_b), ("rho", rho)):
+                if _real_array(value, name).ndim:
+                    raise DataError(f"{name} must be a number, got {value!r}")
+            w = tuple(_real_array(w, "w").tolist())
+            sigma_a, sigma_b, rho = float(sigma_a), float(sigma_b), float(rho)
+            for name, value in (("sigma_a", sigma_a), ("sigma_b", sigma_b)):
+                if not 1e-150 < abs(value) < 1e150:
+                    raise DataError(f"{name} must lie between 1e-150 and 1e150, got {value}: rescale the units")
             if sigma_a <= 0 or sigma_b <= 0:
                 raise DataError(f"sigma_a and sigma_b must be positive, got {sigma_a} and {sigma_b}")
             if not -1 <= rho <= 1:
@@ -191,7 +199,7 @@ class Correlations:
             On fewer than two samples, differing lengths, NaN, a constant column or target.
         """
         if not isinstance(inputs, Mapping) or not inputs:
-            raise DataError(f"inputs must map modality to samples, got {type(inputs).__name__}")
+            raise DataError(f"inputs must map at least one modality to samples, got {type(inputs).__name__}")
         blocks = {name: cls._columns(block, f"inputs[{name!r}]") for name, block in inputs.items()}
         y = cls._columns(targets, "targets")
         lengths = {name: len(block) for name, block in blocks.items()} | {"targets": len(y)}
@@ -225,10 +233,14 @@ class Correlations:
 
     @staticmethod
     def _centred(block: np.ndarray, name: str, standardize: bool) -> np.ndarray:
-        constant = np.flatnonzero(np.ptp(block, axis=0) == 0)
+        size = np.max(np.abs(block), axis=0)
+        constant = np.flatnonzero(np.ptp(block, axis=0) <= 8 * np.finfo(float).eps * size)  # up to rounding
         if len(constant):
             raise DataError(f"{name} column {constant[0]} is constant ({block[0, constant[0]]:g})")
         centred: np.ndarray = block - block.mean(axis=0)
+        tiny = np.flatnonzero(np.max(np.abs(centred), axis=0) < 1e-150)
+        if not standardize and len(tiny):
+            raise DataError(f"{name} column {tiny[0]} is below 1e-150: its variance underflows, rescale the units")
         if not standardize:
             return centred
         scale = np.max(np.abs(centred), axis=0)  # keeps squares of very small or large units in range
@@ -261,6 +273,8 @@ class Correlations:
 
     def rescaled(self, factors: Mapping[str, float]) -> Correlations:
         """The same data with x_m multiplied by factors[m]."""
+        if not isinstance(factors, Mapping):
+            raise DataError(f"factors must map modality to a number, got {factors!r}")
         unknown = [m for m in factors if m not in self.sizes]
         if unknown:
             raise DataError(f"modality must be one of {', '.join(self.modalities)}, got {unknown[0]!r}")
@@ -271,8 +285,8 @@ class Correlations:
             diagonal = sp.diag(*(scale[m] for m, d in self.sizes.items() for _ in range(d)))
             return Correlations(diagonal * self.sigma * diagonal, self.sigma_yx * diagonal, self.sizes, self.sigma_yy)
         for m, factor in scale.items():
-            if not np.isfinite(factor) or factor == 0:
-                raise DataError(f"factors[{m!r}] must be finite and not zero, got {factor}")
+            if _real_array(factor, f"factors[{m!r}]").ndim or factor == 0:
+                raise DataError(f"factors[{m!r}] must be one number other than zero, got {factor}")
         each = np.concatenate([np.full(d, float(scale[m])) for m, d in self.sizes.items()])
         samples = self.samples and Samples(
             {m: _frozen(x * scale[m]) for m, x in self.samples.inputs.items()}, self.samples.targets
@@ -284,6 +298,11 @@ class Correlations:
     @property
     def modalities(self) -> tuple[str, ...]:
         return tuple(self.sizes)
+
+    @cached_property
+    def is_singular(self) -> bool:
+        """Whether Sigma has a zero eigenvalue, to rounding."""
+        return not self.is_symbolic and not np.all(self._spectrum(np.arange(len(self.sigma)))[3])
 
     @property
     def is_symbolic(self) -> bool:
@@ -400,7 +419,7 @@ class Correlations:
         scale = np.sqrt(np.abs(np.diag(block)))
         scale = np.where(scale > 0, scale, 1.0)
         values, vectors = np.linalg.eigh(block / scale / scale[:, None])
-        return scale, values, vectors, values > RANK_TOLERANCE * max(values[-1], 0.0)
+        return scale, values, vectors, values > RANK_TOLERANCE * len(values) * max(values[-1], 0.0)
 
     # -- checks --------------------------------------------------------------------------------------
 

@@ -19,7 +19,8 @@ from derivations.correlations import Correlations
 from derivations.gradient_flow import Weights, loss
 from derivations.network import FusionNetwork
 
-ZERO_DRIVE = 1e-10  # a residual below this share of its own terms is rounding
+ZERO_DRIVE = 1e-13  # a residual below this share of its own terms is rounding
+ZERO_DRIVE_SINGULAR = 1e-10  # the same where Sigma is singular: pseudo-inverses lose digits
 TIE = 1e-9  # speeds closer than this share cannot be told apart
 BALANCE = 1e-12  # layers balanced to this share cannot change the sign of a scalar total weight
 
@@ -91,12 +92,13 @@ def kept_signs(
     """Signs that these weights keep: of scalar inputs whose own chain is balanced. None at a random start."""
     kept = {}
     for m in aligned_signs(network, data):
-        layers = weights[m]
+        size = max(float(np.max(np.abs(layer))) for layer in weights[m]) or 1.0
+        layers = [np.asarray(layer) / size for layer in weights[m]]  # squares of tiny weights would underflow
         gaps = [
-            np.max(np.abs(low @ low.T - high.T @ high)) / max(np.max(np.abs(low @ low.T)), 1e-300)
+            float(np.max(np.abs(low @ low.T - high.T @ high)) / max(np.max(np.abs(low @ low.T)), 1e-300))
             for low, high in pairwise(layers)
         ]
-        if max(gaps) <= BALANCE:
+        if max(gaps) <= BALANCE and total[m][0, 0] != 0:
             kept[m] = float(np.sign(total[m][0, 0]))
     return kept
 
@@ -108,7 +110,7 @@ def course(
 
     Parameters
     ----------
-    norms : norm of the layers of each leaf chain at t = 0
+    norms : nominal norm of the layers of each leaf chain at t = 0; a deep chain at 0 stays there
     signs : modality -> the sign that its total weight keeps (see `aligned_signs`)
 
     Each modality needs a scaled time Psi_m = ln(1/u0), or u0^(2-n)/(n-2) for a chain of n > 2 layers,
@@ -118,7 +120,8 @@ def course(
     network.require_modalities(data.modalities)
     if network.is_early_fusion:
         return _early_course(network, data)
-    budgets = {m: dict.fromkeys((1.0, -1.0), b) for m, b in _budgets(network, norms).items()}
+    budgets = {m: dict.fromkeys((1.0, -1.0), b) for m, b in _budgets(network, data, norms).items()}
+    dead = [m for m in data.modalities if norms[m] == 0 and network.depths[m] >= 2]
     learned: tuple[str, ...] = ()
     order: list[str] = []
     plateaus = {m: np.zeros_like(data.target_block(m)) for m in data.modalities}
@@ -131,7 +134,7 @@ def course(
         largest |= {m: max(largest[m], speed) for m, (_, speed) in drives.items()}
         arrivals = {}
         for m, (sign, speed) in drives.items():
-            if speed > 0 and signs.get(m, sign) == sign:
+            if speed > 0 and signs.get(m, sign) == sign and m not in dead:
                 arrivals[m] = budgets[m][sign] / speed
         if not arrivals:
             break
@@ -146,17 +149,37 @@ def course(
         order.append(first)
         saddles.append(_saddle(data, learned, signs))
         plateaus[first] = saddles[-1].total[first]
-    never = {m: _reason(data, m, saddles[-1], drives[m]) for m in pending}
+    never = {
+        m: f"its layers start at zero, u0 of {m} = 0" if m in dead else _reason(data, m, saddles[-1], drives[m])
+        for m in pending
+    }
     order += sorted(pending, key=lambda m: -data.strength(m))
     return Course(tuple(order), plateaus, never, tuple(saddles), largest, tie)
 
 
-def _budgets(network: FusionNetwork, norms: Mapping[str, float]) -> dict[str, float]:
-    """Psi_m up to a common factor (logarithms: u0^(2-n) overflows)."""
+def _budgets(network: FusionNetwork, data: Correlations, norms: Mapping[str, float]) -> dict[str, float]:
+    """Psi_m up to a common factor: ln(1/u0) for a chain of up to two layers, u0^(2-n)/(n-2) for n > 2.
+
+    A start whose norms are not all below one is measured against the norm U of a layer on the plateau of
+    its modality instead: ln(U/u0), (u0^(2-n) - U^(2-n))/(n-2).
+    """
+    depths = network.depths
+    if len({(depths[m], norms[m]) for m in network.modalities}) == 1:
+        return dict.fromkeys(network.modalities, 1.0)
+    small = all(norms[m] < 1 for m in network.modalities)
     logs = {}
-    for m, n in network.depths.items():
-        log_u0 = np.log(norms[m]) if 0 < norms[m] < 1 else -1e-300  # beyond small starts only speeds count
-        logs[m] = np.log(-log_u0) if n <= 2 else (2 - n) * log_u0 - np.log(n - 2)
+    for m, n in depths.items():
+        log_start = float(np.log(norms[m] or 1e-300))
+        log_end = 0.0
+        if not small:
+            layers = sum(network.chains[c].depth for c in network.path(m))
+            goal = data.norm(data.regression((m,))[m]) or data.norm(data.regression(data.modalities)[m]) or 1.0
+            log_end = max(float(np.log(goal)) / layers, log_start + 1e-3)
+        if n <= 2:
+            logs[m] = float(np.log(log_end - log_start))
+        else:
+            share = 1.0 if small else -float(np.expm1((2 - n) * (log_end - log_start)))
+            logs[m] = (2 - n) * log_start + float(np.log(share / (n - 2)))
     least = min(logs.values())
     return {m: float(np.exp(min(value - least, 700.0))) for m, value in logs.items()}
 
@@ -166,7 +189,8 @@ def _drive(data: Correlations, m: str, total: Mapping[str, np.ndarray]) -> tuple
     pulls = [total[n] @ data.input_block(n, m) for n in data.modalities]
     residual = data.target_block(m) - sum(pulls)
     size = data.norm(residual)
-    floor = ZERO_DRIVE * (data.strength(m) + sum(data.norm(p) for p in pulls))
+    rounding = ZERO_DRIVE_SINGULAR if data.is_singular else ZERO_DRIVE
+    floor = rounding * (data.strength(m) + sum(data.norm(p) for p in pulls))
     sign = float(np.sign(residual[0, 0])) if data.sizes[m] == 1 and data.outputs == 1 else 1.0
     return sign or 1.0, size if size > floor else 0.0
 
@@ -212,7 +236,7 @@ def _early_course(network: FusionNetwork, data: Correlations) -> Course:
     never = {
         m: f"the global weight of {m} is zero"
         for m in data.modalities
-        if data.norm(total[m]) * np.sqrt(data.norm(data.input_block(m, m))) <= ZERO_DRIVE * largest
+        if data.norm(total[m]) * np.sqrt(data.norm(data.input_block(m, m))) <= ZERO_DRIVE_SINGULAR * largest
     }
     strengths = {m: data.strength(m) for m in data.modalities}
     order = sorted(data.modalities, key=lambda m: (m in never, -strengths[m]))

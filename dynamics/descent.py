@@ -10,13 +10,13 @@ import numpy as np
 
 from derivations import gradient_flow
 from derivations.correlations import Correlations
-from derivations.errors import DomainError
+from derivations.errors import DomainError, SolveError
 from derivations.network import FusionNetwork
-from dynamics.flow import course_of, initial_weights, pack
+from dynamics.flow import initial_weights, pack
 from dynamics.half_times import HalfTimes, Status
 from dynamics.integration import EXCESS, OVERTAKEN
 from dynamics.trajectory import Trajectory, fit_times, losses, visits
-from dynamics.weights import checked_positive
+from dynamics.weights import checked_integer, checked_positive
 
 STORED = 4000  # points kept of a run; every second one is dropped when they are full
 DIVERGED = 1e100  # a total weight beyond this cannot come back
@@ -30,8 +30,8 @@ def default_learning_rate(network: FusionNetwork, data: Correlations, plateaus: 
     for m, goal in plateaus.items():
         depth = sum(network.chains[c].depth for c in network.path(m))
         size = data.norm(goal)
-        factors.append(depth * size ** (2 - 2 / depth) if depth > 1 else 1.0)
-    return SAFE_CURVATURE / float(largest * max(*factors, 1e-300))
+        factors.append(depth * size ** (2 - 2 / depth) if depth > 1 and size > 0 else 1.0)
+    return SAFE_CURVATURE / float(largest * max(factors))
 
 
 def descend(
@@ -62,6 +62,8 @@ def descend(
     ------
     DomainError
         On a learning rate that is not positive, or `on_samples` without samples.
+    SolveError
+        When a learning rate that is too large makes the weights diverge.
 
     Examples
     --------
@@ -70,8 +72,9 @@ def descend(
     >>> run.order, run.status["B"].value
     (('A', 'B'), 'reached')
     """
-    current, origin = initial_weights(network, data, u0, width, seed, weights)
-    plan = course_of(network, data, current)
+    current, plan, origin = initial_weights(network, data, u0, width, seed, weights)
+    max_steps = checked_integer(max_steps, "max_steps", 1)
+    stop = math.inf if t_end is None else checked_positive(t_end, "t_end")
     if learning_rate is None:
         learning_rate = default_learning_rate(network, data, plan.plateaus)
     rate = checked_positive(learning_rate, "learning_rate")
@@ -91,12 +94,11 @@ def descend(
     floor = plan.lowest_loss
     settled = floor + EXCESS * max(float(losses(data, pack(data, totals)[None])[0]) - floor, 0.0)
     done = False
-    last_step = max_steps if t_end is None else min(max_steps, math.ceil(t_end / rate - 1e-9))
+    last_step = max_steps if stop / rate >= max_steps else math.ceil(stop / rate - 1e-9)
     while True:
         packed = pack(data, totals)
         if not np.max(np.abs(packed)) < DIVERGED:  # catches nan too
-            warnings.append(f"diverged at step {step}: learning_rate {rate:.3g} is too large")
-            break
+            raise SolveError(f"gradient descent diverged at step {step}: learning_rate {rate:.3g} is too large")
         if step % stride == 0:
             steps.append(step)
             kept.append(packed)
@@ -122,7 +124,7 @@ def descend(
             products = gradient_flow.above(network, current)
             totals = gradient_flow.total_weights(network, current, products)
         step += 1
-    if steps[-1] != step and np.max(np.abs(packed)) < DIVERGED:
+    if steps[-1] != step:
         steps.append(step)
         kept.append(packed)
     late = [m for m in plan.order if status[m] is Status.NOT_REACHED]

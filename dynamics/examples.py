@@ -74,7 +74,7 @@ def load_example(name: str, standardize: bool = True) -> Correlations:
     exercise  3       0.2731
     body      2       0.5082
     """
-    if name not in EXAMPLES:
+    if not isinstance(name, str) or name not in EXAMPLES:
         raise DataError(f"example must be one of {', '.join(EXAMPLES)}, got {name!r}")
     inputs, target = EXAMPLES[name]()
     return Correlations.from_samples(inputs, target, standardize)

@@ -14,10 +14,12 @@ from derivations.correlations import Correlations
 from derivations.errors import DomainError
 from derivations.network import FusionNetwork
 from derivations.saddles import Course, course, kept_signs
-from dynamics.integration import System, checked_rtol, checked_times, march
+from dynamics.integration import checked_rtol, checked_times, march
+from dynamics.phases import System
 from dynamics.trajectory import Trajectory
-from dynamics.weights import Weights, checked_integer, checked_weights, random_weights, start_norms
+from dynamics.weights import Weights, checked_integer, checked_weights, random_weights, require_rank, start_norms
 
+SMALLEST_SIMULATED = 1e-100  # squares and errors of smaller weights underflow inside the integrator
 CANCELLATION = 1e-13  # the tightest tolerance that double precision supports
 
 
@@ -28,24 +30,28 @@ def initial_weights(
     width: int,
     seed: int,
     weights: Mapping[str, Any] | None,
-) -> tuple[Weights, dict[str, Any]]:
-    """Weights at t = 0 and their provenance: given ones, or a random draw."""
+) -> tuple[Weights, Course, dict[str, Any]]:
+    """Weights at t = 0 (given or drawn), the saddles that they will visit to leading order, their provenance.
+
+    The race is run with the nominal norms of a draw, so that all members of an ensemble have one order.
+    """
     network.require_modalities(data.modalities)
     if data.is_symbolic:
         raise DomainError("a simulation needs numbers in sigma and sigma_yx, got symbols")
     if weights is not None:
-        return checked_weights(network, data, weights), {"start": "given"}
-    start_norms(network, u0)
-    drawn = random_weights(network, data, u0, checked_integer(width, "width", 1), checked_integer(seed, "seed", 0))
-    return drawn, {"start": "random", "u0": dict(u0) if isinstance(u0, Mapping) else u0, "width": width, "seed": seed}
-
-
-def course_of(network: FusionNetwork, data: Correlations, weights: Weights) -> Course:
-    """The saddles that these weights will visit, to leading order."""
-    totals = gradient_flow.total_weights(network, weights)
-    signs = kept_signs(network, data, weights, totals)
-    norms = {m: float(np.sqrt(np.mean([np.sum(w * w) for w in weights[m]]))) for m in data.modalities}
-    return course(network, data, norms, signs)
+        first = checked_weights(network, data, weights)
+        norms = {m: float(np.sqrt(np.mean([np.sum(w * w) for w in first[m]]))) for m in data.modalities}
+        origin: dict[str, Any] = {"start": "given"}
+    else:
+        norms = start_norms(network, u0)
+        if any(0 < norm < SMALLEST_SIMULATED for norm in norms.values()):
+            raise DomainError(f"u0 must be 0 or at least {SMALLEST_SIMULATED} to simulate every weight, got {u0!r}")
+        first = random_weights(network, data, u0, width, seed)
+        require_rank(network, data, first)
+        given = dict(u0) if isinstance(u0, Mapping) else u0
+        origin = {"start": "random", "u0": given, "width": width, "seed": seed}
+    signs = kept_signs(network, data, first, gradient_flow.total_weights(network, first))
+    return first, course(network, data, norms, signs), origin
 
 
 def pack(data: Correlations, blocks: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -98,8 +104,8 @@ def integrate(
     """
     rtol = checked_rtol(rtol)
     t_end, times = checked_times(t_end, t_eval)
-    first, origin = initial_weights(network, data, u0, width, seed, weights)
-    plan = course_of(network, data, first)
+    first, plan, origin = initial_weights(network, data, u0, width, seed, weights)
+    max_steps = checked_integer(max_steps, "max_steps", 1)
     tolerance, notes = _tolerance(network, data, plan, first, rtol)
     system, unpack = _system(network, data, plan, first, tolerance)
     provenance = {"producer": "gradient flow", "network": str(network), "rtol": rtol, **origin}

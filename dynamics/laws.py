@@ -101,6 +101,8 @@ class TwoModalities:
         if len(depths) != 1:
             raise DomainError(f"the laws (8)-(58) are for branches of equal depth, got {network.depths}")
         fusion_depth = depths.pop()
+        if data.strength(order[0]) == 0:
+            raise DomainError("Sigma_yx is zero: there is nothing to learn")
         if fusion_depth == 1:
             raise DomainError("early fusion has no t_A, t_B law: it learns both modalities in one transition")
         first, second = order
@@ -168,36 +170,73 @@ def _log_function(expression: Any, log_symbols: tuple[Any, ...], plain: tuple[An
 
 
 def neglected(law_of: TwoModalities, data: Correlations, u0: float) -> dict[str, float]:
-    """Estimate of what the leading order leaves out, as a share of each half-time.
+    """Bound on the relative error of each half-time from what the leading order leaves out.
 
-    Left out are the end of each transition (from the escape at infinity back to the plateau, psi, and the
-    saturation up to half of it, `_half_relaxation`, slow where inputs of one modality are collinear), A's
-    transition seen by B, and the turn of B's first layer at L_f = 2. Sizes only: signs are not used.
+    Sizes only, signs are not used. Left out of t_A: the end of its transition (from the escape at infinity
+    back to the plateau, psi, and the saturation up to half of it, `_half_relaxation`, slow where inputs of one
+    modality are collinear). Left out of the lag: A's transition as B sees it, until all of A has relaxed;
+    the end of B's; the turn of B's first layer at L_f = 2; the growth of the trunk by B itself; and
+    everything, once B is no longer small when A is learned. A share e of the law's time is an error of up
+    to e/(1-e) of the true one.
     """
     p, depth, fused = law_of, law_of.depth, law_of.fusion_depth
     shared = depth - fused
     scale = p.g ** (1 / depth)  # U, the norm of a layer on the plateau of A
-    first_end = _psi(scale, depth) / p.a + _half_relaxation(
-        data.input_block(p.first, p.first), data.regression((p.first,))[p.first]
-    ) / scale ** (2 * depth - 2)
+    plateau = data.regression((p.first,))[p.first]
+    own = data.input_block(p.first, p.first)
+    first_end = _psi(scale, depth) / p.a + _half_relaxation(own, plateau) / scale ** (2 * depth - 2)
     log_first, log_lag = p.log_first(u0), p.log_lag(u0)
     shares = {p.first: first_end / math.exp(min(log_first, 700.0)), p.second: math.inf}
     if math.isinf(log_lag) or p.r == 0:
-        return shares
+        return {m: _of_true(share) for m, share in shares.items()}
     goal = data.regression(data.modalities)[p.second]
-    cross = data.input_block(p.second, p.first)
-    schur = data.input_block(p.second, p.second) - cross @ np.linalg.pinv(data.input_block(p.first, p.first)) @ cross.T
+    cross = data.input_block(p.first, p.second)
+    inverse = np.linalg.pinv(own)
+    schur = data.input_block(p.second, p.second) - cross.T @ inverse @ cross
     growth = p.r * scale**shared
     size = (data.norm(goal) / scale**shared) ** (1 / fused)
+    early = _second_size(p, u0, scale)
+    progress = (early / size) ** fused  # share of B's plateau that is there when A is learned; learned at 1/2
     turn = abs(math.log((1 + p.cosine) / 2)) if fused == 2 and not p.scalar and p.cosine > -1 else 0.0
+    trunk = shared / (2 * scale**2) * _power_integral(min(early, size), size, 3 - fused) if shared else 0.0
+    slow = data.norm(plateau @ inverse @ cross) / scale ** (2 * depth - 2)  # int |e_B - residual| dt
     lag = (
-        (p.k * p.a + p.r) / p.r * first_end
-        + (_psi(size, fused) + turn) / growth
+        ((p.k * p.a + p.r) * first_end + slow) / p.r
+        + (_psi(size, fused) + turn + trunk) / growth
         + _half_relaxation(schur, goal) / (size ** (2 * fused - 2) * scale ** (2 * shared))
     )
+    if progress < 0.5:
+        lag += math.exp(min(log_lag, 700.0)) * progress / (0.5 - progress)
+    else:
+        lag = math.inf
     total = np.logaddexp(log_first, log_lag)
     shares[p.second] = (first_end + lag) / math.exp(min(float(total), 700.0))
-    return shares
+    return {m: _of_true(share) for m, share in shares.items()}
+
+
+def _of_true(share: float) -> float:
+    """An error of `share` of the law's time as a share of the true one, which it may exceed."""
+    return share / (1 - share) if share < 1 else math.inf
+
+
+def _second_size(p: TwoModalities, u0: float, scale: float) -> float:
+    """u_B at t_A, from (45) and (55): u_B^(2-L_f) = k u_A^(2-L_f) + (1-k) u0^(2-L_f)."""
+    k, n = p.k, p.fusion_depth
+    if n == 2:
+        return float(u0 ** (1 + k) if p.flips else u0 ** (1 - k) * scale**k)
+    if p.flips or k == 0:
+        return float(u0 * (1 + k) ** (1 / (2 - n)))
+    power = np.logaddexp(math.log(k) + (2 - n) * math.log(scale), math.log1p(-k) + (2 - n) * math.log(u0))
+    return math.exp(float(power) / (2 - n))
+
+
+def _power_integral(low: float, high: float, power: int) -> float:
+    """int_low^high u^power du."""
+    log_ratio = math.log(high / low)
+    if power == -1:
+        return log_ratio
+    top, n = math.log(low if power < -1 else high), power + 1  # the end that dominates, in logarithms
+    return math.exp(min(n * top, 700.0)) * -math.expm1(-abs(n) * log_ratio) / abs(n)
 
 
 def _psi(size: float, depth: int) -> float:

@@ -300,6 +300,7 @@ def predict(network: FusionNetwork, data: Correlations, *, u0: float | Mapping[s
             f"an aligned balanced start never learns {', '.join(lost)} (its weight keeps its sign); a random start does"
         )
     source = "leading" if leading is not None and (reduced is None or lost) else "reduced"
+    warnings += [f"{m} is never learned: {reason}" for m, reason in random_course.never.items()]
     if reduced is None and leading is None:
         raise DomainError("no estimate exists here; " + (warnings[-1] if warnings else "see integrate"))
     if reduced is not None and leading is not None and not lost:
@@ -322,11 +323,11 @@ def predict(network: FusionNetwork, data: Correlations, *, u0: float | Mapping[s
 
 def _refuse_large_start(network: FusionNetwork, data: Correlations, norms: Mapping[str, float], plan: Course) -> None:
     for m in plan.order:
-        if m in plan.never:
+        if m in plan.never or norms[m] == 0:
             continue
-        size = math.exp(sum(network.chains[c].depth * math.log(norms[c]) for c in network.path(m) if norms[c] > 0))
-        plateau = data.norm(plan.plateaus[m])
-        if norms[m] > 0 and size >= plateau / 2:
+        log_size = sum(network.chains[c].depth * math.log(norms[c]) for c in network.path(m) if norms[c] > 0)
+        size, plateau = math.exp(min(log_size, 700.0)), data.norm(plan.plateaus[m])
+        if size >= plateau / 2:
             raise DomainError(
                 f"u0 is too large to predict from: the initial weight of {m} can be {size:.3g}, "
                 f"half of its plateau is {plateau / 2:.3g}"

@@ -12,9 +12,12 @@ from derivations.correlations import Correlations
 from derivations.errors import DomainError
 from derivations.network import FusionNetwork
 from derivations.saddles import aligned_signs, course
-from dynamics.integration import System, checked_rtol, checked_times, march
+from dynamics.integration import checked_rtol, checked_times, march
+from dynamics.phases import System
 from dynamics.trajectory import Trajectory
-from dynamics.weights import aligned_directions, start_norms
+from dynamics.weights import aligned_directions, checked_integer, start_norms
+
+SMALLEST_ATOL = 1e-305  # below it LSODA meets denormal numbers
 
 
 def integrate_reduced(
@@ -59,14 +62,16 @@ def integrate_reduced(
         raise DomainError("a simulation needs numbers in sigma and sigma_yx, got symbols")
     rtol = checked_rtol(rtol)
     t_end, times = checked_times(t_end, t_eval)
+    max_steps = checked_integer(max_steps, "max_steps", 1)
     norms, rows = start_norms(network, u0), aligned_directions(data)
     signs = aligned_signs(network, data)
     leaf_norms = {m: norms[m] for m in data.modalities}
     system = _system(network, data, norms, rows, signs, rtol)
     provenance = {"producer": "reduced flow", "start": "aligned", "network": str(network), "u0": norms, "rtol": rtol}
     try:
-        if all(norms[m] > 0 for m in data.modalities) and not np.any(system.velocity(system.start)[0]):
-            raise OverflowError  # every gain has underflown to zero
+        rates = system.velocity(system.start)[1]
+        if any(norms[m] > 0 and rates[m] == 0 for m in data.modalities):
+            raise OverflowError  # a gain has underflown to zero
         trajectory, _ = march(
             system,
             data,
@@ -146,5 +151,5 @@ def _system(
         return packed[None, :]
 
     start = np.concatenate([norms[m] * rows[m] for m in modalities])
-    atol = np.concatenate([np.full(data.sizes[m], 1e-3 * rtol * max(norms[m], 1e-300)) for m in modalities])
+    atol = np.concatenate([np.full(data.sizes[m], max(1e-3 * rtol * norms[m], SMALLEST_ATOL)) for m in modalities])
     return System(velocity, total, start, atol, dict(zip(modalities, spans, strict=True)))

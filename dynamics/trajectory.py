@@ -124,6 +124,8 @@ class Trajectory:
             "modalities": list(self.total),
         }
         target = Path(path)
+        if target.is_dir() or not target.name:
+            raise StoreError(f"trajectory not saved to {str(path)!r}: it is a folder")
         temporary = target.with_name(target.name + ".part")
         try:
             with open(temporary, "wb") as file:

@@ -15,6 +15,7 @@ from derivations.errors import DomainError
 from derivations.network import TRUNK, FusionNetwork
 
 Weights = dict[str, list[np.ndarray]]
+SMALLEST, LARGEST = 1e-300, 1e100  # norms whose tolerances and squares stay in the range of floats
 
 
 def checked_number(value: Any, field: str) -> float:
@@ -51,7 +52,10 @@ def start_norms(network: FusionNetwork, u0: float | Mapping[str, float]) -> dict
     norms: dict[str, float] = {}
     for name, chain in network.chains.items():
         if name in given:
-            norms[name] = checked_number(given[name], f"u0[{name!r}]" if isinstance(u0, Mapping) else "u0")
+            field = f"u0[{name!r}]" if isinstance(u0, Mapping) else "u0"
+            norms[name] = checked_number(given[name], field)
+            if norms[name] and not SMALLEST <= norms[name] <= LARGEST:
+                raise DomainError(f"{field} must be 0 or between {SMALLEST} and {LARGEST}, got {given[name]}")
         else:
             norms[name] = math.hypot(*(norms[child.name] for child in chain.children))
     return norms
@@ -147,6 +151,17 @@ def aligned_weights(
     return weights
 
 
+def _as_layers(name: str, given: Any) -> list[np.ndarray]:
+    try:
+        raw = [np.asarray(layer) for layer in given]
+    except (TypeError, ValueError):
+        raise DomainError(f"weights[{name!r}] must be a list of arrays (out, in)") from None
+    for i, layer in enumerate(raw):
+        if layer.dtype.kind not in "biuf":
+            raise DomainError(f"weights[{name!r}][{i}] must hold real numbers, got dtype {layer.dtype}")
+    return [np.array(layer, dtype=float) for layer in raw]
+
+
 def checked_weights(network: FusionNetwork, data: Correlations, weights: Mapping[str, Any]) -> Weights:
     """Copies of given weights after a look at their names, shapes and entries."""
     network.require_modalities(data.modalities)
@@ -160,7 +175,7 @@ def checked_weights(network: FusionNetwork, data: Correlations, weights: Mapping
     found: Weights = {}
     ends: dict[str, tuple[int, str]] = {}
     for name, chain in chains.items():
-        layers = [np.array(layer, dtype=float) for layer in weights.get(name, ())]
+        layers = _as_layers(name, weights.get(name, ()))
         if len(layers) != chain.depth:
             raise DomainError(f"weights[{name!r}] must have {chain.depth} layers, got {len(layers)}")
         sources = [ends[child.name][0] for child in chain.children] or [data.sizes[name]]
@@ -176,4 +191,15 @@ def checked_weights(network: FusionNetwork, data: Correlations, weights: Mapping
         found[name], ends[name] = layers, (size, name)
     if ends[TRUNK][0] != data.outputs:
         raise DomainError(f"the network puts out {ends[TRUNK][0]} values, the data has {data.outputs}")
+    require_rank(network, data, found)
     return found
+
+
+def require_rank(network: FusionNetwork, data: Correlations, weights: Mapping[str, list[np.ndarray]]) -> None:
+    """Refuse layers too narrow for several outputs: plateaus and losses assume that every map can be learned."""
+    for name, layers in weights.items():
+        inputs = sum(data.sizes[m] for m in network.chains[name].modalities)
+        needed = min(data.outputs, inputs)
+        narrow = min((layer.shape[0] for layer in layers), default=needed)
+        if narrow < needed:
+            raise DomainError(f"chain {name!r} is {narrow} wide, {data.outputs} outputs need a width of {needed}")

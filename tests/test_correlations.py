@@ -125,7 +125,17 @@ def test_correlations_survive_pickling_and_cannot_be_changed() -> None:
         (lambda: Correlations(np.eye(2) * 1j, [1, 1], TWO), "got dtype complex128"),
         (lambda: Correlations([[1, 0], [0]], [1, 1], TWO), "sigma is ragged"),
         (lambda: Correlations.scalar(2, 1, 1.5), "rho must be between -1 and 1, got 1.5"),
-        (lambda: Correlations.scalar(0, 1, 0.5), "sigma_a and sigma_b must be positive"),
+        (lambda: Correlations.scalar(0, 1, 0.5), "sigma_a must lie between 1e-150 and 1e150, got 0"),
+        (lambda: Correlations.scalar(-1, 1, 0.5), "sigma_a and sigma_b must be positive"),
+        (lambda: Correlations.scalar([2, 3], 1, 0.5), r"sigma_a must be a number, got \[2, 3\]"),
+        (lambda: Correlations.scalar(2, 1, 0.5, w=1), "w must be a pair of weights, got 1"),
+        (
+            lambda: Correlations.from_samples({"A": [0.1 + 0.2, 0.3, 0.3]}, [1, 2, 4]),
+            r"inputs\['A'\] column 0 is constant",
+        ),
+        (lambda: Correlations.from_samples({"A": [1e-170, 2e-170]}, [1, 2]), "its variance underflows, rescale"),
+        (lambda: Correlations.from_samples({"A": np.ma.masked_equal([1, 2], 2)}, [1, 2]), "is a masked array"),
+        (lambda: Correlations.scalar(2, 1, 0.5).rescaled(2), "factors must map modality to a number, got 2"),
         (
             lambda: Correlations.from_samples({"A": [1, 2], "B": [1, 1]}, [1, 2]),
             r"inputs\['B'\] column 0 is constant \(1\)",
@@ -134,7 +144,10 @@ def test_correlations_survive_pickling_and_cannot_be_changed() -> None:
         (lambda: Correlations.from_samples({"A": [1, 2, 3], "B": [1, 3]}, [2, 1]), "differ in their number of samples"),
         (lambda: Correlations.from_samples({"A": [1]}, [2]), "at least two samples are needed, got 1"),
         (lambda: Correlations.scalar(2, 1, 0.5).unimodal("C"), "modality must be one of A, B, got 'C'"),
-        (lambda: Correlations.scalar(2, 1, 0.5).rescaled({"A": 0}), r"factors\['A'\] must be finite and not zero"),
+        (
+            lambda: Correlations.scalar(2, 1, 0.5).rescaled({"A": 0}),
+            r"factors\['A'\] must be one number other than zero",
+        ),
     ],
 )
 def test_contradictions_get_one_line_with_field_and_value(make, says: str) -> None:

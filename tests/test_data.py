@@ -1,5 +1,9 @@
 """Reading CSV and npz, and the examples."""
 
+import io
+import warnings
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -26,7 +30,8 @@ def test_csv_is_read_by_column(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "has no column 'a1'; it has "),
+        ("", "bad.csv is empty"),
+        ("a1,a2,b,b,y\n1,2,3,4,5\n", "has more than one column 'b'"),
         ("a1,a2,b,y\n", "has no rows"),
         ("a1;a2;b;y\n1;2;3;4\n", "has no column 'a1'; it has 'a1;a2;b;y'"),
         ("a1,a2,b,y\n1,2,3\n", "line 2 has 3 cells, the header has 4"),
@@ -51,8 +56,12 @@ def test_bad_csv_is_told_with_line_and_column(tmp_path, text: str, says: str) ->
 def test_files_that_are_no_tables(tmp_path) -> None:
     with pytest.raises(DataError, match="no file at"):
         read_table(tmp_path / "absent.csv", modalities=BLOCKS)
-    with pytest.raises(DataError, match="no file at"):
+    with pytest.raises(DataError, match="is not a regular file"):
         read_table(tmp_path, modalities=BLOCKS)
+    with pytest.raises(DataError, match="path must name a file"):
+        read_table("x" * 5000, modalities=BLOCKS)
+    with pytest.raises(DataError, match="modalities must map"):
+        read_table(__file__, modalities=["a1"])
     wide = tmp_path / "wide.csv"
     wide.write_bytes(GOOD.encode("utf-16"))
     with pytest.raises(DataError, match="is no CSV in UTF-8"):
@@ -95,6 +104,43 @@ def test_bad_npz(tmp_path) -> None:
     np.savez(path, sigma=np.eye(2), sigma_yx=[1.0, 1], sizes=[1.5, 0.5])
     with pytest.raises(DataError, match="sizes must hold one integer a modality"):
         read_table(path)
+    np.savez(path, sigma=np.eye(2), sigma_yx=[1.0, 1], sizes=[1, 1], modalities=["A", "A"])
+    with pytest.raises(DataError, match="names a modality twice"):
+        read_table(path)
+    np.savez(path, sigma=np.eye(2), sigma_yx=[1.0, 1], sizes=[1, 1])
+    with pytest.raises(DataError, match="need samples"):
+        read_table(path, standardize=True)
+    np.savez(path, y=[1.0, 2])
+    with pytest.raises(DataError, match="no array besides the target"):
+        read_table(path)
+    np.savez(path, a=[1.0, 2], y=[1.0, 2])
+    with pytest.raises(DataError, match="array 'a' is used twice"):
+        read_table(path, modalities={"A": ["a"], "B": ["a"]})
+
+
+def test_a_zip_bomb_and_a_lying_header_are_refused_before_memory_is_taken(tmp_path) -> None:
+    bomb = tmp_path / "bomb.npz"
+    with (
+        zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("a.npy", "w", force_zip64=True) as member,
+    ):
+        for _ in range(1100):
+            member.write(bytes(2**20))
+    with pytest.raises(DataError, match="would unpack to 1100 MiB, more than 1024"):
+        read_table(bomb)
+    with zipfile.ZipFile(bomb, "w") as archive:
+        for name in ("a.npy", "y.npy"):
+            header = io.BytesIO()
+            np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (10**12,)})
+            archive.writestr(name, header.getvalue())
+    with pytest.raises(DataError, match=r"is no readable \.npz"):
+        read_table(bomb)
+    with warnings.catch_warnings(), zipfile.ZipFile(bomb, "w") as archive:
+        warnings.simplefilter("ignore")
+        archive.writestr("a.npy", b"")
+        archive.writestr("a.npy", b"")
+    with pytest.raises(DataError, match="has a member twice"):
+        read_table(bomb)
 
 
 @pytest.mark.parametrize(("name", "samples", "sizes"), [

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from derivations import Correlations, DomainError, FusionNetwork
+from derivations import Correlations, DomainError, FusionNetwork, SolveError
 from dynamics import descend, integrate, load_example, random_weights
 
 LATE = FusionNetwork.fused_at(2, 2)
@@ -73,11 +73,14 @@ def test_finite_learning_rate_shortens_the_ratio_as_known() -> None:
 
 
 def test_divergence_and_budget_are_said() -> None:
-    blown = descend(LATE, DATA, u0=0.1, width=5, learning_rate=2.0)
-    assert any("diverged at step" in w and "learning_rate 2 is too large" in w for w in blown.warnings)
+    with pytest.raises(SolveError, match=r"diverged at step .*: learning_rate 2 is too large"):
+        descend(LATE, DATA, u0=0.1, width=5, learning_rate=2.0)
     short = descend(LATE, DATA, width=5, max_steps=10)
     assert short.status == dict.fromkeys("AB", "not reached")
     assert "not reached by step 10" in short.warnings[-1]
+    for t_end in (float("nan"), float("inf"), -1, "x"):
+        with pytest.raises(DomainError, match="t_end must be"):
+            descend(LATE, DATA, t_end=t_end)
     with pytest.raises(DomainError, match="learning_rate must be positive, got 0"):
         descend(LATE, DATA, learning_rate=0)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from derivations import Correlations, DomainError, FusionNetwork
-from dynamics import aligned_weights, integrate, random_weights
+from dynamics import aligned_weights, descend, integrate, integrate_reduced, random_weights
 from dynamics.weights import start_norms
 from tests.cases import random_correlations
 
@@ -146,3 +146,75 @@ def test_bad_starts_get_one_line(arguments, says: str) -> None:
     with pytest.raises(DomainError, match=says) as error:
         integrate(LATE, DATA, **arguments)
     assert "\n" not in str(error.value)
+
+
+def test_all_members_of_an_ensemble_have_one_order() -> None:
+    """The race is run with the nominal start, not with the norms that a draw happens to have."""
+    close = Correlations.scalar(1.05, 1, 0.1)  # k = 0.915
+    runs = [integrate(FusionNetwork.fused_at(3, 3), close, u0=0.01, width=10, seed=seed) for seed in range(6)]
+    assert {run.order for run in runs} == {("A", "B")}
+    large_units = Correlations.scalar(2e-3, 1e-3, 0.5, w=(1e4, 1e4))  # layers end near 100: u0 = 1 is small
+    runs = [integrate(LATE, large_units, u0=1.0, width=20, seed=seed) for seed in range(4)]
+    assert {run.order for run in runs} == {("A", "B")}
+    assert all(run.status["B"] == "reached" for run in runs)
+
+
+@pytest.mark.parametrize("t_end", [1e3, 1e40])
+def test_an_overtaken_modality_is_never_called_reached(t_end: float) -> None:
+    """A's global weights point away from its unimodal ones, and B is learned before half of them is there."""
+    sigma = np.array([[1, 0.9, -0.8], [0.9, 1, -0.6], [-0.8, -0.6, 1.0]])
+    data = Correlations(sigma, sigma @ [0.3, 1.1, 1.4], {"A": 2, "B": 1})
+    for run in (
+        integrate_reduced(LATE, data, u0=0.05),
+        integrate_reduced(LATE, data, u0=0.05, t_end=t_end),
+        integrate(LATE, data, u0=0.05, width=4),
+        descend(LATE, data, u0=0.05, width=4),
+    ):
+        assert run.status == {"A": "not reached", "B": "reached"}
+        assert any("A is overtaken" in w for w in run.warnings)
+        assert run.loss[-1] < 1e-5 * run.loss[0]
+
+
+def test_tiny_starts_are_not_taken_for_balanced_ones() -> None:
+    run = integrate(LATE, DATA, u0=1e-90, width=3)
+    assert run.status == dict.fromkeys("AB", "reached")
+    assert run.ratio == pytest.approx(5, rel=0.01)
+    with pytest.raises(DomainError, match=r"u0 must be 0 or at least 1e-100 to simulate every weight"):
+        integrate(LATE, DATA, u0=1e-200)
+    assert integrate_reduced(LATE, DATA, u0=1e-300).ratio == pytest.approx(5, rel=1e-3)
+
+
+def test_layers_too_narrow_for_the_outputs_are_refused() -> None:
+    data = random_correlations(np.random.default_rng(1), {"A": 2, "B": 2}, outputs=3)
+    with pytest.raises(DomainError, match="chain 'A' is 1 wide, 3 outputs need a width of 2"):
+        integrate(LATE, data, width=1)
+
+
+def test_a_chain_that_starts_at_zero_stays_there() -> None:
+    for run in (
+        integrate(LATE, DATA, u0={"A": 0, "B": 1e-3}, width=5),
+        integrate_reduced(LATE, DATA, u0={"A": 0, "B": 1e-3}),
+    ):
+        assert run.status == {"B": "reached", "A": "never"}
+    assert run.loss[-1] == pytest.approx(3.5 - 2, rel=1e-5)
+
+
+def test_a_start_at_the_optimum_is_learned_already() -> None:
+    run = integrate_reduced(LATE, DATA, u0=1)
+    assert run.times == {"A": 0.0, "B": 0.0}
+
+
+@pytest.mark.parametrize("scale", [1e-140, 1e140])
+def test_units_at_the_end_of_floats_are_simulated(scale: float) -> None:
+    data = Correlations.scalar(2, 1, 0.5).rescaled({"A": scale, "B": scale})
+    plain = integrate_reduced(LATE, DATA, u0=1e-6)
+    scaled = integrate_reduced(LATE, data, u0=1e-6 / scale**0.5)
+    assert scaled.ratio == pytest.approx(plain.ratio, rel=1e-7)
+    assert scaled.times["A"] * scale == pytest.approx(plain.times["A"], rel=1e-7)
+
+
+def test_stiff_plateaus_of_wide_networks_fall_back_to_an_implicit_method() -> None:
+    """(4, 4) at u0 = 0.01 from an aligned start, width 6 (168 weights): explicit steps alone would not end."""
+    net = FusionNetwork.fused_at(4, 4)
+    run = integrate(net, DATA, weights=aligned_weights(net, DATA, 0.01, width=6), rtol=1e-8)
+    assert run.ratio == pytest.approx(integrate_reduced(net, DATA, u0=0.01).ratio, rel=1e-5)

@@ -165,7 +165,7 @@ def test_t_end_and_t_eval() -> None:
 def test_zero_start_never_learns() -> None:
     run = integrate_reduced(LATE, Correlations.scalar(2, 1, 0.5), u0=0)
     assert set(run.status.values()) == {"never"}
-    assert "the origin is a saddle" in run.warnings[-1]
+    assert "exactly stationary" in run.warnings[-1]
 
 
 @pytest.mark.parametrize(
@@ -177,6 +177,11 @@ def test_zero_start_never_learns() -> None:
         ({"u0": 1e-3, "rtol": 1}, "rtol must lie between"),
         ({"u0": 1e-3, "t_end": -1}, "t_end must be a finite number >= 0, got -1"),
         ({"u0": 1e-3, "t_eval": [1, 0]}, "t_eval must be increasing"),
+        ({"u0": 1e-3, "t_eval": [0.0]}, "and end after 0"),
+        ({"u0": 1e-3, "t_eval": ["a"]}, "t_eval must hold numbers"),
+        ({"u0": 1e-3, "t_eval": [5], "t_end": 1}, "t_eval must not pass t_end = 1, got 5"),
+        ({"u0": 1e-3, "max_steps": "x"}, "max_steps must be an integer >= 1, got 'x'"),
+        ({"u0": 1e300}, "u0 must be 0 or between"),
     ],
 )
 def test_bad_arguments_get_one_line(arguments, says: str) -> None:

@@ -1,0 +1,223 @@
+"""A phase of the march: one SciPy integrator stepped until a half-time, the settled loss, t_end or a budget."""
+
+from __future__ import annotations
+
+import math
+import warnings as python_warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any
+
+import numpy as np
+from scipy.integrate import DOP853, LSODA
+from scipy.optimize import brentq
+
+from derivations.errors import DomainError, SolveError
+
+STIFFEST = 1e10  # a learned modality relaxes at most this much faster than the next one grows (see `march`)
+SMALL_STATE = 64  # up to here LSODA (implicit where stiff, dense Jacobian); beyond, explicit DOP853
+STIFF_AFTER = 2000  # explicit steps in one phase after which it is taken for stiff, and LSODA goes on
+LARGEST_JACOBIAN = 1500  # beyond this many weights a dense Jacobian costs more than explicit steps
+
+
+@dataclass(frozen=True)
+class System:
+    """A flow as a phase needs it.
+
+    velocity(state) -> (d state/dt, rates): rates maps modality -> growth rate of its first layer.
+    total(state) -> packed total weights (outputs, D).
+    owned : modality -> slice of the state that belongs to it alone (empty: nothing may be slowed).
+    """
+
+    velocity: Callable[[np.ndarray], tuple[np.ndarray, Mapping[str, float]]]
+    total: Callable[[np.ndarray], np.ndarray]
+    start: np.ndarray
+    atol: np.ndarray
+    owned: Mapping[str, slice] = field(default_factory=dict)
+
+
+@dataclass
+class Record:
+    """What a run leaves behind while it goes on; `queue` holds the times asked for, None for every step."""
+
+    t: list[float]
+    total: list[np.ndarray]
+    queue: list[float] | None
+    steps: int = 0
+    evaluations: int = 0
+
+
+class End(Enum):
+    """Why a phase ended."""
+
+    LEARNED = auto()
+    SETTLED = auto()
+    STOPPED = auto()
+    BUDGET = auto()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """End of a phase: the modality learned, the state, the time that the phase took."""
+
+    end: End
+    state: np.ndarray
+    elapsed: float
+    modality: str | None = None
+
+
+class Phase:
+    """One stretch of a run.
+
+    checks : modality -> its share of half a plateau, less one half; those in `waiting` end the phase at 0
+    settled : says from total weights and clock whether the loss is as low as it gets; None where the phase
+        must go on however low it is: what is still to be learned may be worth next to nothing
+    remaining : time left to t_end, inf without one
+    """
+
+    def __init__(
+        self,
+        system: System,
+        waiting: tuple[str, ...],
+        checks: Mapping[str, Callable[[np.ndarray], float]],
+        settled: Callable[[np.ndarray, float], bool] | None,
+        rtol: float,
+        record: Record,
+        offset: float,
+        remaining: float,
+        max_steps: int,
+    ) -> None:
+        self.system, self.waiting, self.checks, self.settled, self.rtol = system, waiting, checks, settled, rtol
+        self.record, self.offset, self.remaining, self.max_steps = record, offset, remaining, max_steps
+        self.unit = 1.0  # of the clock, so that it is of order one whatever the units of the data
+
+    def rhs(self, _: float, augmented: np.ndarray) -> np.ndarray:
+        """d (state, clock)/ds, clock = t/unit; s is a scaled time while something is waited for, else the clock."""
+        velocity, rates = self.system.velocity(augmented[:-1])
+        out = np.empty_like(augmented)
+        pace = 1.0 / sum(rates[m] for m in self.waiting) if self.waiting else self.unit
+        np.multiply(velocity, pace, out=out[:-1])
+        out[-1] = pace / self.unit
+        if self.waiting:
+            for m, part in self.system.owned.items():
+                if m not in self.waiting and rates[m] * pace > STIFFEST:
+                    out[:-1][part] *= STIFFEST / (rates[m] * pace)
+        return out
+
+    def _solver(self, augmented: np.ndarray, implicit: bool) -> Any:
+        slope = self.rhs(0.0, augmented)
+        atol = np.append(self.system.atol, 1e-3 * self.rtol)
+        if not implicit:
+            return DOP853(self.rhs, 0.0, augmented, np.inf, rtol=self.rtol, atol=atol)
+        step = min(1e-3 / (_fastest(slope[:-1], augmented[:-1]) or 1.0), 1e290)
+        return LSODA(self.rhs, 0.0, augmented, 1e300, rtol=max(self.rtol, 1e-12), atol=atol, first_step=step)
+
+    def run(self, state: np.ndarray) -> Outcome:
+        """March to the end of the phase."""
+        velocity, rates = self.system.velocity(state)
+        self.unit = 1.0 / (sum(rates[m] for m in self.waiting) or _fastest(velocity, state) or 1.0)
+        if not (np.all(np.isfinite(velocity)) and 0 < self.unit < math.inf):
+            raise DomainError(
+                "weights or units leave the range of floats: rescale the data, or use the law in logarithms"
+            )
+        remaining, record, total = self.remaining / self.unit, self.record, self.system.total
+        solver = self._solver(np.append(state, 0.0), implicit=len(state) < SMALL_STATE)
+        before = {m: self.checks[m](total(state)) for m in self.waiting}
+        begun = record.steps
+        while True:
+            if solver.y[-1] >= remaining:
+                return self._outcome(End.STOPPED, solver.y)
+            if self.settled is not None and self.settled(total(solver.y[:-1]), float(solver.y[-1])):
+                return self._outcome(End.SETTLED, solver.y)
+            if record.steps >= self.max_steps:
+                return self._outcome(End.BUDGET, solver.y)
+            explicit = isinstance(solver, DOP853)
+            if explicit and record.steps - begun >= STIFF_AFTER and len(state) <= LARGEST_JACOBIAN:
+                solver = self._solver(solver.y, implicit=True)
+                continue
+            self._step(solver)
+            reached = total(solver.y[:-1])
+            after = {m: self.checks[m](reached) for m in self.waiting}
+            crossed = [m for m in self.waiting if before[m] < 0 <= after[m]]
+            if not (crossed or explicit or record.queue is not None or solver.y[-1] > remaining):
+                record.t.append(self._time(solver.y))
+                record.total.append(reached)
+            else:
+                dense = solver.dense_output()
+                hit, end, last = self._first_event(dense, solver, crossed, remaining)
+                self._store(dense, solver.t_old, end, last, explicit)
+                if hit is not None:
+                    return self._outcome(End.LEARNED, last, hit)
+                if last[-1] >= remaining:
+                    return self._outcome(End.STOPPED, last)
+            before = after
+
+    def _step(self, solver: Any) -> None:
+        with python_warnings.catch_warnings():
+            python_warnings.simplefilter("ignore")  # LSODA's warnings come back as status and message
+            message = solver.step()
+        self.record.steps += 1
+        self.record.evaluations += solver.nfev
+        solver.nfev = 0
+        if solver.status == "failed" or not np.all(np.isfinite(solver.y)):
+            raise SolveError(f"the integrator failed at t = {self._time(solver.y):.6g}: {message}")
+
+    def _time(self, augmented: np.ndarray) -> float:
+        return self.offset + float(augmented[-1]) * self.unit
+
+    def _outcome(self, end: End, augmented: np.ndarray, modality: str | None = None) -> Outcome:
+        return Outcome(end, augmented[:-1].copy(), float(augmented[-1]) * self.unit, modality)
+
+    def _first_event(
+        self, dense: Any, solver: Any, crossed: list[str], remaining: float
+    ) -> tuple[str | None, float, np.ndarray]:
+        """The first half-time inside a step, or t_end if it comes before: (modality, s, state with clock)."""
+        total, begin, end, last, hit = self.system.total, solver.t_old, solver.t, solver.y, None
+        for m in crossed:  # several may fall into one step; the next phase finds the later ones again
+            root = _root(lambda s, m=m: self.checks[m](total(dense(s)[:-1])), begin, end)  # type: ignore[misc]
+            if hit is None or root < end:
+                hit, end = m, root
+        last = last if hit is None else dense(end)
+        if last[-1] > remaining:
+            end = _root(lambda s: dense(s)[-1] - remaining, begin, end)
+            hit, last = None, dense(end).copy()
+            last[-1] = remaining
+        return hit, end, last
+
+    def _store(self, dense: Any, begin: float, end: float, last: np.ndarray, explicit: bool) -> None:
+        """Keep the step's end (an explicit step is long: three points inside too), or the times asked for."""
+        record, total = self.record, self.system.total
+        if record.queue is None:
+            inside = np.linspace(begin, end, 5)[1:-1] if explicit else ()
+            for augmented in (*(dense(s) for s in inside), last):
+                record.t.append(self._time(augmented))
+                record.total.append(total(augmented[:-1]))
+            return
+        while record.queue and record.queue[0] <= self._time(last):
+            asked = record.queue.pop(0)
+            wanted = (asked - self.offset) / self.unit
+            if wanted <= dense(begin)[-1]:
+                augmented = dense(begin)
+            elif wanted >= last[-1]:
+                augmented = last
+            else:
+                augmented = dense(_root(lambda s: dense(s)[-1] - wanted, begin, end))  # noqa: B023
+            record.t.append(asked)
+            record.total.append(total(augmented[:-1]))
+
+
+def _fastest(slope: np.ndarray, state: np.ndarray) -> float:
+    """Largest relative rate of change of an entry that moves; 0 if none does."""
+    moving = (state != 0) & (slope != 0)
+    return float(np.max(np.abs(slope[moving] / state[moving]), initial=0.0))
+
+
+def _root(function: Callable[[float], float], begin: float, end: float) -> float:
+    """A root between two ends of different sign; an end itself where rounding has taken the sign away."""
+    if function(begin) >= 0:
+        return begin
+    if function(end) <= 0:
+        return end
+    narrow = max(1e-15 * max(abs(begin), abs(end)), 1e-300)
+    return float(brentq(function, begin, end, xtol=narrow, rtol=1e-14, maxiter=500))
