@@ -130,7 +130,7 @@ def course(
     tie = False
     while True:
         pending = [m for m in data.modalities if m not in learned]
-        drives = {m: _drive(data, m, saddles[-1].total) for m in pending}
+        drives = {m: drive(data, m, saddles[-1].total) for m in pending}
         largest |= {m: max(largest[m], speed) for m, (_, speed) in drives.items()}
         arrivals = {}
         for m, (sign, speed) in drives.items():
@@ -184,7 +184,7 @@ def _budgets(network: FusionNetwork, data: Correlations, norms: Mapping[str, flo
     return {m: float(np.exp(min(value - least, 700.0))) for m, value in logs.items()}
 
 
-def _drive(data: Correlations, m: str, total: Mapping[str, np.ndarray]) -> tuple[float, float]:
+def drive(data: Correlations, m: str, total: Mapping[str, np.ndarray]) -> tuple[float, float]:
     """Sign (of a scalar) and size of what drives a modality at a saddle; size 0 when it is only rounding."""
     pulls = [total[n] @ data.input_block(n, m) for n in data.modalities]
     residual = data.target_block(m) - sum(pulls)

@@ -15,6 +15,7 @@ from derivations import timescales as law
 from derivations.correlations import Correlations
 from derivations.errors import DomainError
 from derivations.network import FusionNetwork
+from derivations.saddles import drive
 from dynamics.lambdified import function
 
 
@@ -108,9 +109,8 @@ class TwoModalities:
         first, second = order
         residual = data.residual_block(second, (first,))
         target = data.target_block(second)
-        a, b, r = data.strength(first), data.strength(second), data.norm(residual)
-        scale = data.norm(target) + data.norm(target - residual)
-        r = 0.0 if r <= 1e-10 * scale else r
+        a, b = data.strength(first), data.strength(second)
+        _, r = drive(data, second, data.regression((first,)))  # 0 where it is only rounding
         cosine = float((residual @ target.T).item() / b / r) if b > 0 and r > 0 else 1.0
         return cls(
             first,

@@ -20,7 +20,8 @@ from dynamics.half_times import HalfTimes, Status
 from dynamics.tables import Table, number
 from dynamics.weights import start_norms
 
-SOLVED = 1e-6  # bound of the reduced flow: a thousand times the integrator's rtol, checked against 30 digits
+RTOL = 1e-8  # of the reduced flow behind a prediction
+SOLVED = 1e-6  # its bound: a hundred times RTOL, checked against 30 digits
 
 
 class Kind(StrEnum):
@@ -96,6 +97,7 @@ class Prediction:
     """The answer, by several roads side by side.
 
     order : modalities in the order of leaving zero
+    tie : the first two leave zero together, so that the order means nothing
     source : the estimate that times, status, ratio and lag come from
     misattribution : modality -> unimodal minus global weights
     contribution : modality -> Sigma_yx_m Sigma_m^-1 Sigma_yx_m^T
@@ -107,6 +109,7 @@ class Prediction:
     network: FusionNetwork
     u0: float | Mapping[str, float]
     order: tuple[str, ...]
+    tie: bool
     source: str
     misattribution: Mapping[str, np.ndarray]
     contribution: Mapping[str, float]
@@ -188,6 +191,9 @@ class Prediction:
         times, origin = self.times, f"[{self.source}, {self.estimate.assumes}]"
         if self.network.is_early_fusion:
             return f"Early fusion: the modalities are learned in one transition, without a unimodal phase {origin}."
+        if self.tie:
+            both = ", ".join(f"{m} {number(times[m])}" for m in self.order)
+            return f"{first} and {self.order[1]} leave zero together; half-times: {both} {origin}."
         if len(self.order) > 1 and self.lag < 0:
             fits = self.estimate.fit_times
             return (
@@ -237,7 +243,9 @@ class Prediction:
 
 
 def _percent(share: float) -> str:
-    return "-" if math.isnan(share) else f"{number(100 * share, 2)} %" if share < 10 else "unbounded"
+    if math.isnan(share):
+        return "-"
+    return "< 0.001 %" if share < 1e-5 else f"{number(100 * share, 2)} %" if share < 10 else "unbounded"
 
 
 def _finite(value: float) -> float | str | None:
@@ -310,6 +318,7 @@ def predict(network: FusionNetwork, data: Correlations, *, u0: float | Mapping[s
         network,
         u0,
         random_course.order,
+        random_course.tie,
         source,
         preference.misattribution(data),
         worth,
@@ -340,7 +349,7 @@ def _reduced(
     from dynamics.reduced import integrate_reduced
 
     try:
-        run = integrate_reduced(network, data, u0=u0)
+        run = integrate_reduced(network, data, u0=u0, rtol=RTOL)
     except DomainError as error:
         warnings.append(f"no reduced flow: {error}")
         return None

@@ -125,29 +125,31 @@ def _system(
     kept = [signs.get(m) for m in modalities]
     deep = [network.depths[m] >= 2 for m in modalities]
 
-    def current(state: np.ndarray) -> tuple[dict[str, float], np.ndarray]:
+    begins = [span.start for span in spans]
+    signed = [(i, begin, sign) for i, (begin, sign) in enumerate(zip(begins, kept, strict=True)) if sign]
+
+    def current(state: np.ndarray) -> tuple[dict[str, float], tuple[float, ...]]:
         """Norm of each chain and gain of each modality."""
-        u: dict[str, float] = {}
-        for m, span, sign in zip(modalities, spans, kept, strict=True):
-            row = state[span]
+        sizes = np.sqrt(np.add.reduceat(state * state, begins)).tolist()
+        for i, begin, sign in signed:
             # a kept sign cannot be lost: a step that overshoots zero stays there, it does not come out beyond
-            u[m] = max(sign * float(row[0]), 0.0) if sign else math.sqrt(float(row @ row))
+            sizes[i] = max(sign * float(state[begin]), 0.0)
+        u = dict(zip(modalities, sizes, strict=True))
         for name, children, constant in joints:
             u[name] = math.sqrt(max(sum(u[c] ** 2 for c in children) + constant, 0.0))
-        return u, np.array(gain_of(*[u[name] for name in names]))
+        return u, gain_of(*[u[name] for name in names])
 
     def velocity(state: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
         u, gain = current(state)
-        factor = gain[owner]
-        error = target - (factor * state) @ sigma
+        factor = np.array(gain)[owner]
         rates = {}
-        for i, m in enumerate(modalities):
-            base = u[m] if deep[i] else u.get(parents[m], 1.0)
-            rates[m] = float(gain[i]) * strengths[i] / base if base else 0.0
-        return factor * error, rates
+        for m, g, strength, is_deep in zip(modalities, gain, strengths, deep, strict=True):
+            base = u[m] if is_deep else u.get(parents[m], 1.0)
+            rates[m] = g * strength / base if base else 0.0
+        return factor * (target - (factor * state) @ sigma), rates
 
     def total(state: np.ndarray) -> np.ndarray:
-        packed: np.ndarray = current(state)[1][owner] * state
+        packed: np.ndarray = np.array(current(state)[1])[owner] * state
         return packed[None, :]
 
     start = np.concatenate([norms[m] * rows[m] for m in modalities])

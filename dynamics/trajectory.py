@@ -19,6 +19,7 @@ from derivations.saddles import Course
 from dynamics.half_times import HalfTimes, Status
 from dynamics.tables import Table, number
 
+HALF = 0.5 - 1e-9  # a run may end at a half-time, a rounding below one half
 FORMAT = "fusion-dynamics trajectory 1"
 
 
@@ -195,14 +196,14 @@ def fit_times(data: Correlations, course: Course, t: np.ndarray, packed: np.ndar
         goal = course.plateaus[m] @ data.input_block(m, m)
         size = float(np.sum(goal * course.plateaus[m]))
         share = np.sum(packed[:, :, data.span(m)] * goal, axis=(1, 2)) / size if size > 0 else np.zeros(len(t))
-        past = np.flatnonzero(share >= 0.5)
+        past = np.flatnonzero(share >= HALF)
         if not len(past):
             found[m] = math.inf
         elif past[0] == 0:
             found[m] = float(t[0])
         else:
             i = past[0]
-            found[m] = float(np.interp(0.5, share[i - 1 : i + 1], t[i - 1 : i + 1]))
+            found[m] = float(np.interp(HALF, share[i - 1 : i + 1], t[i - 1 : i + 1]))
     return found
 
 
