@@ -184,3 +184,25 @@ def test_the_integral_knows_its_domain() -> None:
     for depth, fused, k in ((2, 2, 0.5), (4, 1, 0.5), (4, 5, 0.5), (4, 3, 1.5)):
         with pytest.raises(DomainError, match="needs L > 2"):
             log_integral(depth, fused, k)
+
+
+def test_bounds_hold_where_b_grows_the_trunk_and_where_it_is_not_small() -> None:
+    """Cases in which an earlier bound, without those terms, was ten times too small."""
+    hard = [
+        (6, 4, 0.0359, [[4.373819545, -0.003405494], [-0.003405494, 0.00045398]], [0.871209109, -0.048719645]),
+        (3, 2, 0.0817, [[5.303886, -3.300449], [-3.300449, 2.168724]], [-9.847681, 6.169588]),
+    ]
+    for depth, fused, u0, sigma, sigma_yx in hard:
+        p = predict(FusionNetwork.fused_at(depth, fused), Correlations(sigma, sigma_yx, {"A": 1, "B": 1}), u0=u0)
+        for m in "AB":
+            gap = abs(math.expm1(p.leading.log_times[m] - p.reduced.log_times[m]))
+            assert gap <= p.leading.bound[m] + p.reduced.bound[m]
+
+
+def test_neglected_terms_vanish_with_the_start() -> None:
+    """The bound is a size of what is left out, so it falls: like u0^2 at (4, 4), like 1/ln(1/u0) at (2, 2)."""
+    data = Correlations.scalar(2, 1, 0.5)
+    deep = [predict(FusionNetwork.fused_at(4, 4), data, u0=u0).leading.bound["B"] for u0 in (1e-2, 1e-3)]
+    assert deep[0] / deep[1] == pytest.approx(100, rel=0.1)
+    flat = [predict(FusionNetwork.fused_at(2, 2), data, u0=u0).leading.bound["B"] for u0 in (1e-6, 1e-12)]
+    assert flat[0] / flat[1] == pytest.approx(2, rel=0.1)

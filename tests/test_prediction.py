@@ -167,3 +167,28 @@ def test_estimates_print_with_their_start() -> None:
     assert "aligned start" in text
     assert "error up to" in text
     assert "<table>" in predict(LATE, Correlations.scalar(2, 1, 0.5))._repr_html_()
+
+
+def test_nearly_collinear_inputs_are_waited_for() -> None:
+    """At rho = 1 - 1e-9 B takes 1.7e9: the law and the flow both say so, and neither says never."""
+    p = predict(LATE, Correlations.scalar(2, 1, 1 - 1e-9))
+    assert p.status == dict.fromkeys("AB", "reached")
+    assert p.times["B"] == pytest.approx(1.7e9, rel=0.02)
+    assert p.leading.times["B"] == pytest.approx(p.times["B"], rel=0.02)
+    assert any("nearly collinear" in w for w in p.warnings)
+
+
+def test_a_chain_at_zero_and_all_chains_at_zero() -> None:
+    p = predict(LATE, Correlations.scalar(2, 1, 0.5), u0={"A": 0, "B": 1e-3})
+    assert p.status == {"B": "reached", "A": "never"}
+    assert any("A is never learned: its layers start at zero" in w for w in p.warnings)
+    p = predict(LATE, Correlations.scalar(2, 1, 0.5), u0=0)
+    assert set(p.status.values()) == {"never"}
+
+
+def test_three_modalities_have_no_law_but_a_reduced_flow() -> None:
+    net = FusionNetwork.branches({"A": 2, "B": 2, "C": 3}, trunk=1)
+    p = predict(net, Correlations(np.eye(3), [3.0, 2, 1], dict.fromkeys("ABC", 1)), u0=0.05)
+    assert p.leading is None
+    assert p.order == ("A", "B", "C")
+    assert "C at" in str(p)

@@ -90,7 +90,9 @@ def draw_weights(ax: Axes, comparison: Comparison) -> None:
     for run, style in _runs(comparison):
         for m, norm in run.norms.items():
             ax.plot(*_extended(run.t, norm, comparison), color=colours[m], **style)
-    ax.set_ylim(bottom=0)
+    limit = _time_limit(comparison)  # slow directions go on growing beyond the axis
+    seen = [float(np.max(norm[run.t <= limit])) for run, _ in _runs(comparison) for norm in run.norms.values()]
+    ax.set_ylim(0, 1.3 * max(*seen, 1e-300))
     ax.set_ylabel("norm of the\ntotal weights |W|")
     ax.set_xlabel(r"time [$\tau$ = 1/learning rate]")
     handles = [Line2D([], [], color=colours[m], lw=2) for m in colours]
@@ -199,7 +201,7 @@ def _law_ticks(ax: Axes, comparison: Comparison, limit: float) -> None:
     shown = [t for t in leading.times.values() if t <= limit]
     if shown:
         ax.annotate(
-            f"law {leading.equations}",
+            f"law {leading.equations} predicts",
             (float(np.mean(shown)), 1.01),
             xycoords=("data", "axes fraction"),
             ha="center",
