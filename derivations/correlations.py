@@ -17,17 +17,13 @@ from typing import Any
 import numpy as np
 
 from derivations.errors import DataError, DomainError
-from derivations.network import _checked_name
+from derivations.network import checked_name
+from derivations.samples import Samples, centred_samples, frozen, real_array
 
 SYMMETRY_TOLERANCE = 1e-10  # relative to sqrt(Sigma_ii Sigma_jj): beyond it the matrix is not averaged but refused
 RANK_TOLERANCE = 10 * float(np.finfo(float).eps)  # times D: smaller eigenvalues at unit variances are rounding
 RANGE_TOLERANCE = 1e-8  # part of Sigma_yx that may lie outside the range of Sigma: rounding of sums over samples
 CONDITION_WARNING = 1e6  # beyond it, six of the sixteen digits of a solved weight are gone
-
-
-def _frozen(array: np.ndarray) -> np.ndarray:
-    array.setflags(write=False)
-    return array
 
 
 def _is_symbolic(*values: Any) -> bool:
@@ -43,50 +39,17 @@ def _is_symbolic(*values: Any) -> bool:
     )
 
 
-def _real_array(value: Any, field_name: str) -> np.ndarray:
-    """A new float array, or a DataError that says which entry is no finite real number."""
-    if np.ma.isMaskedArray(value):
-        raise DataError(f"{field_name} is a masked array: fill or drop what is masked")
-    try:
-        raw = np.asarray(value)
-    except ValueError as error:
-        raise DataError(f"{field_name} is ragged: {error}") from None
-    if raw.dtype.kind not in "biuf":
-        raise DataError(f"{field_name} must hold real numbers, got dtype {raw.dtype}")
-    array = np.array(raw, dtype=float)
-    bad = np.argwhere(~np.isfinite(array))
-    if len(bad):
-        index = tuple(int(i) for i in bad[0])
-        raise DataError(f"{field_name} has {array[index]} at index {index}")
-    return array
-
-
 def _checked_sizes(sizes: Any) -> dict[str, int]:
     if not isinstance(sizes, Mapping) or not sizes:
         raise DataError(f"sizes must map modality to number of inputs, got {sizes!r}")
     for name, size in sizes.items():
         try:
-            _checked_name(name)
+            checked_name(name)
         except DomainError as error:
             raise DataError(str(error)) from None
         if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
             raise DataError(f"sizes[{name!r}] must be a positive integer, got {size!r}")
     return {name: int(size) for name, size in sizes.items()}
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Samples:
-    """Centred samples behind a Correlations: `inputs` modality -> (P, d), `targets` (P, outputs)."""
-
-    inputs: dict[str, np.ndarray]
-    targets: np.ndarray
-
-    @property
-    def count(self) -> int:
-        return len(self.targets)
-
-    def __repr__(self) -> str:
-        return f"Samples({self.count})"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -130,28 +93,28 @@ class Correlations:
         if self.is_symbolic:
             self._store_symbols(total)
             return
-        sigma = _real_array(self.sigma, "sigma")
-        sigma_yx = _real_array(self.sigma_yx, "sigma_yx")
+        sigma = real_array(self.sigma, "sigma")
+        sigma_yx = real_array(self.sigma_yx, "sigma_yx")
         if sigma.shape != (total, total):
             raise DataError(f"sigma must have shape {(total, total)} for sizes {dict(self.sizes)}, got {sigma.shape}")
         if sigma_yx.ndim not in (1, 2) or sigma_yx.shape[-1] != total or sigma_yx.size == 0:
             raise DataError(f"sigma_yx must have shape {(total,)} or (outputs, {total}), got {sigma_yx.shape}")
         if sigma_yx.ndim == 2 and len(sigma_yx) == 1:
             sigma_yx = sigma_yx[0]
-        set_field(self, "sigma", _frozen(sigma))
-        set_field(self, "sigma_yx", _frozen(sigma_yx))
+        set_field(self, "sigma", frozen(sigma))
+        set_field(self, "sigma_yx", frozen(sigma_yx))
         self._check_sigma()
         explained = self._packed(self.optimum) @ self._target.T
         outputs = self.outputs
         if self.sigma_yy is None:
-            set_field(self, "sigma_yy", _frozen(explained if outputs > 1 else explained[0, 0].reshape(())))
+            set_field(self, "sigma_yy", frozen(explained if outputs > 1 else explained[0, 0].reshape(())))
             return
-        sigma_yy = _real_array(self.sigma_yy, "sigma_yy")
+        sigma_yy = real_array(self.sigma_yy, "sigma_yy")
         if sigma_yy.size != outputs**2:
             raise DataError(
                 f"sigma_yy must be {'a number' if outputs == 1 else (outputs, outputs)}, got shape {sigma_yy.shape}"
             )
-        set_field(self, "sigma_yy", _frozen(sigma_yy.reshape(() if outputs == 1 else (outputs, outputs))))
+        set_field(self, "sigma_yy", frozen(sigma_yy.reshape(() if outputs == 1 else (outputs, outputs))))
         left = np.linalg.eigvalsh(np.atleast_2d(self.sigma_yy) - explained)[0]
         if left < -RANGE_TOLERANCE * max(np.max(np.abs(explained)), 1e-300):
             raise DataError(f"sigma_yy is smaller than what the inputs explain, by {-left:.3g}")
@@ -168,9 +131,9 @@ class Correlations:
             raise DataError(f"w must be a pair of weights, got {w!r}")
         if not _is_symbolic(sigma_a, sigma_b, rho, *w):
             for name, value in (("sigma_a", sigma_a), ("sigma_b", sigma_b), ("rho", rho)):
-                if _real_array(value, name).ndim:
+                if real_array(value, name).ndim:
                     raise DataError(f"{name} must be a number, got {value!r}")
-            w = tuple(_real_array(w, "w").tolist())
+            w = tuple(real_array(w, "w").tolist())
             sigma_a, sigma_b, rho = float(sigma_a), float(sigma_b), float(rho)
             for name, value in (("sigma_a", sigma_a), ("sigma_b", sigma_b)):
                 if not 1e-150 < abs(value) < 1e150:
@@ -198,55 +161,10 @@ class Correlations:
         DataError
             On fewer than two samples, differing lengths, NaN, a constant column or target.
         """
-        if not isinstance(inputs, Mapping) or not inputs:
-            raise DataError(f"inputs must map at least one modality to samples, got {type(inputs).__name__}")
-        blocks = {name: cls._columns(block, f"inputs[{name!r}]") for name, block in inputs.items()}
-        y = cls._columns(targets, "targets")
-        lengths = {name: len(block) for name, block in blocks.items()} | {"targets": len(y)}
-        if len(set(lengths.values())) > 1:
-            raise DataError(f"inputs and targets differ in their number of samples: {lengths}")
-        if len(y) < 2:
-            raise DataError(f"at least two samples are needed, got {len(y)}")
-        fields = {f"inputs[{name!r}]": block for name, block in blocks.items()} | {"targets": y}
-        centred = {name: cls._centred(block, name, standardize) for name, block in fields.items()}
-        y = centred.pop("targets")
-        blocks = dict(zip(blocks, (_frozen(block) for block in centred.values()), strict=True))
-        x = np.hstack(list(blocks.values()))
-        with np.errstate(over="ignore"):
-            sigma, sigma_yx, sigma_yy = x.T @ x / len(x), y.T @ x / len(x), y.T @ y / len(y)
-        return cls(
-            sigma,
-            sigma_yx,
-            {name: block.shape[1] for name, block in blocks.items()},
-            sigma_yy,
-            Samples(blocks, _frozen(y)),
-        )
-
-    @staticmethod
-    def _columns(block: Any, name: str) -> np.ndarray:
-        array = _real_array(block, name)
-        if array.ndim == 1:
-            array = array[:, None]
-        if array.ndim != 2 or array.size == 0:
-            raise DataError(f"{name} must have shape (P,) or (P, columns), got {array.shape}")
-        return array
-
-    @staticmethod
-    def _centred(block: np.ndarray, name: str, standardize: bool) -> np.ndarray:
-        size = np.max(np.abs(block), axis=0)
-        constant = np.flatnonzero(np.ptp(block, axis=0) <= 8 * np.finfo(float).eps * size)  # up to rounding
-        if len(constant):
-            raise DataError(f"{name} column {constant[0]} is constant ({block[0, constant[0]]:g})")
-        centred: np.ndarray = block - block.mean(axis=0)
-        tiny = np.flatnonzero(np.max(np.abs(centred), axis=0) < 1e-150)
-        if not standardize and len(tiny):
-            raise DataError(f"{name} column {tiny[0]} is below 1e-150: its variance underflows, rescale the units")
-        if not standardize:
-            return centred
-        scale = np.max(np.abs(centred), axis=0)  # keeps squares of very small or large units in range
-        centred /= scale
-        centred /= np.std(centred, axis=0)
-        return centred
+        samples = centred_samples(inputs, targets, standardize)
+        x, y = np.hstack(list(samples.inputs.values())), samples.targets
+        sizes = {name: block.shape[1] for name, block in samples.inputs.items()}
+        return cls(x.T @ x / len(x), y.T @ x / len(x), sizes, y.T @ y / len(y), samples)
 
     @classmethod
     def symbolic(cls, sizes: Mapping[str, int]) -> Correlations:
@@ -285,11 +203,11 @@ class Correlations:
             diagonal = sp.diag(*(scale[m] for m, d in self.sizes.items() for _ in range(d)))
             return Correlations(diagonal * self.sigma * diagonal, self.sigma_yx * diagonal, self.sizes, self.sigma_yy)
         for m, factor in scale.items():
-            if _real_array(factor, f"factors[{m!r}]").ndim or factor == 0:
+            if real_array(factor, f"factors[{m!r}]").ndim or factor == 0:
                 raise DataError(f"factors[{m!r}] must be one number other than zero, got {factor}")
         each = np.concatenate([np.full(d, float(scale[m])) for m, d in self.sizes.items()])
         samples = self.samples and Samples(
-            {m: _frozen(x * scale[m]) for m, x in self.samples.inputs.items()}, self.samples.targets
+            {m: frozen(x * scale[m]) for m, x in self.samples.inputs.items()}, self.samples.targets
         )
         return Correlations(self.sigma * np.outer(each, each), self.sigma_yx * each, self.sizes, self.sigma_yy, samples)
 
@@ -356,7 +274,7 @@ class Correlations:
     def optimum(self) -> Any:
         """Global weights Sigma_yx Sigma^-1 (pseudo-inverse if singular), in the shape of sigma_yx."""
         weights = self._like_target(self._regress(self.modalities))
-        return weights if self.is_symbolic else _frozen(np.array(weights))
+        return weights if self.is_symbolic else frozen(np.array(weights))
 
     def unimodal(self, modality: str) -> Any:
         """Sigma_yx_A Sigma_A^-1, the weights of a network that reads A alone: (d,) or (outputs, d)."""

@@ -29,7 +29,7 @@ def _checked_depth(depth: Any, field: str, least: int) -> Any:
     return int(depth)
 
 
-def _checked_name(name: Any) -> None:
+def checked_name(name: Any) -> None:
     if not isinstance(name, str) or not name.strip() or not name.isprintable():
         raise DomainError(f"a modality's name must be printable text, got {name!r}")
     if name == TRUNK or "+" in name:
@@ -53,7 +53,7 @@ class Chain:
 
     def __post_init__(self) -> None:
         if isinstance(self.source, str):
-            _checked_name(self.source)
+            checked_name(self.source)
         else:
             children = tuple(self.source)
             if not children or not all(isinstance(child, Chain) for child in children):

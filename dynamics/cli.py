@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from derivations.correlations import Correlations
     from derivations.network import FusionNetwork
 
+FIGURES = (".png", ".pdf", ".svg", ".jpg", ".jpeg", ".eps", ".tif", ".tiff", ".webp")
 DATA = """DATA is a CSV with a header (name its columns with --target and --modality), or a .npz with
-sigma, sigma_yx, sizes, or with one array a modality and the target."""
+sigma, sigma_yx, sizes, or with one array per modality and the target. Columns and target are centred.
+Times are in units of tau = 1/learning rate, for a loss of half the mean squared error."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -112,8 +114,20 @@ def _problem(options: argparse.Namespace) -> tuple[FusionNetwork, Correlations]:
             raise DataError(f"{given[0]} goes with a DATA file; an example has its own blocks and is z-scored")
         data = load_example(options.example)
     else:
-        data = read_table(options.data, options.target, _modalities(options.modality), options.standardize)
+        modalities = _modalities(options.modality)
+        if modalities is None and not options.data.lower().endswith(".npz"):
+            raise DataError("name the columns of each modality: --modality NAME=column1,column2, once for each")
+        data = read_table(options.data, options.target, modalities, options.standardize)
     return FusionNetwork.fused_at(options.depth, options.fusion_depth, data.modalities), data
+
+
+def _check_figure(path: str) -> None:
+    """Before the work: whether a figure can be saved there."""
+    folder, name = os.path.split(path)
+    if not name.lower().endswith(FIGURES):
+        raise DataError(f"--plot must end in {', '.join(FIGURES)}, got {path!r}")
+    if not os.path.isdir(folder or "."):
+        raise DataError(f"--plot: no folder {folder!r}")
 
 
 def _modalities(flags: list[str]) -> dict[str, list[str]] | None:
@@ -169,6 +183,8 @@ def _compare(options: argparse.Namespace) -> int:
         matplotlib.use("Agg")
     from dynamics.comparison import compare
 
+    if options.plot:
+        _check_figure(options.plot)
     network, data = _problem(options)
     result = compare(
         network,

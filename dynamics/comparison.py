@@ -15,7 +15,7 @@ from derivations.errors import DomainError
 from derivations.network import FusionNetwork
 from dynamics.descent import descend
 from dynamics.flow import integrate
-from dynamics.half_times import Status
+from dynamics.half_times import Status, finite
 from dynamics.prediction import Prediction, predict
 from dynamics.reduced import integrate_reduced
 from dynamics.tables import Table, number
@@ -51,27 +51,26 @@ class Comparison:
 
     @property
     def table(self) -> Table:
-        """Half-times, ratio, lag and half-outputs in tau by each road; median (least - most) over random starts."""
+        """Half-times, ratio and half-outputs in tau by each road; cost is the wall time of one run."""
         order = self.prediction.order
-        first, last = order[0], order[-1]
         rows: list[tuple[str, ...]] = []
         if self.prediction.leading is not None:
             e = self.prediction.leading
-            rows.append(("law " + e.equations, e.assumes, *_cells([e], first, last), "", "", ""))
+            rows.append(("law " + e.equations, e.assumes, *_half_times([e], order), *[""] * len(order), ""))
         runs = {"gradient flow": self.flows, "gradient descent": self.descents}
         if self.reduced is not None:
             runs = {"reduced flow": (self.reduced,), **runs}
         for name, members in runs.items():
             rate = f", rate {members[0].provenance['learning_rate']:.3g}" if name == "gradient descent" else ""
-            seeds = f"random start, {len(members)} seed{'s' if len(members) > 1 else ''}"
+            seeds = f"random, {len(members)} seed{'s' if len(members) > 1 else ''}"
             start = "aligned start" if name == "reduced flow" else seeds
-            outputs = [_spread([run.fit_times[m] for run in members]) for m in (first, last)]
-            rows.append((name + rate, start, *_cells(members, first, last), *outputs, self._cost(name)))
-        halves = tuple(f"{what}({m})" for what in ("t", "output") for m in (first, last))
-        head = ("road", "start", *halves[:2], "ratio", "lag", *halves[2:], "time a run")
+            outputs = [_spread([run.fit_times[m] for run in members]) for m in order]
+            rows.append((name + rate, start, *_half_times(members, order), *outputs, self._cost(name)))
+        times, outputs = [f"half-time {m}" for m in order], [f"half-output {m}" for m in order]
+        head = ("road", "start", *times, "ratio", *outputs, "cost")
         notes = [*self.prediction._notes()[: -len(self.prediction.warnings) or None], *self._strip_notes()]
         return Table(
-            f"{self.prediction._title()}. Times in tau",
+            f"{self.prediction._title()}. Times in tau: median (least - most) over seeds",
             head,
             tuple(rows),
             (*notes, *(f"Warning: {w}" for w in self.warnings)),
@@ -123,40 +122,31 @@ class Comparison:
 
 def run_dict(run: Trajectory) -> dict[str, Any]:
     """The numbers of a run without its points."""
-    from dynamics.prediction import _finite, _half_times_dict
-
     return {
         "order": list(run.order),
-        **_half_times_dict(run.half_times),
-        "fit_times": {m: _finite(v) for m, v in run.fit_times.items()},
-        "itinerary": [[v.name, v.enter, _finite(v.leave), v.distance] for v in run.itinerary],
+        **run.half_times.to_dict(),
+        "fit_times": {m: finite(v) for m, v in run.fit_times.items()},
+        "itinerary": [[v.name, v.enter, finite(v.leave), v.distance] for v in run.itinerary],
         "monitors": dict(run.monitors),
         "warnings": list(run.warnings),
         "provenance": dict(run.provenance),
     }
 
 
-def _cells(runs: Sequence[Any], first: str, last: str) -> tuple[str, str, str, str]:
-    columns = [
-        [run.times[first] for run in runs],
-        [run.times[last] for run in runs],
-        [run.ratio for run in runs],
-        [run.lag for run in runs],
-    ]
-    status = {run.status[last] for run in runs}
-    cells = [_spread(column) for column in columns]
-    if status == {Status.NEVER}:
-        cells[1] = Status.NEVER.value
-    elif Status.NOT_REACHED in status:
-        cells[1] = Status.NOT_REACHED.value
-    return cells[0], cells[1], cells[2], cells[3]
+def _half_times(runs: Sequence[Any], order: tuple[str, ...]) -> list[str]:
+    """A cell a modality, and the ratio."""
+    cells = []
+    for m in order:
+        late = {run.status[m] for run in runs} - {Status.REACHED}
+        cells.append(min(late).value if late else _spread([run.times[m] for run in runs]))
+    return [*cells, _spread([run.ratio for run in runs])]
 
 
 def _spread(values: list[float]) -> str:
     if any(math.isnan(v) for v in values):
         return "-"
     middle = number(statistics.median(values))
-    return middle if len(values) == 1 else f"{middle} ({number(min(values), 3)} - {number(max(values), 3)})"
+    return middle if len(values) == 1 else f"{middle} ({number(min(values))} - {number(max(values))})"
 
 
 def compare(

@@ -80,7 +80,10 @@ def _from_csv(file: Path, target: str, modalities: Columns, standardize: bool) -
                 raise DataError(f"{file.name} has more than one column {unclear[0]!r}")
             missing = [column for column in wanted if column not in header]
             if missing:
-                raise DataError(f"{file.name} has no column {missing[0]!r}; it has {', '.join(map(repr, header))}")
+                hint = "; columns must be separated by commas" if len(header) == 1 and ";" in header[0] else ""
+                raise DataError(
+                    f"{file.name} has no column {missing[0]!r}; it has {', '.join(map(repr, header))}{hint}"
+                )
             places = [header.index(column) for column in wanted]
             rows = []
             for row in reader:

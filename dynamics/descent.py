@@ -132,7 +132,7 @@ def descend(
         warnings += [OVERTAKEN.format(m) for m in late]
     elif late:
         reached = f"step {step} (t = {step * rate:.6g})"
-        warnings.append(f"{', '.join(late)} not reached by {reached}: extend with max_steps or t_end")
+        warnings.append(f"{', '.join(late)} not reached by {reached}: extend with a later t_end or more steps")
     first, final = plan.order[0], plan.order[-1]
     t, path = np.array(steps) * rate, np.array(kept)
     return Trajectory(

@@ -6,6 +6,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
+
+
+def finite(value: float) -> float | str | None:
+    """A number as strict JSON holds it: infinities by name, nan as null."""
+    if math.isnan(value):
+        return None
+    return value if math.isfinite(value) else ("inf" if value > 0 else "-inf")
 
 
 class Status(StrEnum):
@@ -49,6 +57,18 @@ class HalfTimes:
             return 1 + _exp(self.log_excess)
         difference = self.log_times[last] - self.log_times[first]
         return math.nan if math.isnan(difference) else _exp(difference)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For strict JSON: infinite times as "inf", unreached ones as "not reached", nan as None."""
+        late = Status.NOT_REACHED
+        return {
+            "times": {m: late.value if self.status[m] is late else finite(t) for m, t in self.times.items()},
+            "log_times": {m: finite(t) for m, t in self.log_times.items()},
+            "status": {m: s.value for m, s in self.status.items()},
+            "ratio": finite(self.ratio),
+            "lag": finite(self.lag),
+            "log_excess": finite(self.log_excess),
+        }
 
     @classmethod
     def from_clock(

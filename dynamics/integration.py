@@ -105,7 +105,7 @@ def march(
     late = [m for m in course.order if status[m] is Status.NOT_REACHED]
     found += [OVERTAKEN.format(m) for m in late if settled]
     if late and not settled:
-        found.append(f"{', '.join(late)} not reached by t = {offset:.6g}: extend with a larger t_end or max_steps")
+        found.append(f"{', '.join(late)} not reached by t = {offset:.6g}: extend with a later t_end or more steps")
     lag = _lag(course.order, events, clock)
     if lag < 0 and not course.tie:
         found.append(

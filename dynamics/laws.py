@@ -96,9 +96,8 @@ class TwoModalities:
         """Raises DomainError where no law of the paper holds, saying why."""
         depths = set(network.depths.values())
         if len(network.modalities) != 2 or data.outputs != 1:
-            raise DomainError(
-                f"the laws are for two modalities and one output, got {len(network.modalities)} and {data.outputs}"
-            )
+            count, outputs = len(network.modalities), data.outputs
+            raise DomainError(f"the laws are for two modalities and one output, not {count} and {outputs}")
         if len(depths) != 1:
             raise DomainError(f"the laws (8)-(58) are for branches of equal depth, got {network.depths}")
         fusion_depth = depths.pop()
@@ -184,7 +183,8 @@ def neglected(law_of: TwoModalities, data: Correlations, u0: float) -> dict[str,
     scale = p.g ** (1 / depth)  # U, the norm of a layer on the plateau of A
     plateau = data.regression((p.first,))[p.first]
     own = data.input_block(p.first, p.first)
-    first_end = _psi(scale, depth) / p.a + _half_relaxation(own, plateau) / scale ** (2 * depth - 2)
+    slower = 2 ** (2 - 2 / depth)  # a relaxation to half is paced by |W|^(2-2/L), and |W| is at half of its plateau
+    first_end = _psi(scale, depth) / p.a + slower * _half_relaxation(own, plateau) / scale ** (2 * depth - 2)
     log_first, log_lag = p.log_first(u0), p.log_lag(u0)
     shares = {p.first: first_end / math.exp(min(log_first, 700.0)), p.second: math.inf}
     if math.isinf(log_lag) or p.r == 0:
@@ -203,7 +203,7 @@ def neglected(law_of: TwoModalities, data: Correlations, u0: float) -> dict[str,
     lag = (
         ((p.k * p.a + p.r) * first_end + slow) / p.r
         + (_psi(size, fused) + turn + trunk) / growth
-        + _half_relaxation(schur, goal) / (size ** (2 * fused - 2) * scale ** (2 * shared))
+        + slower * _half_relaxation(schur, goal) / (size ** (2 * fused - 2) * scale ** (2 * shared))
     )
     if progress < 0.5:
         lag += math.exp(min(log_lag, 700.0)) * progress / (0.5 - progress)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,80 +15,12 @@ from derivations.correlations import Correlations
 from derivations.errors import DomainError
 from derivations.network import FusionNetwork
 from derivations.saddles import Course, aligned_signs, course
-from dynamics.half_times import HalfTimes, Status
-from dynamics.tables import Table, number
+from dynamics.estimates import Estimate, leading_estimate, reduced_estimate
+from dynamics.half_times import Status
+from dynamics.tables import Table, number, percent
 from dynamics.weights import start_norms
 
-RTOL = 1e-8  # of the reduced flow behind a prediction
-SOLVED = 1e-6  # its bound: a hundred times RTOL, checked against 30 digits
-
-
-class Kind(StrEnum):
-    EXACT = "exact"
-    ASYMPTOTIC = "asymptotic"
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Estimate:
-    """Half-times by one road: the equations used, the start assumed, the error left.
-
-    bound : modality -> relative error of its time: an estimate of the neglected terms, or of the solver
-    fit_times : modality -> when half of its final output is there (runs only; see Trajectory)
-    printed_ratio : what (9), (12) or (57) print, in norms; nan where none applies
-    """
-
-    equations: str
-    kind: Kind
-    assumes: str
-    half_times: HalfTimes
-    bound: Mapping[str, float]
-    reasons: Mapping[str, str]
-    fit_times: Mapping[str, float] = field(default_factory=dict)
-    printed_ratio: float = math.nan
-
-    @property
-    def order(self) -> tuple[str, ...]:
-        return self.half_times.order
-
-    @property
-    def times(self) -> dict[str, float]:
-        return self.half_times.times
-
-    @property
-    def log_times(self) -> Mapping[str, float]:
-        return self.half_times.log_times
-
-    @property
-    def status(self) -> Mapping[str, Status]:
-        return self.half_times.status
-
-    @property
-    def ratio(self) -> float:
-        return self.half_times.ratio
-
-    @property
-    def lag(self) -> float:
-        return self.half_times.lag
-
-    @property
-    def log_excess(self) -> float:
-        return self.half_times.log_excess
-
-    def __repr__(self) -> str:
-        times = ", ".join(f"{m}: {self.status[m].value}, {number(t)}" for m, t in self.times.items())
-        return f"Estimate({self.equations}, {self.assumes}: {times}; ratio {number(self.ratio)})"
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            **_half_times_dict(self.half_times),
-            "bound": {m: _finite(v) for m, v in self.bound.items()},
-            "assumes": self.assumes,
-            "kind": self.kind.value,
-            "equations": self.equations,
-            "reasons": dict(self.reasons),
-            "fit_times": {m: _finite(v) for m, v in self.fit_times.items()},
-            "printed_ratio": _finite(self.printed_ratio),
-        }
+NOISE = 1e-3  # a law that misses by less is not worth a warning
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -151,7 +82,7 @@ class Prediction:
 
     @property
     def table(self) -> Table:
-        """Half-times by each road, with the error that the road is known to leave."""
+        """Half-times (of weights and of output) by each road, with an estimate of the error that it leaves."""
         rows = []
         for name in ("leading", "reduced"):
             estimate: Estimate | None = getattr(self, name)
@@ -160,9 +91,9 @@ class Prediction:
             for m in self.order:
                 fit = number(estimate.fit_times[m]) if estimate.fit_times else ""
                 ratio = number(estimate.ratio) if m == self.order[0] else ""
-                cells = (number(estimate.times[m]), fit, _percent(estimate.bound[m]), ratio, estimate.assumes)
+                cells = (number(estimate.times[m]), fit, percent(estimate.bound[m]), ratio, estimate.assumes)
                 rows.append((name, m, estimate.status[m].value, *cells))
-        head = ("road", "modality", "status", "half-time [tau]", "of its output", "error up to", "ratio", "start")
+        head = ("road", "modality", "status", "half-time [tau]", "half-output [tau]", "est. error", "ratio", "start")
         return Table(self._title(), head, tuple(rows), tuple(self._notes()))
 
     def _title(self) -> str:
@@ -179,7 +110,7 @@ class Prediction:
             most = max(self.contribution, key=lambda m: self.contribution[m])
             worth = ", ".join(f"{m} {number(v, 3)}" for m, v in self.contribution.items())
             verdict = "Superficial preference" if self.superficial else "No superficial preference"
-            notes.append(f"{verdict}: {most} contributes most ({worth}), {first} is learned first.")
+            notes.append(f"{verdict}: {first} is learned first, {most} alone explains most of <y^2> ({worth}).")
         if not self.network.is_early_fusion:
             wrong = ", ".join(number(float(v), 3) for v in np.ravel(self.misattribution[first]))
             notes.append(f"Misattribution while {first} is alone (its weights minus the global ones): {wrong}")
@@ -187,32 +118,29 @@ class Prediction:
 
     def _answer(self) -> str:
         """One sentence: who, when, and how long alone."""
-        first, last = self.order[0], self.order[-1]
-        times, origin = self.times, f"[{self.source}, {self.estimate.assumes}]"
+        times, status, fits = self.times, self.status, self.estimate.fit_times
+        origin = f"[{self.source}, {self.estimate.assumes}]"
+        first = self.order[0]
+        half_outputs = ", ".join(f"{m} {number(fits[m])}" for m in self.order) if fits else ""
         if self.network.is_early_fusion:
-            return f"Early fusion: the modalities are learned in one transition, without a unimodal phase {origin}."
+            outputs = f"; half of the output of {half_outputs}" if fits else ""
+            return f"Early fusion: no state with a single modality is visited{outputs} {origin}."
         if self.tie:
             both = ", ".join(f"{m} {number(times[m])}" for m in self.order)
             return f"{first} and {self.order[1]} leave zero together; half-times: {both} {origin}."
-        if len(self.order) > 1 and self.lag < 0:
-            fits = self.estimate.fit_times
+        in_order = sorted(self.order, key=lambda m: times[m]) == list(self.order)
+        if len(self.order) > 1 and in_order and all(s is Status.REACHED for s in status.values()):
+            later = ", ".join(f"{m} at {number(times[m])}" for m in self.order[1:])
+            alone = self.lag if len(self.order) == 2 else times[self.order[1]] - times[first]
+            excess = math.exp(min(self.log_excess, 700.0))
+            times_later = f"{number(self.ratio)} times" if excess > 1e-2 else f"1 + {excess:.1e} times"
             return (
-                f"{first} leaves zero first, but {last} reaches half of its weights before it, "
-                f"at {number(times[last])} against {number(times[first])}; "
-                f"half of its output: {first} {number(fits[first])}, {last} {number(fits[last])} {origin}."
+                f"{first} is learned first, at {number(times[first])}, then {later} ({times_later} as late); "
+                f"{first} is alone for {number(alone)} tau {origin}."
             )
-        if math.isfinite(times[first]) and math.isfinite(times[last]) and first != last:
-            return (
-                f"{first} is learned first, at {number(times[first])}, {last} at {number(times[last])}: "
-                f"{number(self.ratio)} times later, unimodal for {number(self.lag)} {origin}."
-            )
-        parts = [
-            f"{m}: {self.status[m].value}" + (f" at {number(times[m])}" if math.isfinite(times[m]) else "")
-            for m in self.order
-        ]
-        halves = ", ".join(f"{m} {number(t)}" for m, t in self.estimate.fit_times.items())
-        outputs = f"; half of its output: {halves}" if halves else ""
-        return f"{first} leaves zero first. {'; '.join(parts)}{outputs} {origin}."
+        parts = [f"{m} {number(times[m])}" if math.isfinite(times[m]) else f"{m} {status[m].value}" for m in self.order]
+        outputs = f" Half of its output is there at: {half_outputs}." if fits else ""
+        return f"{first} leaves zero first.{outputs} Half of its weights at: {', '.join(parts)} {origin}."
 
     def __str__(self) -> str:
         return self.table.text()
@@ -226,7 +154,7 @@ class Prediction:
         """What `predict --json` prints: infinite times as "inf", unreached ones as "not reached", nan as None."""
         return {
             "order": list(self.order),
-            **_half_times_dict(self.estimate.half_times),
+            **self.estimate.half_times.to_dict(),
             "source": self.source,
             "superficial": self.superficial,
             "misattribution": {m: np.ravel(v).tolist() for m, v in self.misattribution.items()},
@@ -240,31 +168,6 @@ class Prediction:
 
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), indent=2, allow_nan=False)
-
-
-def _percent(share: float) -> str:
-    if math.isnan(share):
-        return "-"
-    return "< 0.001 %" if share < 1e-5 else f"{number(100 * share, 2)} %" if share < 10 else "unbounded"
-
-
-def _finite(value: float) -> float | str | None:
-    if math.isnan(value):
-        return None
-    return value if math.isfinite(value) else ("inf" if value > 0 else "-inf")
-
-
-def _half_times_dict(half_times: HalfTimes) -> dict[str, Any]:
-    status = half_times.status
-    times = half_times.times
-    return {
-        "times": {m: "not reached" if status[m] is Status.NOT_REACHED else _finite(t) for m, t in times.items()},
-        "log_times": {m: _finite(t) for m, t in half_times.log_times.items()},
-        "status": {m: s.value for m, s in status.items()},
-        "ratio": _finite(half_times.ratio),
-        "lag": _finite(half_times.lag),
-        "log_excess": _finite(half_times.log_excess),
-    }
 
 
 def predict(network: FusionNetwork, data: Correlations, *, u0: float | Mapping[str, float] = 1e-3) -> Prediction:
@@ -300,8 +203,8 @@ def predict(network: FusionNetwork, data: Correlations, *, u0: float | Mapping[s
     warnings = list(data.warnings)
     if random_course.tie:
         warnings.append(f"{' and '.join(random_course.order[:2])} are equally fast: their order is undefined")
-    reduced = _reduced(network, data, u0, aligned_course, warnings)
-    leading = _leading(network, data, leaf_norms, random_course, warnings)
+    reduced = reduced_estimate(network, data, u0, aligned_course, warnings)
+    leading = leading_estimate(network, data, leaf_norms, random_course, warnings)
     lost = [m for m in aligned_course.never if m not in random_course.never]
     if lost:
         warnings.append(
@@ -311,6 +214,11 @@ def predict(network: FusionNetwork, data: Correlations, *, u0: float | Mapping[s
     warnings += [f"{m} is never learned: {reason}" for m, reason in random_course.never.items()]
     if reduced is None and leading is None:
         raise DomainError("no estimate exists here; " + (warnings[-1] if warnings else "see integrate"))
+    if source == "reduced" and max(_path_depths(network)) > 2 and not network.is_early_fusion:
+        warnings.append(
+            "these times hold for an aligned start: at depth > 2 a random one is slower, by a factor that grows with "
+            "the width (several at width 100); see integrate or compare"
+        )
     if reduced is not None and leading is not None and not lost:
         warnings += _disagreements(leading, reduced)
     worth = preference.contribution(data)
@@ -322,12 +230,18 @@ def predict(network: FusionNetwork, data: Correlations, *, u0: float | Mapping[s
         source,
         preference.misattribution(data),
         worth,
-        None if network.is_early_fusion else preference.superficial(random_course.order, worth, random_course.tie),
+        None
+        if network.is_early_fusion or len(data.modalities) == 1
+        else preference.superficial(random_course.order, worth, random_course.tie),
         tuple(dict.fromkeys(warnings)),
         leading,
         None,
         reduced,
     )
+
+
+def _path_depths(network: FusionNetwork) -> list[int]:
+    return [sum(network.chains[c].depth for c in network.path(m)) for m in network.modalities]
 
 
 def _refuse_large_start(network: FusionNetwork, data: Correlations, norms: Mapping[str, float], plan: Course) -> None:
@@ -343,68 +257,6 @@ def _refuse_large_start(network: FusionNetwork, data: Correlations, norms: Mappi
             )
 
 
-def _reduced(
-    network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float], plan: Course, warnings: list[str]
-) -> Estimate | None:
-    from dynamics.reduced import integrate_reduced
-
-    try:
-        run = integrate_reduced(network, data, u0=u0, rtol=RTOL)
-    except DomainError as error:
-        warnings.append(f"no reduced flow: {error}")
-        return None
-    warnings += [w for w in run.warnings if w not in warnings]
-    return Estimate(
-        "(44) with saturation",
-        Kind.EXACT,
-        "aligned start",
-        run.half_times,
-        {m: SOLVED if run.status[m] is Status.REACHED else math.nan for m in run.order},
-        plan.never,
-        run.fit_times,
-    )
-
-
-def _leading(
-    network: FusionNetwork, data: Correlations, norms: Mapping[str, float], plan: Course, warnings: list[str]
-) -> Estimate | None:
-    from dynamics.laws import TwoModalities, neglected
-
-    u0 = norms[plan.order[0]]
-    try:
-        law = TwoModalities.of(network, data, plan.order)
-        if len(set(norms.values())) > 1 or not 0 < u0 < 1:
-            raise DomainError(f"the laws need one u0 between 0 and 1, got {dict(norms)}")
-    except DomainError as error:
-        warnings.append(f"no leading law: {error}")
-        return None
-    log_first, log_lag = law.log_first(u0), law.log_lag(u0)
-    printed = 1 + math.exp(min(law.log_lag(u0, printed=True) - log_first, 709.0)) if law.r > 0 else math.inf
-    bound = neglected(law, data, u0)
-    if law.flips and law.depth > 2:  # the width enters a deep random start as a factor that this law lacks
-        bound = dict.fromkeys(bound, math.inf)
-        warnings.append(
-            "in deep networks a random start is slower by a factor that grows with the width: the leading law lacks it"
-        )
-    elif law.flips:  # growth starts from (u0/2) sqrt(1 + 1/d), theory behind the random start
-        half = math.log(2) / math.log(1 / u0)
-        bound = {m: value + half for m, value in bound.items()}
-    first, second = plan.order
-    start = "random start" if law.flips else "aligned start"
-    equations = {2: "(8), (9)" if law.depth == 2 else "(56), (57)"}.get(law.fusion_depth, "(48), (54), (12)")
-    if second in plan.never:
-        log_times, status = {first: log_first, second: math.inf}, {first: Status.REACHED, second: Status.NEVER}
-        half_times = HalfTimes(plan.order, log_times, status)
-        bound[second] = math.nan
-    else:
-        log_times = {first: log_first, second: float(np.logaddexp(log_first, log_lag))}
-        lag = math.exp(log_lag) if log_lag < 709 else math.inf
-        half_times = HalfTimes(
-            plan.order, log_times, dict.fromkeys(plan.order, Status.REACHED), lag, log_lag - log_first
-        )
-    return Estimate(equations, Kind.ASYMPTOTIC, start, half_times, bound, plan.never, printed_ratio=printed)
-
-
 def _disagreements(leading: Estimate, reduced: Estimate) -> list[str]:
     """Warn, with the cause, where the law misses the exact aligned flow by half or by more than it neglects."""
     found = []
@@ -412,14 +264,15 @@ def _disagreements(leading: Estimate, reduced: Estimate) -> list[str]:
         if leading.status[m] is not Status.REACHED or reduced.status[m] is not Status.REACHED:
             continue
         gap = abs(math.expm1(leading.log_times[m] - reduced.log_times[m]))
-        if gap <= min(0.5, leading.bound[m] + reduced.bound[m]):
+        known = leading.bound[m] + reduced.bound[m]
+        if gap <= 0.5 and (gap <= known or gap < NOISE):
             continue
-        late = reduced.fit_times[m] < 0.7 * reduced.times[m]
-        cause = (
-            f"inputs of {m} are nearly collinear: half of its output is there at {number(reduced.fit_times[m])}, "
-            f"half of its weights only at {number(reduced.times[m])}"
-            if late
-            else "u0 is not small enough for this data"
-        )
+        if reduced.fit_times[m] < 0.7 * reduced.times[m]:
+            cause = (
+                f"inputs of {m} are nearly collinear: half of its output is there at {number(reduced.fit_times[m])}, "
+                f"half of its weights only at {number(reduced.times[m])}"
+            )
+        else:
+            cause = f"what it leaves out is estimated at {percent(known)} here"
         found.append(f"the leading law misses the half-time of {m} by {number(100 * gap, 2)} %: {cause}")
     return found

@@ -18,6 +18,13 @@ def number(value: float, digits: int = 4) -> str:
     return f"{value:.{digits}g}" if abs(value) < 10 ** (digits - 1) else f"{value:.0f}"
 
 
+def percent(share: float) -> str:
+    """A relative error in per cent."""
+    if math.isnan(share):
+        return "-"
+    return "< 0.001 %" if share < 1e-5 else f"{number(100 * share, 2)} %" if share < 10 else "unbounded"
+
+
 @dataclass(frozen=True)
 class Table:
     """A title, a head, rows of strings and notes below."""

@@ -107,6 +107,16 @@ def test_the_readmes_commands_run(tmp_path) -> None:
         assert done.returncode == 0, (command, done.stderr)
 
 
+def test_the_readme_shows_what_predict_prints(capsys) -> None:
+    """A stale output in the README is a false claim."""
+    from dynamics.cli import main
+
+    assert main(["predict", "--example", "diabetes"]) == 0
+    shown = (ROOT / "README.md").read_text()
+    for line in capsys.readouterr().out.splitlines():
+        assert line.rstrip() in shown
+
+
 def test_the_readmes_python_runs() -> None:
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert blocks

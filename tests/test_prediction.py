@@ -21,7 +21,7 @@ def test_diabetes_is_learned_serum_first_though_body_explains_more() -> None:
     assert p.superficial is True
     assert p.contribution == pytest.approx({"body": 0.40, "serum": 0.38}, abs=0.006)
     assert (data.strength("body"), data.strength("serum")) == pytest.approx((0.759, 0.940), abs=6e-4)
-    assert "Superficial preference: body contributes most" in str(p)
+    assert "Superficial preference: serum is learned first, body alone explains most" in str(p)
 
 
 @pytest.mark.parametrize(("name", "ratio", "worth"), [("star98", 3.03, (0.78, 0.49)), ("linnerud", 5.37, (0.07, 0.14))])
@@ -85,7 +85,7 @@ def test_early_fusion_has_no_law_and_no_unimodal_phase() -> None:
     assert p.source == "reduced"
     assert p.superficial is None
     assert any("early fusion has no t_A, t_B law" in w for w in p.warnings)
-    assert "one transition" in str(p)
+    assert "no state with a single modality is visited" in str(p)
 
 
 def test_relabelling_is_said_by_the_order() -> None:
@@ -157,7 +157,7 @@ def test_the_leading_law_keeps_its_bound_or_says_so() -> None:
                 gap = abs(math.expm1(p.leading.log_times[m] - p.reduced.log_times[m]))
                 if gap > p.leading.bound[m] + p.reduced.bound[m]:
                     misses += 1
-                    assert any(f"misses the half-time of {m}" in w for w in p.warnings)
+                    assert gap < 1e-3 or any(f"misses the half-time of {m}" in w for w in p.warnings)
     assert checked >= 60
     assert misses <= 0.05 * checked
 
@@ -165,7 +165,7 @@ def test_the_leading_law_keeps_its_bound_or_says_so() -> None:
 def test_estimates_print_with_their_start() -> None:
     text = str(predict(LATE, Correlations.scalar(2, 1, 0.5)))
     assert "aligned start" in text
-    assert "error up to" in text
+    assert "est. error" in text
     assert "<table>" in predict(LATE, Correlations.scalar(2, 1, 0.5))._repr_html_()
 
 
@@ -191,4 +191,5 @@ def test_three_modalities_have_no_law_but_a_reduced_flow() -> None:
     p = predict(net, Correlations(np.eye(3), [3.0, 2, 1], dict.fromkeys("ABC", 1)), u0=0.05)
     assert p.leading is None
     assert p.order == ("A", "B", "C")
-    assert "C at" in str(p)
+    alone = p.times["B"] - p.times["A"]
+    assert f"A is alone for {alone:.4g} tau" in str(p)

@@ -156,7 +156,7 @@ def test_t_end_and_t_eval() -> None:
     run = integrate_reduced(LATE, data, t_end=3.0)
     assert run.t[-1] == pytest.approx(3.0)
     assert run.status == {"A": "reached", "B": "not reached"}
-    assert "extend with a larger t_end" in run.warnings[-1]
+    assert "extend with a later t_end" in run.warnings[-1]
     asked = integrate_reduced(LATE, data, t_eval=[0.0, 1.0, 2.5])
     np.testing.assert_array_equal(asked.t, [0, 1, 2.5])
     np.testing.assert_allclose(asked.total["A"][-1], np.interp(2.5, run.t, run.total["A"][:, 0]), rtol=1e-4)

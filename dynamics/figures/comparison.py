@@ -28,7 +28,7 @@ def draw(comparison: Comparison) -> Figure:
 
     Solid: full gradient flow; thin: gradient descent, one line a seed; dashed: reduced flow (aligned
     start). Ticks on top: half-times of the leading law. Shaded: the unimodal phase of the gradient flow,
-    from half of the first modality's output to half of the last one's (for scalar inputs: half-times).
+    from half of the first modality's output to half of the second one's (for scalar inputs: half-times).
     """
     with ExitStack() as stack:
         style = stack.enter_context(as_file(files("dynamics.figures") / "fusion.mplstyle"))
@@ -66,6 +66,10 @@ def _extended(t: np.ndarray, values: np.ndarray, comparison: Comparison) -> tupl
     return (t, values) if t[-1] >= limit else (np.append(t, limit), np.append(values, values[-1]))
 
 
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
 def draw_loss(ax: Axes, comparison: Comparison) -> None:
     for run, style in _runs(comparison):
         ax.plot(*_extended(run.t, run.loss, comparison), color="0.25", **style)
@@ -78,7 +82,7 @@ def draw_loss(ax: Axes, comparison: Comparison) -> None:
     ]
     names = [
         "gradient flow, seed 0",
-        f"gradient descent, {len(comparison.descents)} seeds",
+        f"gradient descent, {_count(len(comparison.descents), 'seed')}",
         "reduced flow, aligned start",
     ]
     names[0] = f"gradient flow, seed {comparison.flows[0].provenance.get('seed', '-')}"
@@ -93,6 +97,18 @@ def draw_weights(ax: Axes, comparison: Comparison) -> None:
     limit = _time_limit(comparison)  # slow directions go on growing beyond the axis
     seen = [float(np.max(norm[run.t <= limit])) for run, _ in _runs(comparison) for norm in run.norms.values()]
     ax.set_ylim(0, 1.3 * max(*seen, 1e-300))
+    for m, norm in comparison.flows[0].norms.items():
+        shown = float(np.interp(limit, comparison.flows[0].t, norm))
+        if abs(norm[-1] - shown) > 0.1 * norm[-1]:  # what the axis cuts off is said
+            text = f"grows on,\nto {norm[-1]:.2g} by\nt = {comparison.flows[0].t[-1]:.0f}"
+            ax.annotate(
+                text,
+                (1.005, shown),
+                xycoords=("axes fraction", "data"),
+                color=colours[m],
+                fontsize="small",
+                va="center",
+            )
     ax.set_ylabel("norm of the\ntotal weights |W|")
     ax.set_xlabel(r"time [$\tau$ = 1/learning rate]")
     handles = [Line2D([], [], color=colours[m], lw=2) for m in colours]
@@ -100,34 +116,29 @@ def draw_weights(ax: Axes, comparison: Comparison) -> None:
 
 
 def draw_fusion_depths(ax: Axes, comparison: Comparison) -> None:
-    """One bar a fusion depth, from half of the first modality's output to half of the last one's."""
+    """One bar a fusion depth, from half of the first modality's output to half of the second one's."""
     order, colours = comparison.prediction.order, _colours(comparison)
-    first, last = order[0], order[-1]
+    first, second = order[0], order[min(1, len(order) - 1)]
     own = next(iter(comparison.prediction.network.depths.values()))
     latest = 0.0
     for depth, run in comparison.fusion_depths.items():
-        begin, end = run.fit_times[first], run.fit_times[last]
-        if math.isfinite(begin) and math.isfinite(end):
-            ax.barh(
-                depth,
-                end - begin,
-                left=begin,
-                height=0.62,
-                color="0.8" if depth == own else PHASE,
-                edgecolor="0.5",
-                lw=0.8,
-            )
+        begin, end = run.fit_times[first], run.fit_times[second]
+        if depth > 1 and math.isfinite(end):
+            shade = "0.75" if depth == own else PHASE
+            ax.barh(depth, end - begin, left=begin, height=0.62, color=shade, edgecolor="0.5", lw=0.8)
+        elif math.isfinite(end):  # early fusion: no state with a single modality, only two speeds
+            ax.plot([begin, end], [depth, depth], color="0.5", lw=0.8)
         for m in order:
             if math.isfinite(run.fit_times[m]):
                 ax.plot(run.fit_times[m], depth, "o", color=colours[m], ms=5, zorder=3)
                 latest = max(latest, run.fit_times[m])
-        if not math.isfinite(end):
-            ax.annotate(
-                f"{last} is never learned", (begin, depth), xytext=(8, -3), textcoords="offset points", fontsize="small"
-            )
+            else:
+                text = f"{m}: {run.status[m].value}"
+                ax.annotate(text, (begin, depth), xytext=(8, -3), textcoords="offset points", fontsize="small")
     earliest = min(min(run.fit_times.values()) for run in comparison.fusion_depths.values())
     if latest > 20 * earliest > 0:
         ax.set_xscale("log")
+        ax.set_xlim(0.8 * earliest, 1.25 * latest)
     else:
         ax.set_xlim(left=0)
     count = len(comparison.fusion_depths)
@@ -137,7 +148,7 @@ def draw_fusion_depths(ax: Axes, comparison: Comparison) -> None:
     ax.set_ylim(0.4, count + 0.6)
     ax.set_xlabel(r"time [$\tau$], reduced flow, aligned start")
     ax.set_title(
-        "Fused at another layer: dots where half of each output is there, bar the unimodal phase (*: above)",
+        "Fused at another layer (own time scale): dots where half of each output is there, bar the unimodal phase",
         fontsize="small",
     )
 
@@ -153,12 +164,12 @@ def _colours(comparison: Comparison) -> dict[str, str]:
 
 
 def phase(comparison: Comparison) -> tuple[float, float] | None:
-    """The unimodal phase of the gradient flow drawn."""
+    """The unimodal phase of the gradient flow drawn: from half of the first output to half of the second one's."""
     run = comparison.flows[0]
     if comparison.prediction.network.is_early_fusion:
         return None
     order = comparison.prediction.order
-    begin, end = run.fit_times[order[0]], run.fit_times[order[-1]]
+    begin, end = run.fit_times[order[0]], run.fit_times[order[min(1, len(order) - 1)]]
     return (begin, end) if math.isfinite(begin) and begin < end else None
 
 
@@ -178,14 +189,20 @@ def _shade(ax: Axes, comparison: Comparison, limit: float) -> None:
 
 
 def _name_phase(ax: Axes, comparison: Comparison, limit: float) -> None:
+    """Name the shaded phase where the loss leaves room."""
     span = phase(comparison)
     if span is None:
         return
-    middle = (span[0] + min(span[1], limit)) / 2
-    first = comparison.prediction.order[0]
-    wide = (min(span[1], limit) - span[0]) / limit > 0.25
-    text = f"unimodal phase: only {first}" if wide else f"unimodal\nphase:\nonly {first}"
-    ax.annotate(text, (middle, 0.97), xycoords=("data", "axes fraction"), ha="center", va="top", fontsize="small")
+    end = min(span[1], limit)
+    middle, wide = (span[0] + end) / 2, (end - span[0]) / limit > 0.25
+    first, run = comparison.prediction.order[0], comparison.flows[0]
+    lines = [f"only {first}", "(unimodal phase", f"of seed {run.provenance.get('seed', '-')})"]
+    inside = (run.t >= span[0]) & (run.t <= end)
+    low = np.mean(run.loss[inside]) < 0.5 * ax.get_ylim()[1] if np.any(inside) else True
+    ax.annotate(
+        " ".join(lines) if wide else "\n".join(lines), (middle, 0.97 if low else 0.04),
+        xycoords=("data", "axes fraction"), ha="center", va="top" if low else "bottom", fontsize="small",
+    )  # fmt: skip
 
 
 def _law_ticks(ax: Axes, comparison: Comparison, limit: float) -> None:

@@ -1,0 +1,151 @@
+"""Estimate: half-times by one road, with the start that it assumes and the error that it leaves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+
+from derivations.correlations import Correlations
+from derivations.errors import DomainError
+from derivations.network import FusionNetwork
+from derivations.saddles import Course
+from dynamics.half_times import HalfTimes, Status, finite
+from dynamics.tables import number
+
+RTOL = 1e-8  # of the reduced flow behind a prediction
+SOLVED = 1e-6  # its bound: a hundred times RTOL, checked against 30 digits
+
+
+class Kind(StrEnum):
+    EXACT = "exact"
+    ASYMPTOTIC = "asymptotic"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Estimate:
+    """Half-times by one road: the equations used, the start assumed, the error left.
+
+    bound : modality -> relative error of its time: an estimate of the neglected terms, or of the solver
+    fit_times : modality -> when half of its final output is there (runs only; see Trajectory)
+    printed_ratio : what (9), (12) or (57) print, in norms; nan where none applies
+    """
+
+    equations: str
+    kind: Kind
+    assumes: str
+    half_times: HalfTimes
+    bound: Mapping[str, float]
+    reasons: Mapping[str, str]
+    fit_times: Mapping[str, float] = field(default_factory=dict)
+    printed_ratio: float = math.nan
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        return self.half_times.order
+
+    @property
+    def times(self) -> dict[str, float]:
+        return self.half_times.times
+
+    @property
+    def log_times(self) -> Mapping[str, float]:
+        return self.half_times.log_times
+
+    @property
+    def status(self) -> Mapping[str, Status]:
+        return self.half_times.status
+
+    @property
+    def ratio(self) -> float:
+        return self.half_times.ratio
+
+    @property
+    def lag(self) -> float:
+        return self.half_times.lag
+
+    @property
+    def log_excess(self) -> float:
+        return self.half_times.log_excess
+
+    def __repr__(self) -> str:
+        times = ", ".join(f"{m}: {self.status[m].value}, {number(t)}" for m, t in self.times.items())
+        return f"Estimate({self.equations}, {self.assumes}: {times}; ratio {number(self.ratio)})"
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            **self.half_times.to_dict(),
+            "bound": {m: finite(v) for m, v in self.bound.items()},
+            "assumes": self.assumes,
+            "kind": self.kind.value,
+            "equations": self.equations,
+            "reasons": dict(self.reasons),
+            "fit_times": {m: finite(v) for m, v in self.fit_times.items()},
+            "printed_ratio": finite(self.printed_ratio),
+        }
+
+
+def reduced_estimate(
+    network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float], plan: Course, warnings: list[str]
+) -> Estimate | None:
+    from dynamics.reduced import integrate_reduced
+
+    try:
+        run = integrate_reduced(network, data, u0=u0, rtol=RTOL)
+    except DomainError as error:
+        warnings.append(f"no reduced flow: {error}")
+        return None
+    warnings += [w for w in run.warnings if w not in warnings]
+    return Estimate(
+        "(44) with saturation",
+        Kind.EXACT,
+        "aligned start",
+        run.half_times,
+        {m: SOLVED if run.status[m] is Status.REACHED else math.nan for m in run.order},
+        plan.never,
+        run.fit_times,
+    )
+
+
+def leading_estimate(
+    network: FusionNetwork, data: Correlations, norms: Mapping[str, float], plan: Course, warnings: list[str]
+) -> Estimate | None:
+    from dynamics.laws import TwoModalities, neglected
+
+    u0 = norms[plan.order[0]]
+    try:
+        law = TwoModalities.of(network, data, plan.order)
+        if len(set(norms.values())) > 1 or not 0 < u0 < 1:
+            raise DomainError(f"the laws need one u0 between 0 and 1, got {dict(norms)}")
+    except DomainError as error:
+        warnings.append(f"no leading law: {error}")
+        return None
+    log_first, log_lag = law.log_first(u0), law.log_lag(u0)
+    printed = 1 + math.exp(min(law.log_lag(u0, printed=True) - log_first, 709.0)) if law.r > 0 else math.inf
+    bound = neglected(law, data, u0)
+    if law.flips and law.depth > 2:  # the width enters a deep random start as a factor that this law lacks
+        bound = dict.fromkeys(bound, math.inf)
+        warnings.append(
+            "in deep networks a random start is slower by a factor that grows with the width: the leading law lacks it"
+        )
+    elif law.flips:  # growth starts from (u0/2) sqrt(1 + 1/d), theory behind the random start
+        half = math.log(2) / math.log(1 / u0)
+        bound = {m: value + half for m, value in bound.items()}
+    first, second = plan.order
+    start = "random start" if law.flips else "aligned start"
+    equations = {2: "(8), (9)" if law.depth == 2 else "(56), (57)"}.get(law.fusion_depth, "(48), (54), (12)")
+    if second in plan.never:
+        log_times, status = {first: log_first, second: math.inf}, {first: Status.REACHED, second: Status.NEVER}
+        half_times = HalfTimes(plan.order, log_times, status)
+        bound[second] = math.nan
+    else:
+        log_times = {first: log_first, second: float(np.logaddexp(log_first, log_lag))}
+        lag = math.exp(log_lag) if log_lag < 709 else math.inf
+        half_times = HalfTimes(
+            plan.order, log_times, dict.fromkeys(plan.order, Status.REACHED), lag, log_lag - log_first
+        )
+    return Estimate(equations, Kind.ASYMPTOTIC, start, half_times, bound, plan.never, printed_ratio=printed)
