@@ -83,8 +83,8 @@ def descend(
 
     names = data.modalities
     goals = [m for m in plan.order if m not in plan.never]
-    clock = dict.fromkeys(plan.order, math.inf)
-    status = {m: Status.NEVER if m in plan.never else Status.NOT_REACHED for m in plan.order}
+    clock = dict.fromkeys(names, math.inf)
+    status = {m: Status.NEVER if m in plan.never else Status.NOT_REACHED for m in names}
     warnings = list(data.warnings)
     steps: list[int] = []
     kept: list[np.ndarray] = []

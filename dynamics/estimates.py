@@ -105,7 +105,7 @@ def reduced_estimate(
         Kind.EXACT,
         "aligned start",
         run.half_times,
-        {m: SOLVED if run.status[m] is Status.REACHED else math.nan for m in run.order},
+        {m: SOLVED if run.status[m] is Status.REACHED else math.nan for m in data.modalities},
         plan.never,
         run.fit_times,
     )
@@ -136,16 +136,17 @@ def leading_estimate(
         half = math.log(2) / math.log(1 / u0)
         bound = {m: value + half for m, value in bound.items()}
     first, second = plan.order
+    never = second in plan.never
     start = "random start" if law.flips else "aligned start"
     equations = {2: "(8), (9)" if law.depth == 2 else "(56), (57)"}.get(law.fusion_depth, "(48), (54), (12)")
-    if second in plan.never:
-        log_times, status = {first: log_first, second: math.inf}, {first: Status.REACHED, second: Status.NEVER}
+    log_second = math.inf if never else float(np.logaddexp(log_first, log_lag))
+    log_times = {m: log_first if m == first else log_second for m in data.modalities}
+    status = {m: Status.NEVER if m == second and never else Status.REACHED for m in data.modalities}
+    if never:
         half_times = HalfTimes(plan.order, log_times, status)
         bound[second] = math.nan
     else:
-        log_times = {first: log_first, second: float(np.logaddexp(log_first, log_lag))}
         lag = math.exp(log_lag) if log_lag < 709 else math.inf
-        half_times = HalfTimes(
-            plan.order, log_times, dict.fromkeys(plan.order, Status.REACHED), lag, log_lag - log_first
-        )
+        half_times = HalfTimes(plan.order, log_times, status, lag, log_lag - log_first)
+    bound = {m: bound[m] for m in data.modalities}
     return Estimate(equations, Kind.ASYMPTOTIC, start, half_times, bound, plan.never, printed_ratio=printed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -121,13 +122,7 @@ def integrate(
         warnings=(*data.warnings, *notes),
     )
     drift = _balance_drift(network, first, unpack(last))
-    return _with_monitor(trajectory, "balance", drift)
-
-
-def _with_monitor(trajectory: Trajectory, name: str, value: float) -> Trajectory:
-    from dataclasses import replace
-
-    return replace(trajectory, monitors={**trajectory.monitors, name: value})
+    return replace(trajectory, monitors={**trajectory.monitors, "balance": drift})
 
 
 def _tolerance(

@@ -61,8 +61,8 @@ def march(
     state = system.start.copy()
     begin = system.total(state)
     found = list(warnings)
-    clock = dict.fromkeys(course.order, math.inf)
-    status = {m: Status.NEVER if m in course.never else Status.NOT_REACHED for m in course.order}
+    clock = dict.fromkeys(data.modalities, math.inf)
+    status = {m: Status.NEVER if m in course.never else Status.NOT_REACHED for m in data.modalities}
     for m, check in checks.items():
         if check(begin) >= 0:
             clock[m], status[m] = 0.0, Status.REACHED

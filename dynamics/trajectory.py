@@ -192,7 +192,7 @@ def fit_times(data: Correlations, course: Course, t: np.ndarray, packed: np.ndar
     the stored points.
     """
     found = {}
-    for m in course.order:
+    for m in data.modalities:
         goal = course.plateaus[m] @ data.input_block(m, m)
         size = float(np.sum(goal * course.plateaus[m]))
         share = np.sum(packed[:, :, data.span(m)] * goal, axis=(1, 2)) / size if size > 0 else np.zeros(len(t))

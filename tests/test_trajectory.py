@@ -7,7 +7,7 @@ import pytest
 
 from derivations import Correlations, FusionNetwork, StoreError
 from derivations import gradient_flow as law
-from dynamics import descend, integrate, integrate_reduced, load_trajectory
+from dynamics import descend, integrate, integrate_reduced, load_trajectory, predict
 from dynamics.trajectory import losses
 from tests.cases import random_correlations
 
@@ -79,3 +79,22 @@ def test_the_loss_is_lowest_on_the_plateau_of_the_first_modality_between() -> No
     middle = np.searchsorted(run.t, (run.times["A"] + run.times["B"]) / 2)
     assert run.loss[middle] == pytest.approx(law.loss(DATA, DATA.regression(("A",))), rel=1e-3)
     assert run.itinerary[1].distance < 1e-2
+
+
+def test_mappings_are_in_the_order_of_the_datas_modalities() -> None:
+    """Whoever is learned first."""
+    late = Correlations.scalar(1, 2, 0.3)
+    p = predict(FusionNetwork.fused_at(2, 2), late)
+    run = integrate_reduced(FusionNetwork.fused_at(2, 2), late)
+    assert p.order == run.order == ("B", "A")
+    for mapping in (
+        p.times,
+        p.status,
+        p.leading.times,
+        p.leading.bound,
+        p.reduced.bound,
+        run.times,
+        run.status,
+        run.total,
+    ):
+        assert list(mapping) == ["A", "B"]
