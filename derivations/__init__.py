@@ -10,6 +10,8 @@ _HOMES = {
     "Chain": "network",
     "FusionNetwork": "network",
     "Correlations": "correlations",
+    "differences": "balance",
+    "quadratic_invariants": "balance",
     "reduce": "reduction",
     "DataError": "errors",
     "DomainError": "errors",
@@ -25,6 +27,8 @@ __all__ = [
     "FusionNetwork",
     "SolveError",
     "StoreError",
+    "differences",
+    "quadratic_invariants",
     "reduce",
 ]
 

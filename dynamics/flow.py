@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from derivations import gradient_flow
+from derivations.balance import differences
 from derivations.correlations import Correlations
 from derivations.errors import DomainError
 from derivations.network import FusionNetwork
@@ -89,8 +89,8 @@ def integrate(
     Returns
     -------
     Trajectory
-        `monitors["balance"]` is the drift of |W^l|^2 - |W^(l+1)|^2 along the chains, (40), relative to the
-        largest |W^l|^2 at the end.
+        `monitors["balance"]` is the drift of the conserved matrices (38), (39), relative to the largest
+        |W^l|^2 at the end.
 
     Raises
     ------
@@ -190,17 +190,7 @@ def _system(
 
 
 def _balance_drift(network: FusionNetwork, first: Weights, last: Weights) -> float:
-    """Largest change of a conserved norm difference (40), (41), as a share of the largest norm squared."""
-
-    def differences(weights: Weights) -> list[float]:
-        squares = {name: [float(np.sum(w * w)) for w in layers] for name, layers in weights.items()}
-        found = [b - a for layers in squares.values() for a, b in itertools.pairwise(layers)]
-        for name, chain in network.chains.items():
-            if chain.children and squares[name]:
-                found.append(squares[name][0] - sum(squares[child.name][-1] for child in chain.children))
-        return found
-
+    """Largest change of a conserved matrix (38), (39), in norm, as a share of the largest |W^l|^2 at the end."""
+    before, after = differences(network, first), differences(network, last)
     largest = max(float(np.sum(w * w)) for layers in last.values() for w in layers)
-    return max((abs(a - b) for a, b in zip(differences(first), differences(last), strict=True)), default=0.0) / max(
-        largest, 1e-300
-    )
+    return max((float(np.linalg.norm(after[k] - before[k])) for k in before), default=0.0) / max(largest, 1e-300)
