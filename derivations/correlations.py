@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from html import escape
 from numbers import Integral
@@ -52,6 +52,14 @@ def _checked_sizes(sizes: Any) -> dict[str, int]:
     return {name: int(size) for name, size in sizes.items()}
 
 
+def _checked_columns(columns: Any, sizes: Mapping[str, int]) -> dict[str, tuple[str, ...]] | None:
+    if columns is None:
+        return None
+    if not isinstance(columns, Mapping) or {m: len(tuple(c)) for m, c in columns.items()} != dict(sizes):
+        raise DataError(f"columns must name the inputs of each modality, {dict(sizes)}, got {columns!r}"[:200])
+    return {m: tuple(str(name) for name in columns[m]) for m in sizes}
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Correlations:
     """Second moments of centred data, equation (1).
@@ -65,6 +73,7 @@ class Correlations:
     sizes : mapping modality -> number of inputs, in the order of the columns
     sigma_yy : float or (outputs, outputs), optional
         <y y^T>. Without it the target is taken as free of noise, so that the lowest loss is zero.
+    columns : mapping modality -> names of its inputs, optional; see `column_names`
 
     Entries may be SymPy expressions (then only shapes and symmetry are checked).
 
@@ -84,11 +93,13 @@ class Correlations:
     sigma_yx: Any
     sizes: Mapping[str, int]
     sigma_yy: Any = None
-    samples: Samples | None = field(default=None, repr=False)
+    samples: Samples | None = None
+    columns: Mapping[str, tuple[str, ...]] | None = None
 
     def __post_init__(self) -> None:
         set_field = object.__setattr__
         set_field(self, "sizes", _checked_sizes(self.sizes))
+        set_field(self, "columns", _checked_columns(self.columns, self.sizes))
         total = sum(self.sizes.values())
         if self.is_symbolic:
             self._store_symbols(total)
@@ -148,7 +159,13 @@ class Correlations:
         return cls(sigma, sigma_yx, {"A": 1, "B": 1}, w[0] * sigma_yx[0] + w[1] * sigma_yx[1])
 
     @classmethod
-    def from_samples(cls, inputs: Mapping[str, Any], targets: Any, standardize: bool = False) -> Correlations:
+    def from_samples(
+        cls,
+        inputs: Mapping[str, Any],
+        targets: Any,
+        standardize: bool = False,
+        columns: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> Correlations:
         """Sigma = X^T X / P of centred columns; with `standardize` columns and target have variance one.
 
         Parameters
@@ -164,7 +181,7 @@ class Correlations:
         samples = centred_samples(inputs, targets, standardize)
         x, y = np.hstack(list(samples.inputs.values())), samples.targets
         sizes = {name: block.shape[1] for name, block in samples.inputs.items()}
-        return cls(x.T @ x / len(x), y.T @ x / len(x), sizes, y.T @ y / len(y), samples)
+        return cls(x.T @ x / len(x), y.T @ x / len(x), sizes, y.T @ y / len(y), samples, columns)
 
     @classmethod
     def symbolic(cls, sizes: Mapping[str, int]) -> Correlations:
@@ -201,7 +218,8 @@ class Correlations:
             import sympy as sp
 
             diagonal = sp.diag(*(scale[m] for m, d in self.sizes.items() for _ in range(d)))
-            return Correlations(diagonal * self.sigma * diagonal, self.sigma_yx * diagonal, self.sizes, self.sigma_yy)
+            sigma, sigma_yx = diagonal * self.sigma * diagonal, self.sigma_yx * diagonal
+            return Correlations(sigma, sigma_yx, self.sizes, self.sigma_yy, columns=self.columns)
         for m, factor in scale.items():
             if real_array(factor, f"factors[{m!r}]").ndim or factor == 0:
                 raise DataError(f"factors[{m!r}] must be one number other than zero, got {factor}")
@@ -209,7 +227,8 @@ class Correlations:
         samples = self.samples and Samples(
             {m: frozen(x * scale[m]) for m, x in self.samples.inputs.items()}, self.samples.targets
         )
-        return Correlations(self.sigma * np.outer(each, each), self.sigma_yx * each, self.sizes, self.sigma_yy, samples)
+        sigma, sigma_yx = self.sigma * np.outer(each, each), self.sigma_yx * each
+        return Correlations(sigma, sigma_yx, self.sizes, self.sigma_yy, samples, self.columns)
 
     # -- blocks --------------------------------------------------------------------------------------
 
@@ -247,6 +266,13 @@ class Correlations:
             return self._spans[modality]
         except KeyError:
             raise DataError(f"modality must be one of {', '.join(self.modalities)}, got {modality!r}") from None
+
+    def column_names(self, modality: str) -> tuple[str, ...]:
+        """Names of a modality's inputs: those given, or numbered ones; the modality's own for a single input."""
+        size = self.sizes[modality]
+        if self.columns is not None:
+            return self.columns[modality]
+        return (modality,) if size == 1 else tuple(f"{modality}{i + 1}" for i in range(size))
 
     def input_block(self, row: str, column: str) -> Any:
         """Sigma_AB = <x_A x_B^T>, shape (d_A, d_B)."""

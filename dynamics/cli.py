@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"fusion-dynamics {_version()}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     predict = _command(commands, "predict", _predict, "half-times by the law and the reduced flow (milliseconds)")
-    predict.set_defaults(plot=None)
+    predict.add_argument("--learning-rate", type=float, help="print steps of gradient descent beside the times")
     simulate = _command(
         commands, "simulate", _simulate, "one run: full gradient flow, reduced flow or gradient descent"
     )
@@ -148,7 +148,9 @@ def _predict(options: argparse.Namespace) -> int:
 
     network, data = _problem(options)
     prediction = predict(network, data, u0=options.u0)
-    print(prediction.to_json() if options.json else f"{data}\n\n{prediction}")
+    rate = options.learning_rate
+    table = prediction.table if rate is None else prediction.in_steps(rate)
+    print(prediction.to_json() if options.json else f"{data}\n\n{table.text()}")
     return 0
 
 

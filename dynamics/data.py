@@ -105,7 +105,8 @@ def _from_csv(file: Path, target: str, modalities: Columns, standardize: bool) -
     for name, columns in modalities.items():
         blocks[name] = table[:, start : start + len(columns)]
         start += len(columns)
-    return Correlations.from_samples(blocks, table[:, -1], standardize)
+    names = {name: tuple(members) for name, members in modalities.items()}
+    return Correlations.from_samples(blocks, table[:, -1], standardize, names)
 
 
 def _parsed(cell: str, file: Path, line: int, column: str) -> float:

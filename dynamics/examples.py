@@ -10,7 +10,7 @@ import numpy as np
 from derivations.correlations import Correlations
 from derivations.errors import DataError
 
-Blocks = tuple[dict[str, Any], Any]
+Blocks = tuple[dict[str, Any], Any, dict[str, tuple[str, ...]]]  # inputs, target, names of the columns
 
 
 def _needs(package: str, error: ImportError) -> DataError:
@@ -24,7 +24,8 @@ def _diabetes() -> Blocks:
     except ImportError as error:
         raise _needs("scikit-learn", error) from None
     bunch = load_diabetes(scaled=False)
-    return {"body": bunch.data[:, :4], "serum": bunch.data[:, 4:]}, bunch.target
+    names = {"body": tuple(bunch.feature_names[:4]), "serum": tuple(bunch.feature_names[4:])}
+    return {"body": bunch.data[:, :4], "serum": bunch.data[:, 4:]}, bunch.target, names
 
 
 def _linnerud() -> Blocks:
@@ -34,7 +35,8 @@ def _linnerud() -> Blocks:
     except ImportError as error:
         raise _needs("scikit-learn", error) from None
     bunch = load_linnerud()
-    return {"exercise": bunch.data, "body": bunch.target[:, :2]}, bunch.target[:, 2]
+    names = {"exercise": tuple(bunch.feature_names), "body": tuple(bunch.target_names[:2])}
+    return {"exercise": bunch.data, "body": bunch.target[:, :2]}, bunch.target[:, 2], names
 
 
 def _star98() -> Blocks:
@@ -47,7 +49,8 @@ def _star98() -> Blocks:
     demographics = ["LOWINC", "PERASIAN", "PERBLACK", "PERHISP"]
     school = ["PERMINTE", "AVYRSEXP", "AVSALK", "PERSPENK", "PTRATIO", "PCTAF", "PCTCHRT", "PCTYRRND"]
     share = frame["NABOVE"] / (frame["NABOVE"] + frame["NBELOW"])
-    return {"demographics": frame[demographics].to_numpy(), "school": frame[school].to_numpy()}, np.asarray(share)
+    names = {"demographics": tuple(demographics), "school": tuple(school)}
+    return {m: frame[list(columns)].to_numpy() for m, columns in names.items()}, np.asarray(share), names
 
 
 EXAMPLES: dict[str, Callable[[], Blocks]] = {"diabetes": _diabetes, "star98": _star98, "linnerud": _linnerud}
@@ -76,5 +79,5 @@ def load_example(name: str, standardize: bool = True) -> Correlations:
     """
     if not isinstance(name, str) or name not in EXAMPLES:
         raise DataError(f"example must be one of {', '.join(EXAMPLES)}, got {name!r}")
-    inputs, target = EXAMPLES[name]()
-    return Correlations.from_samples(inputs, target, standardize)
+    inputs, target, columns = EXAMPLES[name]()
+    return Correlations.from_samples(inputs, target, standardize, columns)

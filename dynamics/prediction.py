@@ -18,7 +18,7 @@ from derivations.saddles import Course, aligned_signs, course
 from dynamics.estimates import Estimate, leading_estimate, reduced_estimate
 from dynamics.half_times import Status
 from dynamics.tables import Table, number, percent
-from dynamics.weights import start_norms
+from dynamics.weights import checked_positive, start_norms
 
 NOISE = 1e-3  # a law that misses by less is not worth a warning
 
@@ -31,6 +31,7 @@ class Prediction:
     tie : the first two leave zero together, so that the order means nothing
     source : the estimate that times, status, ratio and lag come from
     misattribution : modality -> unimodal minus global weights
+    columns : modality -> names of its inputs, in the order of `misattribution`
     contribution : modality -> Sigma_yx_m Sigma_m^-1 Sigma_yx_m^T
     superficial : whether the first modality is not the one that contributes most, (10); None on a tie and
         in early fusion
@@ -43,6 +44,7 @@ class Prediction:
     tie: bool
     source: str
     misattribution: Mapping[str, np.ndarray]
+    columns: Mapping[str, tuple[str, ...]]
     contribution: Mapping[str, float]
     superficial: bool | None
     warnings: tuple[str, ...]
@@ -83,17 +85,37 @@ class Prediction:
     @property
     def table(self) -> Table:
         """Half-times (of weights and of output) by each road, with an estimate of the error that it leaves."""
+        return self._table(None)
+
+    def in_steps(self, learning_rate: float) -> Table:
+        """The table with steps of gradient descent, time / learning_rate, beside the times."""
+        return self._table(checked_positive(learning_rate, "learning_rate"))
+
+    def _table(self, learning_rate: float | None) -> Table:
         rows = []
         for name in ("leading", "reduced"):
             estimate: Estimate | None = getattr(self, name)
             if estimate is None:
                 continue
             for m in self.order:
+                time = estimate.times[m]
+                steps = [] if learning_rate is None else [number(time / learning_rate)]
                 fit = number(estimate.fit_times[m]) if estimate.fit_times else ""
                 ratio = number(estimate.ratio) if m == self.order[0] else ""
-                cells = (number(estimate.times[m]), fit, percent(estimate.bound[m]), ratio, estimate.assumes)
+                cells = [number(time), *steps, fit, percent(estimate.bound[m]), ratio, estimate.assumes]
                 rows.append((name, m, estimate.status[m].value, *cells))
-        head = ("road", "modality", "status", "half-time [tau]", "half-output [tau]", "est. error", "ratio", "start")
+        steps = [] if learning_rate is None else ["steps"]
+        head = (
+            "road",
+            "modality",
+            "status",
+            "half-time [tau]",
+            *steps,
+            "half-output [tau]",
+            "est. error",
+            "ratio",
+            "start",
+        )
         return Table(self._title(), head, tuple(rows), tuple(self._notes()))
 
     def _title(self) -> str:
@@ -112,7 +134,9 @@ class Prediction:
             verdict = "Superficial preference" if self.superficial else "No superficial preference"
             notes.append(f"{verdict}: {first} is learned first, {most} alone explains most of <y^2> ({worth}).")
         if not self.network.is_early_fusion:
-            wrong = ", ".join(number(float(v), 3) for v in np.ravel(self.misattribution[first]))
+            shares = np.ravel(self.misattribution[first])
+            names = self.columns[first] * (len(shares) // len(self.columns[first]))  # once for each output
+            wrong = ", ".join(f"{name} {number(float(v), 3)}" for name, v in zip(names, shares, strict=True))
             notes.append(f"Misattribution while {first} is alone (its weights minus the global ones): {wrong}")
         return notes + [f"Warning: {w}" for w in self.warnings]
 
@@ -158,6 +182,7 @@ class Prediction:
             "source": self.source,
             "superficial": self.superficial,
             "misattribution": {m: np.ravel(v).tolist() for m, v in self.misattribution.items()},
+            "columns": {m: list(names) for m, names in self.columns.items()},
             "contribution": dict(self.contribution),
             "warnings": list(self.warnings),
             "leading": self.leading and self.leading.to_dict(),
@@ -229,6 +254,7 @@ def predict(network: FusionNetwork, data: Correlations, *, u0: float | Mapping[s
         random_course.tie,
         source,
         preference.misattribution(data),
+        {m: data.column_names(m) for m in data.modalities},
         worth,
         None
         if network.is_early_fusion or len(data.modalities) == 1

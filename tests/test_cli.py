@@ -36,6 +36,14 @@ def test_predict_on_an_example(capsys) -> None:
     assert "Superficial preference" in out
 
 
+def test_predict_counts_steps(capsys) -> None:
+    """Serum's law 7.352 tau at learning rate 0.01 is 735 steps."""
+    code, out, _ = run(capsys, "predict", "--example", "diabetes", "--learning-rate", "0.01")
+    assert code == 0
+    assert [cell for cell in out.splitlines()[6].split("  ") if cell.strip()][3:5] == ["7.352", "735.2"]
+    assert run(capsys, "predict", "--example", "diabetes", "--learning-rate", "0")[0] == 2
+
+
 def test_predict_prints_the_contracts_json(capsys, table: str) -> None:
     code, out, _ = run(capsys, "predict", table, *FLAGS, "--json", "--u0", "0.01")
     assert code == 0

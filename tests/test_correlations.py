@@ -143,6 +143,7 @@ def test_correlations_survive_pickling_and_cannot_be_changed() -> None:
         (lambda: Correlations.from_samples({"A": [1, 2], "B": [1, 3]}, [2, 2]), "targets column 0 is constant"),
         (lambda: Correlations.from_samples({"A": [1, 2, 3], "B": [1, 3]}, [2, 1]), "differ in their number of samples"),
         (lambda: Correlations.from_samples({"A": [1]}, [2]), "at least two samples are needed, got 1"),
+        (lambda: Correlations(np.eye(2), [1, 1], TWO, columns={"A": ("a",)}), "columns must name the inputs of each"),
         (lambda: Correlations.scalar(2, 1, 0.5).unimodal("C"), "modality must be one of A, B, got 'C'"),
         (
             lambda: Correlations.scalar(2, 1, 0.5).rescaled({"A": 0}),
@@ -154,3 +155,13 @@ def test_contradictions_get_one_line_with_field_and_value(make, says: str) -> No
     with pytest.raises(DataError, match=says) as error:
         make()
     assert "\n" not in str(error.value)
+
+
+def test_columns_have_names() -> None:
+    data = Correlations.from_samples({"A": [[1.0, 2], [2, 1], [0, 3]], "B": [0.0, 1, 0]}, [1.0, 2, 3])
+    assert data.column_names("A") == ("A1", "A2")
+    assert data.column_names("B") == ("B",)
+    named = Correlations(
+        data.sigma, data.sigma_yx, data.sizes, data.sigma_yy, columns={"A": ("bmi", "age"), "B": ("ldl",)}
+    )
+    assert named.rescaled({"A": 2.0}).column_names("A") == ("bmi", "age")

@@ -23,6 +23,7 @@ def test_csv_is_read_by_column(tmp_path) -> None:
     same = Correlations.from_samples(x, [4, 1, 0.5])
     np.testing.assert_allclose(data.sigma, same.sigma)
     np.testing.assert_allclose(data.sigma_yx, same.sigma_yx)
+    assert data.column_names("A") == ("a1", "a2")
     scored = read_table(str(path), modalities=BLOCKS, standardize=True)
     np.testing.assert_allclose(np.diag(scored.sigma), 1)
 
@@ -154,6 +155,7 @@ def test_examples_are_the_data_sets_they_name(name: str, samples: int, sizes: di
     assert dict(data.sizes) == sizes
     np.testing.assert_allclose(np.diag(data.sigma), 1)
     assert float(data.sigma_yy) == pytest.approx(1)
+    assert all(len(data.column_names(m)) == size for m, size in sizes.items())
     raw = load_example(name, standardize=False)
     assert not np.allclose(np.diag(raw.sigma), 1)
     assert set(EXAMPLES) == {"diabetes", "star98", "linnerud"}
