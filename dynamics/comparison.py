@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from derivations.correlations import Correlations
 from derivations.errors import DomainError
 from derivations.network import FusionNetwork
-from dynamics.descent import descend
+from dynamics.descent import descend, start_learning_rate
 from dynamics.flow import integrate
 from dynamics.half_times import Status, finite
 from dynamics.prediction import Prediction, predict
@@ -25,6 +25,8 @@ from dynamics.weights import checked_integer
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+MOST_STEPS = 200_000  # of gradient descent in a comparison: minutes a run
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Comparison:
@@ -33,6 +35,7 @@ class Comparison:
     prediction : the laws and what they say of the data
     reduced : reduced flow from the aligned start; None where that start is undefined
     flows, descents : full gradient flow and gradient descent, one run a seed, from the same random weights
+    skipped : why seeds have no gradient descent: too many steps
     fusion_depths : L_f -> reduced flow of the same depth L fused at L_f (two modalities of equal depth)
     seconds : road -> wall time, median over its runs
     """
@@ -43,11 +46,13 @@ class Comparison:
     descents: tuple[Trajectory, ...]
     fusion_depths: Mapping[int, Trajectory]
     seconds: Mapping[str, float]
+    skipped: str = ""
 
     @property
     def warnings(self) -> tuple[str, ...]:
         runs = [w for run in (*self.flows, *self.descents) for w in run.warnings]
-        return tuple(dict.fromkeys([*self.prediction.warnings, *runs]))
+        skipped = [self.skipped] if self.skipped else []
+        return tuple(dict.fromkeys([*self.prediction.warnings, *runs, *skipped]))
 
     @property
     def table(self) -> Table:
@@ -57,7 +62,7 @@ class Comparison:
         if self.prediction.leading is not None:
             e = self.prediction.leading
             rows.append(("law " + e.equations, e.assumes, *_half_times([e], order), *[""] * len(order), ""))
-        runs = {"gradient flow": self.flows, "gradient descent": self.descents}
+        runs = {"gradient flow": self.flows} | ({"gradient descent": self.descents} if self.descents else {})
         if self.reduced is not None:
             runs = {"reduced flow": (self.reduced,), **runs}
         for name, members in runs.items():
@@ -193,12 +198,18 @@ def compare(
         reduced = timed("reduced flow", lambda: integrate_reduced(network, data, u0=u0))
     flows: list[Trajectory] = []
     descents: list[Trajectory] = []
+    skipped = ""
     for seed in chosen:
         start: dict[str, Any] = {"u0": u0, "width": width, "seed": seed}
         say(f"gradient flow, seed {seed}")
         flows.append(timed("gradient flow", partial(integrate, network, data, **start)))
+        horizon = _horizon(flows[-1])
+        steps = horizon / (learning_rate or start_learning_rate(network, data, u0))
+        if steps > MOST_STEPS:
+            skipped = f"gradient descent is left out: it would take {steps:.1g} steps a run, more than {MOST_STEPS:.0e}"
+            continue
         say(f"gradient descent, seed {seed}")
-        start |= {"learning_rate": learning_rate, "t_end": _horizon(flows[-1])}
+        start |= {"learning_rate": learning_rate, "t_end": horizon}
         descents.append(timed("gradient descent", partial(descend, network, data, **start)))
     say("other fusion depths")
     return Comparison(
@@ -208,15 +219,15 @@ def compare(
         tuple(descents),
         _fusion_depths(network, data, u0, reduced),
         {road: statistics.median(values) for road, values in seconds.items()},
+        skipped,
     )
 
 
-def _horizon(flow: Trajectory) -> float | None:
+def _horizon(flow: Trajectory) -> float:
     """Where gradient descent may stop: well past the last half-time of the flow from the same weights."""
-    if any(status is Status.NOT_REACHED for status in flow.status.values()):
-        return None
-    latest = max((t for t in flow.times.values() if math.isfinite(t)), default=math.nan)
-    return 1.6 * latest if latest > 0 else None
+    latest = max((t for t in flow.times.values() if math.isfinite(t)), default=0.0)
+    settled = latest > 0 and all(status is not Status.NOT_REACHED for status in flow.status.values())
+    return 1.6 * latest if settled else float(flow.t[-1])
 
 
 def _fusion_depths(

@@ -12,11 +12,12 @@ from derivations import gradient_flow
 from derivations.correlations import Correlations
 from derivations.errors import DomainError, SolveError
 from derivations.network import FusionNetwork
+from derivations.saddles import course
 from dynamics.flow import initial_weights, pack
 from dynamics.half_times import HalfTimes, Status
 from dynamics.integration import EXCESS, OVERTAKEN
 from dynamics.trajectory import Trajectory, fit_times, losses, visits
-from dynamics.weights import checked_integer, checked_positive
+from dynamics.weights import checked_integer, checked_positive, start_norms
 
 STORED = 4000  # points kept of a run; every second one is dropped when they are full
 DIVERGED = 1e100  # a total weight beyond this cannot come back
@@ -32,6 +33,11 @@ def default_learning_rate(network: FusionNetwork, data: Correlations, plateaus: 
         size = data.norm(goal)
         factors.append(depth * size ** (2 - 2 / depth) if depth > 1 and size > 0 else 1.0)
     return SAFE_CURVATURE / float(largest * max(factors))
+
+
+def start_learning_rate(network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float]) -> float:
+    """The default learning rate of a random start."""
+    return default_learning_rate(network, data, course(network, data, start_norms(network, u0), {}).plateaus)
 
 
 def descend(

@@ -77,3 +77,11 @@ def test_bad_seeds() -> None:
         compare(FusionNetwork.fused_at(2, 2), DATA, seeds=0)
     with pytest.raises(DomainError, match="seeds must name at least one seed"):
         compare(FusionNetwork.fused_at(2, 2), DATA, seeds=[])
+
+
+def test_gradient_descent_of_a_hundred_million_steps_is_left_out_and_said() -> None:
+    result = compare(FusionNetwork.fused_at(4, 2), DATA, u0=1e-3, width=10, seeds=1)
+    assert result.descents == ()
+    assert any("gradient descent is left out: it would take" in w for w in result.warnings)
+    assert [row[0].split(" (")[0] for row in result.table.rows] == ["law", "reduced flow", "gradient flow"]
+    assert len(result.plot().axes) == 3

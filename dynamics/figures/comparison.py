@@ -75,18 +75,13 @@ def draw_loss(ax: Axes, comparison: Comparison) -> None:
         ax.plot(*_extended(run.t, run.loss, comparison), color="0.25", **style)
     ax.set_ylim(bottom=0)
     ax.set_ylabel("loss (half mean\nsquared error)")
-    handles = [
-        Line2D([], [], color="0.25"),
-        Line2D([], [], color="0.25", **THIN),
-        Line2D([], [], color="0.25", **DASHED),
-    ]
-    names = [
-        "gradient flow, seed 0",
-        f"gradient descent, {_count(len(comparison.descents), 'seed')}",
-        "reduced flow, aligned start",
-    ]
-    names[0] = f"gradient flow, seed {comparison.flows[0].provenance.get('seed', '-')}"
-    ax.legend(handles, names, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize="small")
+    shown = {f"gradient flow, seed {comparison.flows[0].provenance.get('seed', '-')}": Line2D([], [], color="0.25")}
+    if comparison.descents:
+        seeds = _count(len(comparison.descents), "seed")
+        shown[f"gradient descent, {seeds}"] = Line2D([], [], color="0.25", **THIN)
+    if comparison.reduced is not None:
+        shown["reduced flow, aligned start"] = Line2D([], [], color="0.25", **DASHED)
+    ax.legend(shown.values(), shown.keys(), loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize="small")
 
 
 def draw_weights(ax: Axes, comparison: Comparison) -> None:
