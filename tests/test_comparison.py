@@ -51,7 +51,8 @@ def test_the_figure_draws_the_runs(comparison) -> None:
     assert len([line for line in weights.lines if len(line.get_xdata()) > 2]) == 10
     begin, end = phase(comparison)
     assert (begin, end) == (comparison.flows[0].fit_times["A"], comparison.flows[0].fit_times["B"])
-    assert loss.patches[0].get_x() == begin
+    shaded = loss.patches[0].get_extents().transformed(loss.transData.inverted())
+    assert (shaded.x0, shaded.x1) == pytest.approx((begin, end))
     assert [bar.get_width() for bar in strip.patches] == pytest.approx(  # early fusion has no such phase, and no bar
         [run.fit_times["B"] - run.fit_times["A"] for depth, run in comparison.fusion_depths.items() if depth > 1]
     )
