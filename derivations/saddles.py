@@ -17,7 +17,7 @@ import numpy as np
 
 from derivations.correlations import Correlations
 from derivations.gradient_flow import Weights, loss
-from derivations.network import FusionNetwork
+from derivations.network import TRUNK, FusionNetwork
 
 ZERO_DRIVE = 1e-13  # a residual below this share of its own terms is rounding
 ZERO_DRIVE_SINGULAR = 1e-10  # the same where Sigma is singular: pseudo-inverses lose digits
@@ -45,6 +45,7 @@ class Course:
     saddles : M_0 first, the end last.
     drives : modality -> the largest |residual| that it meets at a saddle, a scale for its pace.
     tie : two modalities leave zero together, so that the order means nothing.
+    notes : what the race does not know.
     """
 
     order: tuple[str, ...]
@@ -53,6 +54,7 @@ class Course:
     saddles: tuple[Saddle, ...]
     drives: dict[str, float]
     tie: bool
+    notes: tuple[str, ...] = ()
 
     def share(self, m: str, weights: np.ndarray) -> float:
         """Projection of W_m^tot on its plateau as a share of the plateau: m is learned at one half."""
@@ -154,7 +156,9 @@ def course(
         for m in pending
     }
     order += sorted(pending, key=lambda m: -data.strength(m))
-    return Course(tuple(order), plateaus, never, tuple(saddles), largest, tie)
+    shallow = [m for m, depth in network.depths.items() if depth == 1]
+    notes = (f"order and plateaus are heuristic: {', '.join(shallow)} has one layer before a fusion, others more",)
+    return Course(tuple(order), plateaus, never, tuple(saddles), largest, tie, notes if shallow else ())
 
 
 def _budgets(network: FusionNetwork, data: Correlations, norms: Mapping[str, float]) -> dict[str, float]:
@@ -175,7 +179,9 @@ def _budgets(network: FusionNetwork, data: Correlations, norms: Mapping[str, flo
             layers = sum(network.chains[c].depth for c in network.path(m))
             goal = data.norm(data.regression((m,))[m]) or data.norm(data.regression(data.modalities)[m]) or 1.0
             log_end = max(float(np.log(goal)) / layers, log_start + 1e-3)
-        if n <= 2:
+        if n == 1 and network.parents[m] == TRUNK and network.trunk.depth == 0:
+            logs[m] = -700.0  # plain regression: no wait at all
+        elif n <= 2:
             logs[m] = float(np.log(log_end - log_start))
         else:
             share = 1.0 if small else -float(np.expm1((2 - n) * (log_end - log_start)))

@@ -15,8 +15,8 @@ from derivations.network import FusionNetwork
 from derivations.saddles import course
 from dynamics.flow import initial_weights, pack
 from dynamics.half_times import HalfTimes, Status
-from dynamics.integration import EXCESS, OVERTAKEN
-from dynamics.trajectory import Trajectory, fit_times, losses, visits
+from dynamics.integration import ENDS_BELOW, EXCESS, OVERTAKEN
+from dynamics.trajectory import Trajectory, fit_times, losses, origin_of, visits
 from dynamics.weights import checked_integer, checked_positive, start_norms
 
 STORED = 4000  # points kept of a run; every second one is dropped when they are full
@@ -91,7 +91,7 @@ def descend(
     goals = [m for m in plan.order if m not in plan.never]
     clock = dict.fromkeys(names, math.inf)
     status = {m: Status.NEVER if m in plan.never else Status.NOT_REACHED for m in names}
-    warnings = list(data.warnings)
+    warnings = [*data.warnings, *plan.notes]
     steps: list[int] = []
     kept: list[np.ndarray] = []
     stride, step, before = 1, 0, dict.fromkeys(goals, -math.inf)
@@ -100,7 +100,7 @@ def descend(
     floor = plan.lowest_loss
     settled = floor + EXCESS * max(float(losses(data, pack(data, totals)[None])[0]) - floor, 0.0)
     done = False
-    last_step = max_steps if stop / rate >= max_steps else math.ceil(stop / rate - 1e-9)
+    last_step = max_steps if stop / rate >= max_steps else math.floor(stop / rate + 1e-9)
     while True:
         packed = pack(data, totals)
         if not np.max(np.abs(packed)) < DIVERGED:  # catches nan too
@@ -119,7 +119,9 @@ def descend(
                 if not step:
                     warnings.append(f"{m} starts past half of its plateau: its half-time is 0")
             before[m] = now
-        done = t_end is None and all(s is not Status.NOT_REACHED or m in plan.overtaken for m, s in status.items())
+        done = t_end is None and (
+            data.is_singular or all(s is not Status.NOT_REACHED or m in plan.overtaken for m, s in status.items())
+        )
         if step >= last_step or (done and losses(data, packed[None])[0] <= settled):
             break
         error = _sample_errors(data, totals) if on_samples else gradient_flow.errors(data, totals)
@@ -135,7 +137,7 @@ def descend(
         kept.append(packed)
     late = [m for m in plan.order if status[m] is Status.NOT_REACHED]
     if done and step < last_step:
-        warnings += [OVERTAKEN.format(m) for m in late]
+        warnings += [(OVERTAKEN if m in plan.overtaken else ENDS_BELOW).format(m) for m in late]
     elif late:
         reached = f"step {step} (t = {step * rate:.6g})"
         warnings.append(f"{', '.join(late)} not reached by {reached}: extend with a later t_end or more steps")
@@ -158,7 +160,10 @@ def descend(
             "network": str(network),
             "learning_rate": rate,
             "on_samples": on_samples,
+            "t_end": t_end,
+            "max_steps": max_steps,
             **origin,
+            **origin_of(data),
         },
     )
 

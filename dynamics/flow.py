@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import replace
@@ -42,15 +43,16 @@ def initial_weights(
     if weights is not None:
         first = checked_weights(network, data, weights)
         norms = {m: float(np.sqrt(np.mean([np.sum(w * w) for w in first[m]]))) for m in data.modalities}
-        origin: dict[str, Any] = {"start": "given"}
+        digest = hashlib.sha256(b"".join(w.tobytes() for layers in first.values() for w in layers)).hexdigest()
+        origin: dict[str, Any] = {"start": "given", "weights": digest[:16]}
     else:
         norms = start_norms(network, u0)
         if any(0 < norm < SMALLEST_SIMULATED for norm in norms.values()):
             raise DomainError(f"u0 must be 0 or at least {SMALLEST_SIMULATED} to simulate every weight, got {u0!r}")
         first = random_weights(network, data, u0, width, seed)
         require_rank(network, data, first)
-        given = dict(u0) if isinstance(u0, Mapping) else u0
-        origin = {"start": "random", "u0": given, "width": width, "seed": seed}
+        given = {m: float(v) for m, v in u0.items()} if isinstance(u0, Mapping) else float(u0)
+        origin = {"start": "random", "u0": given, "width": int(width), "seed": int(seed)}
     signs = kept_signs(network, data, first, gradient_flow.total_weights(network, first))
     return first, course(network, data, norms, signs), origin
 

@@ -24,7 +24,7 @@ from derivations.errors import DomainError
 from derivations.saddles import Course
 from dynamics.half_times import HalfTimes, Status
 from dynamics.phases import End, Phase, Record, System
-from dynamics.trajectory import Trajectory, fit_times, losses, visits
+from dynamics.trajectory import Trajectory, fit_times, losses, origin_of, visits
 from dynamics.weights import checked_number, checked_positive
 
 EXCESS = 1e-6  # the run ends at this share of the initial excess loss
@@ -32,6 +32,8 @@ AT_REST = 1e8  # on the way to a t_end, weights that have settled this many rela
 OVERTAKEN = (
     "{} is overtaken: a later modality turned its weights to the global ones before half of its plateau was reached"
 )
+
+ENDS_BELOW = "{} ends below half of its plateau: sigma is singular, so where the loss is lowest depends on the start"
 
 
 def march(
@@ -60,7 +62,7 @@ def march(
     checks = {m: _progress(data, course, m) for m in course.order if m not in course.never}
     state = system.start.copy()
     begin = system.total(state)
-    found = list(warnings)
+    found = [*warnings, *course.notes]
     clock = dict.fromkeys(data.modalities, math.inf)
     status = {m: Status.NEVER if m in course.never else Status.NOT_REACHED for m in data.modalities}
     for m, check in checks.items():
@@ -69,41 +71,41 @@ def march(
             found.append(f"{m} starts past half of its plateau: its half-time is 0")
     waiting = tuple(m for m in checks if status[m] is not Status.REACHED)
     stop = math.inf if t_end is None else t_end
-    record = Record([0.0], [begin], None) if t_eval is None else Record([], [], [float(t) for t in t_eval])
+    record = Record([0.0], [begin], None if t_eval is None else [float(t) for t in t_eval])
     events: list[tuple[str, float]] = []  # modality, clock since the event before
     offset, settled = 0.0, False
     lowest = course.lowest_loss
     excess = max(float(losses(data, begin[None])[0]) - lowest, 0.0)
     moving = bool(np.any(system.velocity(state)[0] != 0))
     while moving:
-        patient = any(m not in course.overtaken for m in waiting)
+        patient = any(m not in course.overtaken for m in waiting) and not data.is_singular
         ends = None if patient else _settled(data, lowest, excess, AT_REST if not waiting and stop < math.inf else 0.0)
         phase = Phase(system, waiting, checks, ends, rtol, record, offset, stop - offset, max_steps)
         outcome = phase.run(state)
         state, offset = outcome.state, offset + outcome.elapsed
         if outcome.end is End.LEARNED and outcome.modality is not None:
-            events.append((outcome.modality, outcome.elapsed))
-            clock[outcome.modality], status[outcome.modality] = offset, Status.REACHED
-            waiting = tuple(m for m in waiting if m != outcome.modality)
+            reached = system.total(state)
+            ties = [m for m in waiting if m != outcome.modality and checks[m](reached) >= 0]
+            for m, elapsed in ((outcome.modality, outcome.elapsed), *((tie, 0.0) for tie in ties)):
+                events.append((m, elapsed))
+                clock[m], status[m] = offset, Status.REACHED
+            waiting = tuple(m for m in waiting if status[m] is not Status.REACHED)
             continue
         settled = settled or outcome.end is End.SETTLED
         if outcome.end is End.SETTLED and math.isfinite(stop):
             if waiting:
                 waiting = ()  # nothing more can be learned: plain time from here
                 continue
-            rest = [stop] if record.queue is None else record.queue
-            record.t += rest
-            record.total += [system.total(state)] * len(rest)
+            record.hold(stop, system.total(state))
         if outcome.end is End.BUDGET:
             found.append(f"stopped by the budget of {max_steps} steps at t = {offset:.6g}")
         break
     if not moving:
         found.append("the start is exactly stationary: nothing more is ever learned")
         status = {m: s if s is Status.REACHED else Status.NEVER for m, s in status.items()}
-        still = [0.0, stop if math.isfinite(stop) else 1.0] if t_eval is None else list(t_eval)
-        record = Record(still, [begin] * len(still), None)
+        record.hold(stop if math.isfinite(stop) else 1.0, begin)
     late = [m for m in course.order if status[m] is Status.NOT_REACHED]
-    found += [OVERTAKEN.format(m) for m in late if settled]
+    found += [(OVERTAKEN if m in course.overtaken else ENDS_BELOW).format(m) for m in late if settled]
     if late and not settled:
         found.append(f"{', '.join(late)} not reached by t = {offset:.6g}: extend with a later t_end or more steps")
     lag = _lag(course.order, events, clock)
@@ -112,7 +114,8 @@ def march(
             f"{course.order[-1]} reaches half of its plateau before {course.order[0]}, which leaves zero first"
         )
     half_times = HalfTimes.from_clock(course.order, clock, status, lag)
-    t, packed = np.array(record.t), np.array(record.total)
+    own_t, own = np.array(record.t), np.array(record.total)
+    t, packed = (own_t, own) if t_eval is None else (np.array(record.asked_t), np.array(record.asked_total))
     total = {
         m: packed[:, 0, data.span(m)] if data.outputs == 1 else packed[:, :, data.span(m)] for m in data.modalities
     }
@@ -121,11 +124,11 @@ def march(
         {m: np.ascontiguousarray(w) for m, w in total.items()},
         losses(data, packed),
         half_times,
-        visits(data, course, t, packed, clock),
-        fit_times(data, course, t, packed),
+        visits(data, course, own_t, own, clock),
+        fit_times(data, course, own_t, own),
         {"steps": record.steps, "evaluations": record.evaluations},
         tuple(found),
-        dict(provenance),
+        {**provenance, "t_end": t_end, "max_steps": max_steps, **origin_of(data)},
     )
     return trajectory, state
 

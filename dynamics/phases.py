@@ -39,13 +39,27 @@ class System:
 
 @dataclass
 class Record:
-    """What a run leaves behind while it goes on; `queue` holds the times asked for, None for every step."""
+    """What a run leaves behind while it goes on: its own steps, and the points at the times asked for.
+
+    queue : times still to come, None if none were asked for
+    """
 
     t: list[float]
     total: list[np.ndarray]
     queue: list[float] | None
+    asked_t: list[float] = field(default_factory=list)
+    asked_total: list[np.ndarray] = field(default_factory=list)
     steps: int = 0
     evaluations: int = 0
+
+    def hold(self, t: float, total: np.ndarray) -> None:
+        """Nothing changes any more up to t."""
+        self.t.append(t)
+        self.total.append(total)
+        if self.queue is not None:
+            self.asked_t += self.queue
+            self.asked_total += [total] * len(self.queue)
+            self.queue = []
 
 
 class End(Enum):
@@ -186,14 +200,12 @@ class Phase:
         return hit, end, last
 
     def _store(self, dense: Any, begin: float, end: float, last: np.ndarray, explicit: bool) -> None:
-        """Keep the step's end (an explicit step is long: three points inside too), or the times asked for."""
+        """Keep the step's end (an explicit step is long: three points inside too), and the times asked for."""
         record, total = self.record, self.system.total
-        if record.queue is None:
-            inside = np.linspace(begin, end, 5)[1:-1] if explicit else ()
-            for augmented in (*(dense(s) for s in inside), last):
-                record.t.append(self._time(augmented))
-                record.total.append(total(augmented[:-1]))
-            return
+        inside = np.linspace(begin, end, 5)[1:-1] if explicit else ()
+        for augmented in (*(dense(s) for s in inside), last):
+            record.t.append(self._time(augmented))
+            record.total.append(total(augmented[:-1]))
         while record.queue and record.queue[0] <= self._time(last):
             asked = record.queue.pop(0)
             wanted = (asked - self.offset) / self.unit
@@ -203,8 +215,8 @@ class Phase:
                 augmented = last
             else:
                 augmented = dense(_root(lambda s: dense(s)[-1] - wanted, begin, end))  # noqa: B023
-            record.t.append(asked)
-            record.total.append(total(augmented[:-1]))
+            record.asked_t.append(asked)
+            record.asked_total.append(total(augmented[:-1]))
 
 
 def _fastest(slope: np.ndarray, state: np.ndarray) -> float:

@@ -246,11 +246,13 @@ def predict(network: FusionNetwork, data: Correlations, *, u0: float | Mapping[s
         )
     if reduced is not None and leading is not None and not lost:
         warnings += _disagreements(leading, reduced)
+    chosen = leading if source == "leading" else reduced
+    order = chosen.order if chosen is not None else random_course.order
     worth = preference.contribution(data)
     return Prediction(
         network,
         u0,
-        random_course.order,
+        order,
         random_course.tie,
         source,
         preference.misattribution(data),
@@ -258,7 +260,7 @@ def predict(network: FusionNetwork, data: Correlations, *, u0: float | Mapping[s
         worth,
         None
         if network.is_early_fusion or len(data.modalities) == 1
-        else preference.superficial(random_course.order, worth, random_course.tie),
+        else preference.superficial(order, worth, random_course.tie),
         tuple(dict.fromkeys(warnings)),
         leading,
         None,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +127,7 @@ class Trajectory:
             "provenance": dict(self.provenance),
             "modalities": list(self.total),
         }
+        text = json.dumps(meta, default=lambda value: value.item())  # NumPy scalars of a caller's
         target = Path(path)
         if target.is_dir() or not target.name:
             raise StoreError(f"trajectory not saved to {str(path)!r}: it is a folder")
@@ -131,7 +135,7 @@ class Trajectory:
         try:
             with open(temporary, "wb") as file:
                 arrays: dict[str, Any] = {f"total_{i}": w for i, w in enumerate(self.total.values())}
-                np.savez(file, t=self.t, loss=self.loss, meta=np.array(json.dumps(meta)), **arrays)
+                np.savez(file, t=self.t, loss=self.loss, meta=np.array(text), **arrays)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, target)
@@ -211,20 +215,26 @@ def visits(
     data: Correlations, course: Course, t: np.ndarray, packed: np.ndarray, clock: Mapping[str, float]
 ) -> tuple[Visit, ...]:
     """The saddles of `course` that a run came to: each lasts from one half-time to the next."""
+    came = [course.saddles[0]]  # an overtaken modality's saddle is passed by
+    for before, saddle in pairwise(course.saddles):
+        new = [m for m in saddle.learned if m not in before.learned]
+        if all(math.isfinite(clock[m]) for m in new):
+            came.append(saddle)
+    enters = [0.0]
+    for saddle in came[1:]:
+        enters.append(max(enters[-1], *(clock[m] for m in saddle.learned if math.isfinite(clock[m]))))
     found = []
-    enter = 0.0
-    for i, saddle in enumerate(course.saddles):
-        leave = math.inf
-        if i + 1 < len(course.saddles):
-            new = [m for m in course.saddles[i + 1].learned if m not in saddle.learned]
-            leave = min((clock[m] for m in new), default=math.inf)
+    for saddle, enter, leave in zip(came, enters, [*enters[1:], math.inf], strict=True):
         inside = (t >= enter) & (t <= leave)
         if np.any(inside):
             goal = np.hstack([saddle.total[m] for m in data.modalities])
             size = np.sqrt(np.sum(goal**2)) or np.sqrt(np.sum(np.atleast_2d(data.optimum) ** 2)) or 1.0
             distance = float(np.min(np.sqrt(np.sum((packed[inside] - goal) ** 2, axis=(1, 2)))) / size)
-            found.append(Visit(saddle.name, enter, leave, distance))
-        if not math.isfinite(leave):
-            break
-        enter = max(enter, leave)
+            found.append(Visit(saddle.name, float(enter), float(leave), distance))
     return tuple(found)
+
+
+def origin_of(data: Correlations) -> dict[str, str]:
+    """What identifies data and program in a provenance."""
+    digest = hashlib.sha256(data.sigma.tobytes() + data.sigma_yx.tobytes()).hexdigest()
+    return {"data": digest[:16], "version": version("fusion-dynamics")}

@@ -98,3 +98,8 @@ def test_long_runs_are_thinned_but_end_at_the_end() -> None:
     assert len(run.t) <= 4001
     assert run.t[-1] == pytest.approx(run.monitors["steps"] * 1e-3)
     assert run.loss[-1] <= 1.01e-6 * run.loss[0]
+
+
+def test_descent_never_passes_t_end() -> None:
+    assert descend(LATE, DATA, u0=0.5, width=5, learning_rate=0.4, t_end=0.5).t[-1] == pytest.approx(0.4)
+    assert descend(LATE, DATA, u0=0.5, width=5, learning_rate=0.1, t_end=0.5).t[-1] == pytest.approx(0.5)

@@ -198,3 +198,47 @@ def test_undefined_starts_say_so() -> None:
         integrate_reduced(FusionNetwork.fused_at(2, 2, ("B", "A")), Correlations.scalar(2, 1, 0.5))
     with pytest.raises(DomainError, match="range of floats"):
         integrate_reduced(FusionNetwork.fused_at(64, 64), Correlations.scalar(2, 1, 0.5), u0=1e-12)
+
+
+@pytest.mark.parametrize(("depth", "fusion_depth"), [(2, 2), (2, 1), (3, 2), (4, 4)])
+@pytest.mark.parametrize("rho", [0, 0.5])
+def test_exact_ties_are_learned_together(depth: int, fusion_depth: int, rho: float) -> None:
+    """Both half-times fall on one root, or B's a rounding before it: neither may be missed."""
+    net, data = FusionNetwork.fused_at(depth, fusion_depth), Correlations.scalar(1, 1, rho)
+    for u0 in (0.1, 1e-2, 1e-3):
+        run = integrate_reduced(net, data, u0=u0)
+        assert run.status == dict.fromkeys("AB", "reached")
+        if rho == 0 or fusion_depth == 1:
+            assert run.times["A"] == pytest.approx(run.times["B"], rel=1e-7)
+    full = integrate(net, data, weights=aligned_weights(net, data, 0.05, width=3), rtol=1e-7)
+    assert full.status == dict.fromkeys("AB", "reached")
+
+
+def test_fewer_samples_than_inputs_do_not_run_for_ever() -> None:
+    """Sigma is singular: the loss settles, and what has not come to half of its plateau is said to end below it."""
+    rng = np.random.default_rng(5)
+    for _ in range(10):
+        x, y = rng.normal(size=(3, 6)), rng.normal(size=3)
+        data = Correlations.from_samples({"A": x[:, :4], "B": x[:, 4:]}, y)
+        run = integrate_reduced(LATE, data, u0=1e-2)
+        assert run.monitors["steps"] < 5000
+        assert run.loss[-1] <= 1.01e-6 * run.loss[0]
+        late = [m for m in "AB" if run.status[m] == "not reached"]
+        assert all(any(f"{m} ends below half" in w or f"{m} is overtaken" in w for w in run.warnings) for m in late)
+
+
+def test_times_asked_for_change_nothing_else() -> None:
+    data = Correlations.scalar(2, 1, 0.5)
+    whole, asked = integrate_reduced(LATE, data, t_end=50.0), integrate_reduced(LATE, data, t_eval=[5.0, 50.0])
+    assert asked.fit_times == pytest.approx(whole.fit_times, rel=1e-6)
+    assert asked.itinerary == whole.itinerary
+    assert [v.name for v in asked.itinerary] == ["M_0", "M_A", "M_*"]
+
+
+def test_one_layer_without_a_trunk_is_plain_regression() -> None:
+    """A reads straight to the output: dW/dt = e, half of 0.8 at t = ln 2 while B still waits."""
+    data = Correlations([[1, 0.9], [0.9, 1]], [0.8, 1.1], {"A": 1, "B": 1})
+    run = integrate_reduced(FusionNetwork.branches({"A": 1, "B": 2}, trunk=0), data, u0=1e-6)
+    assert run.order == ("A", "B")
+    assert run.times["A"] == pytest.approx(math.log(2), rel=1e-5)
+    assert any("order and plateaus are heuristic" in w for w in run.warnings)

@@ -98,3 +98,21 @@ def test_mappings_are_in_the_order_of_the_datas_modalities() -> None:
         run.total,
     ):
         assert list(mapping) == ["A", "B"]
+
+
+def test_numpy_scalars_are_saved_and_provenance_repeats_a_run(tmp_path) -> None:
+    run = integrate(NET, DATA, u0=np.float32(0.05), width=np.int64(4), seed=np.int64(3), t_end=np.float64(20.0))
+    run.save(tmp_path / "run.npz")
+    made = load_trajectory(tmp_path / "run.npz").provenance
+    again = integrate(NET, DATA, u0=made["u0"], width=made["width"], seed=made["seed"], t_end=made["t_end"])
+    np.testing.assert_array_equal(again.total["A"], run.total["A"])
+    assert made["data"] == again.provenance["data"]
+    assert made["version"]
+
+
+def test_an_overtaken_saddle_is_passed_by() -> None:
+    sigma = np.array([[1, 0.9, -0.8], [0.9, 1, -0.6], [-0.8, -0.6, 1.0]])
+    data = Correlations(sigma, sigma @ [0.3, 1.1, 1.4], {"A": 2, "B": 1})
+    run = integrate_reduced(FusionNetwork.fused_at(2, 2), data, u0=0.05)
+    assert [v.name for v in run.itinerary] == ["M_0", "M_*"]
+    assert run.itinerary[0].leave == run.times["B"]
