@@ -8,7 +8,7 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
@@ -237,4 +237,9 @@ def visits(
 def origin_of(data: Correlations) -> dict[str, str]:
     """What identifies data and program in a provenance."""
     digest = hashlib.sha256(data.sigma.tobytes() + data.sigma_yx.tobytes()).hexdigest()
-    return {"data": digest[:16], "version": version("fusion-dynamics")}
+    return {"data": digest[:16], "version": _version()}
+
+
+@cache
+def _version() -> str:
+    return version("fusion-dynamics")
