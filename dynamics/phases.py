@@ -129,6 +129,12 @@ class Phase:
 
     def run(self, state: np.ndarray) -> Outcome:
         """March to the end of the phase."""
+        with python_warnings.catch_warnings():
+            # LSODA's warnings come back as status and message; a trial step may overflow, an accepted one is checked
+            python_warnings.simplefilter("ignore")
+            return self._run(state)
+
+    def _run(self, state: np.ndarray) -> Outcome:
         velocity, rates = self.system.velocity(state)
         self.unit = 1.0 / (sum(rates[m] for m in self.waiting) or _fastest(velocity, state) or 1.0)
         if not (np.all(np.isfinite(velocity)) and 0 < self.unit < math.inf):
@@ -168,9 +174,7 @@ class Phase:
             before = after
 
     def _step(self, solver: Any) -> None:
-        with python_warnings.catch_warnings():
-            python_warnings.simplefilter("ignore")  # LSODA's warnings come back as status and message
-            message = solver.step()
+        message = solver.step()
         self.record.steps += 1
         self.record.evaluations += solver.nfev
         solver.nfev = 0
