@@ -1,14 +1,15 @@
 """30-digit reference for two-layer late fusion with scalar inputs, sharing no code with the project.
 
 From an aligned balanced start W_m = s_m u_m^2 and dW_m/dt = 2 |W_m| (Sigma_yx_m - sum_n W_n Sigma_nm), a
-Lotka-Volterra system whose Taylor coefficients follow from a Cauchy product. Fixed step, order 30.
+Lotka-Volterra system whose Taylor coefficients follow from a Cauchy product. Fixed step h, order 45: the
+nearest pole is R = pi/(2 |Sigma_yx|) off, so that (h/R)^46 leaves less than 1e-30; order 60 agrees to 2e-35.
 """
 
 from __future__ import annotations
 
 from mpmath import mp, mpf
 
-ORDER = 30
+ORDER = 45
 
 
 def half_times(sigma, sigma_yx, u0, plateaus, t_max=200):
