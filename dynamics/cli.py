@@ -144,13 +144,17 @@ def _modalities(flags: list[str]) -> dict[str, list[str]] | None:
 
 
 def _predict(options: argparse.Namespace) -> int:
+    from dynamics.half_times import finite
     from dynamics.prediction import predict
 
     network, data = _problem(options)
     prediction = predict(network, data, u0=options.u0)
     rate = options.learning_rate
     table = prediction.table if rate is None else prediction.in_steps(rate)
-    print(prediction.to_json() if options.json else f"{data}\n\n{table.text()}")
+    document = prediction.to_dict()
+    if rate is not None:
+        document["steps"] = {m: finite(t / rate) for m, t in prediction.times.items()}
+    print(json.dumps(document, indent=2, allow_nan=False) if options.json else f"{data}\n\n{table.text()}")
     return 0
 
 

@@ -41,6 +41,9 @@ def test_predict_counts_steps(capsys) -> None:
     code, out, _ = run(capsys, "predict", "--example", "diabetes", "--learning-rate", "0.01")
     assert code == 0
     assert [cell for cell in out.splitlines()[6].split("  ") if cell.strip()][3:5] == ["7.352", "735.2"]
+    code, out, _ = run(capsys, "predict", "--example", "diabetes", "--learning-rate", "0.01", "--json")
+    document = json.loads(out)
+    assert document["steps"] == {m: pytest.approx(100 * t) for m, t in document["times"].items()}
     assert run(capsys, "predict", "--example", "diabetes", "--learning-rate", "0")[0] == 2
 
 

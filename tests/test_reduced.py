@@ -119,9 +119,9 @@ def test_half_times_agree_with_the_oracles_reduced_flow() -> None:
 
 
 def test_lag_is_not_a_difference_of_rounded_times() -> None:
-    """At (4, 2), u0 = 1e-12, t_A is 6e22 and the lag 20: the lag is the one of the next-order law to a percent.
+    """At (4, 2), u0 = 1e-12, t_A is 6e22, where floats are 8e6 apart, and the lag about 20.
 
-    (1 - k) ln(1/u0)/(r U^2) is 19.77 here; what it leaves out is of order one over r U^2 = 0.84.
+    (56b), (1 - k) ln(1/u0)/(r U^2), is 19.77; what it leaves out is of order 1/(r U^2) = 1.2.
     """
     run = integrate_reduced(FusionNetwork.fused_at(4, 2), Correlations.scalar(2, 1, 0.5), u0=1e-12)
     assert run.times["A"] > 1e22
