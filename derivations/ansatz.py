@@ -1,0 +1,363 @@
+"""From matrices to norms for symbolic depth: (24), (25), (43), (44).
+
+Near zero every first layer grows along Sigma_yx (its velocity ends in that row); exact balance then fixes
+the shape of each next layer: W^(i+1)T W^(i+1) = W^i W^iT = u^2 r^i r^iT leaves W^(i+1) = u r^(i+1) r^iT.
+Substituted into (42), every layer of a chain moves along its own shape, with the same speed: (44). `reduction`
+has the reduced flow of any tree, with saturation.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import sympy as sp
+
+from derivations.conservation import EQ_23, EQ_38A, EQ_38B, EQ_38C, EQ_39
+from derivations.entry import Entry, Kind, Statement, term
+from derivations.errors import SolveError
+from derivations.notation import Y_A, Y_B, L, L_f, a, b, l, matrix, rate, tau, u, u_A, u_B
+from derivations.ordered_products import (
+    Direction,
+    Layers,
+    T,
+    layer,
+    normal,
+    rank_one_product,
+    same,
+    vanishes,
+    words,
+)
+from derivations.positive_powers import canonical, equal
+from derivations.symbolic_flow import EQ_22A, EQ_42A, EQ_42B, EQ_42C, equation
+
+i = sp.Symbol("i", integer=True, positive=True)
+j = sp.Symbol("j", integer=True, positive=True)
+#: |Sigma_yx_m|^2 as a product of the row with itself.
+SQUARES = {(Y_A, T(Y_A)): a**2, (Y_B, T(Y_B)): b**2}
+BRANCHES = {"W_A": ("r_A", u_A, Y_A, a), "W_B": ("r_B", u_B, Y_B, b)}
+FUSED = Direction("r", L_f)
+
+
+def first_layer(flow: sp.Eq, label: str) -> sp.Eq:
+    """W^1 = u r^1 (row of unit length): the velocity of layer 1 ends in the row Sigma_yx."""
+    name, norm, _, _ = BRANCHES[label]
+    ((_, word),) = words(flow.rhs.subs(l, 1))
+    row = word[-1]
+    length = sp.sqrt(normal(row * T(row), SQUARES))
+    return equation(layer(label, 1), norm * Direction(name, 1) * row / length)
+
+
+def next_layer(before: sp.Expr, column: sp.Expr, norm: sp.Symbol) -> sp.Expr:
+    """norm * column * r^T if W W^T = norm^2 r r^T of the layer before; its row direction is forced by balance."""
+    square = normal(before * T(before), SQUARES)
+    ((scale, word),) = words(square)
+    if len(word) != 2 or word[1] != T(word[0]):
+        raise SolveError(f"{square} is not of rank one")
+    return sp.sqrt(scale) / norm * norm * column * T(word[0])
+
+
+def inner_layer(label: str) -> sp.Eq:
+    """W^i = u r^i r^(i-1)T, 2 <= i: by (38) from the layer before, the first one included."""
+    name, norm, row, length = BRANCHES[label]
+    start = next_layer(norm * Direction(name, 1) * row / length, Direction(name, 2), norm)
+    step = next_layer(norm * Direction(name, i - 1) * T(Direction(name, i - 2)), Direction(name, i), norm)
+    if not same(start, step.subs(i, 2)):
+        raise SolveError(f"{label}: the second layer does not continue the first")
+    return equation(layer(label, i), step)
+
+
+def last_layer(label: str) -> sp.Eq:
+    """W^L_f = u r^L_f r^(L_f-1)T with one r^L_f for both branches.
+
+    By (39) W_A W_A^T + W_B W_B^T = W^T W at the fusion; the right side has rank one, and positive terms that
+    add up to it lie along the same direction.
+    """
+    name, norm, _, _ = BRANCHES[label]
+    before = norm * Direction(name, L_f - 1) * T(Direction(name, L_f - 2))
+    return equation(layer(label, L_f), next_layer(before, FUSED, norm))
+
+
+def trunk_layer() -> sp.Eq:
+    """W^j = u r^j r^(j-1)T after the fusion, by (38); at j = L_f + 1 by (39) with (41)."""
+    fused = u_A * FUSED * T(Direction("r_A", L_f - 1)), u_B * FUSED * T(Direction("r_B", L_f - 1))
+    together = normal(sum(w * T(w) for w in fused)).subs(u_A**2, u**2 - u_B**2)
+    if not same(together, u**2 * FUSED * T(FUSED)):
+        raise SolveError(f"at the fusion: {together}")
+    step = next_layer(u * Direction("r", j - 1) * T(Direction("r", j - 2)), Direction("r", j), u)
+    return equation(layer("W", j), step)
+
+
+def output_layer() -> sp.Eq:
+    """W^L = u r^(L-1)T: a row, so that its W^T W = u^2 r^(L-1) r^(L-1)T by (38)."""
+    before = u * Direction("r", L - 1) * T(Direction("r", L - 2))
+    return equation(layer("W", L), next_layer(before, sp.Integer(1), u))
+
+
+def _one_word(e: sp.Expr) -> tuple[sp.Expr, tuple[sp.Expr, ...]]:
+    """Coefficient and word of a sum whose terms all have the same word."""
+    terms = list(words(normal(e, SQUARES)))
+    if len({word for _, word in terms}) != 1:
+        raise SolveError(f"{e} is not along one direction")
+    return sp.Add(*(coefficient for coefficient, _ in terms)), terms[0][1]
+
+
+def _coefficient(moved: sp.Expr, shape: sp.Expr, norm: sp.Symbol) -> sp.Expr:
+    """s in moved = s * shape / norm; raises if the layer leaves its shape."""
+    (speed, word), (size, own) = _one_word(moved), _one_word(shape)
+    if word != own:
+        raise SolveError(f"the flow {sp.Mul(*word)} leaves the shape {sp.Mul(*own)}")
+    return speed / size * norm
+
+
+def branch_moves(label: str, flow: sp.Eq, first: sp.Expr | None = None) -> list[tuple[sp.Expr, sp.Expr]]:
+    """Velocity and shape of an inner, the first and the last layer of a branch; `first` replaces its first layer."""
+    inner, last = inner_layer(label).rhs, last_layer(label).rhs
+    first = first_layer(flow, label).rhs if first is None else first
+    trunk = output_layer().rhs * rank_one_product("W", trunk_layer().rhs, j, L - 1, L_f + 1)
+    whole = rank_one_product(label, inner, i, L_f - 1, 2)
+    positions = (
+        (l, inner.subs(i, l), last * rank_one_product(label, inner, i, L_f - 1, l + 1),
+         rank_one_product(label, inner, i, l - 1, 2) * first),
+        (1, first, last * whole, None),
+        (L_f, last, None, whole * first),
+    )  # fmt: skip
+    found = []
+    for at, shape, above, below in positions:
+        put = {Layers("W", L, L_f + 1): normal(trunk)}
+        put |= {} if above is None else {Layers(label, L_f, at + 1): normal(above)}
+        put |= {} if below is None else {Layers(label, at - 1, 1): normal(below)}
+        found.append((normal(flow.rhs.subs(l, at).subs(put), SQUARES), normal(shape)))
+    return found
+
+
+def branch_speed(label: str, flow: sp.Eq) -> sp.Expr:
+    """tau du/dt of a branch: the same from its first, an inner and its last layer."""
+    norm = BRANCHES[label][1]
+    return _agreed([_coefficient(moved, shape, norm) for moved, shape in branch_moves(label, flow)])
+
+
+def trunk_speed(flow_a: sp.Eq, flow_b: sp.Eq, flow: sp.Eq) -> sp.Expr:
+    """tau du/dt of the trunk: the same from an inner and from its last layer."""
+    shape = trunk_layer().rhs
+    found = {}
+    for label, law in (("W_A", flow_a), ("W_B", flow_b)):
+        inner = rank_one_product(label, inner_layer(label).rhs, i, L_f - 1, 2)
+        found[Layers(label, L_f, 1)] = normal(last_layer(label).rhs * inner * first_layer(law, label).rhs)
+    inside = {
+        Layers("W", L, l + 1): normal(output_layer().rhs * rank_one_product("W", shape, j, L - 1, l + 1)),
+        Layers("W", l - 1, L_f + 1): rank_one_product("W", shape, j, l - 1, L_f + 1),
+    }
+    at_end = {Layers("W", L - 1, L_f + 1): rank_one_product("W", shape, j, L - 1, L_f + 1)}
+    speeds = [
+        _coefficient(flow.rhs.subs(found | inside), shape.subs(j, l), u),
+        _coefficient(flow.rhs.subs(l, L).subs(found | at_end), output_layer().rhs, u),
+    ]
+    return _agreed(speeds)
+
+
+def _agreed(speeds: list[sp.Expr]) -> sp.Expr:
+    if not all(equal(speed, speeds[0]) for speed in speeds[1:]):
+        raise SolveError(f"the layers of a chain move at different speeds: {speeds}")
+    return sp.expand(sp.powsimp(sp.expand(speeds[0])))
+
+
+@cache
+def residual() -> tuple[sp.Expr, sp.Expr]:
+    """(42a) minus the velocity of the ansatz, summed over an inner, the first and the last layer.
+
+    On the ansatz it is zero; with the first layer along a unit row n that is not Sigma_yx_A it is not.
+    """
+    flow, (name, norm, _, _) = EQ_42A.right, BRANCHES["W_A"]
+    speed = branch_speed("W_A", flow)
+    found = []
+    for first in (None, norm * Direction(name, 1) * matrix("n")):
+        left = sum(moved - speed / norm * shape for moved, shape in branch_moves("W_A", flow, first))
+        left = normal(left, SQUARES)
+        found.append(sp.Integer(0) if vanishes(left) else left)
+    return found[0], found[1]
+
+
+def two_layer_speed(label: str, eq22: sp.Tuple) -> sp.Expr:
+    """tau du/dt of a branch of two layers near zero, the same from both layers."""
+    norm = BRANCHES[label][1]
+    first = first_layer(eq22[0], label).rhs
+    shapes = {layer(label, 1): first, layer(label, 2): next_layer(first, sp.Integer(1), norm)}
+    return _agreed(
+        [_coefficient(law.rhs.subs(shapes), shapes[layer(label, n + 1)], norm) for n, law in enumerate(eq22)]
+    )
+
+
+def turning_speed(flow: sp.Eq, direction: sp.Symbol, rules: Any) -> sp.Expr:
+    """tau du_B/dt where B's first layer is along a unit row of its own: from an inner and the last layer."""
+    name, norm, _, _ = BRANCHES["W_B"]
+    first = norm * Direction(name, 1) * direction
+    inner, _, last = branch_moves("W_B", flow, first)
+    return _agreed([_coefficient(normal(moved, rules), shape, norm) for moved, shape in (inner, last)])
+
+
+@cache
+def two_layer_residual() -> tuple[sp.Expr, sp.Expr]:
+    """(22a) minus the velocity of the ansatz (24): on it, and with the first layer along a unit row n."""
+    first, second = EQ_22A.right
+    speed = EQ_25.right[1].rhs
+    column, other = Direction("r_A", 1), matrix("n")
+    found = []
+    for row in (Y_A / a, other):
+        put = {layer("W_A", 1): u_A * column * row, layer("W_A", 2): u_A * T(column)}
+        found.append(normal(first.rhs.subs(put) - speed * column * row, SQUARES))
+    return found[0], found[1]
+
+
+def two_layers(*sources: Any) -> tuple[sp.Eq, sp.Eq]:
+    """(24): the first layer by its velocity, the second by balance (23)."""
+    first = first_layer(sources[0][0], "W_A")
+    return first, equation(layer("W_A", 2), next_layer(first.rhs, sp.Integer(1), u_A))
+
+
+def _substituted(eq22: sp.Tuple, eq24: sp.Tuple) -> sp.Eq:
+    law = eq22[1].rhs.subs({line.lhs: line.rhs for line in eq24})
+    return equation(rate(u_A) * T(Direction("r_A", 1)), normal(law))
+
+
+_R1 = Direction("r_A", 1)
+EQ_24 = Entry(
+    24, "", "ansatz for two layers",
+    (
+        Statement(
+            equation(layer("W_A", 1), u_A * _R1 * Y_A / a),
+            lambda *s: two_layers(*s)[0],
+            residual=lambda: two_layer_residual(),
+        ),
+        Statement(
+            equation(layer("W_A", 2), u_A * T(_R1)),
+            lambda *s: two_layers(*s)[1],
+            residual=lambda: two_layer_residual(),
+        ),
+    ),
+    (EQ_22A, EQ_23),
+    condition="balanced, first layer along Sigma_yx_A",
+    proof="The velocity of W_A^1 in (22a) ends in the row Sigma_yx_A; (23) then gives W_A^2.",
+    note="Zero residual: balanced rank-one weights stay so, also under the full flow (scalar inputs).",
+)  # fmt: skip
+EQ_25 = Entry(
+    25, "", "growth of A, two layers",
+    (
+        Statement(equation(rate(u_A) * T(_R1), u_A * Y_A * T(Y_A) / a * T(_R1)), _substituted),
+        Statement(equation(rate(u_A), a * u_A), lambda eq22, eq24: equation(rate(u_A), two_layer_speed("W_A", eq22))),
+    ),
+    (EQ_22A, EQ_24),
+    condition="weights near zero, ansatz (24)",
+    proof="(24) into (22a); Sigma_yx_A Sigma_yx_A^T = |Sigma_yx_A|^2, r^T r = 1. Both layers give the same.",
+)  # fmt: skip
+
+
+def _branch_shapes(part: str, title: str, shape: Any, derive: Any, sources: tuple[Entry, ...], proof: str) -> Entry:
+    return Entry(
+        43, part, title,
+        tuple(
+            Statement(shape(label), lambda *s, _l=label: derive(_l, s), residual=residual) for label in ("W_A", "W_B")
+        ),
+        sources,
+        condition="balanced, first layers along Sigma_yx",
+        proof=proof,
+    )  # fmt: skip
+
+
+def _printed_first(label: str) -> sp.Eq:
+    name, norm, row, length = BRANCHES[label]
+    return equation(layer(label, 1), norm * Direction(name, 1) * row / length)
+
+
+def _printed_inner(label: str) -> sp.Eq:
+    name, norm, _, _ = BRANCHES[label]
+    return equation(layer(label, i), norm * Direction(name, i) * T(Direction(name, i - 1)))
+
+
+def _printed_last(label: str) -> sp.Eq:
+    name, norm, _, _ = BRANCHES[label]
+    return equation(layer(label, L_f), norm * FUSED * T(Direction(name, L_f - 1)))
+
+
+EQ_43A = _branch_shapes(
+    "a", "ansatz: first layers", _printed_first,
+    lambda label, laws: first_layer(laws[0] if label == "W_A" else laws[1], label), (EQ_42A, EQ_42B),
+    "The velocity of W^1 in (42) ends in the row Sigma_yx.",
+)  # fmt: skip
+EQ_43B = _branch_shapes(
+    "b", "ansatz: inner layers of the branches", _printed_inner, lambda label, laws: inner_layer(label),
+    (EQ_38A, EQ_38B), "(38) from layer to layer: the column direction of W^(i-1) is the row direction of W^i.",
+)  # fmt: skip
+EQ_43C = _branch_shapes(
+    "c", "ansatz: last layers of the branches", _printed_last, lambda label, laws: last_layer(label),
+    (EQ_38A, EQ_38B, EQ_39), "(38), and by (39) one direction r^L_f for both branches.",
+)  # fmt: skip
+EQ_43D = Entry(
+    43, "d", "ansatz: trunk",
+    (
+        Statement(
+            equation(layer("W", j), u * Direction("r", j) * T(Direction("r", j - 1))),
+            lambda *s: trunk_layer(),
+            residual=residual,
+        ),
+    ),
+    (EQ_38C, EQ_39),
+    condition="L_f + 1 <= j <= L - 1", proof="(39) at the fusion, then (38) from layer to layer.",
+)  # fmt: skip
+EQ_43E = Entry(
+    43, "e", "ansatz: last layer",
+    (
+        Statement(
+            equation(layer("W", L), u * T(Direction("r", L))),
+            lambda *s: output_layer(),
+            defect=term(u * T(Direction("r", L)) - u * T(Direction("r", L - 1))),
+            residual=residual,
+        ),
+    ),
+    (EQ_38C,),
+    condition="L_f < L", proof="(38): W^L is a row along the column direction of W^(L-1).",
+    note="Printed r^L, which (43d) does not define; with it W^L W^(L-1) would carry r^LT r^(L-1) instead of 1.",
+)  # fmt: skip
+_SHAPES = (EQ_43A, EQ_43B, EQ_43C, EQ_43D, EQ_43E)
+_REDUCED_PROOF = (
+    "(43) into (42): the products telescope by induction on their length (r^T r = 1), every layer of the chain "
+    "moves along its own shape, and first, inner and last layer give the same speed."
+)
+EQ_44A = Entry(
+    44, "a", "reduced flow: A",
+    (Statement(equation(rate(u_A), a * u_A ** (L_f - 1) * u ** (L - L_f)),
+               lambda law, *s: equation(rate(u_A), branch_speed("W_A", law))),),
+    (EQ_42A, *_SHAPES), condition="weights near zero, ansatz (43)", proof=_REDUCED_PROOF,
+)  # fmt: skip
+EQ_44B = Entry(
+    44, "b", "reduced flow: B",
+    (Statement(equation(rate(u_B), b * u_B ** (L_f - 1) * u ** (L - L_f)),
+               lambda law, *s: equation(rate(u_B), branch_speed("W_B", law))),),
+    (EQ_42B, *_SHAPES), condition="weights near zero, ansatz (43)", proof=_REDUCED_PROOF,
+)  # fmt: skip
+EQ_44C = Entry(
+    44, "c", "reduced flow: trunk",
+    (Statement(equation(rate(u), a * u_A**L_f * u ** (L - L_f - 1) + b * u_B**L_f * u ** (L - L_f - 1)),
+               lambda law_a, law_b, law, *s: equation(rate(u), trunk_speed(law_a, law_b, law))),),
+    (EQ_42A, EQ_42B, EQ_42C, *_SHAPES), condition="weights near zero, ansatz (43)", proof=_REDUCED_PROOF,
+    note="The three are not independent: u^2 - u_A^2 - u_B^2 is constant, (41).",
+)  # fmt: skip
+
+_W, _ERROR = sp.symbols("w_A e_A", positive=True)
+
+
+def late_flow(flow: sp.Eq) -> sp.Eq:
+    """dw/dt of w = u_A^L for L_f = L, with the whole error e_A in the place of Sigma_yx_A, by (3a)."""
+    speed = branch_speed("W_A", flow).subs(a, _ERROR).subs(L_f, L) / tau
+    return equation(sp.Symbol("dw_A/dt"), canonical((sp.diff(u_A**L, u_A) * speed).subs(u_A, _W ** (1 / L))))
+
+
+EXT_110 = Entry(
+    110, "", "late fusion, total weights",
+    (Statement(equation(sp.Symbol("dw_A/dt"), L * _W ** (2 - 2 / L) * _ERROR / tau), late_flow),), (EQ_42A,),
+    condition="L_f = L, scalar inputs, aligned balanced start; w_A and e_A positive",
+    proof="The words of (42a) with e_A for Sigma_yx_A, on the ansatz (43): w = u_A^L.",
+    note="Two layers: dw/dt = 2 w e, Lotka-Volterra.", kind=Kind.EXTENSION,
+)  # fmt: skip
+
+ENTRIES = (EXT_110, EQ_24, EQ_25, EQ_43A, EQ_43B, EQ_43C, EQ_43D, EQ_43E, EQ_44A, EQ_44B, EQ_44C)

@@ -1,0 +1,317 @@
+"""What an entry of the ledger is, and how its status is computed.
+
+An entry has statements: what is `printed` (typed from the paper) beside what is `derived` by a callable
+from the entries it rests on. Comparing the two gives the status; nothing of it is typed.
+
+    definition       nothing to derive from
+    holds            printed = derived
+    leading order    printed = the leading term of derived, and the order left out is as stated
+    conditional      printed = derived under `given`; a stored counterexample shows that it is needed
+    misprint         printed is not derived, and the exact defect between the two is as stated
+    ansatz           the shape is invariant (zero residual on it, none off it)
+    fails            none of these: the check did not succeed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+import sympy as sp
+
+from derivations.errors import SolveError
+from derivations.ordered_products import lowest_degree, normal, same
+from derivations.positive_powers import Leading, equal, leading
+
+
+class Status(StrEnum):
+    DEFINITION = "definition"
+    HOLDS = "holds"
+    LEADING_ORDER = "leading order"
+    CONDITIONAL = "conditional"
+    MISPRINT = "misprint"
+    ANSATZ = "ansatz"
+    FAILS = "fails"
+
+
+class Kind(StrEnum):
+    PAPER = "paper"
+    EXTENSION = "extension"
+
+
+class DefectKind(StrEnum):
+    FACTOR = "printed = factor * right"
+    TERM = "printed = right + term"
+    RENAMED = "printed = right with other symbols"
+
+
+@dataclass(frozen=True)
+class Defect:
+    """The exact difference between the printed and the right form."""
+
+    kind: DefectKind
+    value: sp.Basic
+
+    def apply(self, right: sp.Basic) -> sp.Basic:
+        """The printed form, made from the right one."""
+        if self.kind is DefectKind.RENAMED:
+            return right.subs(dict(self.value), simultaneous=True)
+        if not isinstance(right, sp.Eq):
+            raise SolveError(f"a factor or term needs an equation, got {right}")
+        changed = right.rhs * self.value if self.kind is DefectKind.FACTOR else right.rhs + self.value
+        return sp.Eq(right.lhs, changed, evaluate=False)
+
+
+def factor(value: Any) -> Defect:
+    return Defect(DefectKind.FACTOR, sp.sympify(value))
+
+
+def term(value: Any) -> Defect:
+    return Defect(DefectKind.TERM, sp.sympify(value))
+
+
+def renamed(symbols: Mapping[sp.Basic, Any]) -> Defect:
+    return Defect(DefectKind.RENAMED, sp.Dict(symbols))
+
+
+Condition = Mapping[sp.Basic, Any] | Callable[[Any], Any]
+Witness = Mapping[sp.Basic, Any] | Callable[[Any, Any], bool]
+
+
+@dataclass(frozen=True, eq=False)
+class Statement:
+    """One printed relation and what decides on it.
+
+    Parameters
+    ----------
+    printed : equation, condition (a tuple of inequalities), set (a tuple of equations)
+    derive : callable of the `right` forms of the sources, returns the right form; None for a definition
+    given : substitution, or callable on both forms, under which the printed form follows
+    counterexample : numbers for every symbol, or callable(printed, derived), showing that `given` is needed
+    defect : what a misprint changes
+    lead, neglected : for leading order; finds the leading term, and the relative order left out, as stated
+    residual : for an ansatz; returns what is left of the flow on it and off it
+    claim : words about the formula that the printed form stands for, if it is not the formula itself
+    """
+
+    printed: sp.Basic
+    derive: Callable[..., sp.Basic] | None = None
+    given: Condition | None = None
+    counterexample: Witness | None = None
+    defect: Defect | None = None
+    lead: Callable[[sp.Expr], Leading] | None = None
+    neglected: Any = None
+    residual: Callable[[], tuple[Any, Any]] | None = None
+    claim: str = ""
+
+    def status(self, derived: sp.Basic | None) -> list[Status]:
+        if derived is None:
+            return [Status.DEFINITION]
+        found: list[Status] = []
+        right = derived
+        if self.lead is not None:
+            lead = self.lead(right.rhs)
+            if lead.order is None or not equal(lead.order, sp.sympify(self.neglected)):
+                return [Status.FAILS]
+            right = sp.Eq(right.lhs, lead.term, evaluate=False)
+            found.append(Status.LEADING_ORDER)
+        printed = self.printed
+        if self.given is not None:
+            if agree(printed, right) or not self._broken(printed, right):
+                return [Status.FAILS]
+            printed, right = _under(self.given, printed), _under(self.given, right)
+            found.append(Status.CONDITIONAL)
+        if self.defect is not None:
+            changed = self.defect.apply(right)
+            if agree(changed, right) or not agree(printed, changed):
+                return [Status.FAILS]
+            found.append(Status.MISPRINT)
+        elif not agree(printed, right):
+            return [Status.FAILS]
+        if self.residual is not None:
+            on, off = self.residual()
+            if on != 0 or off == 0:
+                return [Status.FAILS]
+            found.append(Status.ANSATZ)
+        return found or [Status.HOLDS]
+
+    def _broken(self, printed: Any, right: Any) -> bool:
+        """Whether the counterexample, outside the condition, tells printed from right."""
+        if self.counterexample is None:
+            return False
+        if callable(self.counterexample):
+            return self.counterexample(printed, right)
+        gap = (printed.lhs - printed.rhs) - (right.lhs - right.rhs)
+        return abs(sp.N(gap.subs(self.counterexample).doit(), 30)) > sp.Float(10) ** -20
+
+
+#: Size of the weights: words with more layers are of a higher power of it.
+WEIGHT = sp.Symbol("epsilon", positive=True)
+
+
+def small(symbol: sp.Symbol, regime: Mapping[sp.Symbol, sp.Expr] | None = None) -> Callable[[sp.Expr], Leading]:
+    """Leading term as `symbol` -> 0; `regime` writes depths by positive symbols (L_f = 2 + n)."""
+    return lambda e: leading(e, symbol, regime)
+
+
+def small_beside_one(symbol: sp.Symbol, regime: Mapping[sp.Symbol, sp.Expr]) -> Callable[[sp.Expr], Leading]:
+    """Leading term of what is added to 1, as in t_B/t_A = 1 + ..."""
+
+    def lead(e: sp.Expr) -> Leading:
+        found = leading(sp.expand_mul(e) - 1, symbol, regime)
+        return Leading(1 + found.term, found.order)
+
+    return lead
+
+
+def first_order(symbol: sp.Symbol, power: int) -> Callable[[sp.Expr], Leading]:
+    """Taylor polynomial up to `power`, and the first power left out."""
+
+    def lead(e: sp.Expr) -> Leading:
+        terms = [sp.diff(e, symbol, n).subs(symbol, 0) * symbol**n / sp.factorial(n) for n in range(power + 3)]
+        left = [n for n in range(power + 1, power + 3) if sp.simplify(terms[n]) != 0]
+        return Leading(sp.Add(*terms[: power + 1]), symbol ** left[0] if left else None)
+
+    return lead
+
+
+def small_weights(*chains: str) -> Callable[[sp.Expr], Leading]:
+    """Leading term in the weights of these chains (all of them if none is named)."""
+
+    def lead(e: sp.Expr) -> Leading:
+        words, gap = lowest_degree(e, chains)
+        return Leading(words, None if gap is None else WEIGHT**gap)
+
+    return lead
+
+
+def _under(condition: Condition, e: sp.Basic) -> sp.Basic:
+    return condition(e) if callable(condition) else e.subs(condition)
+
+
+def agree(one: Any, other: Any) -> bool:
+    """Whether two relations are proved to say the same.
+
+    Equations side by side; inequalities up to a positive factor; tuples element by element (of equations
+    that describe a set: in any order).
+    """
+    if isinstance(one, sp.Tuple) and isinstance(other, sp.Tuple):
+        return len(one) == len(other) and all(agree(p, q) for p, q in zip(one, other, strict=True))
+    if isinstance(one, sp.Eq) and isinstance(other, sp.Eq):
+        return _equal(one.lhs, other.lhs) and _equal(one.rhs, other.rhs)
+    if isinstance(one, sp.core.relational.Relational) and isinstance(other, sp.core.relational.Relational):
+        return _same_side(one, other)
+    return bool(one == other)
+
+
+def _equal(one: sp.Expr, other: sp.Expr) -> bool:
+    if one == other:
+        return True
+    if isinstance(one, sp.MatrixBase) or isinstance(other, sp.MatrixBase):
+        return False
+    if one.is_commutative is False or other.is_commutative is False:
+        return same(one, other)
+    return equal(one, other)
+
+
+def _same_side(one: Any, other: Any) -> bool:
+    """p < q and r < s (or turned round): (q - p)/(s - r) is positive, and both are strict or neither."""
+    strict = (sp.StrictLessThan, sp.StrictGreaterThan)
+    if isinstance(one, strict) != isinstance(other, strict):
+        return False
+    ratio = sp.factor(sp.simplify((one.gts - one.lts) / (other.gts - other.lts)))
+    return ratio.is_positive is True
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """A numbered equation: what is printed, what follows, and a check that runs.
+
+    `claims` are statements of the text, a caption or an appendix that stand beside the equation; their
+    status is their own.
+    """
+
+    number: int
+    part: str
+    title: str
+    statements: tuple[Statement, ...]
+    sources: tuple[Entry, ...] = ()
+    condition: str = ""
+    proof: str = ""
+    note: str = ""
+    claims: tuple[Statement, ...] = ()
+    kind: Kind = Kind.PAPER
+
+    @property
+    def name(self) -> str:
+        return f"{self.number}{self.part}"
+
+    @property
+    def printed(self) -> sp.Basic:
+        """As typed from the paper; a tuple if there is more than one relation."""
+        return _one([s.printed for s in self.statements])
+
+    @cached_property
+    def general(self) -> tuple[sp.Basic | None, ...]:
+        """What the derivations return, without the condition; None for a definition."""
+        return tuple(self._derive(s) for s in self.statements)
+
+    @cached_property
+    def derived(self) -> sp.Basic | None:
+        """What follows from (1), (2) and the loss, in general; None for a definition."""
+        return None if None in self.general else _one([d for d in self.general if d is not None])
+
+    @cached_property
+    def right(self) -> sp.Basic:
+        """What later entries build on: derived, or printed for a definition; under the condition if there is one."""
+        found = []
+        for statement, derived in zip(self.statements, self.general, strict=True):
+            value = statement.printed if derived is None else derived
+            if derived is not None and statement.lead is not None:
+                value = sp.Eq(value.lhs, statement.lead(value.rhs).term, evaluate=False)
+            if derived is not None and isinstance(statement.given, Mapping):
+                value = value.subs(statement.given)
+            found.append(value)
+        return _one(found)
+
+    def _derive(self, statement: Statement) -> sp.Basic | None:
+        return None if statement.derive is None else statement.derive(*(s.right for s in self.sources))
+
+    def check(self) -> list[Status]:
+        """The status, computed now: the union over the statements."""
+        found: list[Status] = []
+        for statement in self.statements:
+            try:
+                found += statement.status(self._derive(statement))
+            except (SolveError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+                found.append(Status.FAILS)  # a form that cannot even be compared
+        if Status.FAILS in found:
+            return [Status.FAILS]
+        marks = [s for s in Status if s in found]
+        return marks if len(marks) == 1 else [s for s in marks if s not in (Status.HOLDS, Status.DEFINITION)] or marks
+
+    @cached_property
+    def status(self) -> list[Status]:
+        return self.check()
+
+    def claim_statuses(self) -> list[tuple[str, list[Status]]]:
+        """What the text says beside the equation, each with its own status."""
+        found = []
+        for claim in self.claims:
+            alone = replace(self, statements=(claim,), claims=())
+            found.append((claim.claim, alone.check()))
+        return found
+
+
+def _one(items: list[Any]) -> Any:
+    return items[0] if len(items) == 1 else sp.Tuple(*items)
+
+
+def expect_zero(e: Any, what: str) -> None:
+    """A step of a derivation: raises SolveError if the expression is not proved zero."""
+    rest = normal(e)
+    if rest != 0 and not equal(rest, 0):
+        raise SolveError(f"{what}: {rest} is left")

@@ -1,0 +1,165 @@
+"""The ledger: every numbered equation of the paper, and ours (from 101 on), with its check.
+
+Each entry lives beside its law; this module only collects them.
+
+    symbolic_flow        (1)-(5), (14)-(16), (18), (22), (31), (42), (52)
+    critical_sets        (6), (7), (17), (19), (20)
+    timescales           (8), (9), (12), (13), (26)-(33), (45)-(51), (53)-(60), 101-104, 106-108
+    modality_preference  (10), (11), (61), (62)
+    closed_forms         (21), 109
+    conservation         (23), (38)-(41), 105
+    ansatz               (24), (25), (43), (44), 110
+    logistic             (34)-(37)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, cached_property
+from html import escape
+from importlib import import_module
+from typing import Any
+
+import sympy as sp
+
+from derivations.entry import Entry, Kind, Statement
+from derivations.errors import DomainError
+from derivations.notation import typeset
+
+HOMES = (
+    "symbolic_flow",
+    "critical_sets",
+    "timescales",
+    "modality_preference",
+    "closed_forms",
+    "conservation",
+    "ansatz",
+    "logistic",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Ledger:
+    """All entries by number. `ledger()["44a"]` is one entry, `.derivation("44")` what leads to it."""
+
+    entries: tuple[Entry, ...]
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, key: int | str) -> Entry:
+        """By position, or by name: "44a"."""
+        return self.entries[key] if isinstance(key, int) else self._by_name(key)
+
+    @cached_property
+    def names(self) -> dict[str, Entry]:
+        return {entry.name: entry for entry in self.entries}
+
+    def _by_name(self, name: str) -> Entry:
+        if name not in self.names:
+            raise DomainError(
+                f"no equation {name!r}; there are 1 to 62 and {self._extensions()}, some with a part: 44a"
+            )
+        return self.names[name]
+
+    def _extensions(self) -> str:
+        numbers = [e.number for e in self.entries if e.kind is Kind.EXTENSION]
+        return f"{min(numbers)} to {max(numbers)}"
+
+    def numbered(self, name: str) -> tuple[Entry, ...]:
+        """The parts of a number ("44"), or one part ("44a")."""
+        parts = tuple(entry for entry in self.entries if str(entry.number) == name)
+        return parts or (self._by_name(name),)
+
+    def derivation(self, name: str) -> tuple[Entry, ...]:
+        """Everything that a number rests on, in order, from the definitions (1), (2) to itself."""
+        found: list[Entry] = []
+
+        def visit(entry: Entry) -> None:
+            for source in entry.sources:
+                visit(source)
+            if entry not in found:
+                found.append(entry)
+
+        for entry in self.numbered(name):
+            visit(entry)
+        return tuple(found)
+
+    def __str__(self) -> str:
+        return "\n".join(f"{e.name:>5}  {', '.join(e.status):<36} {e.title}" for e in self.entries)
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>({e.name})</td><td>{escape(e.title)}</td><td>{escape(', '.join(e.status))}</td>"
+            f"<td>${escape(latex_of(e.printed))}$</td></tr>"
+            for e in self.entries
+        )
+        return f"<table><tr><th></th><th></th><th>status</th><th>printed</th></tr>{rows}</table>"
+
+
+@cache
+def ledger() -> Ledger:
+    """The numbered equations (1)-(62) and ours; see `Entry` and `Ledger`.
+
+    Examples
+    --------
+    >>> entry = ledger()["46"]
+    >>> [str(s) for s in entry.status]
+    ['misprint']
+    >>> entry.note
+    'Printed is the power (L_f - L)/2, that of the reciprocal in (47).'
+    """
+    entries = [entry for home in HOMES for entry in import_module(f"derivations.{home}").ENTRIES]
+    return Ledger(tuple(sorted(entries, key=lambda e: (e.number, e.part))))
+
+
+def latex_of(e: sp.Basic | None) -> str:
+    """LaTeX of one relation, or of several on lines of their own."""
+    if e is None:
+        return ""
+    if isinstance(e, sp.Tuple):
+        lines = [typeset(line).replace("=", "&=", 1) if isinstance(line, sp.Eq) else typeset(line) for line in e]
+        return r"\begin{aligned}" + r" \\ ".join(lines) + r"\end{aligned}"
+    return typeset(e)
+
+
+def text_of(e: sp.Basic | None) -> str:
+    """One line a relation, as SymPy prints it."""
+    if e is None:
+        return ""
+    if isinstance(e, sp.Tuple):
+        return "; ".join(text_of(line) for line in e)
+    if isinstance(e, sp.Eq):
+        return f"{e.lhs} = {e.rhs}"
+    return str(e)
+
+
+def defects_of(statements: tuple[Statement, ...]) -> list[str]:
+    return [f"{s.defect.kind}: {s.defect.value}" for s in statements if s.defect is not None]
+
+
+def to_dict(entry: Entry) -> dict[str, Any]:
+    """An entry for JSON: everything in text, formulas in LaTeX too."""
+    return {
+        "number": entry.number,
+        "part": entry.part,
+        "kind": str(entry.kind),
+        "title": entry.title,
+        "status": [str(status) for status in entry.status],
+        "printed": text_of(entry.printed),
+        "derived": text_of(entry.derived) or None,
+        "printed_latex": latex_of(entry.printed),
+        "derived_latex": latex_of(entry.derived) or None,
+        "defect": defects_of(entry.statements),
+        "condition": entry.condition,
+        "proof": entry.proof,
+        "note": entry.note,
+        "sources": [source.name for source in entry.sources],
+        "claims": [
+            {"claim": claim, "status": [str(status) for status in found]} for claim, found in entry.claim_statuses()
+        ],
+    }

@@ -1,0 +1,89 @@
+"""Small changes of a formula, one at a time: what a check of the formula must notice."""
+
+from collections.abc import Iterator
+
+import sympy as sp
+
+from derivations.ordered_products import Average, Direction, Layers
+
+
+def rebuilt(node: sp.Basic, args: list) -> sp.Basic | None:
+    """The node with other arguments; None if there is no such formula."""
+    try:
+        if isinstance(node, sp.core.relational.Relational):
+            return type(node)(*args, evaluate=False)
+        return node.func(*args)
+    except (TypeError, ValueError, AttributeError, ZeroDivisionError):
+        return None
+
+
+def at_node(node: sp.Basic, symbols: list[sp.Symbol]) -> Iterator[sp.Basic]:
+    """Changes of the node itself."""
+    if isinstance(node, sp.Pow):
+        yield node.base ** (node.exp + 1)
+        yield node.base ** (-node.exp)
+        yield node.base
+    elif isinstance(node, sp.Mul):
+        for i in range(len(node.args)):
+            yield node.func(*node.args[:i], *node.args[i + 1 :])
+        yield 2 * node
+        yield -node
+        order = list(node.args)
+        if any(not f.is_commutative for f in order):
+            yield node.func(*reversed(order))
+    elif isinstance(node, sp.Add):
+        for i, term in enumerate(node.args):
+            yield node.func(*node.args[:i], *node.args[i + 1 :])
+            yield node.func(*node.args[:i], -term, *node.args[i + 1 :])
+    elif isinstance(node, sp.Symbol):
+        others = [s for s in symbols if s != node and s.is_commutative == node.is_commutative]
+        yield from others[:2]
+        yield 2 * node
+        if node.is_commutative:
+            yield node**2
+    elif node.is_Number:
+        yield node + 1
+        yield -node
+    elif isinstance(node, sp.transpose):
+        yield node.args[0]
+    elif isinstance(node, Layers):
+        label, high, low = node.args
+        yield from (Layers(label, high + 1, low), Layers(label, high, low + 1), Layers(sp.Symbol("V"), high, low))
+        yield sp.transpose(node)
+    elif isinstance(node, Direction):
+        yield Direction(node.args[0], node.args[1] + 1)
+        yield Direction("q", node.args[1])
+    elif isinstance(node, sp.StrictLessThan | sp.StrictGreaterThan):
+        flipped = {sp.StrictLessThan: sp.StrictGreaterThan, sp.StrictGreaterThan: sp.StrictLessThan}[type(node)]
+        yield flipped(*node.args, evaluate=False)
+        yield {sp.StrictLessThan: sp.Le, sp.StrictGreaterThan: sp.Ge}[type(node)](*node.args, evaluate=False)
+    elif isinstance(node, sp.Integral):
+        variable, low, high = node.limits[0]
+        yield sp.Integral(node.function, (variable, low + 1, high))
+        if high.is_finite is not False:
+            yield sp.Integral(node.function, (variable, low, 2 * high))
+
+
+def mutants(e: sp.Basic, symbols: list[sp.Symbol] | None = None) -> Iterator[sp.Basic]:
+    """All formulas that differ from `e` in one node (the left side of an equation counts too)."""
+    symbols = sorted(e.free_symbols, key=str) if symbols is None else symbols
+    for other in at_node(e, symbols):
+        if other is not None and other != e:
+            yield other
+    if isinstance(e, sp.Symbol | sp.Number):
+        return
+    if isinstance(e, Layers | Direction):
+        return
+    if isinstance(e, sp.Tuple) and e.args and all(a.is_Symbol or a.is_number for a in e.args[:1]) and len(e.args) == 3:
+        for place in (1, 2):  # limits of an integral; its variable is a name
+            for other in mutants(e.args[place], symbols):
+                yield sp.Tuple(*e.args[:place], other, *e.args[place + 1 :])
+        return
+    for i, argument in enumerate(e.args):
+        for other in mutants(argument, symbols):
+            whole = rebuilt(e, [*e.args[:i], other, *e.args[i + 1 :]])
+            if whole is not None and whole != e:
+                yield whole
+
+
+__all__ = ["Average", "mutants"]
