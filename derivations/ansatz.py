@@ -199,7 +199,7 @@ def turning_speed(flow: sp.Eq, direction: sp.Symbol, rules: Any) -> sp.Expr:
 @cache
 def two_layer_residual() -> tuple[sp.Expr, sp.Expr]:
     """(22a) minus the velocity of the ansatz (24): on it, and with the first layer along a unit row n."""
-    first, second = EQ_22A.right
+    first, _second = EQ_22A.right
     speed = EQ_25.right[1].rhs
     column, other = Direction("r_A", 1), matrix("n")
     found = []
@@ -227,12 +227,12 @@ EQ_24 = Entry(
         Statement(
             equation(layer("W_A", 1), u_A * _R1 * Y_A / a),
             lambda *s: two_layers(*s)[0],
-            residual=lambda: two_layer_residual(),
+            residual=two_layer_residual,
         ),
         Statement(
             equation(layer("W_A", 2), u_A * T(_R1)),
             lambda *s: two_layers(*s)[1],
-            residual=lambda: two_layer_residual(),
+            residual=two_layer_residual,
         ),
     ),
     (EQ_22A, EQ_23),

@@ -94,9 +94,10 @@ def _sigmoid(part: str, branch: str, flow: Entry) -> Entry:
         ),
         (flow, EQ_24),
         condition="two layers, Sigma_m = sigma_m^2 I, Sigma_AB = 0, aligned balanced start",
-        proof="(18) with the ansatz (24) is dw/dt = 2 w (|Sigma_yx| - sigma^2 w) for w = |W^tot|; the flow of 1/w is linear.",
-        note="Printed is u(0) in the bracket where |W^tot(0)| = u(0) |Sigma_yx|/sigma^2 belongs: at t = 0 it gives another "
-        "number than u(0).",
+        proof="(18) with the ansatz (24) is dw/dt = 2 w (|Sigma_yx| - sigma^2 w) for w = |W^tot|; the flow of 1/w is "
+        "linear.",
+        note="Printed is u(0) in the bracket where |W^tot(0)| = u(0) |Sigma_yx|/sigma^2 belongs: at t = 0 it gives "
+        "another number than u(0).",
     )
 
 

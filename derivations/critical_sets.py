@@ -21,6 +21,7 @@ from derivations.gradient_flow import errors, flow, total_weights
 from derivations.network import FusionNetwork
 from derivations.notation import S_A, S_AB, S_B, S_BA, Y_A, Y_B, S, W_A_tot, W_B_tot, W_tot, Y, matrix, residual_B
 from derivations.ordered_products import Layers, T, apart, evaluate, layer, normal, same, words
+from derivations.preference import misattribution
 from derivations.symbolic_flow import EQ_2, EQ_5A, EQ_5B, EQ_16, EQ_18A, EQ_18B, EQ_18C, EQ_18D, equation, totals
 
 DEAD = sp.Integer(0)
@@ -132,12 +133,17 @@ def _number(e: sp.Expr, values: dict[sp.Basic, Any], layers: dict[str, list[Any]
     return float(e) if e.is_number else evaluate(e, values, layers)
 
 
-def witness(layers: dict[str, list[Any]]) -> Callable[[sp.Tuple, sp.Tuple], bool]:
-    """A point that is in one of the two sets and not in the other; the flow says that the right set is right."""
+def witness(*points: dict[str, list[Any]]) -> Callable[[sp.Tuple, sp.Tuple], bool]:
+    """Points of which one is in only one of the two sets; the flow says at each that the right set is right.
+
+    The points are unlearned in the branches that the set says are, so that critical means in the set.
+    """
 
     def tells_apart(printed: sp.Tuple, right: sp.Tuple) -> bool:
-        in_right = belongs(right, layers)
-        return in_right == is_critical(layers) and in_right != belongs(printed, layers)
+        inside = [belongs(right, layers) for layers in points]
+        if inside != [is_critical(layers) for layers in points]:
+            return False
+        return inside != [belongs(printed, layers) for layers in points]
 
     return tells_apart
 
@@ -157,26 +163,30 @@ def _across(row: Any) -> list[Any]:
 
 
 _CANCELLING = [np.array([[0.0, 0.0], [1.0, 2.0]]), np.array([[1.0, 0.0]])]  # W^2 W^1 = 0, neither is zero
-_NOT_ZERO_EARLY = witness({"W": _across(_DATA.sigma_yx)})
-_NOT_ZERO_LATE = witness({"W_A": _across(_DATA.target_block("A")), "W_B": _across(_DATA.target_block("B"))})
-_NOT_CRITICAL_A = witness({"W_A": _plateau("A"), "W_B": _CANCELLING})
-_NOT_CRITICAL_B = witness({"W_A": _CANCELLING, "W_B": _plateau("B")})
-_LARGER_A = witness({"W_A": _plateau("A"), "W_B": _across(_DATA.residual("B", given="A"))})
-_LARGER_B = witness({"W_A": _across(_DATA.residual("A", given="B")), "W_B": _plateau("B")})
+_ALONG = [np.array([[1.0, 2.0], [0.0, 1.0]]), np.zeros((1, 2))]  # W^2 = 0, W^1 across no row
+_ZERO_A, _ZERO_B = _across(_DATA.target_block("A")), _across(_DATA.target_block("B"))
+_LEFT_A, _LEFT_B = _across(_DATA.residual("A", given="B")), _across(_DATA.residual("B", given="A"))
+_WIDE = [np.hstack([w, w]) for w in _ALONG[:1]] + _ALONG[1:]
+_NOT_ZERO_EARLY = witness({"W": _across(_DATA.sigma_yx)}, {"W": _WIDE})
+_NOT_ZERO_LATE = witness(
+    {"W_A": _ZERO_A, "W_B": _ZERO_B}, {"W_A": _ALONG, "W_B": _ZERO_B}, {"W_A": _ZERO_A, "W_B": _ALONG}
+)
+_ALONE_A = witness(*({"W_A": _plateau("A"), "W_B": branch} for branch in (_CANCELLING, _LEFT_B, _ZERO_B, _ALONG)))
+_ALONE_B = witness(*({"W_A": branch, "W_B": _plateau("B")} for branch in (_CANCELLING, _LEFT_A, _ZERO_A, _ALONG)))
 
 # ---- Entries.
 
 
 def _early_zero(eq16: sp.Tuple) -> sp.Tuple:
-    return sp.Tuple(*dead(error_of(*eq16, "W"), "W"))
+    return sp.Tuple(*dead(error_of(eq16[0], eq16[1], "W"), "W"))
 
 
 def _early_all(eq16: sp.Tuple) -> sp.Tuple:
-    return sp.Tuple(learned(error_of(*eq16, "W"), "W", S))
+    return sp.Tuple(learned(error_of(eq16[0], eq16[1], "W"), "W", S))
 
 
 def _early_system(eq16: sp.Tuple) -> sp.Tuple:
-    return sp.Tuple(equation(apart(error_of(*eq16, "W")), DEAD))
+    return sp.Tuple(equation(apart(error_of(eq16[0], eq16[1], "W")), DEAD))
 
 
 def _late_errors(*laws: sp.Eq) -> tuple[sp.Expr, sp.Expr]:
@@ -226,7 +236,10 @@ _GLOBAL = sp.Tuple(equation(W_tot, Y * S**-1))
 _M_A = sp.Tuple(equation(W_A_tot, Y_A * S_A**-1), equation(W_B_tot, DEAD))
 _M_B = sp.Tuple(equation(W_A_tot, DEAD), equation(W_B_tot, Y_B * S_B**-1))
 _BALANCE = "balanced weights, W^1 W^1T = W^2T W^2"
-_ZERO_NOTE = "Printed is one point. The right set is {W^2 = 0, W^1 Sigma_yx^T = 0}; a witness with W^1 not zero has zero gradient."
+_ZERO_NOTE = (
+    "Printed is one point. The right set is {W^2 = 0, W^1 Sigma_yx^T = 0}; at a stored witness with W^1 not zero the "
+    "gradient is zero."
+)
 _SADDLE_NOTE = (
     "Printed W_B^tot = 0 is not enough: with W_B^2 and W_B^1 not zero but W_B^2 W_B^1 = 0 the gradient is not zero "
     "(a witness is stored). The right set has W_B^2 = 0 and W_B^1 across the residual of B."
@@ -247,12 +260,30 @@ EQ_6B = Entry(
     6, "b", "early fusion: the global solution", (_set(_GLOBAL, _early_all),), (EQ_16,),
     condition="Sigma of full rank", proof="e = Sigma_yx - W^tot Sigma = 0 and back.",
 )  # fmt: skip
+_sd_A, _sd_B = sp.symbols("sigma_A sigma_B", positive=True)
+_rho = sp.Symbol("rho", real=True)
+
+
+def _misattribution() -> sp.Eq:
+    """The weights of A on M_A minus those on M_*, for the paper's y = x_A + x_B."""
+    cross = _rho * _sd_A * _sd_B
+    sigma = sp.Matrix([[_sd_A**2, cross], [cross, _sd_B**2]])
+    data = Correlations(sigma, sp.Matrix([[1, 1]]) * sigma, {"A": 1, "B": 1}, sp.Symbol("<y^2>", positive=True))
+    return equation(sp.Symbol("misattribution of A"), sp.simplify(misattribution(data)["A"][0, 0]))
+
+
 EQ_7A = Entry(
-    7, "a", "late fusion: A alone", (_set(_M_A, _partial("W_A", False), _NOT_CRITICAL_A),), _LATE,
+    7, "a", "late fusion: A alone", (_set(_M_A, _partial("W_A", False), _ALONE_A),), _LATE,
     condition=_BALANCE, proof="e_A = 0 with W_B^2 = 0 gives W_A^tot; " + _DEAD_PROOF, note=_SADDLE_NOTE,
+    claims=(
+        Statement(
+            equation(sp.Symbol("misattribution of A"), _rho * _sd_B / _sd_A), lambda *s: _misattribution(),
+            claim="appendix J.3: for y = x_A + x_B the misattribution is rho sigma_B/sigma_A",
+        ),
+    ),
 )  # fmt: skip
 EQ_7B = Entry(
-    7, "b", "late fusion: B alone", (_set(_M_B, _partial("W_B", False), _NOT_CRITICAL_B),), _LATE,
+    7, "b", "late fusion: B alone", (_set(_M_B, _partial("W_B", False), _ALONE_B),), _LATE,
     condition=_BALANCE, proof="e_B = 0 with W_A^2 = 0 gives W_B^tot; " + _DEAD_PROOF, note=_SADDLE_NOTE,
 )  # fmt: skip
 EQ_17A = Entry(
@@ -289,9 +320,9 @@ EQ_20A = Entry(
         _set(
             sp.Tuple(equation(Y_A - _A2 * _A1 * S_A, DEAD), equation(_B2, DEAD), equation(_B1, DEAD)),
             _partial("W_A", True),
-            _LARGER_A,
+            _ALONE_A,
         ),
-        _set(_M_A, _partial("W_A", False), _NOT_CRITICAL_A),
+        _set(_M_A, _partial("W_A", False), _ALONE_A),
     ),
     _LATE, condition=_BALANCE, proof="e_A = 0 with W_B^2 = 0; " + _DEAD_PROOF,
     note="The system on the left misses W_B^2 = 0 with W_B^1 across the residual (a witness is stored); the set on the "
@@ -303,9 +334,9 @@ EQ_20B = Entry(
         _set(
             sp.Tuple(equation(_A2, DEAD), equation(_A1, DEAD), equation(Y_B - _B2 * _B1 * S_B, DEAD)),
             _partial("W_B", True),
-            _LARGER_B,
+            _ALONE_B,
         ),
-        _set(_M_B, _partial("W_B", False), _NOT_CRITICAL_B),
+        _set(_M_B, _partial("W_B", False), _ALONE_B),
     ),
     _LATE, condition=_BALANCE, proof="e_B = 0 with W_A^2 = 0; " + _DEAD_PROOF, note=EQ_20A.note,
 )  # fmt: skip

@@ -24,7 +24,7 @@ import sympy as sp
 
 from derivations.errors import SolveError
 from derivations.ordered_products import lowest_degree, normal, same
-from derivations.positive_powers import Leading, equal, leading
+from derivations.positive_powers import Leading, canonical, equal, leading
 
 
 class Status(StrEnum):
@@ -90,7 +90,8 @@ class Statement:
     printed : equation, condition (a tuple of inequalities), set (a tuple of equations)
     derive : callable of the `right` forms of the sources, returns the right form; None for a definition
     given : substitution, or callable on both forms, under which the printed form follows
-    counterexample : numbers for every symbol, or callable(printed, derived), showing that `given` is needed
+    counterexample : numbers for every symbol at which the right form holds and the printed one does not, or a
+        callable(printed, right) that says so
     defect : what a misprint changes
     lead, neglected : for leading order; finds the leading term, and the relative order left out, as stated
     residual : for an ansatz; returns what is left of the flow on it and off it
@@ -139,13 +140,13 @@ class Statement:
         return found or [Status.HOLDS]
 
     def _broken(self, printed: Any, right: Any) -> bool:
-        """Whether the counterexample, outside the condition, tells printed from right."""
+        """Whether the counterexample satisfies the right form and not the printed one."""
         if self.counterexample is None:
             return False
         if callable(self.counterexample):
             return self.counterexample(printed, right)
-        gap = (printed.lhs - printed.rhs) - (right.lhs - right.rhs)
-        return abs(sp.N(gap.subs(self.counterexample).doit(), 30)) > sp.Float(10) ** -20
+        gaps = [(e.lhs - e.rhs).subs(self.counterexample).evalf(30) for e in (printed, right)]
+        return bool(gaps[0].is_number and abs(gaps[0]) > 1e-9) and bool(gaps[1].is_number and abs(gaps[1]) < 1e-20)
 
 
 #: Size of the weights: words with more layers are of a higher power of it.
@@ -161,7 +162,7 @@ def small_beside_one(symbol: sp.Symbol, regime: Mapping[sp.Symbol, sp.Expr]) -> 
     """Leading term of what is added to 1, as in t_B/t_A = 1 + ..."""
 
     def lead(e: sp.Expr) -> Leading:
-        found = leading(sp.expand_mul(e) - 1, symbol, regime)
+        found = leading(e - 1, symbol, regime)
         return Leading(1 + found.term, found.order)
 
     return lead
@@ -222,8 +223,7 @@ def _same_side(one: Any, other: Any) -> bool:
     strict = (sp.StrictLessThan, sp.StrictGreaterThan)
     if isinstance(one, strict) != isinstance(other, strict):
         return False
-    ratio = sp.factor(sp.simplify((one.gts - one.lts) / (other.gts - other.lts)))
-    return ratio.is_positive is True
+    return canonical((one.gts - one.lts) / (other.gts - other.lts)).is_positive is True
 
 
 @dataclass(frozen=True, eq=False)

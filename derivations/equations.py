@@ -25,7 +25,7 @@ import sympy as sp
 
 from derivations.entry import Entry, Kind, Statement
 from derivations.errors import DomainError
-from derivations.notation import typeset
+from derivations.notation import text, typeset
 
 HOMES = (
     "symbolic_flow",
@@ -127,19 +127,19 @@ def latex_of(e: sp.Basic | None) -> str:
     return typeset(e)
 
 
-def text_of(e: sp.Basic | None) -> str:
+def latex_lines(e: sp.Basic | None) -> list[str]:
+    """LaTeX of each relation."""
+    return [] if e is None else [typeset(line) for line in (e if isinstance(e, sp.Tuple) else (e,))]
+
+
+def text_lines(e: sp.Basic | None) -> list[str]:
     """One line a relation, as SymPy prints it."""
-    if e is None:
-        return ""
-    if isinstance(e, sp.Tuple):
-        return "; ".join(text_of(line) for line in e)
-    if isinstance(e, sp.Eq):
-        return f"{e.lhs} = {e.rhs}"
-    return str(e)
+    lines = () if e is None else e if isinstance(e, sp.Tuple) else (e,)
+    return [f"{text(line.lhs)} = {text(line.rhs)}" if isinstance(line, sp.Eq) else text(line) for line in lines]
 
 
 def defects_of(statements: tuple[Statement, ...]) -> list[str]:
-    return [f"{s.defect.kind}: {s.defect.value}" for s in statements if s.defect is not None]
+    return [f"{s.defect.kind}: {text(s.defect.value)}" for s in statements if s.defect is not None]
 
 
 def to_dict(entry: Entry) -> dict[str, Any]:
@@ -150,10 +150,10 @@ def to_dict(entry: Entry) -> dict[str, Any]:
         "kind": str(entry.kind),
         "title": entry.title,
         "status": [str(status) for status in entry.status],
-        "printed": text_of(entry.printed),
-        "derived": text_of(entry.derived) or None,
-        "printed_latex": latex_of(entry.printed),
-        "derived_latex": latex_of(entry.derived) or None,
+        "printed": text_lines(entry.printed),
+        "derived": text_lines(entry.derived) or None,
+        "printed_latex": latex_lines(entry.printed),
+        "derived_latex": latex_lines(entry.derived),
         "defect": defects_of(entry.statements),
         "condition": entry.condition,
         "proof": entry.proof,
@@ -163,3 +163,28 @@ def to_dict(entry: Entry) -> dict[str, Any]:
             {"claim": claim, "status": [str(status) for status in found]} for claim, found in entry.claim_statuses()
         ],
     }
+
+
+def latex_document(entries: tuple[Entry, ...]) -> str:
+    """A LaTeX document with what is printed and what follows, entry by entry."""
+    blocks = []
+    for entry in entries:
+        forms = [("printed", entry.printed), ("derived", entry.derived)]
+        blocks.append(
+            f"\\subsection*{{({entry.name}) {_plain(entry.title)}: {', '.join(entry.status)}}}\n"
+            + "\n".join(f"{label}: \\[{latex_of(e)}\\]" for label, e in forms if e is not None)
+            + "".join(f"\n{label}: {_plain(text)}\\par" for label, text in _texts(entry) if text)
+        )
+    head = "\\documentclass{article}\n\\usepackage{amsmath}\n\\begin{document}\n"
+    return head + "\n\n".join(blocks) + "\n\\end{document}"
+
+
+def _texts(entry: Entry) -> list[tuple[str, str]]:
+    return [("because", entry.proof), ("if", entry.condition), ("note", entry.note)]
+
+
+def _plain(text: str) -> str:
+    """Plain text for LaTeX."""
+    special = {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}
+    special |= {mark: "\\" + mark for mark in "_&%$#{}"} | {mark: f"${mark}$" for mark in "<>|"}
+    return "".join(special.get(mark, mark) for mark in text)

@@ -63,6 +63,7 @@ def three_to_one() -> dict[sp.Symbol, sp.Expr]:
         b: drive_b,
         r: sp.Abs(drive_b - drive_a * cross / own),
         LATE_DRIVE: mean(lambda z, v, square: v * sigmoid(z)),
+        sp.Symbol("t_B/t_A"): 1 + 2 * (drive_a - drive_b) / (drive_b - drive_a * cross / own),  # the excess doubled
     }
 
 
@@ -112,8 +113,8 @@ EQ_37 = Entry(
         Statement(
             equation(sp.Symbol("t_B/t_A"), 1 + (a - b) / r), lambda *s: ratio(),
             given={LATE_DRIVE: r / 2}, counterexample=three_to_one(),
-            claim="appendix D.4: the time ratio is the same for logistic loss; it is where <y x_B sigmoid(-y w_A x_A)> is "
-            "half the residual (labels +-1 with linear E[x_B | x_A]), but a data set is stored where the excess doubles",
+            claim="appendix D.4: the time ratio is the same for logistic loss; it is where <y x_B sigmoid(-y w_A x_A)> "
+            "is half the residual (labels +-1, linear E[x_B | x_A]); a data set is stored where the excess doubles",
         ),
     ),
 )  # fmt: skip

@@ -65,7 +65,7 @@ def _lines(part: str) -> tuple[Any, Any, Any]:
         return equation(name, loss(saddle, total, x, _atoms(x)))
 
     def short(saddle: sp.Tuple, *definitions: sp.Tuple) -> sp.Eq:
-        rules = means(*definitions) | {(target, target): MEAN_SQUARE}
+        rules = {**means(*definitions), (target, target): MEAN_SQUARE}
         return equation(name, loss(saddle, total, x, rules))
 
     return square, expanded, short
@@ -152,8 +152,17 @@ def scalar_conditions(eq10a: sp.Tuple, eq10b: sp.Tuple) -> sp.Tuple:
 
 def _negative_weights(printed: sp.Tuple, right: sp.Tuple) -> bool:
     """w_A/w_B = -1/4, sigma_A = 3, sigma_B = 1: B contributes more although A is first; printed denies it."""
-    at = {w_ratio: sp.Rational(-1, 4), sign: -1, sd_A: 3, sd_B: 1}
-    return all(line.subs(at) == sp.true for line in right) and not all(line.subs(at) == sp.true for line in printed)
+    at = {sign: -1, sd_A: 3, sd_B: 1}
+    inside, outside = at | {w_ratio: sp.Rational(-1, 4)}, at | {w_ratio: sp.Rational(-1, 2)}
+
+    def holds(lines: sp.Tuple, point: dict[sp.Symbol, Any]) -> list[bool]:
+        return [line.subs(point) == sp.true for line in lines]
+
+    return (
+        holds(right, inside) == [True, True]
+        and holds(right, outside) == [True, False]
+        and not all(holds(printed, inside))
+    )
 
 
 #: As the text says: sigma_A, sigma_B are variances; in standard deviations each is a square.
@@ -171,8 +180,8 @@ EQ_11 = Entry(
     ),
     (EQ_10A, EQ_10B), condition="scalars, Sigma_AB = 0, w_A/w_B > 0 (else its absolute value)",
     proof="(10) with |Sigma_yx_m| = sigma_m^2 |w_m|, solved for |w_A/w_B|.",
-    note="The text calls sigma_A, sigma_B variances: shown here in standard deviations, as it reads then. With standard "
-    "deviations for sigma the printed formula is right for w_A/w_B > 0.",
+    note="The text calls sigma_A, sigma_B variances: shown here in standard deviations, as it reads then. With "
+    "standard deviations for sigma the printed formula is right for w_A/w_B > 0.",
 )  # fmt: skip
 
 ENTRIES = (EQ_10A, EQ_10B, EQ_11, EQ_61, EQ_62A, EQ_62B)

@@ -7,7 +7,12 @@ project time is in units of tau.
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import sympy as sp
+from sympy.printing.latex import LatexPrinter
+from sympy.printing.str import StrPrinter
 
 # Depths and layers.
 L, L_f, L_A, L_B, L_c = sp.symbols("L L_f L_A L_B L_c", positive=True)
@@ -41,6 +46,14 @@ Y, Y_A, Y_B = matrix("Sigma_yx"), matrix("Sigma_yxA"), matrix("Sigma_yxB")
 e_A, e_B, residual_B = matrix("e_A"), matrix("e_B"), matrix("Sigma_tilde_yxB")
 W_A_tot, W_B_tot, W_tot = matrix("W_A_tot"), matrix("W_B_tot"), matrix("W_tot")
 
+
+def rate(symbol: sp.Symbol | str) -> sp.Symbol:
+    """The name of tau d(symbol)/dt, the left side of a flow."""
+    return sp.Symbol(f"tau*d{symbol}/dt")
+
+
+# ---- Typesetting.
+
 LATEX = {
     "a": r"\|\Sigma_{yx_A}\|",
     "b": r"\|\Sigma_{yx_B}\|",
@@ -60,24 +73,112 @@ LATEX = {
     "W_A_tot": r"\mathbf{W}_A^{\mathrm{tot}}",
     "W_B_tot": r"\mathbf{W}_B^{\mathrm{tot}}",
     "W_tot": r"\mathbf{W}^{\mathrm{tot}}",
+    "W_A_tot(t)": r"\mathbf{W}_A^{\mathrm{tot}}(t)",
+    "W_B_tot(t)": r"\mathbf{W}_B^{\mathrm{tot}}(t)",
+    "|W_A^tot(t)|": r"\|\mathbf{W}_A^{\mathrm{tot}}(t)\|",
+    "|W(0)|": r"\|\mathbf{W}^{\mathrm{tot}}(0)\|",
+    "|Sigma_yx|": r"\|\Sigma_{yx}\|",
     "y_hat": r"\hat y",
+    "u_B(t_A)": "u_B(t_A)",
+    "u_B(t_B)": "u_B(t_B)",
+    "u_A(t)": "u_A(t)",
+    "u_B(t)": "u_B(t)",
+    "u_A(0)": "u_A(0)",
+    "u_B(0)": "u_B(0)",
+    "sigma^2": r"\sigma^2",
+    "sigma_A^2": r"\sigma_A^2",
+    "sigma_B^2": r"\sigma_B^2",
+    "sigma_A/sigma_B": r"\frac{\sigma_A}{\sigma_B}",
+    "w_A/w_B": r"\frac{w_A}{w_B}",
+    "sign(w_A/w_B)": r"\mathrm{sign}(w_A/w_B)",
+    "sign(Sigma_yxB)": r"\mathrm{sign}(\Sigma_{yx_B})",
+    "sign of the change of t_B/t_A": r"\mathrm{sign}\,\Delta(t_B/t_A)",
+    "Loss(M_A)": r"\mathcal{L}(\mathcal{M}_A)",
+    "Loss(M_B)": r"\mathcal{L}(\mathcal{M}_B)",
+    "<y^2>": r"\langle y^2\rangle",
+    "Sigma_yxA*Sigma_A^-1*Sigma_yxA^T": r"\Sigma_{yx_A}\Sigma_A^{-1}\Sigma_{yx_A}^\top",
+    "Sigma_yxB*Sigma_B^-1*Sigma_yxB^T": r"\Sigma_{yx_B}\Sigma_B^{-1}\Sigma_{yx_B}^\top",
+    "tr C": r"\mathrm{tr}\,C",
+    "max rank W_A^l": r"\max\,\mathrm{rank}\,\mathbf{W}_A^l",
+    "rate of the mode c": r"\mathrm{rate}_c",
+    "du_B/du_A": r"\frac{du_B}{du_A}",
+    "du_A/du_B": r"\frac{du_A}{du_B}",
+    "t_B/t_A": r"\frac{t_B}{t_A}",
+    "l_MSE": r"\ell_{\mathrm{MSE}}",
+    "l_LG": r"\ell_{\mathrm{LG}}",
+    "dy_hat/dW": r"\frac{d\hat y}{d\mathbf{W}}",
+    "dw_A/dt": r"\frac{dw_A}{dt}",
+    "d|W_A^l|^2/dt": r"\frac{d}{dt}\|\mathbf{W}_A^l\|^2",
+    "<e_A, W_A^tot>": r"\langle\mathbf{e}_A,\mathbf{W}_A^{\mathrm{tot}}\rangle",
+    "t_half": r"t_{1/2}",
+    "Var x_A": r"\mathrm{Var}(\mathbf{x}_A)",
+    "time ratio": r"\mathrm{time\ ratio}",
+    "misattribution of A": r"\mathrm{misattribution}_A",
 }
+_LAYER = re.compile(r"(W)(?:_([AB]))?\^(.+)")
 
 
-def rate(symbol: sp.Symbol | str) -> sp.Symbol:
-    """The name of tau d(symbol)/dt, the left side of a flow."""
-    name = str(symbol)
-    return sp.Symbol(f"tau*d{name}/dt")
+def _layer_latex(name: str) -> str | None:
+    """W_A^l as a bold matrix."""
+    found = _LAYER.fullmatch(name)
+    if found is None:
+        return None
+    head, branch, index = found.groups()
+    return rf"\mathbf{{{head}}}" + (f"_{branch}" if branch else "") + f"^{{{index}}}"
+
+
+def symbol_latex(name: str) -> str | None:
+    """LaTeX of a symbol by its name; None if SymPy's own is right."""
+    if name in LATEX:
+        return LATEX[name]
+    if name.startswith("tau*d") and name.endswith("/dt"):
+        inner = name.removeprefix("tau*d").removesuffix("/dt")
+        head, _, rest = inner.partition("_")
+        matrix_of = _LAYER.fullmatch(inner)
+        if matrix_of is None:
+            return rf"\tau\dot{{{head}}}" + (f"_{{{rest}}}" if rest else "")
+        bold, branch, index = matrix_of.groups()
+        return rf"\tau\dot{{\mathbf{{{bold}}}}}" + (f"_{branch}" if branch else "") + f"^{{{index}}}"
+    if name.startswith("Delta "):
+        return rf"\Delta{_layer_latex(name.removeprefix('Delta '))}"
+    if name.startswith("|") and name.endswith("|"):
+        return rf"\|{_layer_latex(name.strip('|'))}\|_F"
+    return _layer_latex(name)
+
+
+class _Printer(LatexPrinter):  # type: ignore[misc]
+    """SymPy's printer with the paper's transposes, and differences of times in their order."""
+
+    def _print_transpose(self, e: sp.Expr, exp: Any = None) -> str:
+        inner = e.args[0]
+        text = self._print(inner)
+        return (
+            rf"{{{text}}}^\top"
+            if inner.is_Symbol or text.startswith((r"{", r"\left"))
+            else rf"\left({text}\right)^\top"
+        )
+
+    def _print_Add(self, e: sp.Expr, order: Any = None) -> str:
+        if e in (t_B - t_A, t - t_A):
+            return {t_B - t_A: "t_B - t_A", t - t_A: "t - t_A"}[e]
+        return str(super()._print_Add(e, order))
+
+
+class _Text(StrPrinter):  # type: ignore[misc]
+    """SymPy's text with W^T for a transpose and x^n for a power."""
+
+    def _print_transpose(self, e: sp.Expr) -> str:
+        inner = self._print(e.args[0])
+        return f"({inner})^T" if e.args[0].is_Add or e.args[0].is_Mul else f"{inner}^T"
+
+
+def text(expression: sp.Basic) -> str:
+    """One line for a terminal."""
+    return str(_Text().doprint(expression))
 
 
 def typeset(expression: sp.Basic) -> str:
     """LaTeX with the paper's names."""
-    names = {}
-    for symbol in expression.free_symbols:
-        if symbol.name in LATEX:
-            names[symbol] = LATEX[symbol.name]
-        elif symbol.name.startswith("tau*d") and symbol.name.endswith("/dt"):
-            inner = symbol.name.removeprefix("tau*d").removesuffix("/dt")
-            head, _, rest = inner.partition("_")
-            names[symbol] = rf"\tau\,\dot{{{head}}}" + (f"_{{{rest}}}" if rest else "")
-    return str(sp.latex(expression, symbol_names=names, mul_symbol=None))
+    names = {symbol: symbol_latex(symbol.name) for symbol in expression.free_symbols}
+    known = {symbol: text for symbol, text in names.items() if text is not None}
+    return str(_Printer({"symbol_names": known, "ln_notation": True}).doprint(expression))

@@ -30,7 +30,7 @@ TRANSPOSES = {S: S, S_A: S_A, S_B: S_B, S_AB: S_BA, S_BA: S_AB, target: target}
 D = matrix("D")  # a small change of one layer
 
 
-class Layers(sp.Expr):
+class Layers(sp.Expr):  # type: ignore[misc]
     """W^high ... W^low of a chain, input side on the right, equation (2); 1 where high = low - 1."""
 
     is_commutative = False
@@ -54,12 +54,12 @@ class Layers(sp.Expr):
         head, _, branch = label.name.partition("_")
         sub = f"_{{{branch}}}" if branch else ""
         if high == low:
-            return rf"\mathbf{{{head}}}{sub}^{{{printer._print(high)}}}"
+            return rf"{{\mathbf{{{head}}}{sub}^{{{printer._print(high)}}}}}"
         text = rf"\prod_{{i={printer._print(low)}}}^{{{printer._print(high)}}} \mathbf{{{head}}}{sub}^{{i}}"
         return rf"\left({text}\right)"
 
 
-class Direction(sp.Expr):
+class Direction(sp.Expr):  # type: ignore[misc]
     """A fixed unit column r^i of the hidden layer i, equation (43)."""
 
     is_commutative = False
@@ -75,10 +75,10 @@ class Direction(sp.Expr):
     def _latex(self, printer: Any, exp: Any = None) -> str:
         label, index = self.args
         head, _, branch = label.name.partition("_")
-        return rf"\mathbf{{{head}}}" + (f"_{{{branch}}}" if branch else "") + f"^{{{printer._print(index)}}}"
+        return rf"{{\mathbf{{{head}}}" + (f"_{{{branch}}}" if branch else "") + f"^{{{printer._print(index)}}}}}"
 
 
-class Average(sp.Expr):
+class Average(sp.Expr):  # type: ignore[misc]
     """Mean over the samples of a product, equation (1)."""
 
     is_commutative = False

@@ -12,7 +12,7 @@ from typing import Any
 
 import sympy as sp
 
-from derivations.entry import WEIGHT, Entry, Statement, small_weights, term
+from derivations.entry import WEIGHT, Entry, Statement, factor, small_weights, term
 from derivations.errors import SolveError
 from derivations.notation import (
     S_A,
@@ -84,6 +84,13 @@ def means(*definitions: sp.Basic) -> Rules:
     return found
 
 
+def prediction(eq2: sp.Tuple) -> sp.Expr:
+    """y_hat by layers; the three forms of (2) must define the same."""
+    if {line.lhs for line in eq2} != {y_hat} or [word for _, word in words(eq2[2].rhs)] != [(W_tot, x_all)]:
+        raise SolveError(f"{eq2} are not three forms of one output")
+    return eq2[0].rhs
+
+
 def totals(eq2: sp.Tuple) -> dict[sp.Symbol, sp.Expr]:
     """W_A^tot and W_B^tot as products of layers: coefficients of x_A and x_B in the forms of (2)."""
     layered, total, _ = eq2
@@ -104,7 +111,7 @@ def _flow(label: str) -> Any:
 
     def derive(eq2: sp.Tuple) -> sp.Eq:
         single = layer(label, l)
-        moved = descent(eq2[0].rhs, single, {(error, T(x_A)): e_A, (error, T(x_B)): e_B}, error)
+        moved = descent(prediction(eq2), single, {(error, T(x_A)): e_A, (error, T(x_B)): e_B}, error)
         return equation(rate(f"{label}^l"), moved)
 
     return derive
@@ -203,6 +210,14 @@ def _after_fusion(branch: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
 _SEEN_A = Y_A - W_A_tot * S_A - W_B_tot * S_BA
 _SEEN_B = Y_B - W_A_tot * S_AB - W_B_tot * S_B
 
+
+def _variance_of_the_example() -> sp.Eq:
+    """The diagonal of the matrix that the examples print."""
+    sd_a, sd_b, rho = sp.Symbol("sigma_A", positive=True), sp.Symbol("sigma_B", positive=True), sp.Symbol("rho")
+    printed = sp.Matrix([[sd_a**2, rho * sd_a * sd_b], [rho * sd_a * sd_b, sd_b**2]])
+    return equation(sp.Symbol("Var x_A"), printed[0, 0])
+
+
 EQ_1A = Entry(
     1,
     "a",
@@ -219,7 +234,14 @@ EQ_1A = Entry(
         ),
     ),
     condition="centred data; Sigma of full rank where its inverse is taken",
-    note="Appendix J calls sigma_A, sigma_B of Sigma = [sigma_A^2, ...] variances; they are standard deviations, see (11).",
+    claims=(
+        Statement(
+            equation(sp.Symbol("Var x_A"), sp.Symbol("sigma_A", positive=True)),
+            lambda *s: _variance_of_the_example(),
+            defect=factor(1 / sp.Symbol("sigma_A", positive=True)),
+            claim="appendix J.3: in [sigma_A^2, ...] sigma_A is the variance of x_A; it is the standard deviation",
+        ),
+    ),
 )
 EQ_1B = Entry(
     1,
@@ -440,8 +462,8 @@ EQ_31 = Entry(
     ),
     (EQ_3B, EQ_5B, EQ_2),
     condition="t_A < t < t_B: W_A^tot = Sigma_yx_A Sigma_A^-1, B near zero",
-    proof="(3b), (5b) at L = L_f = 2 with W_A^tot on its plateau: Sigma_yx_B becomes the residual, what A cannot explain; "
-    "words with three layers of B are left out.",
+    proof="(3b), (5b) at L = L_f = 2 with W_A^tot on its plateau: Sigma_yx_B becomes the residual, what A cannot "
+    "explain; words with three layers of B are left out.",
     note="This is why B slows down: A explains the part of the target that both share.",
 )
 
@@ -454,7 +476,7 @@ def _deep_early(part: str, label: str, law: sp.Expr, flow: Entry) -> Entry:
         (Statement(equation(rate(f"{label}^l"), law), _saturated(label), lead=small_weights(), neglected=WEIGHT**L),),
         (flow, EQ_5A, EQ_5B, EQ_2),
         condition="weights near zero (t < t_A)",
-        proof=f"({flow.name}) with (5): the words with Sigma_yx have L - 1 layers and lead, those with Sigma have 2L - 1.",
+        proof=f"({flow.name}) with (5): words with Sigma_yx have L - 1 layers and lead, those with Sigma have 2L - 1.",
     )
 
 

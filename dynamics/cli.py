@@ -65,6 +65,19 @@ def _parser() -> argparse.ArgumentParser:
     _start_options(compare)
     compare.add_argument("--seeds", type=int, default=5, help="number of random starts (default 5)")
     compare.add_argument("--plot", metavar="FILE", help="save the figure (.png, .pdf, .svg)")
+    derive = commands.add_parser(
+        "derive",
+        help="the ledger: every numbered equation, derived and checked; or one with its derivation",
+        description="Every numbered equation of the paper (1-62) and ours (from 101): what is printed, what follows "
+        "from (1), (2) and the loss, and the status that comparing the two gives. With NUMBER the derivation of one "
+        "equation, from the definitions to itself. Status 1 if a check fails.",
+    )
+    derive.set_defaults(run=_derive)
+    derive.add_argument("number", nargs="?", metavar="NUMBER", help="44, or one part: 44a")
+    form = derive.add_mutually_exclusive_group()
+    form.add_argument("--latex", action="store_true", help="print LaTeX")
+    form.add_argument("--json", action="store_true", help="print JSON")
+    form.add_argument("--html", metavar="FILE", help="write one self-contained page with typeset mathematics")
     return parser
 
 
@@ -208,3 +221,48 @@ def _compare(options: argparse.Namespace) -> int:
             raise StoreError(f"figure not saved to {options.plot!r}: {error}") from None
     print(json.dumps(result.to_dict(), indent=2, allow_nan=False) if options.json else f"{data}\n\n{result}")
     return 0
+
+
+def _derive(options: argparse.Namespace) -> int:
+    from derivations.entry import Status
+    from derivations.equations import Ledger, latex_document, ledger, to_dict
+    from dynamics.ledger_text import derivation_text, ledger_table
+
+    book = ledger()
+    chosen = book.entries if options.number is None else book.derivation(options.number)
+    if options.html:
+        from dynamics.ledger_page import page
+
+        _write(options.html, page(Ledger(chosen), progress=_counter(len(chosen))))
+    elif options.json:
+        shown = chosen if options.number is None else book.numbered(options.number)
+        print(json.dumps([to_dict(entry) for entry in shown], indent=2, allow_nan=False))
+    elif options.latex:
+        print(latex_document(chosen))
+    elif options.number is None:
+        print(ledger_table(book).text())
+    else:
+        print(derivation_text(book, options.number))
+    return 1 if any(Status.FAILS in entry.status for entry in chosen) else 0
+
+
+def _counter(total: int) -> Callable[[str], None]:
+    seen = []
+
+    def count(name: str) -> None:
+        seen.append(name)
+        end = "\n" if len(seen) == total else "\r"
+        print(f"  {len(seen)} of {total}: ({name})    ", end=end, file=sys.stderr, flush=True)
+
+    return count
+
+
+def _write(path: str, text: str) -> None:
+    """A file is written whole or not at all."""
+    partial = f"{path}.part"
+    try:
+        with open(partial, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(partial, path)
+    except OSError as error:
+        raise StoreError(f"not written to {path!r}: {error}") from None

@@ -11,6 +11,7 @@ import numpy as np
 from scipy.integrate import quad
 from scipy.optimize import brentq
 
+from derivations import notation as sym
 from derivations import timescales as law
 from derivations.correlations import Correlations
 from derivations.errors import DomainError
@@ -34,7 +35,7 @@ def log_integral(depth: float, fusion_depth: float, k: float) -> float:
     if not (depth > 2 and 2 <= fusion_depth <= depth and 0 <= k <= 1):
         raise DomainError(f"I(L, L_f) needs L > 2, 2 <= L_f <= L and 0 <= k <= 1, got {depth}, {fusion_depth}, {k}")
     two = fusion_depth == 2
-    symbols = (law.y, law.L, law.k) if two else (law.y, law.L, law.k, law.L_f)
+    symbols = (sym.y, sym.L, sym.k) if two else (sym.y, sym.L, sym.k, sym.L_f)
     log_height = function(law.log_integrand(two), *symbols)
     rest = (depth, k) if two else (depth, k, fusion_depth)
     top = log_height(0.0, *rest)
@@ -63,7 +64,7 @@ def log_rotation(cosine: float, fusion_depth: float) -> float:
     import sympy as sp
 
     s, alpha = sp.symbols("s alpha", positive=True)
-    integrand = function(law.rotation_angle_integrand(), s, alpha, law.L_f)
+    integrand = function(law.rotation_angle_integrand(), s, alpha, sym.L_f)
     angle = math.acos(cosine)
     value, _ = quad(integrand, 0.0, 1.0, args=(angle, fusion_depth), epsabs=0.0, epsrel=1e-13, limit=200)
     return math.log(value)
@@ -127,9 +128,9 @@ class TwoModalities:
     def log_first(self, u0: float) -> float:
         """ln t_A: (8a), (48), (56a)."""
         if self.depth == 2:
-            return math.log(function(law.FIRST_AT_DEPTH_2, law.u_0, law.a)(u0, self.a))
+            return math.log(function(law.FIRST_AT_DEPTH_2, sym.u_0, sym.a)(u0, self.a))
         log_i = log_integral(self.depth, self.fusion_depth, self.k)
-        return _in_logs(law.FIRST, {law.u_0: math.log(u0), law.a: math.log(self.a), law.I: log_i}, {law.L: self.depth})
+        return _in_logs(law.FIRST, {sym.u_0: math.log(u0), sym.a: math.log(self.a), sym.I: log_i}, {sym.L: self.depth})
 
     def log_lag(self, u0: float, printed: bool = False) -> float:
         """ln (t_B - t_A): (8b), (54), (56b) with sign and rotation; `printed` leaves both out. inf if r = 0."""
@@ -140,15 +141,11 @@ class TwoModalities:
         if share <= 0:
             return -math.inf
         if self.fusion_depth == 2:
-            lag = function(law.LAG_AT_2, law.u_0, law.k, law.c, law.g, law.r, law.L)
-            return (
-                math.log(lag(u0, self.k, c, 1.0, 1.0, self.depth))
-                - (1 - 2 / self.depth) * math.log(self.g)
-                - math.log(self.r)
-            )
+            logs = {sym.g: math.log(self.g), sym.r: math.log(self.r)}
+            return _in_logs(law.LAG_AT_2, logs, {sym.u_0: u0, sym.L: self.depth, sym.k: self.k, sym.c: c})
         log_r = 0.0 if printed or self.scalar else log_rotation(self.cosine, self.fusion_depth)
-        logs = {law.u_0: math.log(u0), law.g: math.log(self.g), law.r: math.log(self.r), law.R: log_r}
-        return _in_logs(law.LAG, logs, {law.L: self.depth, law.L_f: self.fusion_depth, law.k: self.k, law.c: c})
+        logs = {sym.u_0: math.log(u0), sym.g: math.log(self.g), sym.r: math.log(self.r), sym.R: log_r}
+        return _in_logs(law.LAG, logs, {sym.L: self.depth, sym.L_f: self.fusion_depth, sym.k: self.k, sym.c: c})
 
 
 def _in_logs(expression: Any, logs: dict[Any, float], plain: dict[Any, float]) -> float:
@@ -221,13 +218,12 @@ def _of_true(share: float) -> float:
 
 def _second_size(p: TwoModalities, u0: float, scale: float) -> float:
     """u_B at t_A, from (45) and (55): u_B^(2-L_f) = k u_A^(2-L_f) + (1-k) u0^(2-L_f)."""
-    k, n = p.k, p.fusion_depth
-    if n == 2:
-        return float(u0 ** (1 + k) if p.flips else u0 ** (1 - k) * scale**k)
-    if p.flips or k == 0:
-        return float(u0 * (1 + k) ** (1 / (2 - n)))
-    power = np.logaddexp(math.log(k) + (2 - n) * math.log(scale), math.log1p(-k) + (2 - n) * math.log(u0))
-    return math.exp(float(power) / (2 - n))
+    c, x = -1.0 if p.flips else 1.0, scale / u0
+    if p.fusion_depth == 2:
+        return float(u0 * function(law.SECOND_SIZE_AT_2, sym.x, sym.k, sym.c)(x, p.k, c))
+    return float(
+        u0 * function(law.SECOND_SIZE, sym.x, sym.k, sym.c, sym.L_f)(x, min(p.k, 1 - 1e-12), c, p.fusion_depth)
+    )
 
 
 def _power_integral(low: float, high: float, power: int) -> float:

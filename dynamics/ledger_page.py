@@ -1,0 +1,79 @@
+"""The ledger as one HTML page: typeset mathematics in MathML, no network, no script."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+from derivations.equations import Ledger, to_dict
+
+_STYLE = """
+body { font: 16px/1.5 Georgia, serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; color: #1a1a1a; }
+h1 { font-size: 1.6rem; }
+h2 { font-size: 1.1rem; margin: 2rem 0 .3rem; border-top: 1px solid #ccc; padding-top: 1rem; }
+.status { font: 13px sans-serif; padding: .1rem .5rem; border-radius: .6rem; border: 1px solid #555; margin-left: .4rem}
+.holds, .definition { background: #d9ecf7; } .leading { background: #e8f3e0; }
+.conditional, .ansatz { background: #fff2cc; }
+.misprint, .fails { background: #f9d9c6; }
+.form { display: flex; align-items: baseline; margin: .4rem 0; } .form > div { overflow: auto hidden; }
+.label { font: 13px sans-serif; color: #555; display: inline-block; width: 5rem; flex: none; }
+math { font-size: 1.1rem; math-style: normal; } p { margin: .3rem 0; }
+.index a { margin-right: .5rem; white-space: nowrap; }
+table { border-collapse: collapse; } td { padding: .1rem .8rem .1rem 0; }
+"""
+_VERDICTS = {"holds": "true", "misprint": "false", "conditional": "true only under a condition"}
+
+
+def verdict(status: list[str]) -> str:
+    """What the status of a claim says about it."""
+    return "; ".join(_VERDICTS.get(word, word) for word in status)
+
+
+def page(ledger: Ledger, progress: Any = None) -> str:
+    """A self-contained document with every entry; `progress` is called with each entry's name."""
+    from latex2mathml.converter import convert
+
+    sections, counts = [], dict[str, int]()
+    for entry in ledger:
+        if progress:
+            progress(entry.name)
+        fields = to_dict(entry)
+        for status in fields["status"]:
+            counts[status] = counts.get(status, 0) + 1
+        sections.append(_section(entry.name, fields, convert))
+    index = " ".join(f'<a href="#eq{entry.name}">({entry.name})</a>' for entry in ledger)
+    table = "".join(f"<tr><td>{_badge(status)}</td><td>{count}</td></tr>" for status, count in counts.items())
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>Ledger of equations</title>'
+        f"<style>{_STYLE}</style></head><body><h1>Ledger of equations</h1>"
+        "<p>Zhang, Latham and Saxe, <i>Understanding Unimodal Bias in Multimodal Deep Linear Networks</i>, ICML 2024: "
+        "what is printed, what follows from (1), (2) and the loss, and the status that the comparison gives. "
+        "Numbers from 101 on are ours. An equation can have more than one status.</p>"
+        f'<table>{table}</table><p class="index">{index}</p>{"".join(sections)}</body></html>\n'
+    )
+
+
+def _badge(status: str) -> str:
+    return f'<span class="status {status.split(maxsplit=1)[0]}">{escape(status)}</span>'
+
+
+def _section(name: str, fields: dict[str, Any], convert: Any) -> str:
+    badges = "".join(_badge(status) for status in fields["status"])
+    parts = [f'<h2 id="eq{name}">({name}) {escape(fields["title"])} {badges}</h2>']
+    for label in ("printed", "derived"):
+        lines = [convert(line) for line in fields[f"{label}_latex"]]
+        if lines:
+            body = "".join(f"<div>{line}</div>" for line in lines)
+            parts.append(f'<div class="form"><span class="label">{label}</span><div>{body}</div></div>')
+    for label in ("condition", "proof", "note"):
+        if fields[label]:
+            parts.append(f'<p><span class="label">{label}</span>{escape(fields[label])}</p>')
+    parts += [f'<p><span class="label">defect</span><code>{escape(defect)}</code></p>' for defect in fields["defect"]]
+    if fields["sources"]:
+        links = ", ".join(f'<a href="#eq{source}">({source})</a>' for source in fields["sources"])
+        parts.append(f'<p><span class="label">rests on</span>{links}</p>')
+    parts += [
+        f'<p><span class="label">claim</span>{escape(claim["claim"])}: <b>{escape(verdict(claim["status"]))}</b></p>'
+        for claim in fields["claims"]
+    ]
+    return "".join(parts)
