@@ -1,9 +1,11 @@
 # Short names for what contributors run. PYTHON is the environment's interpreter.
 PYTHON ?= .venv/bin/python
 
-.PHONY: test lint notebooks bench figures ci
+.PHONY: test soak lint notebooks bench figures ci
 test:
 	$(PYTHON) -m pytest
+soak:  # what takes longer than the tests may: every mutant of every equation
+	SOAK=1 $(PYTHON) -m pytest tests/test_equations.py
 lint:
 	$(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check . && $(PYTHON) -m mypy
 notebooks:

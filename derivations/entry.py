@@ -18,11 +18,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
+from html import escape
 from typing import Any
 
 import sympy as sp
 
 from derivations.errors import SolveError
+from derivations.notation import latex_of, text_lines
 from derivations.ordered_products import lowest_degree, normal, same
 from derivations.positive_powers import Leading, canonical, equal, leading
 
@@ -226,7 +228,7 @@ def _same_side(one: Any, other: Any) -> bool:
     return canonical((one.gts - one.lts) / (other.gts - other.lts)).is_positive is True
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Entry:
     """A numbered equation: what is printed, what follows, and a check that runs.
 
@@ -276,6 +278,36 @@ class Entry:
                 value = value.subs(statement.given)
             found.append(value)
         return _one(found)
+
+    def _forms(self) -> list[tuple[str, sp.Basic]]:
+        forms = (("printed", self.printed), ("derived", self.derived), ("right", self.corrected))
+        return [(label, form) for label, form in forms if form is not None]
+
+    def __repr__(self) -> str:
+        return f"<Entry ({self.name}) {self.title}>"
+
+    def __str__(self) -> str:
+        lines = [f"({self.name}) {self.title}: {', '.join(self.status)}"]
+        for label, form in self._forms():
+            lines += [f"  {label}  {line}" for line in text_lines(form)]
+        texts = (("if", self.condition), ("because", self.proof), ("note", self.note))
+        return "\n".join([*lines, *(f"  {label}: {words}" for label, words in texts if words)])
+
+    def _repr_html_(self) -> str:
+        rows = [(label, f"$\\displaystyle {escape(latex_of(form))}$") for label, form in self._forms()]
+        texts = (("if", self.condition), ("because", self.proof), ("note", self.note))
+        rows += [(label, escape(words)) for label, words in texts if words]
+        cells = "".join(
+            f'<tr><td style="text-align:left">{label}</td><td style="text-align:left">{value}</td></tr>'
+            for label, value in rows
+        )
+        head = f"({self.name}) {escape(self.title)}: <i>{escape(', '.join(self.status))}</i>"
+        return f"<p><b>{head}</b></p><table>{cells}</table>"
+
+    @property
+    def corrected(self) -> sp.Basic | None:
+        """For a misprint, what should be printed: to leading order and under the condition, if there are such."""
+        return self.right if Status.MISPRINT in self.status else None
 
     def _derive(self, statement: Statement) -> sp.Basic | None:
         return None if statement.derive is None else statement.derive(*(s.right for s in self.sources))

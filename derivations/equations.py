@@ -4,7 +4,7 @@ Each entry lives beside its law; this module only collects them.
 
     symbolic_flow        (1)-(5), (14)-(16), (18), (22), (31), (42), (52)
     critical_sets        (6), (7), (17), (19), (20)
-    timescales           (8), (9), (12), (13), (26)-(33), (45)-(51), (53)-(60), 101-104, 106-108
+    timescales           (8), (9), (12), (13), (26)-(33), (45)-(51), (53)-(60), 101-104, 106-108, 111
     modality_preference  (10), (11), (61), (62)
     closed_forms         (21), 109
     conservation         (23), (38)-(41), 105
@@ -21,11 +21,9 @@ from html import escape
 from importlib import import_module
 from typing import Any
 
-import sympy as sp
-
 from derivations.entry import Entry, Kind, Statement
 from derivations.errors import DomainError
-from derivations.notation import text, typeset
+from derivations.notation import latex_lines, latex_of, text, text_lines
 
 HOMES = (
     "symbolic_flow",
@@ -117,27 +115,6 @@ def ledger() -> Ledger:
     return Ledger(tuple(sorted(entries, key=lambda e: (e.number, e.part))))
 
 
-def latex_of(e: sp.Basic | None) -> str:
-    """LaTeX of one relation, or of several on lines of their own."""
-    if e is None:
-        return ""
-    if isinstance(e, sp.Tuple):
-        lines = [typeset(line).replace("=", "&=", 1) if isinstance(line, sp.Eq) else typeset(line) for line in e]
-        return r"\begin{aligned}" + r" \\ ".join(lines) + r"\end{aligned}"
-    return typeset(e)
-
-
-def latex_lines(e: sp.Basic | None) -> list[str]:
-    """LaTeX of each relation."""
-    return [] if e is None else [typeset(line) for line in (e if isinstance(e, sp.Tuple) else (e,))]
-
-
-def text_lines(e: sp.Basic | None) -> list[str]:
-    """One line a relation, as SymPy prints it."""
-    lines = () if e is None else e if isinstance(e, sp.Tuple) else (e,)
-    return [f"{text(line.lhs)} = {text(line.rhs)}" if isinstance(line, sp.Eq) else text(line) for line in lines]
-
-
 def defects_of(statements: tuple[Statement, ...]) -> list[str]:
     return [f"{s.defect.kind}: {text(s.defect.value)}" for s in statements if s.defect is not None]
 
@@ -152,8 +129,10 @@ def to_dict(entry: Entry) -> dict[str, Any]:
         "status": [str(status) for status in entry.status],
         "printed": text_lines(entry.printed),
         "derived": text_lines(entry.derived) or None,
+        "right": text_lines(entry.corrected) or None,
         "printed_latex": latex_lines(entry.printed),
         "derived_latex": latex_lines(entry.derived),
+        "right_latex": latex_lines(entry.corrected),
         "defect": defects_of(entry.statements),
         "condition": entry.condition,
         "proof": entry.proof,

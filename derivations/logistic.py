@@ -16,9 +16,11 @@ SQUARE, LOGISTIC = (y_hat - label) ** 2 / 2, sp.log(1 + sp.exp(-label * y_hat))
 _SQUARE_NAME, _LOGISTIC_NAME = sp.symbols("l_MSE l_LG", real=True)
 
 
-def velocity(loss: sp.Expr) -> sp.Eq:
+def velocity(loss: sp.Eq, name: sp.Symbol) -> sp.Eq:
     """tau dW/dt = -dl/dy_hat dy_hat/dW for one sample."""
-    return equation(rate("W"), -sp.diff(loss, y_hat) * SLOPE)
+    if loss.lhs != name:
+        raise SolveError(f"{loss} does not define {name}")
+    return equation(rate("W"), -sp.diff(loss.rhs, y_hat) * SLOPE)
 
 
 #: <y x_B sigmoid(-y w_A x_A)>, w_A the minimiser of the logistic loss of A alone.
@@ -94,7 +96,7 @@ EQ_36 = Entry(
     36, "", "flow of the square loss near zero",
     (
         Statement(
-            equation(rate("W"), label * SLOPE), lambda *s: velocity(s[0][0].rhs),
+            equation(rate("W"), label * SLOPE), lambda *s: velocity(s[0][0], _SQUARE_NAME),
             lead=first_order(y_hat, 0), neglected=y_hat,
         ),
     ),
@@ -104,7 +106,7 @@ EQ_37 = Entry(
     37, "", "flow of the logistic loss near zero",
     (
         Statement(
-            equation(rate("W"), label * SLOPE / 2), lambda *s: velocity(s[0][0].rhs),
+            equation(rate("W"), label * SLOPE / 2), lambda *s: velocity(s[0][0], _LOGISTIC_NAME),
             lead=first_order(y_hat, 0), neglected=y_hat,
         ),
     ),

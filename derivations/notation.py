@@ -107,6 +107,7 @@ LATEX = {
     "l_MSE": r"\ell_{\mathrm{MSE}}",
     "l_LG": r"\ell_{\mathrm{LG}}",
     "dy_hat/dW": r"\frac{d\hat y}{d\mathbf{W}}",
+    "u_B/u_0": r"\frac{u_B}{u_0}",
     "dw_A/dt": r"\frac{dw_A}{dt}",
     "d|W_A^l|^2/dt": r"\frac{d}{dt}\|\mathbf{W}_A^l\|^2",
     "<e_A, W_A^tot>": r"\langle\mathbf{e}_A,\mathbf{W}_A^{\mathrm{tot}}\rangle",
@@ -182,3 +183,24 @@ def typeset(expression: sp.Basic) -> str:
     names = {symbol: symbol_latex(symbol.name) for symbol in expression.free_symbols}
     known = {symbol: text for symbol, text in names.items() if text is not None}
     return str(_Printer({"symbol_names": known, "ln_notation": True}).doprint(expression))
+
+
+def relations(e: sp.Basic | None) -> tuple[sp.Basic, ...]:
+    """One relation or several, as a tuple."""
+    return () if e is None else tuple(e) if isinstance(e, sp.Tuple) else (e,)
+
+
+def latex_lines(e: sp.Basic | None) -> list[str]:
+    """LaTeX of each relation."""
+    return [typeset(line) for line in relations(e)]
+
+
+def latex_of(e: sp.Basic | None) -> str:
+    """LaTeX of one relation, or of several on lines of their own."""
+    lines = [typeset(e).replace("=", "&=", 1) if isinstance(e, sp.Eq) else f"&{typeset(e)}" for e in relations(e)]
+    return r"\begin{aligned}" + r" \\ ".join(lines) + r"\end{aligned}" if lines else ""
+
+
+def text_lines(e: sp.Basic | None) -> list[str]:
+    """One line a relation, as SymPy prints it."""
+    return [f"{text(line.lhs)} = {text(line.rhs)}" if isinstance(line, sp.Eq) else text(line) for line in relations(e)]

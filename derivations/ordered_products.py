@@ -309,7 +309,8 @@ def evaluate(e: Any, values: Mapping[sp.Basic, Any], layers: Mapping[str, Sequen
         product: Any = None
         for factor in word:
             value = _value(factor, values, layers or {})
-            product = value if product is None else product @ value
+            if value is not None:
+                product = value if product is None else product @ value
         number = coefficient.subs({s: v for s, v in values.items() if s.is_commutative})
         if product is None:
             term = number
@@ -323,11 +324,14 @@ def _value(factor: sp.Expr, values: Mapping[sp.Basic, Any], layers: Mapping[str,
     if factor in values:
         return values[factor]
     if isinstance(factor, sp.transpose):
-        return _value(factor.args[0], values, layers).T
+        inner = _value(factor.args[0], values, layers)
+        return None if inner is None else inner.T
     if isinstance(factor, Layers):
         label, high, low = factor.args
         indices = {s: v for s, v in values.items() if s.is_commutative}
         chosen = layers[label.name][int(low.subs(indices)) - 1 : int(high.subs(indices))]
+        if not chosen:
+            return None  # an empty product: the identity of whatever size fits
         product = chosen[0]
         for next_layer in chosen[1:]:
             product = next_layer @ product

@@ -25,6 +25,12 @@ def _tidy(exponent: sp.Expr) -> sp.Expr:
     return exponent if exponent.is_Number else sp.cancel(exponent)
 
 
+@lru_cache(maxsize=65536)
+def _name(e: sp.Basic) -> str:
+    """A fixed order of terms; printing is what takes the time."""
+    return str(e)
+
+
 def _merge(one: Powers, other: Mapping[sp.Basic, sp.Expr], times: sp.Expr = ONE) -> Powers:
     found = dict(one)
     for base, exponent in other.items():
@@ -135,8 +141,8 @@ def _sum(terms: list[tuple[sp.Expr, Powers]], positive: bool = False) -> tuple[s
     best = None
     for c, powers in ([term for term in kept if term[0].is_positive] if positive else []) or kept:
         scaled = [(cc / c, _merge(p, powers, sp.Integer(-1))) for cc, p in kept]
-        rest = sorted((_rebuild(*_folded(cc, p)) for cc, p in scaled), key=str)
-        name = str(rest)
+        rest = sorted((_rebuild(*_folded(cc, p)) for cc, p in scaled), key=_name)
+        name = ", ".join(map(_name, rest))
         if best is None or name < best[0]:
             best = (name, rest, c, powers)
     assert best is not None

@@ -86,7 +86,7 @@ def means(*definitions: sp.Basic) -> Rules:
 
 def prediction(eq2: sp.Tuple) -> sp.Expr:
     """y_hat by layers; the three forms of (2) must define the same."""
-    if {line.lhs for line in eq2} != {y_hat} or [word for _, word in words(eq2[2].rhs)] != [(W_tot, x_all)]:
+    if {line.lhs for line in eq2} != {y_hat} or list(words(eq2[2].rhs)) != [(1, (W_tot, x_all))]:
         raise SolveError(f"{eq2} are not three forms of one output")
     return eq2[0].rhs
 

@@ -931,7 +931,36 @@ EXT_108 = Entry(
     proof="1/(x^2 (x + 1)) has an elementary antiderivative.", kind=Kind.EXTENSION,
 )  # fmt: skip
 
+SIZE = sp.Symbol("u_B/u_0", positive=True)
+
+
+def _size(eq45: sp.Tuple) -> sp.Eq:
+    """(45) for a mode of sign c, u_A = x u_0: its left side with this u_B is c k."""
+    found = second_of_first(c).subs(u_A, u_0 * x) ** (1 / (2 - L_f))
+    if not equal(eq45[1].lhs.subs(u_A, u_0 * x).subs(u_B, found), c * k):
+        raise SolveError("(45) is not solved")
+    return equation(SIZE, canonical(found / u_0))
+
+
+def _size_at_two(eq55: sp.Tuple) -> sp.Eq:
+    found = u_0 * x ** (c * k)
+    if not equal(eq55[1].lhs.subs(u_A, u_0 * x).subs(u_B, found), 1 / (c * k)):
+        raise SolveError("(55) is not solved")
+    return equation(SIZE, found / u_0)
+
+
+EXT_111 = Entry(
+    111, "", "B while A grows, either sign",
+    (
+        Statement(equation(SIZE, SECOND_SIZE), lambda eq45, eq55: _size(eq45)),
+        Statement(equation(SIZE, SECOND_SIZE_AT_2), lambda eq45, eq55: _size_at_two(eq55)),
+    ),
+    (EQ_45, EQ_55), condition="x = u_A/u_0, L_f > 2 (first) and L_f = 2 (second); weights near zero",
+    proof="(45), (55) with c k for k, by (101).", kind=Kind.EXTENSION,
+)  # fmt: skip
+
 ENTRIES = (
+    EXT_111,
     EQ_8A, EQ_8B, EQ_9, EQ_12, EQ_13, EQ_26, EQ_27, EQ_28, EQ_29, EQ_30, EQ_32, EQ_33, EQ_45, EQ_46, EQ_47, EQ_48,
     EQ_49, EQ_50, EQ_51, EQ_53, EQ_54, EQ_55, EQ_56A, EQ_56B, EQ_57, EQ_58, EQ_59, EQ_60,
     EXT_101, EXT_102, EXT_103, EXT_104, EXT_106, EXT_107, EXT_108,

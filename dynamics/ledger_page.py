@@ -60,7 +60,7 @@ def _badge(status: str) -> str:
 def _section(name: str, fields: dict[str, Any], convert: Any) -> str:
     badges = "".join(_badge(status) for status in fields["status"])
     parts = [f'<h2 id="eq{name}">({name}) {escape(fields["title"])} {badges}</h2>']
-    for label in ("printed", "derived"):
+    for label in ("printed", "derived", "right"):
         lines = [convert(line) for line in fields[f"{label}_latex"]]
         if lines:
             body = "".join(f"<div>{line}</div>" for line in lines)

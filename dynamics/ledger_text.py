@@ -5,7 +5,8 @@ from __future__ import annotations
 import textwrap
 
 from derivations.entry import Entry
-from derivations.equations import Ledger, defects_of, text_lines
+from derivations.equations import Ledger, defects_of
+from derivations.notation import text_lines
 from dynamics.ledger_page import verdict
 from dynamics.tables import Table
 
@@ -46,6 +47,8 @@ def _step(entry: Entry, wanted: bool) -> str:
     lines += _labelled("printed" if derived else "defined", printed)
     if derived and (wanted or printed != derived):
         lines += _labelled("derived", derived)
+    if wanted:
+        lines += _labelled("right", text_lines(entry.corrected))
     for label, text in (("because", entry.proof), ("if", entry.condition), ("note", entry.note if wanted else "")):
         lines += _wrapped(label, text) if text else []
     lines += [line for defect in defects_of(entry.statements) for line in _wrapped("defect", defect)]

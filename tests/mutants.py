@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import sympy as sp
 
-from derivations.ordered_products import Average, Direction, Layers
+from derivations.ordered_products import Direction, Layers
 
 
 def rebuilt(node: sp.Basic, args: list) -> sp.Basic | None:
@@ -64,26 +64,33 @@ def at_node(node: sp.Basic, symbols: list[sp.Symbol]) -> Iterator[sp.Basic]:
             yield sp.Integral(node.function, (variable, low, 2 * high))
 
 
-def mutants(e: sp.Basic, symbols: list[sp.Symbol] | None = None) -> Iterator[sp.Basic]:
-    """All formulas that differ from `e` in one node (the left side of an equation counts too)."""
-    symbols = sorted(e.free_symbols, key=str) if symbols is None else symbols
-    for other in at_node(e, symbols):
-        if other is not None and other != e:
-            yield other
-    if isinstance(e, sp.Symbol | sp.Number):
-        return
-    if isinstance(e, Layers | Direction):
-        return
-    if isinstance(e, sp.Tuple) and e.args and all(a.is_Symbol or a.is_number for a in e.args[:1]) and len(e.args) == 3:
-        for place in (1, 2):  # limits of an integral; its variable is a name
-            for other in mutants(e.args[place], symbols):
-                yield sp.Tuple(*e.args[:place], other, *e.args[place + 1 :])
+def changes(
+    e: sp.Basic, symbols: list[sp.Symbol], path: tuple[int, ...] = ()
+) -> Iterator[tuple[tuple[int, ...], sp.Basic]]:
+    """Where a formula can be changed, and what stands there then; nothing is rebuilt yet."""
+    yield from ((path, other) for other in at_node(e, symbols) if other != e)
+    if isinstance(e, sp.Symbol | sp.Number | Layers | Direction):
         return
     for i, argument in enumerate(e.args):
-        for other in mutants(argument, symbols):
-            whole = rebuilt(e, [*e.args[:i], other, *e.args[i + 1 :]])
-            if whole is not None and whole != e:
-                yield whole
+        limits = isinstance(e, sp.Integral) and i > 0
+        if limits:  # the variable is a name
+            for place in (1, 2):
+                yield from changes(argument.args[place], symbols, (*path, i, place))
+        else:
+            yield from changes(argument, symbols, (*path, i))
 
 
-__all__ = ["Average", "mutants"]
+def applied(e: sp.Basic, path: tuple[int, ...], other: sp.Basic) -> sp.Basic | None:
+    """The formula with the node at the end of `path` replaced; None if there is no such formula."""
+    if not path:
+        return other
+    inner = applied(e.args[path[0]], path[1:], other)
+    return None if inner is None else rebuilt(e, [*e.args[: path[0]], inner, *e.args[path[0] + 1 :]])
+
+
+def mutants(e: sp.Basic, at_most: int | None = None) -> list[sp.Basic]:
+    """Formulas that differ from `e` in one node; at most so many, evenly spread over the tree."""
+    places = list(changes(e, sorted(e.free_symbols, key=str)))
+    step = 1 if at_most is None else max(1, len(places) // at_most)
+    found = (applied(e, path, other) for path, other in places[::step])
+    return list(dict.fromkeys(form for form in found if form is not None and form != e))

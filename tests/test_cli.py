@@ -1,6 +1,7 @@
 """The command: results on standard output, one-line errors, exit status."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -143,3 +144,48 @@ def test_interruption_is_status_130(capsys, monkeypatch) -> None:
     code, _, err = run(capsys, "predict", "--example", "diabetes")
     assert code == 130
     assert "interrupted" in err
+
+
+def test_derive_lists_all_equations(capsys) -> None:
+    assert main(["derive"]) == 0
+    out = capsys.readouterr().out
+    assert all(f"({n}" in out for n in range(1, 63))
+    assert "fails" not in out
+    assert "figure 6c: sigma_A/sigma_B = sqrt(k) at rho = 0: false" in out
+
+
+def test_derive_one_prints_its_derivation_from_the_definitions(capsys) -> None:
+    assert main(["derive", "46"]) == 0
+    out = capsys.readouterr().out
+    steps = ["(2) the network", "(3a)", "(42a)", "(44a)", "(45)", "(46) growth of A alone [misprint]"]
+    places = [out.index(step) for step in steps]
+    assert places == sorted(places)
+    assert "right    tau*du_A/dt" in out
+
+
+def test_derive_json_latex_and_html(capsys, tmp_path) -> None:
+    assert main(["derive", "57", "--json"]) == 0
+    (entry,) = json.loads(capsys.readouterr().out)
+    assert entry["number"] == 57
+    assert entry["status"] == ["leading order", "conditional", "misprint"]
+    assert {"part", "kind", "printed", "derived", "right", "condition", "proof", "note"} <= set(entry)
+    assert main(["derive", "57", "--latex"]) == 0
+    latex = capsys.readouterr().out
+    assert latex.startswith(r"\documentclass")
+    assert latex.count("{") - latex.count(r"\{") == latex.count("}") - latex.count(r"\}")
+    page = tmp_path / "ledger.html"
+    assert main(["derive", "44", "--html", str(page)]) == 0
+    text = page.read_text()
+    assert "<math" in text
+    assert 'id="eq44c"' in text
+    assert not re.search(r"(src|href)=\"(?!#)", text)  # nothing is fetched
+    assert "<script" not in text
+    assert main(["derive", "44", "--html", str(tmp_path / "no" / "page.html")]) == 1
+    assert "not written to" in capsys.readouterr().err
+
+
+def test_derive_of_an_unknown_number_is_one_line(capsys) -> None:
+    assert main(["derive", "63"]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "'63'" in err

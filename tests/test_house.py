@@ -117,6 +117,20 @@ def test_the_readme_shows_what_predict_prints(capsys) -> None:
         assert line.rstrip() in shown
 
 
+def test_the_readme_counts_the_ledger_right() -> None:
+    from derivations import ledger
+    from derivations.entry import Kind, Status
+
+    text = (ROOT / "README.md").read_text()
+    paper = [entry for entry in ledger() if entry.kind is Kind.PAPER]
+    assert f"of {len(paper)} printed equations and parts" in text
+    for status in Status:
+        count = sum(status in entry.status for entry in paper)
+        assert count == 0 or f"| {status} | {count} |" in text
+    named = text[text.index("Printed wrong are") : text.index("claims of the text")]
+    assert set(re.findall(r"\((\d+)[a-e]?\)", named)) == {str(e.number) for e in paper if Status.MISPRINT in e.status}
+
+
 def test_the_readmes_python_runs() -> None:
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert blocks
@@ -134,3 +148,41 @@ def test_nothing_committed_names_this_workplace() -> None:
         path = ROOT / name
         if path.suffix in {".py", ".md", ".cfg", ".toml", ".txt", ".ipynb", ".yml", ""} and path.is_file():
             assert not words.search(path.read_text(errors="ignore")), name
+
+
+def test_every_scalar_law_of_dynamics_is_an_expression_of_the_ledger() -> None:
+    """What `dynamics` reads from the law modules is, at tau = 1, a form (or integrand) that an entry checks."""
+    import sympy as sp
+
+    from derivations import closed_forms, ledger, timescales
+    from derivations.notation import tau
+    from derivations.positive_powers import equal
+
+    known: list[sp.Expr] = []
+    for entry in ledger():
+        for form in (entry.printed, entry.right):
+            for line in form if isinstance(form, sp.Tuple) else (form,):
+                if isinstance(line, sp.Eq) and line.rhs.is_commutative:
+                    known += [line.rhs.subs(tau, 1), *(i.function for i in line.rhs.atoms(sp.Integral))]
+    used = set()
+    for path in ROOT.glob("dynamics/**/*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                used |= {node.attr} if node.value.id in {"law", "closed_forms"} and node.attr.isupper() else set()
+    laws = {n: getattr(m, n) for n in used for m in (timescales, closed_forms) if hasattr(m, n)}
+    laws |= {n: getattr(timescales, n) for n in ("INTEGRAND", "INTEGRAND_AT_2", "ROTATION_INTEGRAND")}  # log_integrand
+    assert {"FIRST", "LAG", "LAG_AT_2", "FIRST_AT_DEPTH_2", "SECOND_SIZE"} <= set(laws)
+    for name, value in laws.items():
+        assert any(equal(value, form) for form in known), name
+
+
+def test_no_second_copy_of_a_law_in_dynamics() -> None:
+    """A power with a depth in its exponent stands in `dynamics` only where errors or step sizes are estimated."""
+    allowed = {("laws.py", "neglected"), ("laws.py", "_psi"), ("descent.py", "default_learning_rate")}
+    for path in sorted(ROOT.glob("dynamics/**/*.py")):
+        for function in (n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.FunctionDef)):
+            for node in ast.walk(function):
+                if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
+                    names = {getattr(n, "attr", getattr(n, "id", "")) for n in ast.walk(node.right)}
+                    if names & {"depth", "fusion_depth", "fused", "shared", "depths"}:
+                        assert (path.name, function.name) in allowed, ast.unparse(node)
