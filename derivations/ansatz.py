@@ -159,7 +159,7 @@ def trunk_speed(flow_a: sp.Eq, flow_b: sp.Eq, flow: sp.Eq) -> sp.Expr:
 def _agreed(speeds: list[sp.Expr]) -> sp.Expr:
     if not all(equal(speed, speeds[0]) for speed in speeds[1:]):
         raise SolveError(f"the layers of a chain move at different speeds: {speeds}")
-    return sp.expand(sp.powsimp(sp.expand(speeds[0])))
+    return sp.Add(*(sp.powsimp(part) for part in sp.Add.make_args(sp.expand(speeds[0]))))
 
 
 @cache

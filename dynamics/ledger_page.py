@@ -16,11 +16,18 @@ h2 { font-size: 1.1rem; margin: 2rem 0 .3rem; border-top: 1px solid #ccc; paddin
 .conditional, .ansatz { background: #fff2cc; }
 .misprint, .fails { background: #f9d9c6; }
 .form { display: flex; align-items: baseline; margin: .4rem 0; } .form > div { overflow: auto hidden; }
+.form > div > div { margin-bottom: .35rem; }
 .label { font: 13px sans-serif; color: #555; display: inline-block; width: 5rem; flex: none; }
 math { font-size: 1.1rem; math-style: normal; } p { margin: .3rem 0; }
 .index a { margin-right: .5rem; white-space: nowrap; }
 table { border-collapse: collapse; } td { padding: .1rem .8rem .1rem 0; }
 """
+#: What the derivations add to the paper's symbols.
+LEGEND = (
+    "k = b/a; X, X_B = sizes of order one at which a modality counts as learned; c = 1, or -1 where the residual of a "
+    "scalar B has flipped its sign; R = 1, or the rotation (104) of vector inputs; C = a conserved difference, zero for "
+    "a balanced start; r^i = unit columns; u_A, u_B, u = norms of a layer of A, of B, after the fusion"
+)
 _VERDICTS = {"holds": "true", "misprint": "false", "conditional": "true only under a condition"}
 
 
@@ -49,6 +56,7 @@ def page(ledger: Ledger, progress: Any = None) -> str:
         "<p>Zhang, Latham and Saxe, <i>Understanding Unimodal Bias in Multimodal Deep Linear Networks</i>, ICML 2024: "
         "what is printed, what follows from (1), (2) and the loss, and the status that the comparison gives. "
         "Numbers from 101 on are ours. An equation can have more than one status.</p>"
+        f"<p>Beside the paper's symbols: {escape(LEGEND)}.</p>"
         f'<table>{table}</table><p class="index">{index}</p>{"".join(sections)}</body></html>\n'
     )
 

@@ -7,13 +7,10 @@ import textwrap
 from derivations.entry import Entry
 from derivations.equations import Ledger, defects_of
 from derivations.notation import text_lines
-from dynamics.ledger_page import verdict
+from dynamics.ledger_page import LEGEND, verdict
 from dynamics.tables import Table
 
-LETTERS = (
-    "a, b = |Sigma_yxA|, |Sigma_yxB|; k = b/a; g = |Sigma_yxA Sigma_A^-1|; r = |residual of B|; c = its sign; "
-    "W[j..i] = W^j ... W^i; X, X_B = sizes of order one at which a modality counts as learned"
-)
+LETTERS = "a, b = |Sigma_yxA|, |Sigma_yxB|; g = |Sigma_yxA Sigma_A^-1|; r = |residual of B|; W[j..i] = W^j ... W^i; "
 
 
 def ledger_table(book: Ledger) -> Table:
@@ -36,7 +33,7 @@ def ledger_table(book: Ledger) -> Table:
 def derivation_text(book: Ledger, number: str) -> str:
     """One equation from the definitions on, step by step."""
     wanted = book.numbered(number)
-    blocks = [f"Derivation of ({number})", LETTERS]
+    blocks = [f"Derivation of ({number})", "\n".join(textwrap.wrap(LETTERS + LEGEND, 118))]
     blocks += [_step(entry, entry in wanted) for entry in book.derivation(number)]
     return "\n\n".join(blocks)
 
