@@ -157,7 +157,7 @@ _RANK_CLAIM = Statement(
     equation(RANK, WIDTH),
     largest_rank,
     defect=factor(WIDTH),
-    claim="Appendix E.1: (38) and (39) force rank one after the fusion but not before it",
+    claim="appendices E.1 and F.2: (38) and (39) force rank one after the fusion but not before it",
 )
 EQ_39 = Entry(
     39,
@@ -203,6 +203,8 @@ def _equal_norms(part: str, label: str, name: sp.Symbol, flow: Entry, title: str
         (flow,),
         condition="balanced start; only the difference of the squared norms is conserved",
         proof=f"The trace of (38{part}); all are called {name}.",
+        note="Entries N(0, 1e-4) at width 100, as appendix J.3 starts figure 6, give |W^1| = 0.1 for a scalar input, "
+        "but |W^2| = 1: that start is not balanced.",
     )
 
 

@@ -264,11 +264,15 @@ _sd_A, _sd_B = sp.symbols("sigma_A sigma_B", positive=True)
 _rho = sp.Symbol("rho", real=True)
 
 
-def _misattribution() -> sp.Eq:
-    """The weights of A on M_A minus those on M_*, for the paper's y = x_A + x_B."""
+_size_B, _sign_B = sp.Symbol("|w_B|", positive=True), sp.Symbol("sign(w_B)", real=True)
+
+
+def _misattribution(signed: bool = False) -> sp.Eq:
+    """The weights of A on M_A minus those on M_*, for y = x_A + x_B, or y = x_A + w_B x_B."""
     cross = _rho * _sd_A * _sd_B
     sigma = sp.Matrix([[_sd_A**2, cross], [cross, _sd_B**2]])
-    data = Correlations(sigma, sp.Matrix([[1, 1]]) * sigma, {"A": 1, "B": 1}, sp.Symbol("<y^2>", positive=True))
+    truth = sp.Matrix([[1, _sign_B * _size_B if signed else 1]])
+    data = Correlations(sigma, truth * sigma, {"A": 1, "B": 1}, sp.Symbol("<y^2>", positive=True))
     return equation(sp.Symbol("misattribution of A"), sp.simplify(misattribution(data)["A"][0, 0]))
 
 
@@ -279,6 +283,15 @@ EQ_7A = Entry(
         Statement(
             equation(sp.Symbol("misattribution of A"), _rho * _sd_B / _sd_A), lambda *s: _misattribution(),
             claim="appendix J.3: for y = x_A + x_B the misattribution is rho sigma_B/sigma_A",
+        ),
+        Statement(
+            equation(sp.Symbol("misattribution of A"), _size_B * _rho * _sd_B / _sd_A),
+            lambda *s: _misattribution(True),
+            given={_sign_B: 1},
+            counterexample={_sign_B: -1, _size_B: 3, _rho: sp.Rational(1, 2), _sd_A: 2, _sd_B: 1}
+            | {sp.Symbol("misattribution of A"): sp.Rational(-3, 4)},
+            claim="section 3.3 and appendix F.2: A overshoots where the correlation is positive; with a negative w_B "
+            "it undershoots",
         ),
     ),
 )  # fmt: skip

@@ -4,7 +4,7 @@ Each entry lives beside its law; this module only collects them.
 
     symbolic_flow        (1)-(5), (14)-(16), (18), (22), (31), (42), (52)
     critical_sets        (6), (7), (17), (19), (20)
-    timescales           (8), (9), (12), (13), (26)-(33), (45)-(51), (53)-(60), 101-104, 106-108, 111
+    timescales           (8), (9), (12), (13), (26)-(33), (45)-(51), (53)-(60), 101-104, 106-108, 111, 112
     modality_preference  (10), (11), (61), (62)
     closed_forms         (21), 109
     conservation         (23), (38)-(41), 105

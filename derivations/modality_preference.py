@@ -7,7 +7,7 @@ from typing import Any
 import sympy as sp
 
 from derivations.critical_sets import EQ_7A, EQ_7B
-from derivations.entry import Entry, Statement, factor, renamed
+from derivations.entry import Entry, Statement, factor
 from derivations.errors import SolveError
 from derivations.notation import S_A, S_B, Y_A, Y_B, W_A_tot, W_B_tot, a, b, target, x_A, x_B
 from derivations.ordered_products import Average, T, averaged, normal, words
@@ -165,23 +165,29 @@ def _negative_weights(printed: sp.Tuple, right: sp.Tuple) -> bool:
     )
 
 
-#: As the text says: sigma_A, sigma_B are variances; in standard deviations each is a square.
-_VARIANCES = {sd_A: sd_A**2, sd_B: sd_B**2}
+def variance_of_sigma(conditions: sp.Tuple) -> sp.Eq:
+    """What sigma_A in (11) must be: the upper bound is the root of the quotient of the second moments."""
+    variance = sp.Symbol("Var x_A", positive=True)
+    bound = conditions[1].rhs.subs(sd_A, sp.sqrt(variance))  # as derived, in second moments
+    (found,) = sp.solve(bound - sd_B / sd_A, variance)
+    return equation(variance, found)
+
+
 EQ_11 = Entry(
     11, "", "superficial preference of scalars",
     (
         Statement(
-            sp.Tuple(
-                sp.Lt((sd_B**2 / sd_A**2).subs(_VARIANCES, simultaneous=True), w_ratio),
-                sp.Lt(w_ratio, (sd_B / sd_A).subs(_VARIANCES, simultaneous=True)),
-            ),
-            scalar_conditions, given={sign: 1}, counterexample=_negative_weights, defect=renamed(_VARIANCES),
+            sp.Tuple(sp.Lt(sd_B**2 / sd_A**2, w_ratio), sp.Lt(w_ratio, sd_B / sd_A)),
+            scalar_conditions, given={sign: 1}, counterexample=_negative_weights,
+        ),
+        Statement(
+            equation(sp.Symbol("Var x_A", positive=True), sd_A),
+            lambda *s: variance_of_sigma(scalar_conditions(*s)), defect=factor(1 / sd_A),
         ),
     ),
     (EQ_10A, EQ_10B), condition="scalars, Sigma_AB = 0, w_A/w_B > 0 (else its absolute value)",
     proof="(10) with |Sigma_yx_m| = sigma_m^2 |w_m|, solved for |w_A/w_B|.",
-    note="The text calls sigma_A, sigma_B variances: shown here in standard deviations, as it reads then. With "
-    "standard deviations for sigma the printed formula is right for w_A/w_B > 0.",
+    note="The line below (11) calls sigma_A, sigma_B the variances; the formula is right for standard deviations.",
 )  # fmt: skip
 
 ENTRIES = (EQ_10A, EQ_10B, EQ_11, EQ_61, EQ_62A, EQ_62B)

@@ -108,6 +108,7 @@ LATEX = {
     "l_LG": r"\ell_{\mathrm{LG}}",
     "dy_hat/dW": r"\frac{d\hat y}{d\mathbf{W}}",
     "u_B/u_0": r"\frac{u_B}{u_0}",
+    "change of the lag": r"\frac{\delta(t_B - t_A)}{t_B - t_A}",
     "dw_A/dt": r"\frac{dw_A}{dt}",
     "d|W_A^l|^2/dt": r"\frac{d}{dt}\|\mathbf{W}_A^l\|^2",
     "<e_A, W_A^tot>": r"\langle\mathbf{e}_A,\mathbf{W}_A^{\mathrm{tot}}\rangle",
@@ -160,13 +161,14 @@ class _Printer(LatexPrinter):  # type: ignore[misc]
         )
 
     def _print_Add(self, e: sp.Expr, order: Any = None) -> str:
-        if e in (t_B - t_A, t - t_A):
-            return {t_B - t_A: "t_B - t_A", t - t_A: "t - t_A"}[e]
-        return str(super()._print_Add(e, order))
+        return {t_B - t_A: "t_B - t_A", t - t_A: "t - t_A"}.get(e) or str(super()._print_Add(e, order))
 
 
 class _Text(StrPrinter):  # type: ignore[misc]
-    """SymPy's text with W^T for a transpose and x^n for a power."""
+    """SymPy's text with W^T for a transpose, and differences of times in their order."""
+
+    def _print_Add(self, e: sp.Expr, order: Any = None) -> str:
+        return {t_B - t_A: "t_B - t_A", t - t_A: "t - t_A"}.get(e) or str(super()._print_Add(e, order))
 
     def _print_transpose(self, e: sp.Expr) -> str:
         inner = self._print(e.args[0])
@@ -186,8 +188,10 @@ def typeset(expression: sp.Basic) -> str:
 
 
 def relations(e: sp.Basic | None) -> tuple[sp.Basic, ...]:
-    """One relation or several, as a tuple."""
-    return () if e is None else tuple(e) if isinstance(e, sp.Tuple) else (e,)
+    """One relation or several, as a flat tuple."""
+    if isinstance(e, sp.Tuple):
+        return tuple(line for inner in e for line in relations(inner))
+    return () if e is None else (e,)
 
 
 def latex_lines(e: sp.Basic | None) -> list[str]:

@@ -239,7 +239,7 @@ EQ_1A = Entry(
             equation(sp.Symbol("Var x_A"), sp.Symbol("sigma_A", positive=True)),
             lambda *s: _variance_of_the_example(),
             defect=factor(1 / sp.Symbol("sigma_A", positive=True)),
-            claim="appendix J.3: in [sigma_A^2, ...] sigma_A is the variance of x_A; it is the standard deviation",
+            claim="appendices H.2 and J.3: in [sigma_A^2, ...] sigma_A is the variance of x_A (standard deviation)",
         ),
     ),
 )

@@ -8,7 +8,8 @@ A is the modality learned first, B the second; `notation` has the symbols. The w
     L_f = 2      (55)-(58), unequal depths (59), (60)
 
 X and X_B are the sizes, of order one, at which a modality counts as learned; they drop out as u_0 -> 0. Each
-law leaves out terms of relative order 1/ln(1/u_0) (L_f = 2, the lag; L = 2, t_A) or u_0^(L_f - 2), u_0^(L - 2).
+law leaves out terms of relative order 1/ln(1/u_0) (L_f = 2, the lag; L = 2, t_A) or u_0^(L_f - 2) and, for L_f < L,
+u_0^2 (the lag); u_0^(L - 2) (t_A).
 
 The expressions in capitals are what `dynamics` turns into numbers, at tau = 1.
 """
@@ -85,16 +86,6 @@ def growth(speed: sp.Eq, norm: sp.Symbol, start: Any, since: Any = 0) -> sp.Eq:
     return equation(left, tau * separated(speed.rhs, norm, start, norm))
 
 
-def second_size(sign: Any) -> sp.Expr:
-    """ln u_B(t_A) if Sigma_yx_B drives the mode with this sign; +1: (30)."""
-    return (1 - sign * b / a) * sp.log(u_0)
-
-
-def lag_of_two_layers(sign: Any) -> sp.Expr:
-    """t_B - t_A from (32) at X_B with the start (30), driven by `sign` times Sigma_yx_B until t_A."""
-    return tau / r * (sp.log(X_B) - second_size(sign))
-
-
 def _first_time(eq26: sp.Eq) -> sp.Eq:
     return equation(t_A, eq26.rhs.subs(u_A, X))
 
@@ -158,7 +149,7 @@ EQ_29 = Entry(
 EQ_30 = Entry(
     30, "", "B at t_A",
     (Statement(equation(sp.log(u_B_at), (1 - b / a) * sp.log(u_0)), _start_of_lag),),
-    (EQ_29, EQ_27), proof="(27) into (29), solved for ln u_B.",
+    (EQ_29, EQ_27), condition="that of (29), with t_A of (27)", proof="(27) into (29), solved for ln u_B.",
 )  # fmt: skip
 _FULL_TURN = {cos: 1}
 EQ_32 = Entry(
@@ -179,31 +170,7 @@ EQ_32 = Entry(
     proof="(31) with W_B^1 = u_B r d, W_B^2 = u_B r^T: the speed is the residual's component along d.",
     note="The turn from Sigma_yx_B to the residual takes a time of order one, small beside ln(1/u_0).",
 )  # fmt: skip
-EQ_33 = Entry(
-    33, "", "t_B, two layers",
-    (
-        Statement(
-            equation(LAG_NAME, -tau / r * sp.log(u_B_at)),
-            lambda eq32, eq30: equation(LAG_NAME, eq32[1].rhs.subs(u_B, X_B)),
-            lead=small(u_B_at), neglected=1 / sp.log(1 / u_B_at),
-        ),
-        Statement(
-            equation(LAG_NAME, tau * (1 - b / a) / r * sp.log(1 / u_0)),
-            lambda eq32, eq30: equation(LAG_NAME, eq32[1].rhs.subs(u_B, X_B).subs(sp.log(u_B_at), eq30.rhs)),
-            lead=small(u_0), neglected=_LOG,
-        ),
-    ),
-    (EQ_32, EQ_30), condition="u_0 -> 0; relative error of order 1/ln(1/u_0)",
-    proof="(32) from u_B(t_A) of (30) to a size X_B of order one.",
-)  # fmt: skip
-EQ_8A = Entry(
-    8, "a", "t_A, two layers",
-    (Statement(equation(t_A, tau / a * sp.log(1 / u_0)), _first_time, lead=small(u_0), neglected=_LOG),),
-    (EQ_26,), condition=EQ_27.condition, proof="(27).",
-)  # fmt: skip
-FIRST_AT_DEPTH_2 = EQ_8A.printed.rhs.subs(tau, 1)
-
-_SIGN = "balanced start, or a residual that points like Sigma_yx_B (c = 1)"
+_SIGN = "the residual points like Sigma_yx_B (c = 1): for a scalar B it has the same sign"
 _FLIP = (
     "Where the residual of a scalar B has the other sign, c = -1 from a random start, 1 + (a + b)/r; from a balanced "
 )
@@ -219,6 +186,38 @@ def flipped(**instance: Any) -> dict[sp.Basic, Any]:
 
 
 _LN = sp.log(100)
+
+
+def _lag_of_two_layers(eq32: sp.Tuple, eq30: sp.Eq) -> sp.Expr:
+    """(32) from (30) to X_B; with c b for b the mode that the residual will drive."""
+    start = eq30.rhs.subs(b, c * b)
+    return eq32[1].rhs.subs(u_B, X_B).subs(sp.log(u_B_at), start)
+
+
+EQ_33 = Entry(
+    33, "", "t_B, two layers",
+    (
+        Statement(
+            equation(LAG_NAME, -tau / r * sp.log(u_B_at)),
+            lambda eq32, eq30: equation(LAG_NAME, eq32[1].rhs.subs(u_B, X_B)),
+            lead=small(u_B_at), neglected=1 / sp.log(1 / u_B_at),
+        ),
+        Statement(
+            equation(LAG_NAME, tau * (1 - b / a) / r * sp.log(1 / u_0)),
+            lambda eq32, eq30: equation(LAG_NAME, _lag_of_two_layers(eq32, eq30)),
+            lead=small(u_0), neglected=_LOG, given={c: 1},
+            counterexample=flipped(lag=sp.Rational(7, 3) * _LN),  # 7 (1 + 2/3)/5 ln 100
+        ),
+    ),
+    (EQ_32, EQ_30), condition="u_0 -> 0; relative error of order 1/ln(1/u_0); " + _SIGN,
+    proof="(32) from u_B(t_A) of (30) to a size X_B of order one.",
+)  # fmt: skip
+EQ_8A = Entry(
+    8, "a", "t_A, two layers",
+    (Statement(equation(t_A, tau / a * sp.log(1 / u_0)), _first_time, lead=small(u_0), neglected=_LOG),),
+    (EQ_26,), condition=EQ_27.condition, proof="(27).",
+)  # fmt: skip
+FIRST_AT_DEPTH_2 = EQ_8A.printed.rhs.subs(tau, 1)
 
 
 def mode(eq22: sp.Tuple) -> sp.Eq:
@@ -238,7 +237,7 @@ EQ_8B = Entry(
     (
         Statement(
             equation(LAG_NAME, tau * (1 - b / a) / r * sp.log(1 / u_0)),
-            lambda *s: equation(LAG_NAME, lag_of_two_layers(c)),
+            lambda eq32, eq30: equation(LAG_NAME, _lag_of_two_layers(eq32, eq30)),
             lead=small(u_0), neglected=_LOG, given={c: 1},
             counterexample=flipped(lag=sp.Rational(7, 3) * _LN),  # 7 (1 + 2/3)/5 ln 100
         ),
@@ -248,9 +247,9 @@ EQ_8B = Entry(
 )  # fmt: skip
 
 
-def ratio_of_two_layers(sign: Any) -> sp.Eq:
+def ratio_of_two_layers(eq26: sp.Eq, eq32: sp.Tuple, eq30: sp.Eq) -> sp.Eq:
     """t_B/t_A from (26) at X and the lag at X_B, before u_0 -> 0."""
-    return equation(RATIO, 1 + lag_of_two_layers(sign) / (tau / a * (sp.log(X) - sp.log(u_0))))
+    return equation(RATIO, 1 + _lag_of_two_layers(eq32, eq30) / eq26.rhs.subs(u_A, X))
 
 
 # ---- Claims beside (9), for the paper's scalar data y = x_A + x_B.
@@ -271,11 +270,13 @@ def _paper_example() -> sp.Eq:
 
 
 def _stronger_correlation() -> sp.Eq:
-    """How (9) changes with |Sigma_AB| at fixed Sigma_yx, where Sigma_AB < 0 and all else is positive."""
-    strength, variance = sp.symbols("s v", positive=True)
-    law = (a - b) / (b + a / variance * strength)
-    slope = sp.factor(sp.diff(law, strength))
-    return equation(_direction, sp.sign(slope.subs(a, b + _q)))
+    """How (9) changes with a growing positive rho for y = 2 x_A + x_B and unit variances."""
+    rho = sp.Symbol("rho", positive=True)
+    sigma = sp.Matrix([[1, rho], [rho, 1]])
+    target_a, target_b = sp.Matrix([[2, 1]]) * sigma  # positive
+    left = sp.factor(target_b - target_a * rho)  # 1 - rho^2
+    law = sp.cancel(1 + (target_a - target_b) / left)
+    return equation(_direction, sp.sign(sp.factor(sp.diff(law, rho))))
 
 
 _CLAIMS_9 = (
@@ -286,8 +287,8 @@ _CLAIMS_9 = (
     Statement(
         equation(RATIO, 1 + (_sd_A**2 / _sd_B**2 - 1) / (1 - _rho**2)), lambda *s: _paper_example(),
         given={_sign_b: 1}, counterexample={_sign_b: -1, _sd_A: 2, _sd_B: 1, _rho: sp.Rational(-4, 5), t_A: 1, t_B: 6},
-        claim="appendix J.3: (9) is 1 + (sigma_A^2/sigma_B^2 - 1)/(1 - rho^2), which has no absolute values: "
-        "not where Sigma_yx_B < 0 (rho < -sigma_B/sigma_A)",
+        claim="appendix J.3: (9) is 1 + (sigma_A^2/sigma_B^2 - 1)/(1 - rho^2); where Sigma_yx_B < 0 (rho < "
+        "-sigma_B/sigma_A) it is not (9) but the signed ratio, which is what a random start does",
     ),
     Statement(
         equation(sp.Symbol("time ratio"), t_A / t_B), lambda *s: equation(sp.Symbol("time ratio"), RATIO),
@@ -296,19 +297,20 @@ _CLAIMS_9 = (
     ),
     Statement(
         equation(_direction, 1), lambda *s: _stronger_correlation(), defect=factor(-1),
-        claim="section 3.2: stronger correlations between the inputs make the ratio larger; "
-        "at fixed Sigma_yx a negative one makes it smaller",
+        claim="section 3.2: stronger correlations between the inputs make the ratio larger; for y = 2 x_A + x_B and "
+        "unit variances it is 1 + 1/(1 + rho), which falls",
     ),
 )  # fmt: skip
 EQ_9 = Entry(
     9, "", "time ratio, two layers",
     (
         Statement(
-            equation(RATIO, 1 + (a - b) / r), lambda *s: ratio_of_two_layers(c),
+            equation(RATIO, 1 + (a - b) / r), lambda eq26, eq32, eq30, *s: ratio_of_two_layers(eq26, eq32, eq30),
             lead=small(u_0), neglected=_LOG, given={c: 1}, counterexample=flipped(ratio=2),  # 1 + (3 + 2)/5
         ),
     ),
-    (EQ_8A, EQ_8B), condition=_SIGN, proof="(8b) over (8a): ln(1/u_0) drops out, with it the start.",
+    (EQ_26, EQ_32, EQ_30, EQ_8A, EQ_8B), condition=_SIGN,
+    proof="(8b) over (8a): ln(1/u_0) drops out, with it the start.",
     note=_FLIP + " If x_B is collinear with x_A the residual is zero and the ratio infinite.",
     claims=_CLAIMS_9,
 )  # fmt: skip
@@ -543,6 +545,7 @@ def exact_lag(sign: Any, turn: Any, eq53: sp.Tuple) -> sp.Expr:
 
 _DENOMINATOR = (L_f - 2) * g ** (1 - L_f / L) * r
 _ALONE = {c: 1, R: 1}
+_ORDER = "relative error of order u_0^(L_f - 2), for L_f < L also of order u_0^2 (L_f = 4: with a logarithm), (112)"
 EQ_54 = Entry(
     54, "", "t_B - t_A",
     (
@@ -564,8 +567,8 @@ EQ_54 = Entry(
             counterexample=flipped(lag=sp.Rational(350, 3)),  # 7 (1 + 2/3) 2 * 100/(32^(2/5) 5)
         ),
     ),
-    (EQ_53, EQ_45), condition="scalar inputs or a residual along Sigma_yx_B (R = 1); " + _SIGN,
-    proof="(53) from (51) to X_B; terms of order one are left out beside u_0^(2 - L_f).",
+    (EQ_53, EQ_45), condition=_SIGN + "; vectors: along it (R = 1); " + _ORDER,
+    proof="(53) from (51) to X_B with the trunk held at (50); terms of order one are left out beside u_0^(2 - L_f).",
 )  # fmt: skip
 
 
@@ -601,14 +604,14 @@ EQ_12 = Entry(
             counterexample=flipped(ratio=1 + sp.Rational(1, 220000)),  # 1 + (3 + 2) 2 * 1e-4/(32^(2/5) 5 * 11)
         ),
     ),
-    (EQ_53, EQ_48, EQ_13), condition=EQ_54.condition + "; relative error of the excess over 1 of order u_0^(L_f - 2)",
+    (EQ_53, EQ_48, EQ_13), condition=EQ_54.condition + ", of the excess over 1",
     proof="(54) over (48).",
     note="With L_f = L and (106) it is (9): depth drops out for scalar inputs. For vectors R stays, so it does not.",
     claims=(
         Statement(
             equation(_direction, 1), lambda eq53, *s: _change_with_k(eq53), defect=factor(-1),
             claim="section 4.2: a larger k prolongs the unimodal phase; at fixed |Sigma_yx_A| and residual it shortens "
-            "it (shown for late fusion)",
+            "it (derived for late fusion)",
         ),
         Statement(
             equation(_sd_ratio, sp.sqrt(k)), lambda *s: _ratio_of_deviations(), defect=factor(k),
@@ -931,6 +934,34 @@ EXT_108 = Entry(
     proof="1/(x^2 (x + 1)) has an elementary antiderivative.", kind=Kind.EXTENSION,
 )  # fmt: skip
 
+
+def _trunk_growth(eq53: sp.Tuple, eq50: sp.Tuple) -> sp.Eq:
+    """What the growth of the trunk with u_B^2, (50), does to the lag (53), as a share of it, for L_f > 4.
+
+    u^(L - L_f) = U^(L - L_f) (1 + s u_B^2), so 1/(du_B/dt) loses the share s u_B^2.
+    """
+    trunk = _plateau(u).rhs
+    share = sp.diff(trunk, u_B, 2) / 2 * (L - L_f) / trunk.subs(u_B, 0)
+    whole = separated(eq53[0].rhs, u_B, u_B_at, X_B).subs(X_B ** (2 - L_f), 0)
+    lost = share * separated(eq53[0].rhs / u_B**2, u_B, u_B_at, X_B).subs(X_B ** (4 - L_f), 0)
+    return equation(sp.Symbol("change of the lag"), canonical(-lost / whole))
+
+
+EXT_112 = Entry(
+    112, "", "the trunk grows with B",
+    (
+        Statement(
+            equation(
+                sp.Symbol("change of the lag"),
+                -L_f * (L - L_f) * (L_f - 2) / (2 * L * (L_f - 4)) * (u_B_at / g ** (1 / L)) ** 2,
+            ),
+            _trunk_growth,
+        ),
+    ),
+    (EQ_53, EQ_50), condition="4 < L_f < L; as a share of the lag, to first order in u_B^2",
+    proof="The norm (50) of the trunk, expanded in u_B^2, in the separated equation (53).",
+    note="At L_f = 4 the power is a logarithm, below it the ends of the transitions are larger.", kind=Kind.EXTENSION,
+)  # fmt: skip
 SIZE = sp.Symbol("u_B/u_0", positive=True)
 
 
@@ -960,7 +991,7 @@ EXT_111 = Entry(
 )  # fmt: skip
 
 ENTRIES = (
-    EXT_111,
+    EXT_111, EXT_112,
     EQ_8A, EQ_8B, EQ_9, EQ_12, EQ_13, EQ_26, EQ_27, EQ_28, EQ_29, EQ_30, EQ_32, EQ_33, EQ_45, EQ_46, EQ_47, EQ_48,
     EQ_49, EQ_50, EQ_51, EQ_53, EQ_54, EQ_55, EQ_56A, EQ_56B, EQ_57, EQ_58, EQ_59, EQ_60,
     EXT_101, EXT_102, EXT_103, EXT_104, EXT_106, EXT_107, EXT_108,

@@ -25,8 +25,8 @@ table { border-collapse: collapse; } td { padding: .1rem .8rem .1rem 0; }
 #: What the derivations add to the paper's symbols.
 LEGEND = (
     "k = b/a; X, X_B = sizes of order one at which a modality counts as learned; c = 1, or -1 where the residual of a "
-    "scalar B has flipped its sign; R = 1, or the rotation (104) of vector inputs; C = a conserved difference, zero for "
-    "a balanced start; r^i = unit columns; u_A, u_B, u = norms of a layer of A, of B, after the fusion"
+    "scalar B has flipped its sign; R = 1, or the rotation (104) of vector inputs; C = a conserved difference, zero "
+    "for a balanced start; r^i = unit columns; u_A, u_B, u = norms of a layer of A, of B, after the fusion"
 )
 _VERDICTS = {"holds": "true", "misprint": "false", "conditional": "true only under a condition"}
 
