@@ -8,6 +8,7 @@ has the reduced flow of any tree, with saturation.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -16,6 +17,7 @@ import sympy as sp
 from derivations.conservation import EQ_23, EQ_38A, EQ_38B, EQ_38C, EQ_39
 from derivations.entry import Entry, Kind, Statement, term
 from derivations.errors import SolveError
+from derivations.network import FusionNetwork
 from derivations.notation import Y_A, Y_B, L, L_f, a, b, l, matrix, rate, tau, u, u_A, u_B
 from derivations.ordered_products import (
     Direction,
@@ -29,6 +31,7 @@ from derivations.ordered_products import (
     words,
 )
 from derivations.positive_powers import canonical, equal
+from derivations.reduction import reduce
 from derivations.symbolic_flow import EQ_22A, EQ_42A, EQ_42B, EQ_42C, equation
 
 i = sp.Symbol("i", integer=True, positive=True)
@@ -48,26 +51,36 @@ def first_layer(flow: sp.Eq, label: str) -> sp.Eq:
     return equation(layer(label, 1), norm * Direction(name, 1) * row / length)
 
 
-def next_layer(before: sp.Expr, column: sp.Expr, norm: sp.Symbol) -> sp.Expr:
-    """norm * column * r^T if W W^T = norm^2 r r^T of the layer before; its row direction is forced by balance."""
-    square = normal(before * T(before), SQUARES)
-    ((scale, word),) = words(square)
-    if len(word) != 2 or word[1] != T(word[0]):
-        raise SolveError(f"{square} is not of rank one")
-    return sp.sqrt(scale) / norm * norm * column * T(word[0])
+def next_layer(
+    before: sp.Expr, column: sp.Expr, norm: sp.Symbol, balance: sp.Eq, lower: Layers, upper: Layers
+) -> sp.Expr:
+    """norm * column * r^T, r the column direction of the layer before: it must satisfy the law of balance.
+
+    `balance` is (23), (38): lower lower^T = upper^T upper. A left side of rank one, u^2 r r^T, leaves no other
+    row direction.
+    """
+    ((_, word),) = words(normal(before * T(before), SQUARES))
+    found = norm * column * T(word[0])
+    left = normal(balance.lhs.subs(lower, before), SQUARES)
+    right = normal(balance.rhs.subs(upper, found), SQUARES)
+    if len(word) != 2 or word[1] != T(word[0]) or not same(left, right):
+        raise SolveError(f"{found} does not balance {before}: {left} is not {right}")
+    return found
 
 
-def inner_layer(label: str) -> sp.Eq:
+def inner_layer(label: str, balance: sp.Eq) -> sp.Eq:
     """W^i = u r^i r^(i-1)T, 2 <= i: by (38) from the layer before, the first one included."""
     name, norm, row, length = BRANCHES[label]
-    start = next_layer(norm * Direction(name, 1) * row / length, Direction(name, 2), norm)
-    step = next_layer(norm * Direction(name, i - 1) * T(Direction(name, i - 2)), Direction(name, i), norm)
+    pair = layer(label, l), layer(label, l + 1)
+    start = next_layer(norm * Direction(name, 1) * row / length, Direction(name, 2), norm, balance, *pair)
+    before = norm * Direction(name, i - 1) * T(Direction(name, i - 2))
+    step = next_layer(before, Direction(name, i), norm, balance, *pair)
     if not same(start, step.subs(i, 2)):
         raise SolveError(f"{label}: the second layer does not continue the first")
     return equation(layer(label, i), step)
 
 
-def last_layer(label: str) -> sp.Eq:
+def last_layer(label: str, balance: sp.Eq, fusion: sp.Eq) -> sp.Eq:
     """W^L_f = u r^L_f r^(L_f-1)T with one r^L_f for both branches.
 
     By (39) W_A W_A^T + W_B W_B^T = W^T W at the fusion; the right side has rank one, and positive terms that
@@ -75,23 +88,58 @@ def last_layer(label: str) -> sp.Eq:
     """
     name, norm, _, _ = BRANCHES[label]
     before = norm * Direction(name, L_f - 1) * T(Direction(name, L_f - 2))
-    return equation(layer(label, L_f), next_layer(before, FUSED, norm))
+    found = next_layer(before, FUSED, norm, balance, layer(label, l), layer(label, l + 1))
+    _check_fusion(fusion)
+    return equation(layer(label, L_f), found)
 
 
-def trunk_layer() -> sp.Eq:
+def _check_fusion(fusion: sp.Eq) -> None:
+    """(39) for last layers with one column r^L_f and a first trunk layer with the row r^L_fT, norms by (41)."""
+    ends = {
+        layer("W_A", L_f): u_A * FUSED * T(Direction("r_A", L_f - 1)),
+        layer("W_B", L_f): u_B * FUSED * T(Direction("r_B", L_f - 1)),
+        layer("W", L_f + 1): u * Direction("r", L_f + 1) * T(FUSED),
+    }
+    left = normal(fusion.lhs.subs(ends)).subs(u_A**2, u**2 - u_B**2)
+    if not same(left, fusion.rhs.subs(ends)):
+        raise SolveError(f"at the fusion: {left} is not {normal(fusion.rhs.subs(ends))}")
+
+
+def trunk_layer(balance: sp.Eq, fusion: sp.Eq) -> sp.Eq:
     """W^j = u r^j r^(j-1)T after the fusion, by (38); at j = L_f + 1 by (39) with (41)."""
-    fused = u_A * FUSED * T(Direction("r_A", L_f - 1)), u_B * FUSED * T(Direction("r_B", L_f - 1))
-    together = normal(sum(w * T(w) for w in fused)).subs(u_A**2, u**2 - u_B**2)
-    if not same(together, u**2 * FUSED * T(FUSED)):
-        raise SolveError(f"at the fusion: {together}")
-    step = next_layer(u * Direction("r", j - 1) * T(Direction("r", j - 2)), Direction("r", j), u)
+    _check_fusion(fusion)
+    before = u * Direction("r", j - 1) * T(Direction("r", j - 2))
+    step = next_layer(before, Direction("r", j), u, balance, layer("W", l), layer("W", l + 1))
     return equation(layer("W", j), step)
 
 
-def output_layer() -> sp.Eq:
+def output_layer(balance: sp.Eq) -> sp.Eq:
     """W^L = u r^(L-1)T: a row, so that its W^T W = u^2 r^(L-1) r^(L-1)T by (38)."""
     before = u * Direction("r", L - 1) * T(Direction("r", L - 2))
-    return equation(layer("W", L), next_layer(before, sp.Integer(1), u))
+    found = next_layer(before, sp.Integer(1), u, balance, layer("W", L - 1), layer("W", L))
+    return equation(layer("W", L), found)
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """The ansatz (43): first, inner and last layer of each branch (in i), an inner and the last trunk layer (in j)."""
+
+    first: dict[str, sp.Expr]
+    inner: dict[str, sp.Expr]
+    last: dict[str, sp.Expr]
+    trunk: sp.Expr
+    output: sp.Expr
+
+    @classmethod
+    def of(cls, eq43a: sp.Tuple, eq43b: sp.Tuple, eq43c: sp.Tuple, eq43d: sp.Eq, eq43e: sp.Eq) -> Shapes:
+        branches = [dict(zip(("W_A", "W_B"), (line.rhs for line in eq), strict=True)) for eq in (eq43a, eq43b, eq43c)]
+        return cls(branches[0], branches[1], branches[2], eq43d.rhs, eq43e.rhs)
+
+
+@cache
+def shapes() -> Shapes:
+    """The ansatz as the entries (43) derive it."""
+    return Shapes.of(EQ_43A.right, EQ_43B.right, EQ_43C.right, EQ_43D.right, EQ_43E.right)
 
 
 def _one_word(e: sp.Expr) -> tuple[sp.Expr, tuple[sp.Expr, ...]]:
@@ -110,11 +158,14 @@ def _coefficient(moved: sp.Expr, shape: sp.Expr, norm: sp.Symbol) -> sp.Expr:
     return speed / size * norm
 
 
-def branch_moves(label: str, flow: sp.Eq, first: sp.Expr | None = None) -> list[tuple[sp.Expr, sp.Expr]]:
+Moves = list[tuple[sp.Expr, sp.Expr]]
+
+
+def branch_moves(label: str, flow: sp.Eq, on: Shapes, first: sp.Expr | None = None) -> Moves:
     """Velocity and shape of an inner, the first and the last layer of a branch; `first` replaces its first layer."""
-    inner, last = inner_layer(label).rhs, last_layer(label).rhs
-    first = first_layer(flow, label).rhs if first is None else first
-    trunk = output_layer().rhs * rank_one_product("W", trunk_layer().rhs, j, L - 1, L_f + 1)
+    inner, last = on.inner[label], on.last[label]
+    first = on.first[label] if first is None else first
+    trunk = on.output * rank_one_product("W", on.trunk, j, L - 1, L_f + 1)
     whole = rank_one_product(label, inner, i, L_f - 1, 2)
     positions = (
         (l, inner.subs(i, l), last * rank_one_product(label, inner, i, L_f - 1, l + 1),
@@ -131,29 +182,26 @@ def branch_moves(label: str, flow: sp.Eq, first: sp.Expr | None = None) -> list[
     return found
 
 
-def branch_speed(label: str, flow: sp.Eq) -> sp.Expr:
-    """tau du/dt of a branch: the same from its first, an inner and its last layer."""
-    norm = BRANCHES[label][1]
-    return _agreed([_coefficient(moved, shape, norm) for moved, shape in branch_moves(label, flow)])
-
-
-def trunk_speed(flow_a: sp.Eq, flow_b: sp.Eq, flow: sp.Eq) -> sp.Expr:
-    """tau du/dt of the trunk: the same from an inner and from its last layer."""
-    shape = trunk_layer().rhs
+def trunk_moves(flow: sp.Eq, on: Shapes) -> Moves:
+    """Velocity and shape of an inner and of the last layer of the trunk."""
     found = {}
-    for label, law in (("W_A", flow_a), ("W_B", flow_b)):
-        inner = rank_one_product(label, inner_layer(label).rhs, i, L_f - 1, 2)
-        found[Layers(label, L_f, 1)] = normal(last_layer(label).rhs * inner * first_layer(law, label).rhs)
+    for label in BRANCHES:
+        inner = rank_one_product(label, on.inner[label], i, L_f - 1, 2)
+        found[Layers(label, L_f, 1)] = normal(on.last[label] * inner * on.first[label])
     inside = {
-        Layers("W", L, l + 1): normal(output_layer().rhs * rank_one_product("W", shape, j, L - 1, l + 1)),
-        Layers("W", l - 1, L_f + 1): rank_one_product("W", shape, j, l - 1, L_f + 1),
+        Layers("W", L, l + 1): normal(on.output * rank_one_product("W", on.trunk, j, L - 1, l + 1)),
+        Layers("W", l - 1, L_f + 1): rank_one_product("W", on.trunk, j, l - 1, L_f + 1),
     }
-    at_end = {Layers("W", L - 1, L_f + 1): rank_one_product("W", shape, j, L - 1, L_f + 1)}
-    speeds = [
-        _coefficient(flow.rhs.subs(found | inside), shape.subs(j, l), u),
-        _coefficient(flow.rhs.subs(l, L).subs(found | at_end), output_layer().rhs, u),
+    at_end = {Layers("W", L - 1, L_f + 1): rank_one_product("W", on.trunk, j, L - 1, L_f + 1)}
+    return [
+        (normal(flow.rhs.subs(found | inside), SQUARES), normal(on.trunk.subs(j, l))),
+        (normal(flow.rhs.subs(l, L).subs(found | at_end), SQUARES), normal(on.output)),
     ]
-    return _agreed(speeds)
+
+
+def speed_of(moves: Moves, norm: sp.Symbol) -> sp.Expr:
+    """tau du/dt of a chain: the same from each of its layers."""
+    return _agreed([_coefficient(moved, shape, norm) for moved, shape in moves])
 
 
 def _agreed(speeds: list[sp.Expr]) -> sp.Expr:
@@ -164,60 +212,77 @@ def _agreed(speeds: list[sp.Expr]) -> sp.Expr:
 
 @cache
 def residual() -> tuple[sp.Expr, sp.Expr]:
-    """(42a) minus the velocity of the ansatz, summed over an inner, the first and the last layer.
+    """(42) minus the velocity that `reduction` gives the ansatz, over all chains and places.
 
-    On the ansatz it is zero; with the first layer along a unit row n that is not Sigma_yx_A it is not.
+    On the ansatz it is zero; with a first layer along a unit row n that is not Sigma_yx it is not. `reduction`
+    takes its speeds from the gradient of the reduced loss, a road of its own.
     """
-    flow, (name, norm, _, _) = EQ_42A.right, BRANCHES["W_A"]
-    speed = branch_speed("W_A", flow)
-    found = []
-    for first in (None, norm * Direction(name, 1) * matrix("n")):
-        left = sum(moved - speed / norm * shape for moved, shape in branch_moves("W_A", flow, first))
-        left = normal(left, SQUARES)
-        found.append(sp.Integer(0) if vanishes(left) else left)
-    return found[0], found[1]
+    system = reduce(FusionNetwork.fused_at(L, L_f), saturation=False)
+    names = {s: {"Sigma_yA": a, "Sigma_yB": b}[s.name] for f in system.rhs for s in f.free_symbols if "Sigma" in s.name}
+    speeds = {s: f.subs(names) for s, f in zip(system.state, system.rhs, strict=True)}
+    on, off = [], []
+    for label, flow in (("W_A", EQ_42A.right), ("W_B", EQ_42B.right)):
+        name, norm, _, _ = BRANCHES[label]
+        for moved, shape in branch_moves(label, flow, shapes()):
+            on.append(normal(moved - speeds[norm] / norm * shape))
+        for moved, shape in branch_moves(label, flow, shapes(), norm * Direction(name, 1) * matrix("n")):
+            off.append(normal(moved - speeds[norm] / norm * shape))
+    on += [normal(moved - speeds[u] / u * shape) for moved, shape in trunk_moves(EQ_42C.right, shapes())]
+    return sp.Integer(0) if all(map(vanishes, on)) else sp.Add(*on), sp.Add(*off)
 
 
-def two_layer_speed(label: str, eq22: sp.Tuple) -> sp.Expr:
-    """tau du/dt of a branch of two layers near zero, the same from both layers."""
+def two_layer_shapes(label: str, eq22: sp.Tuple, eq23: sp.Tuple) -> dict[sp.Expr, sp.Expr]:
+    """(24) for a branch: the first layer by its velocity, the second by balance (23), which is printed for A."""
     norm = BRANCHES[label][1]
     first = first_layer(eq22[0], label).rhs
-    shapes = {layer(label, 1): first, layer(label, 2): next_layer(first, sp.Integer(1), norm)}
-    return _agreed(
-        [_coefficient(law.rhs.subs(shapes), shapes[layer(label, n + 1)], norm) for n, law in enumerate(eq22)]
-    )
+    balance = eq23[0].subs({layer("W_A", n): layer(label, n) for n in (1, 2)})
+    second = next_layer(first, sp.Integer(1), norm, balance, layer(label, 1), layer(label, 2))
+    return {layer(label, 1): first, layer(label, 2): second}
+
+
+def two_layer_speed(label: str, eq22: sp.Tuple, laws: dict[sp.Expr, sp.Expr]) -> sp.Expr:
+    """tau du/dt of a branch of two layers near zero, the same from both layers."""
+    norm = BRANCHES[label][1]
+    moves = [(law.rhs.subs(laws), laws[layer(label, n)]) for n, law in enumerate(eq22, start=1)]
+    return speed_of(moves, norm)
+
+
+def turning_moves(flow: sp.Eq, direction: sp.Symbol) -> Moves:
+    """`branch_moves` of B with its first layer along a unit row of its own."""
+    name, norm, _, _ = BRANCHES["W_B"]
+    return branch_moves("W_B", flow, shapes(), norm * Direction(name, 1) * direction)
 
 
 def turning_speed(flow: sp.Eq, direction: sp.Symbol, rules: Any) -> sp.Expr:
     """tau du_B/dt where B's first layer is along a unit row of its own: from an inner and the last layer."""
-    name, norm, _, _ = BRANCHES["W_B"]
-    first = norm * Direction(name, 1) * direction
-    inner, _, last = branch_moves("W_B", flow, first)
-    return _agreed([_coefficient(normal(moved, rules), shape, norm) for moved, shape in (inner, last)])
+    inner, _, last = turning_moves(flow, direction)
+    return speed_of([(normal(moved, rules), shape) for moved, shape in (inner, last)], u_B)
 
 
 @cache
 def two_layer_residual() -> tuple[sp.Expr, sp.Expr]:
-    """(22a) minus the velocity of the ansatz (24): on it, and with the first layer along a unit row n."""
-    first, _second = EQ_22A.right
-    speed = EQ_25.right[1].rhs
+    """(22a) minus du/dt = |Sigma_yx| u along (24), both layers: on it, and with a first layer along a unit row n."""
     column, other = Direction("r_A", 1), matrix("n")
+    system = reduce(FusionNetwork.fused_at(2, 2), saturation=False)
+    ((drive, norm),) = [(s, v) for s, v in zip(system.rhs, system.state, strict=True) if v == u_A]
+    speed = drive.subs({s: a for s in drive.free_symbols if s.name == "Sigma_yA"})
     found = []
     for row in (Y_A / a, other):
-        put = {layer("W_A", 1): u_A * column * row, layer("W_A", 2): u_A * T(column)}
-        found.append(normal(first.rhs.subs(put) - speed * column * row, SQUARES))
+        put = {layer("W_A", 1): norm * column * row, layer("W_A", 2): norm * T(column)}
+        gaps = [
+            line.rhs.subs(put) - speed / norm * put[layer("W_A", n)] for n, line in enumerate(EQ_22A.right, start=1)
+        ]
+        found.append(sum(normal(gap, SQUARES) ** 2 for gap in gaps))
     return found[0], found[1]
-
-
-def two_layers(*sources: Any) -> tuple[sp.Eq, sp.Eq]:
-    """(24): the first layer by its velocity, the second by balance (23)."""
-    first = first_layer(sources[0][0], "W_A")
-    return first, equation(layer("W_A", 2), next_layer(first.rhs, sp.Integer(1), u_A))
 
 
 def _substituted(eq22: sp.Tuple, eq24: sp.Tuple) -> sp.Eq:
     law = eq22[1].rhs.subs({line.lhs: line.rhs for line in eq24})
     return equation(rate(u_A) * T(Direction("r_A", 1)), normal(law))
+
+
+def _two(n: int) -> Any:
+    return lambda eq22, eq23: equation(layer("W_A", n), two_layer_shapes("W_A", eq22, eq23)[layer("W_A", n)])
 
 
 _R1 = Direction("r_A", 1)
@@ -226,12 +291,12 @@ EQ_24 = Entry(
     (
         Statement(
             equation(layer("W_A", 1), u_A * _R1 * Y_A / a),
-            lambda *s: two_layers(*s)[0],
+            _two(1),
             residual=two_layer_residual,
         ),
         Statement(
             equation(layer("W_A", 2), u_A * T(_R1)),
-            lambda *s: two_layers(*s)[1],
+            _two(2),
             residual=two_layer_residual,
         ),
     ),
@@ -244,7 +309,10 @@ EQ_25 = Entry(
     25, "", "growth of A, two layers",
     (
         Statement(equation(rate(u_A) * T(_R1), u_A * Y_A * T(Y_A) / a * T(_R1)), _substituted),
-        Statement(equation(rate(u_A), a * u_A), lambda eq22, eq24: equation(rate(u_A), two_layer_speed("W_A", eq22))),
+        Statement(
+            equation(rate(u_A), a * u_A),
+            lambda eq22, eq24: equation(rate(u_A), two_layer_speed("W_A", eq22, {e.lhs: e.rhs for e in eq24})),
+        ),
     ),
     (EQ_22A, EQ_24),
     condition="weights near zero, ansatz (24)",
@@ -285,11 +353,13 @@ EQ_43A = _branch_shapes(
     "The velocity of W^1 in (42) ends in the row Sigma_yx.",
 )  # fmt: skip
 EQ_43B = _branch_shapes(
-    "b", "ansatz: inner layers of the branches", _printed_inner, lambda label, laws: inner_layer(label),
+    "b", "ansatz: inner layers of the branches", _printed_inner,
+    lambda label, laws: inner_layer(label, laws[0] if label == "W_A" else laws[1]),
     (EQ_38A, EQ_38B), "(38) from layer to layer: the column direction of W^(i-1) is the row direction of W^i.",
 )  # fmt: skip
 EQ_43C = _branch_shapes(
-    "c", "ansatz: last layers of the branches", _printed_last, lambda label, laws: last_layer(label),
+    "c", "ansatz: last layers of the branches", _printed_last,
+    lambda label, laws: last_layer(label, laws[0] if label == "W_A" else laws[1], laws[2]),
     (EQ_38A, EQ_38B, EQ_39), "(38), and by (39) one direction r^L_f for both branches.",
 )  # fmt: skip
 EQ_43D = Entry(
@@ -297,7 +367,7 @@ EQ_43D = Entry(
     (
         Statement(
             equation(layer("W", j), u * Direction("r", j) * T(Direction("r", j - 1))),
-            lambda *s: trunk_layer(),
+            lambda eq38, eq39: trunk_layer(eq38[0], eq39),
             residual=residual,
         ),
     ),
@@ -309,7 +379,7 @@ EQ_43E = Entry(
     (
         Statement(
             equation(layer("W", L), u * T(Direction("r", L))),
-            lambda *s: output_layer(),
+            lambda eq38: output_layer(eq38[1]),
             defect=term(u * T(Direction("r", L)) - u * T(Direction("r", L - 1))),
             residual=residual,
         ),
@@ -326,20 +396,20 @@ _REDUCED_PROOF = (
 EQ_44A = Entry(
     44, "a", "reduced flow: A",
     (Statement(equation(rate(u_A), a * u_A ** (L_f - 1) * u ** (L - L_f)),
-               lambda law, *s: equation(rate(u_A), branch_speed("W_A", law))),),
+               lambda law, *s: equation(rate(u_A), speed_of(branch_moves("W_A", law, Shapes.of(*s)), u_A))),),
     (EQ_42A, *_SHAPES), condition="weights near zero, ansatz (43)", proof=_REDUCED_PROOF,
 )  # fmt: skip
 EQ_44B = Entry(
     44, "b", "reduced flow: B",
     (Statement(equation(rate(u_B), b * u_B ** (L_f - 1) * u ** (L - L_f)),
-               lambda law, *s: equation(rate(u_B), branch_speed("W_B", law))),),
+               lambda law, *s: equation(rate(u_B), speed_of(branch_moves("W_B", law, Shapes.of(*s)), u_B))),),
     (EQ_42B, *_SHAPES), condition="weights near zero, ansatz (43)", proof=_REDUCED_PROOF,
 )  # fmt: skip
 EQ_44C = Entry(
     44, "c", "reduced flow: trunk",
     (Statement(equation(rate(u), a * u_A**L_f * u ** (L - L_f - 1) + b * u_B**L_f * u ** (L - L_f - 1)),
-               lambda law_a, law_b, law, *s: equation(rate(u), trunk_speed(law_a, law_b, law))),),
-    (EQ_42A, EQ_42B, EQ_42C, *_SHAPES), condition="weights near zero, ansatz (43)", proof=_REDUCED_PROOF,
+               lambda law, *s: equation(rate(u), speed_of(trunk_moves(law, Shapes.of(*s)), u))),),
+    (EQ_42C, *_SHAPES), condition="weights near zero, ansatz (43)", proof=_REDUCED_PROOF,
     note="The three are not independent: u^2 - u_A^2 - u_B^2 is constant, (41).",
 )  # fmt: skip
 
@@ -348,7 +418,7 @@ _W, _ERROR = sp.symbols("w_A e_A", positive=True)
 
 def late_flow(flow: sp.Eq) -> sp.Eq:
     """dw/dt of w = u_A^L for L_f = L, with the whole error e_A in the place of Sigma_yx_A, by (3a)."""
-    speed = branch_speed("W_A", flow).subs(a, _ERROR).subs(L_f, L) / tau
+    speed = speed_of(branch_moves("W_A", flow, shapes()), u_A).subs(a, _ERROR).subs(L_f, L) / tau
     return equation(sp.Symbol("dw_A/dt"), canonical((sp.diff(u_A**L, u_A) * speed).subs(u_A, _W ** (1 / L))))
 
 

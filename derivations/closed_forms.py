@@ -25,15 +25,20 @@ TOTAL = strength / variance / (1 + (strength / (variance * start) - 1) * sp.exp(
 HALF_TIME = sp.log(strength / (variance * start) - 1) / (2 * strength)
 
 
-def total_speed(law: sp.Eq, branch: str) -> tuple[sp.Symbol, sp.Expr]:
+def _shapes(ansatz: sp.Tuple, branch: str) -> dict[sp.Expr, sp.Expr]:
+    """(24), printed for A, for a branch; its row Sigma_yx/|Sigma_yx| as a unit row d."""
+    lines = [line.subs({Y_A: strength * matrix("d"), a: strength}) for line in ansatz]
+    return {layer(branch, n): line.rhs for n, line in enumerate(lines, start=1)}
+
+
+def total_speed(law: sp.Eq, ansatz: sp.Tuple, branch: str) -> tuple[sp.Symbol, sp.Expr]:
     """dw/dt of the norm w of the total weights, from the second layer of (18) with Sigma = sigma^2 I, Sigma_AB = 0.
 
-    W^2 = u r^T and W^1 = u r d (the ansatz (24), d a unit row along Sigma_yx): w = u^2.
+    W^2 = u r^T and W^1 = u r d (the ansatz (24)): w = u^2.
     """
     w = sp.Symbol("w", positive=True)
     d, column, target, norm = matrix("d"), Direction("r_A", 1), {"W_A": Y_A, "W_B": Y_B}[branch], u_A
-    put = {S_A: variance, S_B: variance, S_AB: 0, S_BA: 0, target: strength * d}
-    put |= {layer(branch, 1): norm * column * d, layer(branch, 2): norm * T(column)}
+    put = {S_A: variance, S_B: variance, S_AB: 0, S_BA: 0, target: strength * d} | _shapes(ansatz, branch)
     moved = normal(apart(law.rhs).subs(put), {(d, T(d)): sp.Integer(1)})
     terms = list(words(moved))
     if any(word != (T(column),) for _, word in terms):
@@ -42,9 +47,19 @@ def total_speed(law: sp.Eq, branch: str) -> tuple[sp.Symbol, sp.Expr]:
     return w, sp.expand((2 * norm * speed).subs(norm, sp.sqrt(w)) / tau)
 
 
-def solution(law: sp.Eq, branch: str) -> sp.Expr:
+def _direction_of_total(ansatz: sp.Tuple, branch: str, names: dict[str, Any], target: sp.Symbol) -> sp.Expr:
+    """W^2 W^1 on the ansatz is w d; w = u(t) |Sigma_yx|/sigma^2 with u(t) the share of the plateau."""
+    shapes = _shapes(ansatz, branch)
+    ((scale, word),) = words(normal(shapes[layer(branch, 2)] * shapes[layer(branch, 1)]))
+    if word != (matrix("d"),):
+        raise SolveError(f"{word} is not along Sigma_yx")
+    w = names["u"] * names["a"] / names["v"]
+    return scale.subs(u_A, sp.sqrt(w)) * target / names["a"]
+
+
+def solution(law: sp.Eq, ansatz: sp.Tuple, branch: str) -> sp.Expr:
     """|W^tot(t)|: the flow of 1/w is linear, dz/dt = -2 strength z + 2 variance, solved and put back."""
-    w, speed = total_speed(law, branch)
+    w, speed = total_speed(law, ansatz, branch)
     z = sp.Symbol("z", positive=True)
     flow_of_z = sp.expand(-(z**2) * speed.subs(w, 1 / z))
     decay, pull = -flow_of_z.coeff(z, 1), flow_of_z.coeff(z, 0)
@@ -56,9 +71,9 @@ def solution(law: sp.Eq, branch: str) -> sp.Expr:
     return found
 
 
-def _fraction(law: sp.Eq, branch: str, names: dict[str, Any]) -> sp.Eq:
+def _fraction(law: sp.Eq, ansatz: sp.Tuple, branch: str, names: dict[str, Any]) -> sp.Eq:
     """u(t) = |W(t)| sigma^2/|Sigma_yx|, with its own start u(0)."""
-    share = solution(law, branch) * variance / strength
+    share = solution(law, ansatz, branch) * variance / strength
     begin = names["u0"] * strength / variance
     return equation(names["u"], share.subs(start, begin).subs({strength: names["a"], variance: names["v"]}))
 
@@ -84,11 +99,11 @@ def _sigmoid(part: str, branch: str, flow: Entry) -> Entry:
         (
             Statement(
                 equation(total, u * v**-1 * target),
-                lambda law, ansatz: equation(total, u * drive / v * (target / drive)),
+                lambda law, ansatz: equation(total, _direction_of_total(ansatz, f"W_{branch}", names, target)),
             ),
             Statement(
                 equation(u, printed),
-                lambda law, ansatz: _fraction(law, f"W_{branch}", names),
+                lambda law, ansatz: _fraction(law, ansatz, f"W_{branch}", names),
                 defect=renamed({u0: u0 * v / drive}),
             ),
         ),
@@ -110,22 +125,22 @@ EXT_109 = Entry(
     (
         Statement(
             equation(sp.Symbol("|W_A^tot(t)|", positive=True), TOTAL.subs(t, t / tau)),
-            lambda law: equation(sp.Symbol("|W_A^tot(t)|", positive=True), solution(law, "W_A")),
+            lambda law, ansatz: equation(sp.Symbol("|W_A^tot(t)|", positive=True), solution(law, ansatz, "W_A")),
         ),
         Statement(
             equation(sp.Symbol("t_half", positive=True), tau * HALF_TIME),
-            lambda law: equation(sp.Symbol("t_half", positive=True), _half_time(law)),
+            lambda law, ansatz: equation(sp.Symbol("t_half", positive=True), _half_time(law, ansatz)),
         ),
     ),
-    (EQ_18B,),
+    (EQ_18B, EQ_24),
     condition=EQ_21A.condition,
     proof="As (21), with |W^tot(0)| in the bracket; the half-time solves |W^tot(t)| = |Sigma_yx|/(2 sigma^2).",
     kind=Kind.EXTENSION,
 )
 
 
-def _half_time(law: sp.Eq) -> sp.Expr:
-    found = solution(law, "W_A")
+def _half_time(law: sp.Eq, ansatz: sp.Tuple) -> sp.Expr:
+    found = solution(law, ansatz, "W_A")
     (half,) = sp.solve(found - strength / variance / 2, t)
     return half
 

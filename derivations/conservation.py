@@ -72,15 +72,19 @@ def _root(law: sp.Eq) -> sp.Eq:
     return equation(sp.sqrt(law.lhs), sp.sqrt(law.rhs))
 
 
-def unbalanced(*chosen: sp.Expr) -> Callable[[sp.Eq, sp.Eq], bool]:
-    """Explicit weights for which the printed equality is false and the law with its constant C true."""
+def unbalanced(upper: sp.Expr, *lower: sp.Expr) -> Callable[[sp.Eq, sp.Eq], bool]:
+    """Explicit weights that are not balanced: the printed equality is false there, the law with its constant true.
+
+    The constant is upper^T upper minus the sum of W W^T below, as `balance.differences` has it.
+    """
     rng = np.random.default_rng(0)
-    values = {single: rng.integers(-3, 4, (3, 3)).astype(float) for single in chosen}
+    values = {single: rng.integers(-3, 4, (3, 3)).astype(float) for single in (upper, *lower)}
+    constant = values[upper].T @ values[upper] - sum(values[w] @ values[w].T for w in lower)
 
     def tells_apart(printed: sp.Eq, right: sp.Eq) -> bool:
-        at = values | {C: evaluate((right.rhs + C) - right.lhs, values)}
-        printed_gap = evaluate(printed.lhs - printed.rhs, at)
-        right_gap = evaluate(right.lhs - right.rhs, at)
+        at = values | {C: constant}
+        printed_gap = evaluate(printed.lhs, at) - evaluate(printed.rhs, at)
+        right_gap = evaluate(right.lhs, at) - evaluate(right.rhs, at)
         return bool(np.abs(printed_gap).max() > 1e-9 and np.abs(right_gap).max() < 1e-9)
 
     return tells_apart
@@ -99,7 +103,7 @@ def _along(
                 equation(lower * T(lower), upper * T(upper)),
                 lambda law: neighbours(label, low, law),
                 given={C: 0},
-                counterexample=unbalanced(lower, upper),
+                counterexample=unbalanced(upper, lower),
                 defect=term(upper * T(upper) - T(upper) * upper),
             ),
             *extra,
@@ -126,7 +130,7 @@ EQ_38C = _along(
             equation(_END * T(_END), _LAST * _LAST),
             lambda law: neighbours("W", L - 1, law),
             given={C: 0},
-            counterexample=unbalanced(_END, _LAST),
+            counterexample=unbalanced(_LAST, _END),
             defect=term(_LAST * _LAST - T(_LAST) * _LAST),
         ),
     ),
@@ -168,7 +172,7 @@ EQ_39 = Entry(
             equation(_INTO_A * T(_INTO_A) + _INTO_B * T(_INTO_B), _OUT * T(_OUT)),
             fusion,
             given={C: 0},
-            counterexample=unbalanced(_INTO_A, _INTO_B, _OUT),
+            counterexample=unbalanced(_OUT, _INTO_A, _INTO_B),
             defect=term(_OUT * T(_OUT) - T(_OUT) * _OUT),
         ),
     ),
@@ -247,7 +251,7 @@ EQ_23 = Entry(
             equation(_FIRST * T(_FIRST), T(_SECOND) * _SECOND),
             two_layers,
             given={C: 0},
-            counterexample=unbalanced(_FIRST, _SECOND),
+            counterexample=unbalanced(_SECOND, _FIRST),
         ),
         Statement(
             equation(_NAMES[_FIRST], _NAMES[_SECOND]),

@@ -37,8 +37,11 @@ class Layers(sp.Expr):  # type: ignore[misc]
 
     def __new__(cls, label: str | sp.Symbol, high: Any, low: Any) -> Any:
         high, low = sp.sympify(high), sp.sympify(low)
-        if sp.expand(high - low) == -1:
+        count = sp.expand(high - low) + 1
+        if count == 0:
             return sp.Integer(1)
+        if count.is_negative:
+            raise ValueError(f"no product of layers from {low} to {high}")
         return sp.Expr.__new__(cls, label if isinstance(label, sp.Basic) else sp.Symbol(label), high, low)
 
     @property
@@ -191,6 +194,8 @@ def split(e: Any, single: Layers) -> sp.Expr:
 
     def apart(product: Layers) -> sp.Expr:
         high, low = product.args[1:]
+        if (high - index).is_negative or (index - low).is_negative:
+            raise SolveError(f"{single} is no layer of {product}")
         return Layers(label, high, index + 1) * single * Layers(label, index - 1, low)
 
     found = sp.sympify(e)

@@ -78,7 +78,8 @@ def _find(e: sp.Expr) -> tuple[sp.Expr, Powers]:
         return sp.Integer(1), {sp.E: canonical(e.args[0])}
     if isinstance(e, sp.log):
         coefficient, powers = _parts(e.args[0])
-        if coefficient.is_positive:
+        unsure = [n for base, n in powers.items() if not base.is_positive]
+        if coefficient.is_positive and (not unsure or unsure == [1]):  # else a factor may be negative
             terms = [(x, {sp.log(base): sp.Integer(1)}) for base, x in {**_primes(coefficient), **powers}.items()]
             found: list[tuple[sp.Expr, Powers]] = []
             for exponent, log_base in terms:
@@ -93,7 +94,7 @@ def _find(e: sp.Expr) -> tuple[sp.Expr, Powers]:
         return coefficient, _merge(
             outside, {sp.Integral(inside, (variable, canonical(low), canonical(high))): sp.Integer(1)}
         )
-    if e.is_Atom or not e.args:
+    if e.is_Atom or not e.args or isinstance(e, sp.Integral):
         return sp.Integer(1), {e: sp.Integer(1)}
     return sp.Integer(1), {e.func(*(canonical(argument) for argument in e.args)): sp.Integer(1)}
 
@@ -105,11 +106,13 @@ def _primes(number: sp.Expr) -> Powers:
 def _power(base: sp.Expr, exponent: sp.Expr) -> tuple[sp.Expr, Powers]:
     coefficient, powers = _parts(base)
     if coefficient == 0:
-        return sp.Integer(0), {}
+        if exponent.is_positive:
+            return sp.Integer(0), {}
+        raise ZeroDivisionError(f"{base} to the power {exponent} is not a number")
     if exponent.is_Integer:
         return coefficient**exponent, _merge({}, powers, exponent)
     coefficient, powers = _positive(base)
-    if coefficient.is_positive:
+    if coefficient.is_positive and all(known.is_positive or known.is_Add for known in powers):
         return _folded(sp.Integer(1), _merge(_merge({}, _primes(coefficient), exponent), powers, exponent))
     return sp.Integer(1), {_rebuild(coefficient, powers): exponent}
 
@@ -211,6 +214,13 @@ def equal(one: Any, other: Any) -> bool:
         return False
     if _refuted(one, other):
         return False
+    try:
+        return _proved(one, other)
+    except ZeroDivisionError:
+        return False
+
+
+def _proved(one: sp.Expr, other: sp.Expr) -> bool:
     (c, p), (d, q) = _parts(one), _parts(other)
     if c == d and p == q:
         return True
@@ -262,9 +272,9 @@ def _value(e: sp.Expr, point: Mapping[sp.Symbol, float]) -> float:
 
 @dataclass(frozen=True)
 class Leading:
-    """`term` is what is left as small -> 0+; `order` the size of what is left out, as a share of it.
+    """`term` is what is left as small -> 0+; `order` bounds the size of what is left out, as a share of it.
 
-    `order` is None if nothing is left out.
+    It is that size unless terms that are left out cancel each other. `order` is None if nothing is left out.
     """
 
     term: sp.Expr
@@ -343,13 +353,16 @@ def _leading(e: sp.Expr, s: sp.Symbol, regime: Mapping[sp.Symbol, sp.Expr]) -> _
             _largest([p.rest for p in parts], regime),
         )
     if e.is_Pow:
+        if s in e.exp.free_symbols:
+            raise ValueError(f"the exponent of {e} is not fixed")
         p = _leading(e.base, s, regime)
         return _Term(p.factor**e.exp, p.power * e.exp, p.logs * e.exp, p.rest)
     if isinstance(e, sp.log):
         p = _leading(e.args[0], s, regime)
         if p.logs != 0 or _sign(p.power, regime) == 0:
             raise ValueError(f"no leading term of {e}")
-        rest = p.rest if p.factor == 1 else (zero, -one)
+        below = None if p.rest is None else (p.rest[0], p.rest[1] - 1)
+        rest = below if p.factor == 1 else (zero, -one)
         return _Term(-p.power, zero, one, rest)
     if isinstance(e, sp.Integral):
         return _leading_integral(e, s, regime)
@@ -380,7 +393,12 @@ def _leading_integral(e: sp.Integral, s: sp.Symbol, regime: Mapping[sp.Symbol, s
     ((variable, low, high),) = e.limits
     zero = sp.Integer(0)
     far = _leading(high, s, regime)
-    if s in (e.function.free_symbols | low.free_symbols) or _sign(far.power, regime) >= 0 or not far.factor.is_positive:
+    if (
+        s in (e.function.free_symbols | low.free_symbols)
+        or far.logs != 0
+        or _sign(far.power, regime) >= 0
+        or not far.factor.is_positive
+    ):
         raise ValueError(f"no leading term of {e}")
     z = sp.Dummy("z", positive=True)
     tail = _leading(e.function.subs(variable, 1 / z), z, regime)  # f ~ x^-power

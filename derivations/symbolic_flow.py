@@ -129,8 +129,8 @@ def _error(name: sp.Symbol, x: sp.Symbol) -> Any:
 def _step(label: str) -> Any:
     """(14), (15): eta times the flow, with the errors written out."""
 
-    def derive(flow: sp.Eq, eq5a: sp.Eq, eq5b: sp.Eq) -> sp.Eq:
-        written = flow.rhs.subs({e_A: eq5a.rhs, e_B: eq5b.rhs})
+    def derive(flow: sp.Eq, *errors: sp.Eq) -> sp.Eq:
+        written = flow.rhs.subs({e.lhs: e.rhs for e in errors})
         return equation(sp.Symbol(f"Delta {label}^l"), sp.expand(eta * normal(written)))
 
     return derive
@@ -185,8 +185,8 @@ def _after_a(label_of_rate: str, index: Any, at_two: bool) -> Any:
 def _saturated(label: str) -> Any:
     """(42): (3), (4) with the errors written out; their leading words are those without Sigma."""
 
-    def derive(flow: sp.Eq, eq5a: sp.Eq, eq5b: sp.Eq, eq2: sp.Tuple) -> sp.Eq:
-        written = flow.rhs.subs({e_A: eq5a.rhs, e_B: eq5b.rhs}).subs(totals(eq2))
+    def derive(flow: sp.Eq, eq2: sp.Tuple, *errors: sp.Eq) -> sp.Eq:
+        written = flow.rhs.subs({e.lhs: e.rhs for e in errors}).subs(totals(eq2))
         return equation(rate(f"{label}^l"), normal(written))
 
     return derive
@@ -335,7 +335,7 @@ EQ_14A = Entry(
     "a",
     "gradient descent, branch A",
     (Statement(equation(sp.Symbol("Delta W_A^l"), eta * _outer(_UP_A, _SEEN_A, _DOWN_A)), _step("W_A")),),
-    (EQ_3A, EQ_5A, EQ_5B),
+    (EQ_3A, EQ_5A),
     proof="eta times (3a), with e_A from (5a). Full batch: the average is taken in the last line.",
 )
 EQ_14B = Entry(
@@ -356,7 +356,7 @@ EQ_14B = Entry(
             ),
         ),
     ),
-    (EQ_3B, EQ_5A, EQ_5B),
+    (EQ_3B, EQ_5B),
     proof="eta times (3b), with e_B from (5b).",
     note="Printed is Sigma_BA for Sigma_AB, which does not even fit unless d_A = d_B, and eta is missing.",
 )
@@ -468,26 +468,28 @@ EQ_31 = Entry(
 )
 
 
-def _deep_early(part: str, label: str, law: sp.Expr, flow: Entry) -> Entry:
+def _deep_early(part: str, label: str, law: sp.Expr, flow: Entry, *errors: Entry) -> Entry:
     return Entry(
         42,
         part,
         {"W": "near zero: after the fusion"}.get(label, f"near zero: branch {label[-1]}"),
         (Statement(equation(rate(f"{label}^l"), law), _saturated(label), lead=small_weights(), neglected=WEIGHT**L),),
-        (flow, EQ_5A, EQ_5B, EQ_2),
+        (flow, EQ_2, *errors),
         condition="weights near zero (t < t_A)",
         proof=f"({flow.name}) with (5): words with Sigma_yx have L - 1 layers and lead, those with Sigma have 2L - 1.",
     )
 
 
-EQ_42A = _deep_early("a", "W_A", _outer(_UP_A, Y_A, _DOWN_A), EQ_3A)
-EQ_42B = _deep_early("b", "W_B", _outer(_UP_B, Y_B, _DOWN_B), EQ_3B)
+EQ_42A = _deep_early("a", "W_A", _outer(_UP_A, Y_A, _DOWN_A), EQ_3A, EQ_5A)
+EQ_42B = _deep_early("b", "W_B", _outer(_UP_B, Y_B, _DOWN_B), EQ_3B, EQ_5B)
 EQ_42C = _deep_early(
     "c",
     "W",
     _outer(_after_fusion(TO_A)[0], Y_A, _after_fusion(TO_A)[1])
     + _outer(_after_fusion(TO_B)[0], Y_B, _after_fusion(TO_B)[1]),
     EQ_4,
+    EQ_5A,
+    EQ_5B,
 )
 EQ_52 = Entry(
     52,

@@ -20,8 +20,8 @@ from typing import Any
 
 import sympy as sp
 
-from derivations.ansatz import EQ_25, EQ_44A, EQ_44B, turning_speed, two_layer_speed
-from derivations.conservation import EQ_41
+from derivations.ansatz import EQ_25, EQ_44A, EQ_44B, turning_moves, turning_speed, two_layer_shapes, two_layer_speed
+from derivations.conservation import EQ_23, EQ_41
 from derivations.entry import Entry, Kind, Statement, factor, small, small_beside_one, term
 from derivations.errors import SolveError
 from derivations.network import FusionNetwork
@@ -55,8 +55,8 @@ from derivations.notation import (
     x,
     y,
 )
-from derivations.ordered_products import T, layer, normal, same
-from derivations.positive_powers import canonical, equal, separated
+from derivations.ordered_products import T, layer, normal, same, words
+from derivations.positive_powers import as_power, canonical, equal, separated
 from derivations.reduction import reduce
 from derivations.symbolic_flow import EQ_22B, EQ_31, EQ_52, equation
 
@@ -94,6 +94,10 @@ def _order(times: sp.Expr, swapped: sp.Expr, by: tuple[Any, Any] | None = None) 
     """t_A < t_B divided by the positive t_B: the condition that is left."""
     quotient = sp.Lt(canonical(times / swapped), 1)
     return sp.Tuple(sp.Lt(times, swapped), quotient.subs(*by) if by else quotient)
+
+
+def _speed_of_b(eq22: sp.Tuple, eq23: sp.Tuple) -> sp.Eq:
+    return equation(rate(u_B), two_layer_speed("W_B", eq22, two_layer_shapes("W_B", eq22, eq23)))
 
 
 def _start_of_lag(eq29: sp.Tuple, eq27: sp.Eq) -> sp.Eq:
@@ -138,13 +142,13 @@ EQ_28 = Entry(
 EQ_29 = Entry(
     29, "", "growth of B until t_A",
     (
-        Statement(equation(rate(u_B), b * u_B), lambda eq22: equation(rate(u_B), two_layer_speed("W_B", eq22))),
+        Statement(equation(rate(u_B), b * u_B), _speed_of_b),
         Statement(
             equation(t, tau / b * (sp.log(u_B) - sp.log(u_0))),
-            lambda eq22: growth(equation(rate(u_B), two_layer_speed("W_B", eq22)), u_B, u_0),
+            lambda eq22, eq23: growth(_speed_of_b(eq22, eq23), u_B, u_0),
         ),
     ),
-    (EQ_22B,), condition="0 <= t <= t_A, balanced, W_B^1 along Sigma_yx_B", proof="As (25), (26), from (22b).",
+    (EQ_22B, EQ_23), condition="0 <= t <= t_A, balanced, W_B^1 along Sigma_yx_B", proof="As (25), (26), from (22b).",
 )  # fmt: skip
 EQ_30 = Entry(
     30, "", "B at t_A",
@@ -305,12 +309,12 @@ EQ_9 = Entry(
     9, "", "time ratio, two layers",
     (
         Statement(
-            equation(RATIO, 1 + (a - b) / r), lambda eq26, eq32, eq30, *s: ratio_of_two_layers(eq26, eq32, eq30),
+            equation(RATIO, 1 + (a - b) / r), ratio_of_two_layers,
             lead=small(u_0), neglected=_LOG, given={c: 1}, counterexample=flipped(ratio=2),  # 1 + (3 + 2)/5
         ),
     ),
-    (EQ_26, EQ_32, EQ_30, EQ_8A, EQ_8B), condition=_SIGN,
-    proof="(8b) over (8a): ln(1/u_0) drops out, with it the start.",
+    (EQ_26, EQ_32, EQ_30), condition=_SIGN,
+    proof="(32) from (30), over (26), that is (8b) over (8a): ln(1/u_0) drops out, with it the start.",
     note=_FLIP + " If x_B is collinear with x_A the residual is zero and the ratio infinite.",
     claims=_CLAIMS_9,
 )  # fmt: skip
@@ -339,12 +343,17 @@ def second_of_first(sign: Any = 1) -> sp.Expr:
     return u_0 ** (2 - L_f) * (1 - sign * k) + sign * k * u_A ** (2 - L_f)
 
 
-def _checked_second(eq45: sp.Tuple) -> sp.Expr:
-    """u_B by (45), put back into it."""
-    found = second_of_first() ** (1 / (2 - L_f))
-    if not equal(eq45[1].lhs.subs(u_B, found), k) or not equal(eq45[1].rhs, b / a):
+def _second_power(eq45: sp.Tuple, sign: Any = 1) -> sp.Expr:
+    """u_B^(2 - L_f) by (45), b driving with `sign`; put back into it."""
+    found = second_of_first(sign)
+    law = eq45[1].subs({b: sign * k * a})
+    if not equal(law.lhs.subs(u_B, found ** (1 / (2 - L_f))), law.rhs):
         raise SolveError("(45) is not solved")
     return found
+
+
+def _checked_second(eq45: sp.Tuple) -> sp.Expr:
+    return _second_power(eq45) ** (1 / (2 - L_f))
 
 
 def _first_alone(eq44: sp.Eq, eq45: sp.Tuple, eq41: sp.Eq) -> sp.Eq:
@@ -455,11 +464,12 @@ EQ_49 = Entry(
 )  # fmt: skip
 
 
-def _plateau(which: sp.Symbol) -> sp.Eq:
-    """u_A^L_f u^(L - L_f) = |W_A^tot| = g and u^2 = u_A^2 + u_B^2, to first order in u_B^2."""
+def _plateau(which: sp.Symbol, eq41: sp.Eq) -> sp.Eq:
+    """u_A^L_f u^(L - L_f) = |W_A^tot| = g with u by (41), to first order in u_B^2."""
     at = g ** (1 / L)
     small_square = sp.Symbol("u_B^2", positive=True)
-    law = sp.log(u_A) * L_f + (L - L_f) / 2 * sp.log(u_A**2 + small_square) - sp.log(g)
+    (square,) = sp.solve((eq41.lhs - eq41.rhs).subs(u, sp.sqrt(x)), x)
+    law = sp.log(u_A) * L_f + (L - L_f) / 2 * sp.log(square.subs(u_B**2, small_square)) - sp.log(g)
     if not equal(law.subs(small_square, 0).subs(u_A, at), 0):
         raise SolveError("u_A = g^(1/L) is not on the plateau")
     slope = sp.simplify((-sp.diff(law, small_square) / sp.diff(law, u_A)).subs(small_square, 0).subs(u_A, at))
@@ -472,7 +482,8 @@ EQ_50 = Entry(
     50, "", "norms on the plateau of A",
     tuple(
         Statement(
-            equation(norm, g ** (1 / L)), lambda *s, _norm=norm: _plateau(_norm), lead=small(u_B), neglected=u_B**2
+            equation(norm, g ** (1 / L)), lambda eq41, _norm=norm: _plateau(_norm, eq41),
+            lead=small(u_B), neglected=u_B**2,
         )
         for norm in (u_A, u)
     ),
@@ -536,10 +547,10 @@ EQ_53 = Entry(
 )  # fmt: skip
 
 
-def exact_lag(sign: Any, turn: Any, eq53: sp.Tuple) -> sp.Expr:
+def exact_lag(sign: Any, turn: Any, eq53: sp.Tuple, eq45: sp.Tuple) -> sp.Expr:
     """t_B - t_A from (53) between (45) at X and X_B; `sign` and `turn` act on the start as c and R do."""
     lag = eq53[1].rhs.subs(u_B, X_B)
-    start = second_of_first(sign).subs(u_A, X)
+    start = _second_power(eq45, sign).subs(u_A, X)
     return lag.subs(u_B_at ** (2 - L_f), turn * start)
 
 
@@ -562,7 +573,7 @@ EQ_54 = Entry(
         ),
         Statement(
             equation(LAG_NAME, tau * (1 - b / a) * u_0 ** (2 - L_f) / _DENOMINATOR),
-            lambda eq53, eq45: equation(LAG_NAME, exact_lag(c, R, eq53).subs(k, b / a)),
+            lambda eq53, eq45: equation(LAG_NAME, exact_lag(c, R, eq53, eq45).subs(k, b / a)),
             lead=small(u_0, DEEP), neglected=u_0 ** (L_f - 2), given=_ALONE,
             counterexample=flipped(lag=sp.Rational(350, 3)),  # 7 (1 + 2/3) 2 * 100/(32^(2/5) 5)
         ),
@@ -572,17 +583,17 @@ EQ_54 = Entry(
 )  # fmt: skip
 
 
-def exact_ratio(sign: Any, turn: Any, eq53: sp.Tuple) -> sp.Eq:
-    first = tau / a * u_0 ** (2 - L) * I
-    return equation(RATIO, 1 + canonical(first**-1) * exact_lag(sign, turn, eq53).subs(k, b / a))
+def exact_ratio(sign: Any, turn: Any, eq53: sp.Tuple, eq45: sp.Tuple, eq48: sp.Tuple, eq13: sp.Eq) -> sp.Eq:
+    first = _with_I(eq48, eq13).rhs
+    return equation(RATIO, 1 + canonical(first**-1) * exact_lag(sign, turn, eq53, eq45).subs(k, b / a))
 
 
 _EXCESS_12 = (a - b) / r * u_0 ** (L - L_f) / ((L_f - 2) * g ** (1 - L_f / L)) / I
 
 
-def _change_with_k(eq53: sp.Tuple) -> sp.Eq:
-    """How (12) changes with k = b/a in late fusion, at fixed a and r."""
-    late = ((_EXCESS_12.subs(I, 1 / (L - 2))).subs(L_f, L)).subs(b, k * a)
+def _change_with_k(eq13: sp.Eq) -> sp.Eq:
+    """How (12) changes with k = b/a in late fusion, at fixed a and r; I from (13)."""
+    late = _EXCESS_12.subs(I, _depth_drops_out(eq13).rhs).subs(L_f, L).subs(b, k * a)
     return equation(_direction, sp.sign(canonical(sp.diff(sp.simplify(late), k))))
 
 
@@ -590,8 +601,9 @@ _sd_ratio = sp.Symbol("sigma_A/sigma_B", positive=True)
 
 
 def _ratio_of_deviations() -> sp.Eq:
-    """k at rho = 0 for y = x_A + x_B, solved for sigma_A/sigma_B."""
-    (found,) = sp.solve(k - _sd_B**2 / _sd_A**2, _sd_A)
+    """k = |Sigma_yx_B|/|Sigma_yx_A| for y = x_A + x_B without correlation, solved for sigma_A/sigma_B."""
+    target_a, target_b = sp.Matrix([[1, 1]]) * sp.diag(_sd_A**2, _sd_B**2)
+    (found,) = sp.solve(k - target_b / target_a, _sd_A)
     return equation(_sd_ratio, sp.simplify(found / _sd_B))
 
 
@@ -599,17 +611,17 @@ EQ_12 = Entry(
     12, "", "time ratio, 2 < L_f",
     (
         Statement(
-            equation(RATIO, 1 + _EXCESS_12), lambda eq53, *s: exact_ratio(c, R, eq53),
+            equation(RATIO, 1 + _EXCESS_12), lambda *s: exact_ratio(c, R, *s),
             lead=small_beside_one(u_0, DEEP), neglected=u_0 ** (L_f - 2), given=_ALONE,
             counterexample=flipped(ratio=1 + sp.Rational(1, 220000)),  # 1 + (3 + 2) 2 * 1e-4/(32^(2/5) 5 * 11)
         ),
     ),
-    (EQ_53, EQ_48, EQ_13), condition=EQ_54.condition + ", of the excess over 1",
+    (EQ_53, EQ_45, EQ_48, EQ_13), condition=EQ_54.condition + ", of the excess over 1",
     proof="(54) over (48).",
     note="With L_f = L and (106) it is (9): depth drops out for scalar inputs. For vectors R stays, so it does not.",
     claims=(
         Statement(
-            equation(_direction, 1), lambda eq53, *s: _change_with_k(eq53), defect=factor(-1),
+            equation(_direction, 1), lambda *s: _change_with_k(s[3]), defect=factor(-1),
             claim="section 4.2: a larger k prolongs the unimodal phase; at fixed |Sigma_yx_A| and residual it shortens "
             "it (derived for late fusion)",
         ),
@@ -633,16 +645,18 @@ def _logs(eq44b: sp.Eq, eq44a: sp.Eq) -> sp.Eq:
     return equation(canonical(separated(top, u_A, u_0, u_A) * a / (separated(bottom, u_B, u_0, u_B) * b)), a / b)
 
 
-def _second_at_two() -> sp.Expr:
-    """u_B by (55): u_0 (u_A/u_0)^k."""
-    return u_0 * (u_A / u_0) ** k
+def _second_at_two(eq55: sp.Tuple, sign: Any = 1) -> sp.Expr:
+    """u_B by (55): u_0 (u_A/u_0)^k, b driving with `sign`; put back into it."""
+    found = u_0 * (u_A / u_0) ** (sign * k)
+    law = eq55[1].subs({b: sign * k * a})
+    if not equal(law.lhs.subs(u_B, found), law.rhs):
+        raise SolveError("(55) is not solved")
+    return found
 
 
 def _first_at_two(eq44a: sp.Eq, eq55: sp.Tuple, eq41: sp.Eq) -> sp.Eq:
-    second = _second_at_two()
-    if not equal(eq55[1].lhs.subs(u_B, second), 1 / k):
-        raise SolveError("(55) is not solved")
-    trunk = sp.sqrt(eq41.lhs)
+    second = _second_at_two(eq55)
+    (trunk,) = sp.solve(eq41.lhs - eq41.rhs, u)[:1] or [None]
     speed = equation(rate(u_A), eq44a.rhs.subs(L_f, 2).subs(u, trunk).subs(u_B, second))
     return equation(t_A, in_units_of_start(time_of(speed, X)))
 
@@ -661,12 +675,21 @@ def _limit_at_two(eq13: sp.Eq) -> sp.Eq:
     return equation(I, integral(canonical(integrand.subs(power, limit).subs(L_f, 2)), 1, sp.oo))
 
 
-def lag_at_two(sign: Any, eq53_speed: sp.Eq) -> sp.Expr:
+def lag_at_two(sign: Any, eq53_speed: sp.Eq, eq55: sp.Tuple) -> sp.Expr:
     """t_B - t_A at L_f = 2 from (53)'s speed, with u_B(t_A) by (55) at u_A = X."""
-    start = sp.log(u_0) + sign * k * (sp.log(X) - sp.log(u_0))
-    speed = eq53_speed.rhs.subs(L_f, 2)
-    lag = tau * separated(speed, u_B, u_B_at, X_B)
+    size = _second_at_two(eq55, sign).subs(u_A, X)
+    start = sp.expand_log(sp.log(size), force=True)
+    lag = tau * separated(eq53_speed.rhs.subs(L_f, 2), u_B, u_B_at, X_B)
     return lag.subs(sp.log(u_B_at), start)
+
+
+def _excess_at_two(eq53: sp.Tuple, eq56a: sp.Eq, eq55: sp.Tuple) -> sp.Eq:
+    """The lag over t_A of (56a), its integral by the name of (58)."""
+    ((inner,),) = [tuple(eq56a.rhs.atoms(sp.Integral))]
+    if not equal(inner, integral(INTEGRAND_AT_2, 1, sp.oo)):
+        raise SolveError(f"{inner} is not (58)")
+    first = eq56a.rhs.subs(inner, I)
+    return equation(RATIO, 1 + canonical(1 / first) * lag_at_two(c, eq53[0], eq55).subs(k, b / a))
 
 
 EQ_55 = Entry(
@@ -701,12 +724,13 @@ EQ_56B = Entry(
     56, "b", "t_B - t_A, L_f = 2",
     (
         Statement(
-            equation(LAG_NAME, _LAG_56), lambda eq53: equation(LAG_NAME, lag_at_two(c, eq53[0]).subs(k, b / a)),
+            equation(LAG_NAME, _LAG_56),
+            lambda eq53, eq55: equation(LAG_NAME, lag_at_two(c, eq53[0], eq55).subs(k, b / a)),
             lead=small(u_0), neglected=_LOG, given={c: 1},
             counterexample=flipped(lag=sp.Rational(7, 24) * _LN),  # 7 (1 + 2/3)/(5 * 32^(3/5)) ln 100
         ),
     ),
-    (EQ_53,), condition="2 = L_f < L; " + _SIGN + "; relative error of order 1/ln(1/u_0)",
+    (EQ_53, EQ_55), condition="2 = L_f < L; " + _SIGN + "; relative error of order 1/ln(1/u_0)",
     proof="(53) at L_f = 2 from u_B(t_A) by (55).", note=_FLIP,
 )  # fmt: skip
 _EXCESS_57 = (a - b) * u_0 ** (L - 2) * sp.log(1 / u_0) / (r * g ** (1 - 2 / L)) / I
@@ -716,15 +740,13 @@ EQ_57 = Entry(
     (
         Statement(
             equation(RATIO, 1 + _EXCESS_57_PRINTED),
-            lambda eq53, *s: equation(
-                RATIO, 1 + canonical(a * u_0 ** (L - 2) / (tau * I)) * lag_at_two(c, eq53[0]).subs(k, b / a)
-            ),
+            _excess_at_two,
             lead=small_beside_one(u_0, AT_TWO), neglected=_LOG, given={c: 1},
             counterexample=flipped(ratio=1 + _LN / 88_000_000),  # 1 + (3 + 2) 1e-6 ln 100/(5 * 32^(3/5) * 11)
             defect=term(_EXCESS_57 * (g ** (L / 2 - 2 / L) / (L_f - 2) - 1)),
         ),
     ),
-    (EQ_53, EQ_56A), condition=EQ_56B.condition, proof="(56b) over (56a).",
+    (EQ_53, EQ_56A, EQ_55), condition=EQ_56B.condition, proof="(56b) over (56a).",
     note="Printed has the factor L_f - 2 in the denominator, which is zero, and the exponent 1 - L/2 for 1 - 2/L.",
 )  # fmt: skip
 EQ_58 = Entry(
@@ -744,6 +766,7 @@ EQ_58 = Entry(
 
 # ---- Unequal depths.
 
+_EQUAL_DEPTHS = {L_A: L_f, L_B: L_f, L_c: L - L_f}
 UNEQUAL = FusionNetwork.branches({"A": L_A, "B": L_B}, trunk=L_c)
 _small_ends = sp.Symbol("epsilon", positive=True)
 
@@ -753,6 +776,15 @@ def unequal_flow() -> dict[sp.Symbol, sp.Expr]:
     system = reduce(UNEQUAL, saturation=False)
     names = {s: {"Sigma_yA": a, "Sigma_yB": b}[s.name] for f in system.rhs for s in f.free_symbols if "Sigma" in s.name}
     return {s: f.subs(names) for s, f in zip(system.state, system.rhs, strict=True)}
+
+
+def _flow_like_44(eq44a: sp.Eq, eq44b: sp.Eq) -> dict[sp.Symbol, sp.Expr]:
+    """The flow of unequal branches; at equal depths it must be (44)."""
+    flow = unequal_flow()
+    for eq, norm in ((eq44a, u_A), (eq44b, u_B)):
+        if not equal(eq.rhs, flow[norm].subs(_EQUAL_DEPTHS)):
+            raise SolveError(f"the flow of {norm} is not (44) at equal depths")
+    return flow
 
 
 def second_of_first_unequal(sign: Any = 1) -> sp.Expr:
@@ -766,21 +798,24 @@ def second_of_first_unequal(sign: Any = 1) -> sp.Expr:
     return power
 
 
-def _unequal_integral(*sources: Any) -> sp.Eq:
+def _unequal_integral(eq44a: sp.Eq, eq44b: sp.Eq, eq41: sp.Eq) -> sp.Eq:
     """(60): t_A in units of tau u_0^(2 - L_A - L_c)/a, its upper limit X/u_0 at infinity."""
-    flow = unequal_flow()
+    flow = _flow_like_44(eq44a, eq44b)
+    (trunk,) = sp.solve(eq41.lhs - eq41.rhs, u)[:1] or [None]
     second = canonical(second_of_first_unequal()) ** (1 / (2 - L_B))
-    speed = flow[u_A].subs(u, sp.sqrt(u_A**2 + u_B**2)).subs(u_B, second)
+    speed = flow[u_A].subs(u, trunk).subs(u_B, second)
     inside = canonical((u_0 / speed).subs(u_A, u_0 * x) * a * u_0 ** (L_A + L_c - 2))
     return equation(I, integral(inside.subs(k, b / a), 1, sp.oo))
 
 
-def _unequal_ratio(sign: Any, turn: Any) -> sp.Eq:
+def _unequal_ratio(sign: Any, turn: Any, eq60: sp.Eq, *laws: sp.Eq) -> sp.Eq:
     """Lag by the flow of B at u = g^(1/(L_A + L_c)), over t_A = tau u_0^(2 - L_A - L_c) I/a.
 
     The ends of both transitions, X^(2 - L_A) and X_B^(2 - L_B), are of the order epsilon beside the rest.
     """
-    speed = unequal_flow()[u_B].subs({b: r, u: g ** (1 / (L_A + L_c))})
+    if not equal(eq60.rhs, _unequal_integral(*laws).rhs):
+        raise SolveError("(60) is not t_A in its units")
+    speed = _flow_like_44(*laws[:2])[u_B].subs({b: r, u: g ** (1 / (L_A + L_c))})
     lag = tau * separated(speed, u_B, u_B_at, X_B)
     start = second_of_first_unequal(sign).subs(u_A, X)
     lag = lag.subs(u_B_at ** (2 - L_B), turn * start)
@@ -794,11 +829,10 @@ INTEGRAND_UNEQUAL = x ** (1 - L_A) * (x**2 + _SCALED ** (2 / (2 - L_B))) ** (-L_
 _EXCESS_59 = (
     (u_0 ** (L_c + L_A - L_B) / (L_B - 2) * a - u_0**L_c / (L_A - 2) * b) / (g ** (L_c / (L_A + L_c)) * r) / I
 )  # fmt: skip
-_EQUAL_DEPTHS = {L_A: L_f, L_B: L_f, L_c: L - L_f}
 EQ_60 = Entry(
     60, "", "the integral for unequal depths",
     (Statement(equation(I, integral(INTEGRAND_UNEQUAL, 1, sp.oo)), _unequal_integral),),
-    (EQ_44A, EQ_44B), condition="L_A, L_B > 2, and A first: u_0^(2-L_A)/((L_A-2) a) < u_0^(2-L_B)/((L_B-2) b)",
+    (EQ_44A, EQ_44B, EQ_41), condition="L_A, L_B > 2, and A first: u_0^(2-L_A)/((L_A-2) a) < u_0^(2-L_B)/((L_B-2) b)",
     proof="As (48), from the flow of a network with branches L_A, L_B and L_c layers after the fusion; "
     "the upper limit X/u_0 is put to infinity, a share of order u_0^(L_A + L_c - 2).",
     note="Outside the condition B is first and the base turns negative.",
@@ -814,14 +848,14 @@ EQ_59 = Entry(
     59, "", "time ratio for unequal depths",
     (
         Statement(
-            equation(RATIO, 1 + _EXCESS_59), lambda *s: _unequal_ratio(c, R),
+            equation(RATIO, 1 + _EXCESS_59), lambda *s: _unequal_ratio(c, R, *s),
             lead=small_beside_one(_small_ends, {}), neglected=_small_ends, given=_ALONE,
             counterexample=flipped(
                 ratio=1 + sp.Rational(304, 2_200_000), also={L_A: 3, L_B: 4, L_c: 2}
             ),  # 1 + (1e-2 * 3/2 + 1e-4 * 2) 2/(32^(2/5) 5 * 11)
         ),
     ),
-    (EQ_60,), condition=EQ_60.condition + "; scalar inputs or R = 1; c = 1",
+    (EQ_60, EQ_44A, EQ_44B, EQ_41), condition=EQ_60.condition + "; scalar inputs or R = 1; c = 1",
     proof="t_B - t_A from the flow of B on the plateau of A, over t_A = tau u_0^(2 - L_A - L_c) I/|Sigma_yx_A|; "
     "epsilon stands for u_A(t_A)^(2 - L_A) and u_B(t_B)^(2 - L_B), which are left out.",
     claims=(
@@ -841,15 +875,19 @@ LAG = (1 - c * k) * R * u_0 ** (2 - L_f) / ((L_f - 2) * g ** (1 - L_f / L) * r)
 ROTATION_INTEGRAND = (L_f - 2) * (y**2 + 1 - cos**2) ** (-(L_f - 1) / 2)
 
 
-def _rotation() -> sp.Eq:
-    """B's first row v = (y, h) along and across the residual, |v| = 1 at t = 0: only y moves, dy/dt = |v|^(L_f-1).
+def _rotation(eq52: sp.Tuple) -> sp.Eq:
+    """B's first row v = (y, h) along and across the residual, |v| = 1 at t = 0: only y moves, dy/dt = |v|^n.
 
-    (Balanced layers all have the norm |v|, and e multiplies the product of the other L_f - 1.) R is the time
-    that y takes from cos to infinity, over the one without a turn, from 1 at h = 0.
+    By (52) the first layer moves along the residual; n counts the other layers of B, all of norm |v| when
+    balanced. R is the time that y takes from cos to infinity, over the one without a turn, from 1 at h = 0.
     """
     across = sp.Symbol("h", positive=True)
-    speed = sp.sqrt(y**2 + across**2) ** (L_f - 1)
-    straight = separated(y ** (L_f - 1), y, 1, X).subs(X ** (2 - L_f), 0)  # X to infinity, L_f > 2
+    ((coefficient, word),) = words(turning_moves(eq52[0], matrix("d"))[1][0])
+    if word[-1] != residual_B:
+        raise SolveError(f"the first layer does not move along the residual: {word}")
+    _, n = as_power(coefficient, u_B)
+    speed = sp.sqrt(y**2 + across**2) ** n
+    straight = separated(y**n, y, 1, X).subs(X ** (1 - n), 0)  # X to infinity, L_f > 2
     return equation(
         R, sp.Integral(canonical((1 / speed / straight).subs(across, sp.sqrt(1 - cos**2))), (y, cos, sp.oo))
     )
@@ -878,8 +916,8 @@ def _one_minus_log_two(eq58: sp.Tuple) -> sp.Eq:
     return equation(I, root.subs(x, 1) - sp.limit(root, x, sp.oo))
 
 
-def _signed_lag(*sources: sp.Tuple) -> sp.Eq:
-    return equation(LAG_NAME, exact_lag(c, R, sources[0]))
+def _signed_lag(eq53: sp.Tuple, eq45: sp.Tuple) -> sp.Eq:
+    return equation(LAG_NAME, exact_lag(c, R, eq53, eq45))
 
 
 EXT_101 = Entry(
@@ -893,11 +931,11 @@ EXT_102 = Entry(
     102, "", "lag with its sign, L_f = 2",
     (
         Statement(
-            equation(LAG_NAME, tau * LAG_AT_2), lambda eq53: equation(LAG_NAME, lag_at_two(c, eq53[0])),
+            equation(LAG_NAME, tau * LAG_AT_2), lambda eq53, eq55: equation(LAG_NAME, lag_at_two(c, eq53[0], eq55)),
             lead=small(u_0), neglected=_LOG,
         ),
     ),
-    (EQ_53,), condition="c = -1 for a scalar residual of the other sign (random start), else 1",
+    (EQ_53, EQ_55), condition="c = -1 for a scalar residual of the other sign (random start), else 1",
     proof="(53) at L_f = 2 from the mode (101) that the residual will drive.", kind=Kind.EXTENSION,
 )  # fmt: skip
 EXT_103 = Entry(
@@ -907,12 +945,12 @@ EXT_103 = Entry(
             equation(LAG_NAME, tau * LAG), _signed_lag, lead=small(u_0, DEEP), neglected=u_0 ** (L_f - 2),
         ),
     ),
-    (EQ_53,), condition="R by (104); c as in (102)", proof="(53) from (45) with c k for k, the start times R.",
+    (EQ_53, EQ_45), condition="R by (104); c as in (102)", proof="(53) from (45) with c k for k, the start times R.",
     kind=Kind.EXTENSION,
 )  # fmt: skip
 EXT_104 = Entry(
     104, "", "rotation of B's first layer",
-    (Statement(equation(R, sp.Integral(ROTATION_INTEGRAND, (y, cos, sp.oo))), _rotation),),
+    (Statement(equation(R, sp.Integral(ROTATION_INTEGRAND, (y, cos, sp.oo))), _rotation),), (EQ_52,),
     condition="aligned balanced start, L_f > 2; cos between Sigma_yx_B and the residual",
     proof="Balanced layers have the norm |v| of the row, so dv/dt = |v|^(L_f - 1) along the residual; the part of v "
     "across it stays. The time to infinity, over the one without a turn.",
@@ -935,12 +973,12 @@ EXT_108 = Entry(
 )  # fmt: skip
 
 
-def _trunk_growth(eq53: sp.Tuple, eq50: sp.Tuple) -> sp.Eq:
+def _trunk_growth(eq53: sp.Tuple, eq41: sp.Eq) -> sp.Eq:
     """What the growth of the trunk with u_B^2, (50), does to the lag (53), as a share of it, for L_f > 4.
 
     u^(L - L_f) = U^(L - L_f) (1 + s u_B^2), so 1/(du_B/dt) loses the share s u_B^2.
     """
-    trunk = _plateau(u).rhs
+    trunk = _plateau(u, eq41).rhs
     share = sp.diff(trunk, u_B, 2) / 2 * (L - L_f) / trunk.subs(u_B, 0)
     whole = separated(eq53[0].rhs, u_B, u_B_at, X_B).subs(X_B ** (2 - L_f), 0)
     lost = share * separated(eq53[0].rhs / u_B**2, u_B, u_B_at, X_B).subs(X_B ** (4 - L_f), 0)
@@ -958,7 +996,7 @@ EXT_112 = Entry(
             _trunk_growth,
         ),
     ),
-    (EQ_53, EQ_50), condition="4 < L_f < L; as a share of the lag, to first order in u_B^2",
+    (EQ_53, EQ_41), condition="4 < L_f < L; as a share of the lag, to first order in u_B^2",
     proof="The norm (50) of the trunk, expanded in u_B^2, in the separated equation (53).",
     note="At L_f = 4 the power is a logarithm, below it the ends of the transitions are larger.", kind=Kind.EXTENSION,
 )  # fmt: skip
@@ -967,17 +1005,11 @@ SIZE = sp.Symbol("u_B/u_0", positive=True)
 
 def _size(eq45: sp.Tuple) -> sp.Eq:
     """(45) for a mode of sign c, u_A = x u_0: its left side with this u_B is c k."""
-    found = second_of_first(c).subs(u_A, u_0 * x) ** (1 / (2 - L_f))
-    if not equal(eq45[1].lhs.subs(u_A, u_0 * x).subs(u_B, found), c * k):
-        raise SolveError("(45) is not solved")
-    return equation(SIZE, canonical(found / u_0))
+    return equation(SIZE, canonical(_second_power(eq45, c).subs(u_A, u_0 * x) ** (1 / (2 - L_f)) / u_0))
 
 
 def _size_at_two(eq55: sp.Tuple) -> sp.Eq:
-    found = u_0 * x ** (c * k)
-    if not equal(eq55[1].lhs.subs(u_A, u_0 * x).subs(u_B, found), 1 / (c * k)):
-        raise SolveError("(55) is not solved")
-    return equation(SIZE, found / u_0)
+    return equation(SIZE, _second_at_two(eq55, c).subs(u_A, u_0 * x) / u_0)
 
 
 EXT_111 = Entry(

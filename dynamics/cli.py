@@ -233,6 +233,7 @@ def _derive(options: argparse.Namespace) -> int:
     if options.html:
         from dynamics.ledger_page import page
 
+        _check_target(options.html)
         _write(options.html, page(Ledger(chosen), progress=_counter(len(chosen))))
     elif options.json:
         shown = chosen if options.number is None else book.numbered(options.number)
@@ -255,6 +256,15 @@ def _counter(total: int) -> Callable[[str], None]:
         print(f"  {len(seen)} of {total}: ({name})    ", end=end, file=sys.stderr, flush=True)
 
     return count
+
+
+def _check_target(path: str) -> None:
+    """Before the work: whether a file can be written there; nothing but a plain file is replaced."""
+    folder = os.path.dirname(path) or "."
+    if not os.path.isdir(folder):
+        raise StoreError(f"not written to {path!r}: no folder {folder!r}")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise StoreError(f"not written to {path!r}: it is no plain file")
 
 
 def _write(path: str, text: str) -> None:

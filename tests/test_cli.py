@@ -182,6 +182,9 @@ def test_derive_json_latex_and_html(capsys, tmp_path) -> None:
     assert "<script" not in text
     assert main(["derive", "44", "--html", str(tmp_path / "no" / "page.html")]) == 1
     assert "not written to" in capsys.readouterr().err
+    assert main(["derive", "44", "--html", str(tmp_path)]) == 1  # a folder; a device is refused in the same way
+    assert "it is no plain file" in capsys.readouterr().err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["ledger.html"]
 
 
 def test_derive_of_an_unknown_number_is_one_line(capsys) -> None:

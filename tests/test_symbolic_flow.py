@@ -195,6 +195,33 @@ def test_equality_of_powers_is_proved_or_left_open() -> None:
     assert equal(sp.Integral(u * x**n, (x, 1, 2)), u * sp.Integral(x**n, (x, 1, 2)))
 
 
+def test_what_equality_of_powers_must_not_accept() -> None:
+    """Squares under a logarithm, a zero in a denominator, roots of symbols of either sign."""
+    zero = b * (a + 1) - a * b - b
+    assert not equal(sp.log((a - b) ** 2), 2 * sp.log(b - a))
+    assert not equal(1 / zero, 0)
+    assert not equal(k + 1 / zero, k)
+    assert not equal(sp.sqrt(c**2 + a * c**2), c * sp.sqrt(1 + a))
+    assert equal(zero, 0)
+    double = sp.Integral(sp.Integral(x * k, (k, 0, x)), (x, 0, 1))
+    assert equal(double, double)
+
+
+def test_leading_terms_that_are_not_known_are_refused() -> None:
+    s = sp.Symbol("s", positive=True)
+    for e in ((1 + s) ** (1 / s), 1 / s - 1 / s + s - s + sp.sin(s), sp.Integral(x, (x, 1, 1 / s))):
+        with pytest.raises(ValueError, match=r"exponent|no leading|converge"):
+            leading(e, s)
+    assert leading(sp.log(1 + 1 / s), s).order == s / sp.log(1 / s)
+
+
+def test_a_layer_outside_its_product_is_refused() -> None:
+    with pytest.raises(SolveError, match="no layer of"):
+        split(Layers("W", 3, 1), layer("W", 7))
+    with pytest.raises(ValueError, match="no product of layers"):
+        Layers("W", 2, 4)
+
+
 def test_canonical_forms_have_the_same_value() -> None:
     """At random points, against SymPy's own arithmetic to 30 digits."""
     rng = np.random.default_rng(3)
