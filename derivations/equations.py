@@ -4,7 +4,11 @@ Each entry lives beside its law; this module only collects them.
 
     symbolic_flow        (1)-(5), (14)-(16), (18), (22), (31), (42), (52)
     critical_sets        (6), (7), (17), (19), (20)
-    timescales           (8), (9), (12), (13), (26)-(33), (45)-(51), (53)-(60), 101-104, 106-108, 111, 112
+    two_layer_times      (8), (9), (26)-(30), (32), (33), 101
+    deep_times           (12), (13), (45)-(51), (53), (54)
+    second_layer_times   (55)-(58)
+    unequal_times        (59), (60)
+    timescales           102-104, 106-108, 111, 112: what `dynamics` evaluates
     modality_preference  (10), (11), (61), (62)
     closed_forms         (21), 109
     conservation         (23), (38)-(41), 105
@@ -28,6 +32,10 @@ from derivations.notation import latex_lines, latex_of, text, text_lines
 HOMES = (
     "symbolic_flow",
     "critical_sets",
+    "two_layer_times",
+    "deep_times",
+    "second_layer_times",
+    "unequal_times",
     "timescales",
     "modality_preference",
     "closed_forms",

@@ -12,7 +12,7 @@ from derivations.errors import SolveError
 from derivations.notation import S_A, S_B, Y_A, Y_B, W_A_tot, W_B_tot, a, b, target, x_A, x_B
 from derivations.ordered_products import Average, T, averaged, normal, words
 from derivations.symbolic_flow import EQ_1A, EQ_1B, equation, means
-from derivations.timescales import EQ_28
+from derivations.two_layer_times import EQ_28
 
 LOSS_A, LOSS_B = sp.symbols("Loss(M_A) Loss(M_B)", positive=True)
 #: What each modality contributes, Sigma_yx Sigma^-1 Sigma_yx^T, and <y^2>.

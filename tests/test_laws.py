@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from derivations import Correlations, DomainError, FusionNetwork, closed_forms, timescales
+from derivations import Correlations, DomainError, FusionNetwork, closed_forms, notation, timescales
 from dynamics import integrate_reduced, predict
 from dynamics.lambdified import function
 from dynamics.laws import TwoModalities, log_integral, log_rotation
@@ -43,10 +43,10 @@ def test_integral_13_of_deep_networks_stays_in_logarithms(depth: int, fused: int
 def test_integrand_58_is_the_limit_of_13() -> None:
     """L_f -> 2: the base tends to 1 like 1 + n (1-k) ln x, so its power -2/n to x^(-2(1-k))."""
     n = sp.Symbol("n", positive=True)
-    base = (timescales.k + (1 - timescales.k) * timescales.x**n) ** (-2 / n)
+    base = (notation.k + (1 - notation.k) * notation.x**n) ** (-2 / n)
     limit = sp.exp(sp.limit(sp.expand_log(sp.log(base), force=True), n, 0))
-    at_two = timescales.x ** (1 - timescales.L) * (1 + limit) ** (1 - timescales.L / 2)
-    values = {timescales.L: 5, timescales.k: 0.3, timescales.x: 1.7}
+    at_two = notation.x ** (1 - notation.L) * (1 + limit) ** (1 - notation.L / 2)
+    values = {notation.L: 5, notation.k: 0.3, notation.x: 1.7}
     assert float(at_two.subs(values)) == pytest.approx(float(timescales.INTEGRAND_AT_2.subs(values)), rel=1e-14)
 
 
@@ -58,7 +58,7 @@ def test_rotation_factor_agrees_with_the_oracle(row) -> None:
 def test_rotation_factor_is_its_integral_over_y() -> None:
     for cosine, fused in ((0.7, 3), (-0.4, 5), (0.2, 12)):
         integrand = sp.lambdify(
-            timescales.y, timescales.ROTATION_INTEGRAND.subs({timescales.cos: cosine, timescales.L_f: fused}), "mpmath"
+            notation.y, timescales.ROTATION_INTEGRAND.subs({notation.cos: cosine, notation.L_f: fused}), "mpmath"
         )
         assert math.exp(log_rotation(cosine, fused)) == pytest.approx(
             float(mp.quad(integrand, [cosine, 1, 3, mp.inf])), rel=1e-10

@@ -7,7 +7,7 @@ import pytest
 import sympy as sp
 from mpmath import mp
 
-from derivations import Correlations, FusionNetwork, ledger, timescales
+from derivations import Correlations, FusionNetwork, deep_times, ledger, timescales, unequal_times
 from derivations import gradient_flow as law
 from derivations.errors import SolveError
 from derivations.notation import (
@@ -225,7 +225,7 @@ def test_a_layer_outside_its_product_is_refused() -> None:
 def test_canonical_forms_have_the_same_value() -> None:
     """At random points, against SymPy's own arithmetic to 30 digits."""
     rng = np.random.default_rng(3)
-    forms = [timescales.INTEGRAND, timescales.INTEGRAND_AT_2, timescales.INTEGRAND_UNEQUAL, timescales.BRACKET]
+    forms = [timescales.INTEGRAND, timescales.INTEGRAND_AT_2, unequal_times.INTEGRAND_UNEQUAL, deep_times.BRACKET]
     forms += [timescales.LAG, timescales.LAG_AT_2, timescales.SECOND_SIZE, sp.log(u_A**2 + u_B**2) / a]
     for form in forms:
         for _ in range(4):

@@ -10,10 +10,11 @@ import pytest
 import sympy as sp
 
 from derivations import FusionNetwork, reduce
+from derivations import notation as sym
 from derivations import timescales as law
 
 u_a, u_b, u, b = sp.symbols("u_A u_B u b", positive=True)
-L, L_f, u_0, a, k, g, r, x = law.L, law.L_f, law.u_0, law.a, law.k, law.g, law.r, law.x
+L, L_f, u_0, a, k, g, r, x = sym.L, sym.L_f, sym.u_0, sym.a, sym.k, sym.g, sym.r, sym.x
 
 
 def velocities(depth, fusion_depth) -> dict[sp.Symbol, sp.Expr]:
@@ -95,7 +96,7 @@ def test_54_is_the_time_from_51_to_infinity() -> None:
     speed = sp.powsimp(slope / u_b ** (n + 1))
     assert u_b not in speed.free_symbols
     lag = -antiderivative.subs(u_b, start) / speed
-    printed = law.LAG.subs({law.c: 1, law.R: 1}).subs(L_f, n + 2)
+    printed = law.LAG.subs({sym.c: 1, sym.R: 1}).subs(L_f, n + 2)
     assert vanishes(lag - printed)
 
 
@@ -105,41 +106,41 @@ def test_8b_and_56b_are_the_time_from_30_to_one() -> None:
     start = u_0 ** (1 - k)
     speed = sp.simplify(slope / u_b)
     lag = sp.log(1 / start) / speed
-    assert vanishes(lag - law.LAG_AT_2.subs(law.c, 1))
+    assert vanishes(lag - law.LAG_AT_2.subs(sym.c, 1))
 
 
 def test_a_flipped_sign_turns_one_minus_k_into_one_plus_k() -> None:
     """The mode of the other sign decays to u_0^(1+k) while A is learned: c = -1."""
     speed = r * g ** (1 - 2 / L)
-    assert vanishes(sp.log(u_0 ** (-1 - k)) / speed - law.LAG_AT_2.subs(law.c, -1))
+    assert vanishes(sp.log(u_0 ** (-1 - k)) / speed - law.LAG_AT_2.subs(sym.c, -1))
 
 
 def test_9_is_8b_over_8a_and_12_is_54_over_48() -> None:
     ratio9 = 1 + (a - b) / r
     got = 1 + law.LAG_AT_2 / law.FIRST_AT_DEPTH_2
-    assert sp.simplify(got.subs({law.c: 1, L: 2, k: b / a}) - ratio9) == 0
-    excess = (a - b) / r * u_0 ** (L - L_f) / ((L_f - 2) * g ** (1 - L_f / L) * law.I)
-    assert vanishes((law.LAG / law.FIRST).subs({law.c: 1, law.R: 1, k: b / a}) - excess)
+    assert sp.simplify(got.subs({sym.c: 1, L: 2, k: b / a}) - ratio9) == 0
+    excess = (a - b) / r * u_0 ** (L - L_f) / ((L_f - 2) * g ** (1 - L_f / L) * sym.I)
+    assert vanishes((law.LAG / law.FIRST).subs({sym.c: 1, sym.R: 1, k: b / a}) - excess)
 
 
 def test_depth_drops_out_of_late_fusion() -> None:
     """(12) at L_f = L with I(L, L) = 1/(L-2) is (9)."""
-    late = (law.LAG / law.FIRST).subs({law.c: 1, law.R: 1}).subs(L_f, L).subs(law.I, 1 / (L - 2))
+    late = (law.LAG / law.FIRST).subs({sym.c: 1, sym.R: 1}).subs(L_f, L).subs(sym.I, 1 / (L - 2))
     assert sp.simplify(late.subs(k, b / a) - (a - b) / r) == 0
 
 
 def test_57_as_printed_divides_by_zero() -> None:
     """Its factor (L_f - 2) is zero at L_f = 2; without it, and with the exponent 1 - 2/L, it is (56b) over (56a)."""
     right = law.LAG_AT_2 / law.FIRST
-    held = (a - b) * u_0 ** (L - 2) * sp.log(1 / u_0) / (r * g ** (1 - 2 / L) * law.I)
-    assert vanishes(right.subs(law.c, 1) - held.subs(b, k * a))
+    held = (a - b) * u_0 ** (L - 2) * sp.log(1 / u_0) / (r * g ** (1 - 2 / L) * sym.I)
+    assert vanishes(right.subs(sym.c, 1) - held.subs(b, k * a))
     printed = held * g ** (1 - 2 / L) / g ** (1 - L / 2)
-    assert not vanishes(right.subs(law.c, 1) - printed.subs(b, k * a))
+    assert not vanishes(right.subs(sym.c, 1) - printed.subs(b, k * a))
 
 
 def test_rotation_solves_the_turn_of_a_row() -> None:
     """dv/dt = |v|^(n-1) e: the part of v across e stays, so t = int dy/|v|^(n-1) along e."""
-    y, cos, n = law.y, law.cos, L_f
+    y, cos, n = sym.y, sym.cos, L_f
     across = 1 - cos**2  # of a unit vector at angle arccos(cos)
     travel = (y**2 + across) ** (-(n - 1) / 2)
     assert sp.simplify(law.ROTATION_INTEGRAND / travel - (n - 2)) == 0
@@ -150,5 +151,5 @@ def test_rotation_solves_the_turn_of_a_row() -> None:
 
 @pytest.mark.parametrize("name", ["FIRST", "LAG"])
 def test_logarithm_is_the_logarithm(name: str) -> None:
-    expression = getattr(law, name).subs(law.c, 1)
+    expression = getattr(law, name).subs(sym.c, 1)
     assert vanishes(law.logarithm(expression) - sp.log(expression))
