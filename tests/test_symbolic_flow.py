@@ -308,3 +308,36 @@ def test_i_at_equal_depth_is_the_elementary_integral() -> None:
     assert equal(ledger()["106"].right.rhs, 1 / (L - 2))
     assert ledger()["106"].right.lhs == I
     assert equal(b / a, b * a**-1)
+
+
+@pytest.mark.parametrize(("depth", "fusion_depth"), [(7, 6), (9, 7)])
+def test_what_the_growth_of_the_trunk_takes_from_the_lag(depth: int, fusion_depth: int) -> None:
+    """(112) against the time integral of B with the trunk slaved to the plateau of A, in 20 digits.
+
+    What (112) leaves out is of relative order u_B^4, beside its own u_B^2: halving u_B leaves a sixteenth.
+    """
+    mp.dps = 20
+    q, g_value = depth - fusion_depth, mp.mpf(2)
+
+    def trunk(size: mp.mpf) -> mp.mpf:
+        """u of u_A^L_f u^q = g, u^2 = u_A^2 + u_B^2."""
+        first = mp.findroot(
+            lambda v: fusion_depth * mp.log(v) + q / mp.mpf(2) * mp.log(v**2 + size**2) - mp.log(g_value),
+            g_value ** (mp.mpf(1) / depth),
+        )
+        return mp.sqrt(first**2 + size**2)
+
+    def lag(start: mp.mpf) -> mp.mpf:
+        return mp.quad(
+            lambda z: mp.e ** ((2 - fusion_depth) * z) / trunk(mp.e**z) ** q, mp.linspace(mp.log(start), mp.log(4), 24)
+        )
+
+    form = ledger()["112"].right.rhs
+    (size,) = (s for s in form.free_symbols if s.name == "u_B(t_A)")
+    left = []
+    for start in (mp.mpf(1) / 20, mp.mpf(1) / 40):
+        fixed = start ** (2 - fusion_depth) / (fusion_depth - 2) / g_value ** (mp.mpf(q) / depth)
+        change = form.subs({L: depth, L_f: fusion_depth, g: 2, size: sp.Float(str(start), 30)})
+        left.append(abs(lag(start) / fixed - 1 - mp.mpf(str(sp.N(change, 30)))))
+        assert left[-1] < 0.05 * abs(mp.mpf(str(sp.N(change, 30))))
+    assert 8 < left[0] / left[1] < 20  # log corrections at L_f = 6
