@@ -232,8 +232,25 @@ def _same_side(one: Any, other: Any) -> bool:
 class Entry:
     """A numbered equation: what is printed, what follows, and a check that runs.
 
-    `claims` are statements of the text, a caption or an appendix that stand beside the equation; their
-    status is their own.
+    Parameters
+    ----------
+    number, part, title : 44, "a", what it is about; ours are numbered from 101 on
+    statements : the relations printed under this number
+    sources : the entries whose `right` forms the derivations are handed
+    condition, proof, note : when it holds, how it follows, what to know; plain text
+    claims : statements of the text, a caption or an appendix beside the equation; their status is their own
+
+    `printed`, `derived` and `right` are SymPy relations (a Tuple if there are several); tau is written out.
+    A check that cannot be carried through gives the status `fails`; it does not raise.
+
+    Examples
+    --------
+    >>> from derivations import ledger
+    >>> entry = ledger()["49"]
+    >>> print(entry.printed[0], [str(s) for s in entry.check()])
+    Eq(t_A, I*tau*u_0**(2 - L_f)/a) ['misprint']
+    >>> print(entry.right[0])
+    Eq(t_A, I*tau*u_0**(2 - L)/a)
     """
 
     number: int
