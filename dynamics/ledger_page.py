@@ -16,7 +16,7 @@ h2 { font-size: 1.1rem; margin: 2rem 0 .3rem; border-top: 1px solid #ccc; paddin
 .conditional, .ansatz { background: #fff2cc; }
 .misprint, .fails { background: #f9d9c6; }
 .form { display: flex; align-items: baseline; margin: .4rem 0; } .form > div { overflow: auto hidden; }
-.form > div > div { margin-bottom: .35rem; }
+.form > div { padding-top: .35rem; } .form > div > div { margin-bottom: .35rem; }
 .label { font: 13px sans-serif; color: #555; display: inline-block; width: 5rem; flex: none; }
 math { font-size: 1.1rem; math-style: normal; } p { margin: .3rem 0; }
 .index a { margin-right: .5rem; white-space: nowrap; }
