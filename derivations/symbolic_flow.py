@@ -159,10 +159,6 @@ def _early(index: int) -> Any:
     return derive
 
 
-def _written_out(eq: sp.Eq, eq5: sp.Eq, e: sp.Symbol, eq2: sp.Tuple) -> sp.Eq:
-    return equation(eq.lhs, normal(eq.rhs.subs(e, eq5.rhs).subs(totals(eq2))))
-
-
 def residual(eq5b: sp.Eq) -> sp.Eq:
     """e_B at the saddle M_A, where W_A^tot = Sigma_yx_A Sigma_A^-1 and W_B^tot = 0."""
     return equation(residual_B, normal(eq5b.rhs.subs({W_A_tot: Y_A * S_A**-1, W_B_tot: 0})))
@@ -379,7 +375,6 @@ EQ_15 = Entry(
     proof="eta times (4), with e_A, e_B from (5).",
     note="In the last line x_A and x_B still stand inside the products although they are averaged already.",
 )
-_TWICE = Layers("W", 2, 1)
 EQ_16 = Entry(
     16,
     "",
