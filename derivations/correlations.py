@@ -230,6 +230,36 @@ class Correlations:
         sigma, sigma_yx = self.sigma * np.outer(each, each), self.sigma_yx * each
         return Correlations(sigma, sigma_yx, self.sizes, self.sigma_yy, samples, self.columns)
 
+    def standardized(self) -> Correlations:
+        """The same data with every input and every output z-scored: variance one.
+
+        Needs no samples, but sigma_yy: without one given the target counts as free of noise.
+
+        Raises
+        ------
+        DataError
+            On an input or an output of variance zero.
+
+        Examples
+        --------
+        >>> Correlations([[4, 1], [1, 1]], [5, 2], {"A": 1, "B": 1}, sigma_yy=25).standardized().sigma_yx
+        array([0.5, 0.4])
+        """
+        if self.is_symbolic:
+            raise DataError("standardized needs numbers in sigma, got symbols")
+        scale, spread = np.sqrt(np.diag(self.sigma)), np.sqrt(np.diag(np.atleast_2d(self.sigma_yy)))
+        for name, values in (("input", scale), ("output", spread)):
+            constant = np.flatnonzero(values == 0)
+            if len(constant):
+                raise DataError(f"{name} {constant[0]} has variance zero: it cannot be z-scored")
+        samples = self.samples and Samples(
+            {m: frozen(x / scale[self.span(m)]) for m, x in self.samples.inputs.items()},
+            frozen(self.samples.targets / spread),
+        )
+        sigma, sigma_yx = self.sigma / scale / scale[:, None], self._target / scale / spread[:, None]
+        sigma_yy = np.atleast_2d(self.sigma_yy) / spread / spread[:, None]
+        return Correlations(sigma, sigma_yx, self.sizes, sigma_yy, samples, self.columns)
+
     # -- blocks --------------------------------------------------------------------------------------
 
     @property

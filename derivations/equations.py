@@ -8,7 +8,8 @@ Each entry lives beside its law; this module only collects them.
     deep_times           (12), (13), (45)-(51), (53), (54)
     second_layer_times   (55)-(58)
     unequal_times        (59), (60)
-    timescales           102-104, 106-108, 111, 112: what `dynamics` evaluates
+    timescales           102-104, 106-108, 111, 112
+    branch_times         113-116: any depths and starts, what `dynamics` evaluates
     modality_preference  (10), (11), (61), (62)
     closed_forms         (21), 109
     conservation         (23), (38)-(41), 105
@@ -37,6 +38,7 @@ HOMES = (
     "second_layer_times",
     "unequal_times",
     "timescales",
+    "branch_times",
     "modality_preference",
     "closed_forms",
     "conservation",

@@ -31,6 +31,9 @@ I, R = sp.symbols("I R", positive=True)  # noqa: E741  (the paper's name)
 #: Cosine between Sigma_yx_B, or a row of B's first layer, and the residual of B.
 cos = sp.Symbol("cos", real=True)
 x, y = sp.symbols("x y", positive=True)  # variables of integration
+#: Branches with starts of their own: norms at t = 0 and their ratio; B's share of its way, A's share of its own (113).
+start_A, start_B, starts = sp.symbols("u_A(0) u_B(0) s", positive=True)
+K, P = sp.symbols("K P", positive=True)
 
 
 def matrix(name: str) -> sp.Symbol:
@@ -108,6 +111,7 @@ LATEX = {
     "l_LG": r"\ell_{\mathrm{LG}}",
     "dy_hat/dW": r"\frac{d\hat y}{d\mathbf{W}}",
     "u_B/u_0": r"\frac{u_B}{u_0}",
+    "u_B/u_B(0)": r"\frac{u_B}{u_B(0)}",
     "change of the lag": r"\frac{\delta(t_B - t_A)}{t_B - t_A}",
     "dw_A/dt": r"\frac{dw_A}{dt}",
     "d|W_A^l|^2/dt": r"\frac{d}{dt}\|\mathbf{W}_A^l\|^2",

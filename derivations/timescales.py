@@ -1,4 +1,4 @@
-"""The laws that become numbers, with the sign and rotation that the printed ones lack: 102-104, 106-108, 111, 112.
+"""The laws with the sign and rotation that the printed ones lack: 102-104, 106-108, 111, 112.
 
 A is the modality learned first, B the second; `notation` has the symbols. The walk from the reduced flow:
 
@@ -8,7 +8,7 @@ A is the modality learned first, B the second; `notation` has the symbols. The w
     unequal_times       (59), (60)
 
 Each law leaves out terms of relative order 1/ln(1/u_0) (L_f = 2, the lag; L = 2, t_A), or u_0^(L_f - 2) and, for
-L_f < L, u_0^2 (the lag); u_0^(L - 2) (t_A). The expressions in capitals are what `dynamics` evaluates, at tau = 1.
+L_f < L, u_0^2 (the lag); u_0^(L - 2) (t_A). `branch_times` has the same laws for any depths and starts.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ from derivations.second_layer_times import EQ_55, EQ_58, INTEGRAND_AT_2, lag_at_
 from derivations.symbolic_flow import EQ_52, equation
 from derivations.two_layer_times import DEEP, FIRST_AT_DEPTH_2, LAG_NAME, LOG_ORDER, X_B, X, u_B_at
 
-#: What `dynamics` turns into numbers.
+#: Laws, and what `dynamics` needs to turn some of them into numbers.
 __all__ = [
     "ENTRIES",
     "FIRST",
@@ -70,7 +70,6 @@ __all__ = [
     "ROTATION_INTEGRAND",
     "SECOND_SIZE",
     "SECOND_SIZE_AT_2",
-    "log_integrand",
     "logarithm",
     "rotation_angle_integrand",
 ]
@@ -236,12 +235,6 @@ def logarithm(law: sp.Expr) -> sp.Expr:
     """ln of a positive law as a sum, so that u_0^(2-L) does not overflow."""
     powers = (part.as_base_exp() for part in sp.Mul.make_args(law))
     return sp.Add(*(exponent * sp.log(base) for base, exponent in powers))
-
-
-def log_integrand(at_two: bool) -> sp.Expr:
-    """ln of the integrand (13) or (58) times dx/dy at x = e^y, as a function of y."""
-    integrand = INTEGRAND_AT_2 if at_two else INTEGRAND
-    return sp.expand_log(sp.log(integrand.subs(x, sp.exp(y)) * sp.exp(y)), force=True)
 
 
 def rotation_angle_integrand() -> sp.Expr:

@@ -50,7 +50,7 @@ def unequal_flow() -> dict[sp.Symbol, sp.Expr]:
     return {s: f.subs(names) for s, f in zip(system.state, system.rhs, strict=True)}
 
 
-def _flow_like_44(eq44a: sp.Eq, eq44b: sp.Eq) -> dict[sp.Symbol, sp.Expr]:
+def flow_like_44(eq44a: sp.Eq, eq44b: sp.Eq) -> dict[sp.Symbol, sp.Expr]:
     """The flow of unequal branches; at equal depths it must be (44)."""
     flow = unequal_flow()
     for eq, norm in ((eq44a, u_A), (eq44b, u_B)):
@@ -72,7 +72,7 @@ def second_of_first_unequal(sign: Any = 1) -> sp.Expr:
 
 def _unequal_integral(eq44a: sp.Eq, eq44b: sp.Eq, eq41: sp.Eq) -> sp.Eq:
     """(60): t_A in units of tau u_0^(2 - L_A - L_c)/a, its upper limit X/u_0 at infinity."""
-    flow = _flow_like_44(eq44a, eq44b)
+    flow = flow_like_44(eq44a, eq44b)
     (trunk,) = sp.solve(eq41.lhs - eq41.rhs, u)[:1] or [None]
     second = canonical(second_of_first_unequal()) ** (1 / (2 - L_B))
     speed = flow[u_A].subs(u, trunk).subs(u_B, second)
@@ -87,7 +87,7 @@ def _unequal_ratio(sign: Any, turn: Any, eq60: sp.Eq, *laws: sp.Eq) -> sp.Eq:
     """
     if not equal(eq60.rhs, _unequal_integral(*laws).rhs):
         raise SolveError("(60) is not t_A in its units")
-    speed = _flow_like_44(*laws[:2])[u_B].subs({b: r, u: g ** (1 / (L_A + L_c))})
+    speed = flow_like_44(*laws[:2])[u_B].subs({b: r, u: g ** (1 / (L_A + L_c))})
     lag = tau * separated(speed, u_B, u_B_at, X_B)
     start = second_of_first_unequal(sign).subs(u_A, X)
     lag = lag.subs(u_B_at ** (2 - L_B), turn * start)
@@ -98,7 +98,7 @@ def _unequal_ratio(sign: Any, turn: Any, eq60: sp.Eq, *laws: sp.Eq) -> sp.Eq:
 
 _SCALED = (L_B - 2) * b / ((L_A - 2) * a) * u_0 ** (L_B - L_A) * (x ** (2 - L_A) - 1) + 1
 INTEGRAND_UNEQUAL = x ** (1 - L_A) * (x**2 + _SCALED ** (2 / (2 - L_B))) ** (-L_c / 2)
-_EXCESS_59 = (
+EXCESS_59 = (
     (u_0 ** (L_c + L_A - L_B) / (L_B - 2) * a - u_0**L_c / (L_A - 2) * b) / (g ** (L_c / (L_A + L_c)) * r) / I
 )  # fmt: skip
 EQ_60 = Entry(
@@ -120,7 +120,7 @@ EQ_59 = Entry(
     59, "", "time ratio for unequal depths",
     (
         Statement(
-            equation(RATIO, 1 + _EXCESS_59), lambda *s: _unequal_ratio(c, R, *s),
+            equation(RATIO, 1 + EXCESS_59), lambda *s: _unequal_ratio(c, R, *s),
             lead=small_beside_one(_small_ends, {}), neglected=_small_ends, given=ALONE,
             counterexample=flipped(
                 ratio=1 + sp.Rational(304, 2_200_000), also={L_A: 3, L_B: 4, L_c: 2}
@@ -132,7 +132,7 @@ EQ_59 = Entry(
     "epsilon stands for u_A(t_A)^(2 - L_A) and u_B(t_B)^(2 - L_B), which are left out.",
     claims=(
         Statement(
-            equation(RATIO, 1 + EXCESS), lambda *s: equation(RATIO, 1 + _EXCESS_59.subs(_EQUAL_DEPTHS)),
+            equation(RATIO, 1 + EXCESS), lambda *s: equation(RATIO, 1 + EXCESS_59.subs(_EQUAL_DEPTHS)),
             claim="appendix E.4: at equal depths (59) is (12)",
         ),
     ),

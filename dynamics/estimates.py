@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from derivations.network import FusionNetwork
 from derivations.saddles import Course
 from dynamics.half_times import HalfTimes, Status, finite
 from dynamics.tables import number
+
+if TYPE_CHECKING:
+    from dynamics.laws import TwoBranches
 
 RTOL = 1e-8  # of the reduced flow behind a prediction
 SOLVED = 1e-6  # its bound: a hundred times RTOL, checked against 30 digits
@@ -114,31 +117,29 @@ def reduced_estimate(
 def leading_estimate(
     network: FusionNetwork, data: Correlations, norms: Mapping[str, float], plan: Course, warnings: list[str]
 ) -> Estimate | None:
-    from dynamics.laws import TwoModalities, neglected
+    from dynamics.laws import TwoBranches, neglected
 
-    u0 = norms[plan.order[0]]
     try:
-        law = TwoModalities.of(network, data, plan.order)
-        if len(set(norms.values())) > 1 or not 0 < u0 < 1:
-            raise DomainError(f"the laws need one u0 between 0 and 1, got {dict(norms)}")
+        if len(network.modalities) == 1:
+            return _alone(network, data, norms, plan)
+        law = TwoBranches.of(network, data, plan.order, norms)
+        log_first, log_lag = law.log_first(), law.log_lag()
     except DomainError as error:
         warnings.append(f"no leading law: {error}")
         return None
-    log_first, log_lag = law.log_first(u0), law.log_lag(u0)
-    printed = 1 + math.exp(min(law.log_lag(u0, printed=True) - log_first, 709.0)) if law.r > 0 else math.inf
-    bound = neglected(law, data, u0)
-    if law.flips and law.depth > 2:  # the width enters a deep random start as a factor that this law lacks
+    printed = 1 + math.exp(min(law.log_lag(printed=True) - log_first, 709.0)) if law.r > 0 else math.inf
+    bound = neglected(law, data)
+    if law.flips and law.second_depth + law.shared > 2:  # the width enters a deep random start: this law lacks it
         bound = dict.fromkeys(bound, math.inf)
         warnings.append(
             "in deep networks a random start is slower by a factor that grows with the width: the leading law lacks it"
         )
     elif law.flips:  # growth starts from (u0/2) sqrt(1 + 1/d), theory behind the random start
-        half = math.log(2) / math.log(1 / u0)
+        half = math.log(2) / -max(law.log_starts)
         bound = {m: value + half for m, value in bound.items()}
     first, second = plan.order
     never = second in plan.never
     start = "random start" if law.flips else "aligned start"
-    equations = {2: "(8), (9)" if law.depth == 2 else "(56), (57)"}.get(law.fusion_depth, "(48), (54), (12)")
     log_second = math.inf if never else float(np.logaddexp(log_first, log_lag))
     log_times = {m: log_first if m == first else log_second for m in data.modalities}
     status = {m: Status.NEVER if m == second and never else Status.REACHED for m in data.modalities}
@@ -149,4 +150,24 @@ def leading_estimate(
         lag = math.exp(log_lag) if log_lag < 709 else math.inf
         half_times = HalfTimes(plan.order, log_times, status, lag, log_lag - log_first)
     bound = {m: bound[m] for m in data.modalities}
-    return Estimate(equations, Kind.ASYMPTOTIC, start, half_times, bound, plan.never, printed_ratio=printed)
+    return Estimate(_equations(law), Kind.ASYMPTOTIC, start, half_times, bound, plan.never, printed_ratio=printed)
+
+
+def _equations(law: TwoBranches) -> str:
+    """What the leading law is called in the paper, or in the ledger where it goes beyond it."""
+    if not law.alike:
+        deep = min(law.first_depth, law.second_depth) > 2 and law.log_starts[0] == law.log_starts[1]
+        return "(59), (60)" if deep else "(115), (116)"
+    if law.second_depth > 2:
+        return "(48), (54), (12)"
+    return "(8), (9)" if law.depth == 2 else "(56), (57)"
+
+
+def _alone(network: FusionNetwork, data: Correlations, norms: Mapping[str, float], plan: Course) -> Estimate:
+    """One modality and no other: (8a), (48), (106)."""
+    from dynamics.laws import alone
+
+    equations, log_time, bound = alone(network, data, norms)
+    (m,) = network.modalities
+    half_times = HalfTimes(plan.order, {m: log_time}, {m: Status.REACHED})
+    return Estimate(equations, Kind.ASYMPTOTIC, "aligned start", half_times, {m: bound}, plan.never)

@@ -1,57 +1,87 @@
-"""Numbers from the leading-order laws of `derivations.timescales`, in logarithms."""
+"""Numbers from the leading-order laws of `derivations.branch_times`, in logarithms."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 from scipy.integrate import quad
 from scipy.optimize import brentq
 
+from derivations import branch_times as law
 from derivations import notation as sym
-from derivations import timescales as law
 from derivations.correlations import Correlations
 from derivations.errors import DomainError
-from derivations.network import FusionNetwork
+from derivations.network import TRUNK, FusionNetwork
 from derivations.saddles import drive
+from derivations.timescales import logarithm, rotation_angle_integrand
 from dynamics.lambdified import function
+
+FAR = 60.0  # e^-60 of an integral is left out
 
 
 @lru_cache(maxsize=4096)
-def log_integral(depth: float, fusion_depth: float, k: float) -> float:
-    """ln I(L, L_f), equation (13), or (58) at L_f = 2; L > 2, L_f >= 2, 0 <= k <= 1. Error below 1e-11.
+def log_integral(
+    first_depth: float,
+    second_depth: float,
+    shared: float,
+    lead: float,
+    log_starts: tuple[float, float] = (-1.0, -1.0),
+) -> float:
+    """ln of the time integral (115); (13), (58) at equal depths and starts, (60) at equal starts.
 
-    With x = e^y the integrand falls off like e^(-(L-2) y); it is scaled by its value at y = 0, since
-    2^(-(L-L_f)/2) alone underflows for deep networks.
+    Parameters
+    ----------
+    first_depth, second_depth, shared : L_A, L_B >= 2 and L_c >= 0 layers
+    lead : K of (113), 0 <= K <= 1; k at equal depths and starts
+    log_starts : ln u_A(0), ln u_B(0); only their difference matters at depths > 2
+
+    With x = e^y the integrand falls like e^(-(L-2) y); it is scaled by its value at y = 0, since
+    2^(-L_c/2) alone underflows for deep networks. Error below 1e-11.
 
     Examples
     --------
-    >>> round(math.exp(log_integral(4, 2, 0.5)), 12) == round(1 - math.log(2), 12)
+    >>> round(math.exp(log_integral(2, 2, 2, 0.5)), 12) == round(1 - math.log(2), 12)
     True
     """
-    if not (depth > 2 and 2 <= fusion_depth <= depth and 0 <= k <= 1):
-        raise DomainError(f"I(L, L_f) needs L > 2, 2 <= L_f <= L and 0 <= k <= 1, got {depth}, {fusion_depth}, {k}")
-    two = fusion_depth == 2
-    symbols = (sym.y, sym.L, sym.k) if two else (sym.y, sym.L, sym.k, sym.L_f)
-    log_height = function(law.log_integrand(two), *symbols)
-    rest = (depth, k) if two else (depth, k, fusion_depth)
-    top = log_height(0.0, *rest)
-    scale = depth - 2
-    value, error = quad(
-        lambda z: math.exp(log_height(z / scale, *rest) - top),
-        0.0,
-        60.0,
-        epsabs=0.0,
-        epsrel=1e-13,
-        limit=400,
-        points=(1.0, 5.0, 20.0),
-    )  # beyond z = 60 less than e^-60 of the integral is left
+    decay = first_depth + shared - 2
+    if not (first_depth >= 2 and second_depth >= 2 and shared >= 0 and decay > 0 and 0 <= lead <= 1):
+        raise DomainError(
+            "the time integral needs L_A, L_B >= 2, L_A + L_c > 2 and 0 <= K <= 1, "
+            f"got L_A = {first_depth}, L_B = {second_depth}, L_c = {shared}, K = {lead}"
+        )
+    log_height = function(
+        law.branches(first_depth, second_depth).log_integrand,
+        *(sym.y, sym.L_A, sym.L_B, sym.L_c, sym.K, law.REST, law.LOG_A, law.LOG_B),
+    )
+    rest = (first_depth, second_depth, shared, lead, 1 - lead, *log_starts)
+    end = -log_starts[0] if first_depth == 2 < second_depth else math.inf
+    try:
+        top = log_height(0.0, *rest)
+        stop = 1 / decay
+        while stop < end and log_height(stop, *rest) > top - FAR:
+            stop *= 1.5
+        stop = min(stop, end)
+        apart = log_starts[1] - log_starts[0]  # where x passes u_B, if B starts larger
+        marks = (0.02, 0.1, 0.35, *((apart / stop,) if 0 < apart < stop else ()))
+        value, error = quad(
+            lambda z: math.exp(log_height(z * stop, *rest) - top),
+            0.0,
+            1.0,
+            epsabs=0.0,
+            epsrel=1e-13,
+            limit=400,
+            points=marks,
+        )
+    except OverflowError:
+        raise DomainError(f"starts e^{log_starts[0]:.4g} and e^{log_starts[1]:.4g} are too far apart") from None
     if error > 1e-11 * value:
-        raise DomainError(f"I({depth}, {fusion_depth}) at k = {k} is known to {error / value:.1e} only")
-    return float(top + math.log(value / scale))
+        raise DomainError(f"the time integral at {rest} is known to {error / value:.1e} only")
+    return float(top + math.log(value * stop))
 
 
 @lru_cache(maxsize=4096)
@@ -64,23 +94,26 @@ def log_rotation(cosine: float, fusion_depth: float) -> float:
     import sympy as sp
 
     s, alpha = sp.symbols("s alpha", positive=True)
-    integrand = function(law.rotation_angle_integrand(), s, alpha, sym.L_f)
+    integrand = function(rotation_angle_integrand(), s, alpha, sym.L_f)
     angle = math.acos(cosine)
     value, _ = quad(integrand, 0.0, 1.0, args=(angle, fusion_depth), epsabs=0.0, epsrel=1e-13, limit=200)
     return math.log(value)
 
 
 @dataclass(frozen=True)
-class TwoModalities:
-    """What the laws of two modalities need to know of network and data; A is learned first.
+class TwoBranches:
+    """What the laws of two modalities need to know of network and data; A is learned first, B second.
 
-    flips : the scalar residual of B has the sign opposite to Sigma_yx_B.
+    first_depth, second_depth, shared : L_A, L_B, L_c
+    log_starts : ln u_A(0), ln u_B(0)
     """
 
     first: str
     second: str
-    depth: int
-    fusion_depth: int
+    first_depth: int
+    second_depth: int
+    shared: int
+    log_starts: tuple[float, float]
     a: float
     k: float
     g: float
@@ -90,33 +123,53 @@ class TwoModalities:
 
     @property
     def flips(self) -> bool:
+        """The scalar residual of B has the sign opposite to Sigma_yx_B."""
         return self.scalar and self.cosine < 0
 
+    @property
+    def depth(self) -> int:
+        """Layers from A to the output."""
+        return self.first_depth + self.shared
+
+    @property
+    def alike(self) -> bool:
+        """Equal depths and starts: the paper's network."""
+        return self.first_depth == self.second_depth and self.log_starts[0] == self.log_starts[1]
+
     @classmethod
-    def of(cls, network: FusionNetwork, data: Correlations, order: tuple[str, ...]) -> TwoModalities:
+    def of(
+        cls, network: FusionNetwork, data: Correlations, order: tuple[str, ...], norms: Mapping[str, float]
+    ) -> TwoBranches:
         """Raises DomainError where no law of the paper holds, saying why."""
-        depths = set(network.depths.values())
         if len(network.modalities) != 2 or data.outputs != 1:
             count, outputs = len(network.modalities), data.outputs
             raise DomainError(f"the laws are for two modalities and one output, not {count} and {outputs}")
-        if len(depths) != 1:
-            raise DomainError(f"the laws (8)-(58) are for branches of equal depth, got {network.depths}")
-        fusion_depth = depths.pop()
         if data.strength(order[0]) == 0:
             raise DomainError("Sigma_yx is zero: there is nothing to learn")
-        if fusion_depth == 1:
+        if network.is_early_fusion:
             raise DomainError("early fusion has no t_A, t_B law: it learns both modalities in one transition")
+        depths = network.depths
+        if 1 in depths.values():
+            raise DomainError(f"the laws need at least two layers before the fusion, got {depths}")
+        rule = math.hypot(*(norms[m] for m in network.modalities))
+        if network.trunk.depth and not math.isclose(norms[TRUNK], rule, rel_tol=1e-9):
+            raise DomainError(f"the laws need a trunk at {rule:.6g}, by (41), got u0['trunk'] = {norms[TRUNK]:.6g}")
+        for m in network.modalities:
+            if not 0 < norms[m] < 1:
+                raise DomainError(f"the laws need u0 between 0 and 1, got {norms[m]:g} for {m}")
         first, second = order
         residual = data.residual_block(second, (first,))
         target = data.target_block(second)
         a, b = data.strength(first), data.strength(second)
         _, r = drive(data, second, data.regression((first,)))  # 0 where it is only rounding
-        cosine = float((residual @ target.T).item() / b / r) if b > 0 and r > 0 else 1.0
+        cosine = float((residual / r @ target.T / b).item()) if b > 0 and r > 0 else 1.0
         return cls(
             first,
             second,
-            fusion_depth + network.trunk.depth,
-            fusion_depth,
+            depths[first],
+            depths[second],
+            network.trunk.depth,
+            (math.log(norms[first]), math.log(norms[second])),
             a,
             b / a if a else math.nan,
             data.norm(data.regression((first,))[first]),
@@ -125,27 +178,70 @@ class TwoModalities:
             data.sizes[second] == 1,
         )
 
-    def log_first(self, u0: float) -> float:
-        """ln t_A: (8a), (48), (56a)."""
-        if self.depth == 2:
-            return math.log(function(law.FIRST_AT_DEPTH_2, sym.u_0, sym.a)(u0, self.a))
-        log_i = log_integral(self.depth, self.fusion_depth, self.k)
-        return _in_logs(law.FIRST, {sym.u_0: math.log(u0), sym.a: math.log(self.a), sym.I: log_i}, {sym.L: self.depth})
+    @property
+    def _logs(self) -> dict[Any, float]:
+        return {sym.start_A: self.log_starts[0], sym.start_B: self.log_starts[1]}
 
-    def log_lag(self, u0: float, printed: bool = False) -> float:
-        """ln (t_B - t_A): (8b), (54), (56b) with sign and rotation; `printed` leaves both out. inf if r = 0."""
+    @cached_property
+    def log_lead(self) -> float:
+        """ln K, (113): how far B has come, of its own way, when A is through."""
+        if self.k == 0:
+            return -math.inf
+        if self.alike:
+            return math.log(self.k)
+        logs = {sym.k: math.log(self.k), **self._logs}
+        form = law.branches(self.first_depth, self.second_depth).lead
+        return _in_logs(form, logs, {sym.L_A: self.first_depth, sym.L_B: self.second_depth})
+
+    @property
+    def lead(self) -> float:
+        """K, at most 1: beyond it the other modality would be first."""
+        return math.exp(min(self.log_lead, 0.0))
+
+    def log_first(self) -> float:
+        """ln t_A: (8a), (48), (56a), (115)."""
+        log_i = math.nan
+        if self.depth > 2:
+            log_i = log_integral(self.first_depth, self.second_depth, self.shared, self.lead, self.log_starts)
+        return _log_first(self.depth, self.a, self.log_starts[0], log_i)
+
+    def log_lag(self, printed: bool = False) -> float:
+        """ln (t_B - t_A): (8b), (54), (56b), (116); `printed` leaves out sign and rotation. inf if r = 0."""
         if self.r == 0:
             return math.inf
         c = -1.0 if self.flips and not printed else 1.0
-        share = 1 - c * self.k
-        if share <= 0:
+        if 1 - c * self.lead <= 0:
             return -math.inf
-        if self.fusion_depth == 2:
-            logs = {sym.g: math.log(self.g), sym.r: math.log(self.r)}
-            return _in_logs(law.LAG_AT_2, logs, {sym.u_0: u0, sym.L: self.depth, sym.k: self.k, sym.c: c})
-        log_r = 0.0 if printed or self.scalar else log_rotation(self.cosine, self.fusion_depth)
-        logs = {sym.u_0: math.log(u0), sym.g: math.log(self.g), sym.r: math.log(self.r), sym.R: log_r}
-        return _in_logs(law.LAG, logs, {sym.L: self.depth, sym.L_f: self.fusion_depth, sym.k: self.k, sym.c: c})
+        turns = self.second_depth > 2 and not printed and not self.scalar
+        log_r = log_rotation(self.cosine, self.second_depth) if turns else 0.0
+        logs = {sym.g: math.log(self.g), sym.r: math.log(self.r), sym.R: log_r, **self._logs}
+        depths = {sym.L_A: self.first_depth, sym.L_B: self.second_depth, sym.L_c: self.shared}
+        form = law.branches(self.first_depth, self.second_depth).lag
+        return _in_logs(form, logs, {**depths, sym.K: self.lead, sym.c: c})
+
+
+def alone(network: FusionNetwork, data: Correlations, norms: Mapping[str, float]) -> tuple[str, float, float]:
+    """Name of the law, ln t and its bound for a single modality: (8a), or (48) with (106)."""
+    (m,) = network.modalities
+    depth, start = network.depths[m] + network.trunk.depth, norms[m]
+    if data.outputs != 1 or data.strength(m) == 0:
+        raise DomainError(f"the laws are for one output and a Sigma_yx that is not zero, got {data.outputs} outputs")
+    if depth == 1:
+        raise DomainError("one layer is plain regression: it has no wait and no law")
+    if not 0 < start < 1 or (network.trunk.depth and norms[TRUNK] != start):
+        raise DomainError(f"the laws need one u0 between 0 and 1, got {dict(norms)}")
+    log_i = -math.log(depth - 2) if depth > 2 else math.nan
+    log_time = _log_first(depth, data.strength(m), math.log(start), log_i)
+    plateau = data.regression((m,))[m]
+    end = _end(data.norm(plateau) ** (1 / depth), depth, data.strength(m), data.sigma, plateau)
+    return "(8a)" if depth == 2 else "(48)", log_time, _of_true(end / math.exp(min(log_time, 700.0)))
+
+
+def _log_first(depth: int, strength: float, log_start: float, log_i: float) -> float:
+    """ln t_A, from ln I at depth > 2."""
+    if depth == 2:
+        return math.log(function(law.FIRST_AT_DEPTH_2, sym.u_0, sym.a)(math.exp(log_start), strength))
+    return _in_logs(law.FIRST, {sym.u_0: log_start, sym.a: math.log(strength), sym.I: log_i}, {sym.L: depth})
 
 
 def _in_logs(expression: Any, logs: dict[Any, float], plain: dict[Any, float]) -> float:
@@ -158,31 +254,30 @@ def _log_function(expression: Any, log_symbols: tuple[Any, ...], plain: tuple[An
     import sympy as sp
 
     names = [sp.Symbol(f"log_{s.name}", real=True) for s in log_symbols]
-    in_logs = law.logarithm(expression).subs({sp.log(s): name for s, name in zip(log_symbols, names, strict=True)})
+    pairs = list(zip(log_symbols, names, strict=True))
+    in_logs = logarithm(expression).subs({sp.log(s): n for s, n in pairs} | {sp.log(1 / s): -n for s, n in pairs})
     left = in_logs.free_symbols & set(log_symbols)
     if left:
         raise AssertionError(f"{expression} is no product of powers of {left}")
     return function(in_logs, *names, *plain)
 
 
-def neglected(law_of: TwoModalities, data: Correlations, u0: float) -> dict[str, float]:
+def neglected(p: TwoBranches, data: Correlations) -> dict[str, float]:
     """Bound on the relative error of each half-time from what the leading order leaves out.
 
     Sizes only, signs are not used. Left out of t_A: the end of its transition (from the escape at infinity
     back to the plateau, psi, and the saturation up to half of it, `_half_relaxation`, slow where inputs of one
     modality are collinear). Left out of the lag: A's transition as B sees it, until all of A has relaxed;
-    the end of B's; the turn of B's first layer at L_f = 2; the growth of the trunk by B itself; and
+    the end of B's; the turn of B's first layer at L_B = 2; the growth of the trunk by B itself; and
     everything, once B is no longer small when A is learned. A share e of the law's time is an error of up
     to e/(1-e) of the true one.
     """
-    p, depth, fused = law_of, law_of.depth, law_of.fusion_depth
-    shared = depth - fused
+    depth, fused, shared = p.depth, p.second_depth, p.shared
     scale = p.g ** (1 / depth)  # U, the norm of a layer on the plateau of A
     plateau = data.regression((p.first,))[p.first]
     own = data.input_block(p.first, p.first)
-    slower = 2 ** (2 - 2 / depth)  # a relaxation to half is paced by |W|^(2-2/L), and |W| is at half of its plateau
-    first_end = _psi(scale, depth) / p.a + slower * _half_relaxation(own, plateau) / scale ** (2 * depth - 2)
-    log_first, log_lag = p.log_first(u0), p.log_lag(u0)
+    first_end = _end(scale, depth, p.a, own, plateau)
+    log_first, log_lag = p.log_first(), p.log_lag()
     shares = {p.first: first_end / math.exp(min(log_first, 700.0)), p.second: math.inf}
     if math.isinf(log_lag) or p.r == 0:
         return {m: _of_true(share) for m, share in shares.items()}
@@ -192,7 +287,7 @@ def neglected(law_of: TwoModalities, data: Correlations, u0: float) -> dict[str,
     schur = data.input_block(p.second, p.second) - cross.T @ inverse @ cross
     growth = p.r * scale**shared
     size = (data.norm(goal) / scale**shared) ** (1 / fused)
-    early = _second_size(p, u0, scale)
+    early = _second_size(p, scale)
     progress = (early / size) ** fused  # share of B's plateau that is there when A is learned; learned at 1/2
     turn = abs(math.log((1 + p.cosine) / 2)) if fused == 2 and not p.scalar and p.cosine > -1 else 0.0
     trunk = shared / (2 * scale**2) * _power_integral(min(early, size), size, 3 - fused) if shared else 0.0
@@ -200,15 +295,27 @@ def neglected(law_of: TwoModalities, data: Correlations, u0: float) -> dict[str,
     lag = (
         ((p.k * p.a + p.r) * first_end + slow) / p.r
         + (_psi(size, fused) + turn + trunk) / growth
-        + slower * _half_relaxation(schur, goal) / (size ** (2 * fused - 2) * scale ** (2 * shared))
+        + _slower(depth) * _half_relaxation(schur, goal) / (size ** (2 * fused - 2) * scale ** (2 * shared))
     )
     if progress < 0.5:
         lag += math.exp(min(log_lag, 700.0)) * progress / (0.5 - progress)
-    else:
+    else:  # close to a tie: A's own end is B's too
+        shares[p.first] += (math.exp(min(log_lag, 700.0)) + lag) / math.exp(min(log_first, 700.0))
         lag = math.inf
     total = np.logaddexp(log_first, log_lag)
     shares[p.second] = (first_end + lag) / math.exp(min(float(total), 700.0))
     return {m: _of_true(share) for m, share in shares.items()}
+
+
+def _slower(depth: int) -> float:
+    """A relaxation to half is paced by |W|^(2-2/L), and |W| is at half of its plateau."""
+    return float(2 ** (2 - 2 / depth))
+
+
+def _end(scale: float, depth: int, strength: float, own: np.ndarray, plateau: np.ndarray) -> float:
+    """Time of a transition's end: back from infinity to the plateau, and the saturation up to half of it."""
+    relaxation = _slower(depth) * _half_relaxation(own, plateau) / scale ** (2 * depth - 2)
+    return _psi(scale, depth) / strength + relaxation
 
 
 def _of_true(share: float) -> float:
@@ -216,14 +323,15 @@ def _of_true(share: float) -> float:
     return share / (1 - share) if share < 1 else math.inf
 
 
-def _second_size(p: TwoModalities, u0: float, scale: float) -> float:
-    """u_B at t_A, from (45) and (55): u_B^(2-L_f) = k u_A^(2-L_f) + (1-k) u0^(2-L_f)."""
-    c, x = -1.0 if p.flips else 1.0, scale / u0
-    if p.fusion_depth == 2:
-        return float(u0 * function(law.SECOND_SIZE_AT_2, sym.x, sym.k, sym.c)(x, p.k, c))
-    return float(
-        u0 * function(law.SECOND_SIZE, sym.x, sym.k, sym.c, sym.L_f)(x, min(p.k, 1 - 1e-12), c, p.fusion_depth)
-    )
+def _second_size(p: TwoBranches, scale: float) -> float:
+    """u_B at t_A, where u_A = U, by (114)."""
+    kind = law.branches(p.first_depth, p.second_depth)
+    log_size = function(kind.log_size, sym.x, sym.c, sym.K, law.REST, sym.L_A, sym.L_B, sym.start_A, sym.start_B)
+    c, (log_a, log_b) = -1.0 if p.flips else 1.0, p.log_starts
+    x = math.exp(min(math.log(scale) - log_a, 700.0))
+    lead = min(p.lead, 1 - 1e-12)
+    starts = (math.exp(log_a), math.exp(log_b))
+    return math.exp(log_b + log_size(x, c, lead, 1 - c * lead, p.first_depth, p.second_depth, *starts))
 
 
 def _power_integral(low: float, high: float, power: int) -> float:

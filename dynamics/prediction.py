@@ -228,8 +228,9 @@ def predict(network: FusionNetwork, data: Correlations, *, u0: float | Mapping[s
     warnings = list(data.warnings)
     if random_course.tie:
         warnings.append(f"{' and '.join(random_course.order[:2])} are equally fast: their order is undefined")
+    warnings += _upset(network, data, norms, random_course)
     reduced = reduced_estimate(network, data, u0, aligned_course, warnings)
-    leading = leading_estimate(network, data, leaf_norms, random_course, warnings)
+    leading = leading_estimate(network, data, norms, random_course, warnings)
     lost = [m for m in aligned_course.never if m not in random_course.never]
     if lost:
         warnings.append(
@@ -266,6 +267,20 @@ def predict(network: FusionNetwork, data: Correlations, *, u0: float | Mapping[s
         None,
         reduced,
     )
+
+
+def _upset(network: FusionNetwork, data: Correlations, norms: Mapping[str, float], plan: Course) -> list[str]:
+    """Say where depth or start, not |Sigma_yx|, decides who is first."""
+    strongest = max(data.modalities, key=data.strength)
+    first = plan.order[0]
+    if plan.tie or network.is_early_fusion or data.strength(strongest) <= data.strength(first) * (1 + 1e-9):
+        return []
+    facts = {m: f"{network.depths[m]} layers from u0 {norms[m]:.3g}" for m in (strongest, first)}
+    text = (
+        f"{strongest} has the larger |Sigma_yx| but {first} leaves zero first: {strongest} has {facts[strongest]}, "
+        f"{first} {facts[first]}; (59), (60) with {strongest} first are outside their domain"
+    )
+    return [text]
 
 
 def _path_depths(network: FusionNetwork) -> list[int]:

@@ -154,8 +154,8 @@ def test_every_scalar_law_of_dynamics_is_an_expression_of_the_ledger() -> None:
     """What `dynamics` reads from the law modules is, at tau = 1, a form (or integrand) that an entry checks."""
     import sympy as sp
 
-    from derivations import closed_forms, ledger, timescales
-    from derivations.notation import tau
+    from derivations import branch_times, closed_forms, ledger, timescales
+    from derivations.notation import P, tau
     from derivations.positive_powers import equal
 
     known: list[sp.Expr] = []
@@ -169,16 +169,20 @@ def test_every_scalar_law_of_dynamics_is_an_expression_of_the_ledger() -> None:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
                 used |= {node.attr} if node.value.id in {"law", "closed_forms"} and node.attr.isupper() else set()
-    laws = {n: getattr(m, n) for n in used for m in (timescales, closed_forms) if hasattr(m, n)}
-    laws |= {n: getattr(timescales, n) for n in ("INTEGRAND", "INTEGRAND_AT_2", "ROTATION_INTEGRAND")}  # log_integrand
-    assert {"FIRST", "LAG", "LAG_AT_2", "FIRST_AT_DEPTH_2", "SECOND_SIZE"} <= set(laws)
+    laws = {n: getattr(m, n) for n in used for m in (branch_times, closed_forms) if hasattr(m, n)}
+    laws = {n: e for n, e in laws.items() if isinstance(e, sp.Expr) and not e.is_Symbol}
+    assert {"FIRST", "FIRST_AT_DEPTH_2"} <= set(laws)
+    laws |= {"rotation": timescales.ROTATION_INTEGRAND}
+    for i, kind in enumerate(branch_times.KINDS):  # see tests/test_branch_times.py for log_integrand
+        laws |= {f"lead {i}": kind.lead, f"lag {i}": kind.lag, f"integrand {i}": kind.integrand.subs(P, kind.progress)}
     for name, value in laws.items():
         assert any(equal(value, form) for form in known), name
 
 
 def test_no_second_copy_of_a_law_in_dynamics() -> None:
     """A power with a depth in its exponent stands in `dynamics` only where errors or step sizes are estimated."""
-    allowed = {("laws.py", "neglected"), ("laws.py", "_psi"), ("descent.py", "default_learning_rate")}
+    allowed = {("laws.py", name) for name in ("neglected", "_psi", "_end", "_slower", "alone")}
+    allowed |= {("descent.py", "default_learning_rate")}
     for path in sorted(ROOT.glob("dynamics/**/*.py")):
         for function in (n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.FunctionDef)):
             for node in ast.walk(function):
