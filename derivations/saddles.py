@@ -105,6 +105,20 @@ def kept_signs(
     return kept
 
 
+def runners(network: FusionNetwork) -> tuple[tuple[str, ...], ...]:
+    """Who races: each modality for itself, but those with one layer into the same fusion together.
+
+    Such siblings share all layers but the first, in which the error is linear: they are learned in one
+    transition, as in early fusion, and no saddle has only some of them.
+    """
+    groups: dict[str, list[str]] = {}
+    parents = network.parents
+    for m in network.modalities:
+        shallow = network.chains[m].depth == 1
+        groups.setdefault(parents[m] if shallow else m, []).append(m)
+    return tuple(tuple(members) for members in groups.values())
+
+
 def course(
     network: FusionNetwork, data: Correlations, norms: Mapping[str, float], signs: Mapping[str, float]
 ) -> Course:
@@ -115,79 +129,134 @@ def course(
     norms : nominal norm of the layers of each leaf chain at t = 0; a deep chain at 0 stays there
     signs : modality -> the sign that its total weight keeps (see `aligned_signs`)
 
-    Each modality needs a scaled time Psi_m = ln(1/u0), or u0^(2-n)/(n-2) for a chain of n > 2 layers,
-    to leave zero; at a saddle it runs at the speed |residual|. A scalar input has one race a sign.
-    Psi_m/|Sigma_yx_m| decides the first (theory behind (28), (49)).
+    Each runner has a way Psi to go, ln(1/u0), or u0^(2-n)/(n-2) for n > 2 layers that no learned modality
+    shares yet (those after the last fusion are shared by all); at a saddle it runs at the speed |residual|.
+    A scalar input has one race a sign. Psi/|Sigma_yx_m| decides the first (theory behind (28), (49), (113)).
     """
     network.require_modalities(data.modalities)
-    if network.is_early_fusion:
-        return _early_course(network, data)
-    budgets = {m: dict.fromkeys((1.0, -1.0), b) for m, b in _budgets(network, data, norms).items()}
+    everyone = runners(network)
+    left = {g: dict.fromkeys((1.0, -1.0), 1.0) for g in everyone}  # share of the way, for either sign
     dead = [m for m in data.modalities if norms[m] == 0 and network.depths[m] >= 2]
     learned: tuple[str, ...] = ()
     order: list[str] = []
+    never: dict[str, str] = {}
     plateaus = {m: np.zeros_like(data.target_block(m)) for m in data.modalities}
     saddles = [_saddle(data, learned, signs)]
     largest = dict.fromkeys(data.modalities, 0.0)
     tie = False
     while True:
-        pending = [m for m in data.modalities if m not in learned]
-        drives = {m: drive(data, m, saddles[-1].total) for m in pending}
-        largest |= {m: max(largest[m], speed) for m, (_, speed) in drives.items()}
+        pending = [g for g in everyone if g[0] not in learned]
+        ways = _ways(network, data, norms, pending, learned)
+        drives = {g: _drive_of(data, g, saddles[-1].total) for g in pending}
+        largest |= {m: max(largest[m], speed) for g, (_, speed) in drives.items() for m in g}
         arrivals = {}
-        for m, (sign, speed) in drives.items():
-            if speed > 0 and signs.get(m, sign) == sign and m not in dead:
-                arrivals[m] = budgets[m][sign] / speed
+        for g, (sign, speed) in drives.items():
+            if speed > 0 and signs.get(g[0], sign) == sign and g[0] not in dead:
+                arrivals[g] = left[g][sign] * ways[g] / speed
         if not arrivals:
             break
-        first = min(arrivals, key=lambda m: arrivals[m])
-        others = [t for m, t in arrivals.items() if m != first]
+        first = min(arrivals, key=lambda g: arrivals[g])
+        others = [t for g, t in arrivals.items() if g != first]
         tie = tie or (not learned and any(t <= arrivals[first] * (1 + TIE) for t in others))
-        for m, (sign, speed) in drives.items():
-            budgets[m][sign] -= speed * arrivals[first]
-            if data.sizes[m] == 1:  # the mode of the other sign decays as fast as this one grows
-                budgets[m][-sign] += speed * arrivals[first]
-        learned = (*learned, first)
-        order.append(first)
+        for g, (sign, speed) in drives.items():
+            gone = speed * arrivals[first] / ways[g]
+            left[g][sign] -= gone
+            if _is_scalar(data, g):  # the mode of the other sign decays as fast as this one grows
+                left[g][-sign] += gone
+        learned = (*learned, *first)
         saddles.append(_saddle(data, learned, signs))
-        plateaus[first] = saddles[-1].total[first]
-    never = {
-        m: f"its layers start at zero, u0 of {m} = 0" if m in dead else _reason(data, m, saddles[-1], drives[m])
-        for m in pending
-    }
-    order += sorted(pending, key=lambda m: -data.strength(m))
+        total = saddles[-1].total
+        nothing = _without_weight(data, first, total)
+        never |= dict.fromkeys(nothing, f"its weight at {saddles[-1].name} is zero")
+        plateaus |= {m: total[m] for m in first if m not in nothing}
+        order += sorted(first, key=lambda m: (m in nothing, -data.strength(m)))
+        together = sorted((data.strength(m) for m in first if m not in nothing), reverse=True)[:2]
+        tie = tie or (len(order) == len(first) and len(together) > 1 and together[1] >= together[0] * (1 - TIE))
+    for g in pending:
+        for m in g:
+            dead_end = m in dead
+            never[m] = (
+                f"its layers start at zero, u0 of {m} = 0" if dead_end else _reason(data, m, saddles[-1], drives[g])
+            )
+    order += sorted((m for g in pending for m in g), key=lambda m: -data.strength(m))
+    return Course(tuple(order), plateaus, never, tuple(saddles), largest, tie, _doubts(network, data))
+
+
+def _doubts(network: FusionNetwork, data: Correlations) -> tuple[str, ...]:
+    """Where the race is a rule of thumb."""
+    if network.is_early_fusion:
+        return ()
+    found = []
     shallow = [m for m, depth in network.depths.items() if depth == 1]
-    notes = (f"order and plateaus are heuristic: {', '.join(shallow)} has one layer before a fusion, others more",)
-    return Course(tuple(order), plateaus, never, tuple(saddles), largest, tie, notes if shallow else ())
+    if shallow:
+        found.append(
+            f"order and plateaus are heuristic: {', '.join(shallow)} has one layer before a fusion, others more"
+        )
+    nested = [name for name in network.parents if network.chains[name].children]
+    if nested:
+        found.append(f"order and plateaus are heuristic: the fusion is nested ({', '.join(nested)})")
+    if data.outputs > 1:
+        found.append("order and plateaus are heuristic: several outputs are learned mode by mode, not block by block")
+    return tuple(found)
 
 
-def _budgets(network: FusionNetwork, data: Correlations, norms: Mapping[str, float]) -> dict[str, float]:
-    """Psi_m up to a common factor: ln(1/u0) for a chain of up to two layers, u0^(2-n)/(n-2) for n > 2.
+def _is_scalar(data: Correlations, runner: tuple[str, ...]) -> bool:
+    return len(runner) == 1 and data.sizes[runner[0]] == 1
+
+
+def _unshared(network: FusionNetwork, m: str, learned: tuple[str, ...]) -> int:
+    """Layers from a modality up to the first chain that all, or a learned modality, share."""
+    own = [c for c in network.path(m) if c != TRUNK and not set(learned) & set(network.chains[c].modalities)]
+    return sum(int(network.chains[c].depth) for c in own)
+
+
+def _ways(
+    network: FusionNetwork,
+    data: Correlations,
+    norms: Mapping[str, float],
+    pending: list[tuple[str, ...]],
+    learned: tuple[str, ...],
+) -> dict[tuple[str, ...], float]:
+    """Psi of each runner up to a common factor: 1 for one layer, ln(1/u0) for two, u0^(2-n)/(n-2) for n > 2.
 
     A start whose norms are not all below one is measured against the norm U of a layer on the plateau of
-    its modality instead: ln(U/u0), (u0^(2-n) - U^(2-n))/(n-2).
+    its modality instead: U, ln(U/u0), (u0^(2-n) - U^(2-n))/(n-2).
     """
-    depths = network.depths
-    if len({(depths[m], norms[m]) for m in network.modalities}) == 1:
-        return dict.fromkeys(network.modalities, 1.0)
-    small = all(norms[m] < 1 for m in network.modalities)
+    layers = {g: _unshared(network, g[0], learned) for g in pending}
+    starts = {g: float(np.hypot.reduce([norms[m] for m in g])) for g in pending}
+    if len({(layers[g], starts[g]) for g in pending}) <= 1:
+        return dict.fromkeys(pending, 1.0)
+    small = all(start < 1 for start in starts.values())
     logs = {}
-    for m, n in depths.items():
-        log_start = float(np.log(norms[m] or 1e-300))
+    for g, n in layers.items():
+        log_start = float(np.log(starts[g] or 1e-300))
         log_end = 0.0
         if not small:
-            layers = sum(network.chains[c].depth for c in network.path(m))
-            goal = data.norm(data.regression((m,))[m]) or data.norm(data.regression(data.modalities)[m]) or 1.0
-            log_end = max(float(np.log(goal)) / layers, log_start + 1e-3)
-        if n == 1 and network.parents[m] == TRUNK and network.trunk.depth == 0:
-            logs[m] = -700.0  # plain regression: no wait at all
-        elif n <= 2:
-            logs[m] = float(np.log(log_end - log_start))
+            path = sum(network.chains[c].depth for c in network.path(g[0]))
+            goals = [data.regression(g)[m] for m in g], [data.regression(data.modalities)[m] for m in g]
+            goal = data.norm(np.hstack(goals[0])) or data.norm(np.hstack(goals[1])) or 1.0
+            log_end = max(float(np.log(goal)) / path, log_start + 1e-3)
+        if n <= 1:
+            logs[g] = log_end
+        elif n == 2:
+            logs[g] = float(np.log(log_end - log_start))
         else:
             share = 1.0 if small else -float(np.expm1((2 - n) * (log_end - log_start)))
-            logs[m] = (2 - n) * log_start + float(np.log(share / (n - 2)))
+            logs[g] = (2 - n) * log_start + float(np.log(share / (n - 2)))
     least = min(logs.values())
-    return {m: float(np.exp(min(value - least, 700.0))) for m, value in logs.items()}
+    return {g: float(np.exp(min(value - least, 700.0))) for g, value in logs.items()}
+
+
+def _without_weight(data: Correlations, members: tuple[str, ...], total: Mapping[str, np.ndarray]) -> list[str]:
+    """Members of a group that is learned at once whose part in it is zero; a runner alone has one."""
+    sizes = {m: data.norm(total[m]) * np.sqrt(data.norm(data.input_block(m, m))) for m in members}
+    return [m for m in members if len(members) > 1 and sizes[m] <= ZERO_DRIVE_SINGULAR * max(sizes.values())]
+
+
+def _drive_of(data: Correlations, runner: tuple[str, ...], total: Mapping[str, np.ndarray]) -> tuple[float, float]:
+    """As `drive`, of all members of a runner together."""
+    each = [drive(data, m, total) for m in runner]
+    return (each[0][0] if len(runner) == 1 else 1.0), float(np.hypot.reduce([speed for _, speed in each]))
 
 
 def drive(data: Correlations, m: str, total: Mapping[str, np.ndarray]) -> tuple[float, float]:
@@ -233,21 +302,3 @@ def _name(data: Correlations, alive: tuple[str, ...]) -> str:
         return "M_*"
     names = [m for m in data.modalities if m in alive]
     return "M_" + ("" if all(len(m) == 1 for m in names) else "+").join(names)
-
-
-def _early_course(network: FusionNetwork, data: Correlations) -> Course:
-    """Early fusion visits no M_A: every plateau is the global weight, (6)."""
-    total = data.regression(data.modalities)
-    largest = max(data.norm(total[m]) * np.sqrt(data.norm(data.input_block(m, m))) for m in data.modalities)
-    never = {
-        m: f"the global weight of {m} is zero"
-        for m in data.modalities
-        if data.norm(total[m]) * np.sqrt(data.norm(data.input_block(m, m))) <= ZERO_DRIVE_SINGULAR * largest
-    }
-    strengths = {m: data.strength(m) for m in data.modalities}
-    order = sorted(data.modalities, key=lambda m: (m in never, -strengths[m]))
-    tie = len(order) > 1 and strengths[order[1]] >= strengths[order[0]] * (1 - TIE)
-    plateaus = {m: np.zeros_like(w) if m in never else w for m, w in total.items()}
-    saddles = (_saddle(data, (), {}), _saddle(data, data.modalities, {}))
-    drives = dict.fromkeys(data.modalities, max(strengths.values()))
-    return Course(tuple(order), plateaus, never, saddles, drives, tie)

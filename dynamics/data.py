@@ -1,42 +1,53 @@
-"""Reading a user's data: CSV and npz, numbers only, nothing is ever evaluated."""
+"""Reading a user's data: CSV, npz, npy, Parquet and DataFrames. Numbers only, nothing is ever evaluated."""
 
 from __future__ import annotations
 
-import csv
-import math
 import os
-import re
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from derivations.correlations import Correlations
 from derivations.errors import DataError
+from dynamics import arrays, frames
+from dynamics.columns import MOST_COLUMNS, Picked, cut, one_line, picked, targets_of
+from dynamics.csv_blocks import csv_blocks
+from dynamics.moments import correlations_of
 
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-LARGEST_ARCHIVE = 2**30  # bytes that an .npz may unpack to
 Columns = Mapping[str, Sequence[str]]
+READERS = {".npy": arrays.npy_blocks, ".parquet": frames.parquet_blocks, ".pq": frames.parquet_blocks}
+STATISTICS = ("sigma", "sigma_yx", "sizes", "sigma_yy", "modalities", "columns")
 
 
 def read_table(
-    path: str | os.PathLike[str], target: str = "y", modalities: Columns | None = None, standardize: bool = False
+    path: str | os.PathLike[str] | Any,
+    target: str | Sequence[str] = "y",
+    modalities: Columns | None = None,
+    standardize: bool = False,
 ) -> Correlations:
-    """Correlations of a CSV file or a .npz.
+    """Correlations of a file or a pandas DataFrame.
+
+    Rows are read block by block. Samples are kept up to `dynamics.moments.KEPT` bytes of picked columns; of a larger
+    table only its moments are, and `samples` of the result is None.
 
     Parameters
     ----------
-    path : a CSV with a header line; a .npz with `sigma`, `sigma_yx` and `sizes` (optionally `sigma_yy` and
-        `modalities`, the names); or a .npz with one array (P,) or (P, d) a modality and the target
-    target : column (CSV) or array (npz) of the target
+    path : a pandas DataFrame, or the path of
+        a CSV in UTF-8 with a header line (any other ending);
+        a .parquet or .pq, with pyarrow;
+        a .npy, (P, columns) with columns named "0", "1", ..., or (P,) with named fields;
+        a .npz, with one array (P,) or (P, d) a modality and the target, or with `sigma`, `sigma_yx` and `sizes`
+        (optionally `sigma_yy`, `modalities`, the names of the modalities, and `columns`, those of the D inputs)
+    target : column (in a .npz: array) of the target, or a list of several
     modalities : modality -> its columns, or its arrays in a .npz; without it every other array of a .npz is one
     standardize : z-score every column and the target
 
     Raises
     ------
     DataError
-        One line that names the file and the line, column or array at fault.
+        One line that names the file and the line, row, column or array at fault.
 
     Examples
     --------
@@ -49,130 +60,99 @@ def read_table(
     B         1       0.3333
     """
     try:
+        with np.errstate(all="ignore"):  # what overflows is found in the result
+            return _checked(_read(path, target, modalities, standardize))
+    except DataError as error:
+        raise DataError(one_line(str(error))) from None
+    except np.linalg.LinAlgError as error:
+        raise DataError(f"no eigenvalues of sigma: {error}; rescale the units") from None
+    except MemoryError:
+        raise DataError("the picked columns do not fit into memory") from None
+
+
+def _read(source: Any, target: str | Sequence[str], modalities: Columns | None, standardize: bool) -> Correlations:
+    if frames.is_frame(source):
+        chosen = _chosen(modalities, target)
+        return correlations_of(frames.frame_blocks(source, chosen, "DataFrame"), chosen, "DataFrame", standardize)
+    file = _regular_file(source)
+    name = one_line(file.name, 40)
+    ending = file.suffix.lower()
+    if ending == ".npz":
+        return _from_npz(file, name, target, modalities, standardize)
+    chosen = _chosen(modalities, target)
+    return correlations_of(READERS.get(ending, csv_blocks)(file, chosen, name), chosen, name, standardize)
+
+
+def _regular_file(path: Any) -> Path:
+    try:
         file = Path(path)
         present, regular = file.exists(), file.is_file()
     except (OSError, TypeError, ValueError):
-        raise DataError(f"path must name a file, got {str(path)[:80]!r}") from None
+        raise DataError(f"path must name a file or be a pandas DataFrame, got {str(path)[:80]!r}") from None
     if not regular:
-        raise DataError(f"{str(path)!r} is not a regular file" if present else f"no file at {str(path)!r}")
-    if modalities is not None and not isinstance(modalities, Mapping):
-        raise DataError(f"modalities must map each modality to its columns, got {modalities!r}")
-    if file.suffix.lower() == ".npz":
-        return _from_npz(file, target, modalities, standardize)
-    if not modalities:
+        told = repr(str(path)[-80:])
+        raise DataError(f"{told} is not a regular file" if present else f"no file at {told}")
+    return file
+
+
+def _chosen(modalities: Columns | None, target: str | Sequence[str]) -> Picked:
+    if modalities is None:
         raise DataError("modalities must map each modality to its columns, as in {'A': ['a1', 'a2']}")
-    return _from_csv(file, target, modalities, standardize)
+    return picked(modalities, target)
 
 
-def _from_csv(file: Path, target: str, modalities: Columns, standardize: bool) -> Correlations:
-    wanted = [column for columns in modalities.values() for column in columns] + [target]
-    twice = sorted({column for column in wanted if wanted.count(column) > 1})
-    if twice:
-        raise DataError(f"column {twice[0]!r} is used twice")
-    try:
-        with open(file, encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, strict=True)
-            header = [name.strip() for name in next(reader, [])]
-            if not header:
-                raise DataError(f"{file.name} is empty")
-            unclear = [column for column in wanted if header.count(column) > 1]
-            if unclear:
-                raise DataError(f"{file.name} has more than one column {unclear[0]!r}")
-            missing = [column for column in wanted if column not in header]
-            if missing:
-                hint = "; columns must be separated by commas" if len(header) == 1 and ";" in header[0] else ""
-                raise DataError(
-                    f"{file.name} has no column {missing[0]!r}; it has {', '.join(map(repr, header))}{hint}"
-                )
-            places = [header.index(column) for column in wanted]
-            rows = []
-            for row in reader:
-                if not row:
-                    continue
-                if len(row) != len(header):
-                    raise DataError(
-                        f"{file.name} line {reader.line_num} has {len(row)} cells, the header has {len(header)}"
-                    )
-                rows.append([_parsed(row[i], file, reader.line_num, header[i]) for i in places])
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{file.name} is no CSV in UTF-8: {error}") from None
-    except OSError as error:
-        raise DataError(f"{file.name} cannot be read: {error}") from None
-    if not rows:
-        raise DataError(f"{file.name} has no rows")
-    table = np.array(rows)
-    blocks, start = {}, 0
-    for name, columns in modalities.items():
-        blocks[name] = table[:, start : start + len(columns)]
-        start += len(columns)
-    names = {name: tuple(members) for name, members in modalities.items()}
-    return Correlations.from_samples(blocks, table[:, -1], standardize, names)
+def _checked(data: Correlations) -> Correlations:
+    """Refuse statistics whose weights are beyond floating point."""
+    if not all(np.isfinite(values).all() for values in (data.sigma, data.sigma_yx, data.sigma_yy, data.optimum)):
+        raise DataError("the optimal weights overflow: rescale the units")
+    return data
 
 
-def _parsed(cell: str, file: Path, line: int, column: str) -> float:
-    text = cell.strip()
-    if not NUMBER.fullmatch(text) or math.isinf(float(text)):
-        hint = "; a categorical column has to be coded as numbers first" if re.search(r"[^\W\d_]{2,}", text) else ""
-        raise DataError(f"{file.name} line {line}, column {column!r}: {cell[:40]!r} is not a finite number{hint}")
-    return float(text)
+def _from_npz(
+    file: Path, name: str, target: str | Sequence[str], modalities: Columns | None, standardize: bool
+) -> Correlations:
+    present = arrays.archive_names(file, name)
+    if "sigma" in present and "sigma_yx" in present:
+        if modalities is not None or standardize:
+            raise DataError(f"{name} holds sigma and sigma_yx: modalities and standardize need samples")
+        found = arrays.load_arrays(file, [member for member in STATISTICS if member in present], name)
+        return _from_statistics(found, name)
+    targets = targets_of(target, "array")
+    if modalities is None:
+        modalities = {member: [member] for member in present if member not in targets}
+        if not modalities:
+            raise DataError(f"{name} has no array besides the target {target!r}")
+    chosen = picked(modalities, targets, noun="array")
+    chosen.places(present, name, noun="array")
+    found = arrays.load_arrays(file, chosen.names, name)
+    arrays.check_samples(found, chosen, name)
+    columns = Picked(
+        {m: _columns_of(members, found) for m, members in chosen.modalities.items()},
+        _columns_of(chosen.targets, found),
+    )
+    return correlations_of(arrays.array_blocks(found, chosen.names, name), columns, name, standardize)
 
 
-def _load_arrays(file: Path) -> dict[str, np.ndarray]:
-    """Members of an .npz, after a look at how large they claim to be. NumPy leaks many kinds of errors here."""
-    try:
-        with zipfile.ZipFile(file) as archive:
-            names = [Path(member.filename).stem for member in archive.infolist()]
-            size = sum(member.file_size for member in archive.infolist())
-        if size > LARGEST_ARCHIVE:
-            raise DataError(
-                f"{file.name} would unpack to {size / 2**20:.0f} MiB, more than {LARGEST_ARCHIVE / 2**20:.0f}"
-            )
-        if len(set(names)) < len(names):
-            raise DataError(f"{file.name} has a member twice: {', '.join(sorted(names))}")
-        with open(file, "rb") as stream, np.load(stream, allow_pickle=False) as opened:
-            arrays = {name: opened[name] for name in opened.files}
-    except DataError:
-        raise
-    except Exception as error:
-        reason = "it holds pickled objects" if "pickle" in str(error) else f"{type(error).__name__}: {error}"
-        raise DataError(f"{file.name} is no readable .npz: {reason}") from None
-    foreign = [name for name, value in arrays.items() if not isinstance(value, np.ndarray)]
-    if foreign:
-        raise DataError(f"{file.name} has a member that is no array: {foreign[0]!r}")
-    return arrays
+def _columns_of(members: Sequence[str], found: Mapping[str, np.ndarray]) -> tuple[str, ...]:
+    return tuple(column for member in members for column in arrays.array_columns(member, found[member]))
 
 
-def _from_npz(file: Path, target: str, modalities: Columns | None, standardize: bool) -> Correlations:
-    arrays = _load_arrays(file)
-    if "sigma" in arrays and "sigma_yx" in arrays:
-        if modalities or standardize:
-            raise DataError(f"{file.name} holds sigma and sigma_yx: modalities and standardize need samples")
-        sizes = np.ravel(arrays.get("sizes", ()))
-        names = [str(name) for name in np.ravel(arrays.get("modalities", [chr(65 + i) for i in range(len(sizes))]))]
-        if len(names) != len(sizes) or sizes.dtype.kind not in "iu" or not len(sizes):
-            raise DataError(f"{file.name}: sizes must hold one integer a modality, got {sizes!r}")
-        if len(set(names)) < len(names):
-            raise DataError(f"{file.name} names a modality twice: {', '.join(names)}")
-        return Correlations(
-            arrays["sigma"], arrays["sigma_yx"], dict(zip(names, sizes.tolist(), strict=True)), arrays.get("sigma_yy")
-        )
-    if target not in arrays:
-        raise DataError(f"{file.name} has no array {target!r}; it has {', '.join(map(repr, arrays))}")
-    picked = modalities or {name: [name] for name in arrays if name != target}
-    if not picked:
-        raise DataError(f"{file.name} has no array besides the target {target!r}")
-    used = [member for members in picked.values() for member in members] + [target]
-    twice = sorted({member for member in used if used.count(member) > 1})
-    if twice:
-        raise DataError(f"array {twice[0]!r} is used twice")
-    blocks = {}
-    for name, members in picked.items():
-        missing = [member for member in members if member not in arrays]
-        if missing:
-            raise DataError(f"{file.name} has no array {missing[0]!r}; it has {', '.join(map(repr, arrays))}")
-        columns = [a[:, None] if a.ndim == 1 else a for a in (arrays[member] for member in members)]
-        lengths = {member: a.shape for member, a in zip(members, columns, strict=True)}
-        if len({a.shape[:1] for a in columns}) > 1 or any(a.ndim != 2 for a in columns):
-            raise DataError(f"{file.name}: arrays of modality {name!r} do not fit together: {lengths}")
-        blocks[name] = np.hstack(columns)
-    return Correlations.from_samples(blocks, arrays[target], standardize)
+def _from_statistics(found: Mapping[str, np.ndarray], source: str) -> Correlations:
+    """Correlations of the arrays `sigma`, `sigma_yx` and `sizes`."""
+    sizes = np.ravel(found.get("sizes", ()))
+    if sizes.dtype.kind not in "iu" or not 0 < len(sizes) <= MOST_COLUMNS:
+        raise DataError(f"{source}: sizes must hold one integer a modality, got {cut(repr(sizes), 60)}")
+    names = [str(name) for name in np.ravel(found.get("modalities", [chr(65 + i) for i in range(len(sizes))]))]
+    if len(names) != len(sizes):
+        raise DataError(f"{source}: sizes must hold one integer a modality, {len(names)}, got {len(sizes)}")
+    if len(set(names)) < len(names):
+        raise DataError(f"{source} names a modality twice: {', '.join(names)}")
+    each = dict(zip(names, sizes.tolist(), strict=True))
+    columns = None
+    if "columns" in found:
+        labels = [str(label) for label in np.ravel(found["columns"])]
+        ends = np.cumsum(sizes)
+        columns = {m: tuple(labels[end - n : end]) for (m, n), end in zip(each.items(), ends, strict=True)}
+        if len(labels) != ends[-1]:
+            raise DataError(f"{source}: columns must name the {ends[-1]} inputs, got {len(labels)} names")
+    return Correlations(found["sigma"], found["sigma_yx"], each, found.get("sigma_yy"), columns=columns)

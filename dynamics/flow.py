@@ -110,7 +110,7 @@ def integrate(
     first, plan, origin = initial_weights(network, data, u0, width, seed, weights)
     max_steps = checked_integer(max_steps, "max_steps", 1)
     tolerance, notes = _tolerance(network, data, plan, first, rtol)
-    system, unpack = _system(network, data, plan, first, tolerance)
+    system, unpack = full_system(network, data, plan, first, tolerance)
     provenance = {"producer": "gradient flow", "network": str(network), "rtol": rtol, **origin}
     trajectory, last = march(
         system,
@@ -155,9 +155,10 @@ def _tolerance(
     return CANCELLATION, (note,) if note else ()
 
 
-def _system(
+def full_system(
     network: FusionNetwork, data: Correlations, plan: Course, weights: Weights, rtol: float
 ) -> tuple[System, Any]:
+    """The flow of every weight as the march needs it, and what unpacks its state."""
     layout = [(name, i, layer.shape) for name, layers in weights.items() for i, layer in enumerate(layers)]
     ends = np.cumsum([0, *(out * into for _, _, (out, into) in layout)])
     strengths = plan.drives

@@ -18,6 +18,7 @@ from derivations.errors import DomainError, SolveError
 STIFFEST = 1e10  # a learned modality relaxes at most this much faster than the next one grows (see `march`)
 SMALL_STATE = 64  # up to here LSODA (implicit where stiff, dense Jacobian); beyond, explicit DOP853
 STIFF_AFTER = 2000  # explicit steps in one phase after which it is taken for stiff, and LSODA goes on
+RESTARTS = 20  # of LSODA where its corrector gives up on a very stiff plateau: from the last step that it accepted
 LARGEST_JACOBIAN = 1500  # beyond this many weights a dense Jacobian costs more than explicit steps
 
 
@@ -144,7 +145,7 @@ class Phase:
         remaining, record, total = self.remaining / self.unit, self.record, self.system.total
         solver = self._solver(np.append(state, 0.0), implicit=len(state) < SMALL_STATE)
         before = {m: self.checks[m](total(state)) for m in self.waiting}
-        begun = record.steps
+        begun, restarts = record.steps, RESTARTS
         while True:
             if solver.y[-1] >= remaining:
                 return self._outcome(End.STOPPED, solver.y)
@@ -156,7 +157,14 @@ class Phase:
             if explicit and record.steps - begun >= STIFF_AFTER and len(state) <= LARGEST_JACOBIAN:
                 solver = self._solver(solver.y, implicit=True)
                 continue
-            self._step(solver)
+            accepted = solver.y.copy()
+            try:
+                self._step(solver)
+            except SolveError:
+                if explicit or restarts == 0:
+                    raise
+                solver, restarts = self._solver(accepted, implicit=True), restarts - 1
+                continue
             reached = total(solver.y[:-1])
             after = {m: self.checks[m](reached) for m in self.waiting}
             crossed = [m for m in self.waiting if before[m] < 0 <= after[m]]

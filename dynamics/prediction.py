@@ -222,7 +222,7 @@ def predict(network: FusionNetwork, data: Correlations, *, u0: float | Mapping[s
     norms = start_norms(network, u0)
     leaf_norms = {m: norms[m] for m in data.modalities}
     random_course = course(network, data, leaf_norms, {})
-    signs = aligned_signs(network, data) if data.outputs == 1 else {}
+    signs = aligned_signs(network, data)
     aligned_course = course(network, data, leaf_norms, signs)
     _refuse_large_start(network, data, norms, random_course)
     warnings = list(data.warnings)

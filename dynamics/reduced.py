@@ -12,10 +12,11 @@ from derivations.correlations import Correlations
 from derivations.errors import DomainError
 from derivations.network import FusionNetwork
 from derivations.saddles import aligned_signs, course
+from dynamics.flow import full_system
 from dynamics.integration import checked_rtol, checked_times, march
 from dynamics.phases import System
 from dynamics.trajectory import Trajectory
-from dynamics.weights import aligned_directions, checked_integer, start_norms
+from dynamics.weights import aligned_directions, aligned_weights, checked_integer, start_norms
 
 SMALLEST_ATOL = 1e-305  # below it LSODA meets denormal numbers
 
@@ -34,7 +35,8 @@ def integrate_reduced(
 
     State: the first-layer row v_m of each modality, |v_m| = u_m; the norms after a fusion follow from the
     conserved u_c^2 - sum of the children's u^2, (41). dv_m/dt = gain_m e_m, gain_m = |w_m|/u_m
-    (`derivations.reduction.gains`, lambdified). Exact for any width and for vector inputs.
+    (`derivations.reduction.gains`, lambdified). Exact for any width and for vector inputs. Several outputs (two
+    layers): every weight of a network as wide as its outputs, which is exact for any width from this start.
 
     Parameters
     ----------
@@ -46,7 +48,8 @@ def integrate_reduced(
     Raises
     ------
     DomainError
-        For several outputs, Sigma_yx_m = 0 (the aligned start is undefined), or weights beyond floats.
+        Where the aligned start is undefined (Sigma_yx_m = 0; for several outputs, one that lacks a mode, or more
+        than two layers), or weights leave the range of floats.
     SolveError
         If the integrator fails.
 
@@ -63,10 +66,14 @@ def integrate_reduced(
     rtol = checked_rtol(rtol)
     t_end, times = checked_times(t_end, t_eval)
     max_steps = checked_integer(max_steps, "max_steps", 1)
-    norms, rows = start_norms(network, u0), aligned_directions(data)
+    norms = start_norms(network, u0)
     signs = aligned_signs(network, data)
-    leaf_norms = {m: norms[m] for m in data.modalities}
-    system = _system(network, data, norms, rows, signs, rtol)
+    plan = course(network, data, {m: norms[m] for m in data.modalities}, signs)
+    if data.outputs > 1:  # modes mix: the narrowest network that starts so is its own reduction
+        first = aligned_weights(network, data, u0, width=data.outputs)
+        system, _ = full_system(network, data, plan, first, rtol)
+    else:
+        system = _system(network, data, norms, aligned_directions(data), signs, rtol)
     provenance = {"producer": "reduced flow", "start": "aligned", "network": str(network), "u0": norms, "rtol": rtol}
     try:
         rates = system.velocity(system.start)[1]
@@ -75,7 +82,7 @@ def integrate_reduced(
         trajectory, _ = march(
             system,
             data,
-            course(network, data, leaf_norms, signs),
+            plan,
             rtol=rtol,
             t_end=t_end,
             t_eval=times,
@@ -152,6 +159,6 @@ def _system(
         packed: np.ndarray = np.array(current(state)[1])[owner] * state
         return packed[None, :]
 
-    start = np.concatenate([norms[m] * rows[m] for m in modalities])
+    start = np.concatenate([norms[m] * rows[m][0] for m in modalities])
     atol = np.concatenate([np.full(data.sizes[m], max(1e-3 * rtol * norms[m], SMALLEST_ATOL)) for m in modalities])
     return System(velocity, total, start, atol, dict(zip(modalities, spans, strict=True)))

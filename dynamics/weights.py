@@ -101,16 +101,26 @@ def random_weights(
 
 
 def aligned_directions(data: Correlations) -> dict[str, np.ndarray]:
-    """Unit rows along Sigma_yx_m, (d,): where an aligned start points."""
-    if data.outputs > 1:
-        raise DomainError(f"an aligned rank-one start needs one output, got {data.outputs}")
-    rows = {}
+    """Where an aligned start points, (outputs, d): the polar factor U V^T of Sigma_yx_m = U S V^T.
+
+    For one output that is the unit row along Sigma_yx_m. For several, every mode of Sigma_yx_m has the same share.
+
+    Raises
+    ------
+    DomainError
+        Where Sigma_yx_m lacks a mode (is zero, for one output): no direction is singled out.
+    """
+    found = {}
     for m in data.modalities:
-        strength = data.strength(m)
-        if strength == 0:
-            raise DomainError(f"an aligned start is undefined: Sigma_yx of {m} is zero; use a random start")
-        rows[m] = data.target_block(m)[0] / strength
-    return rows
+        block = data.target_block(m)
+        largest = float(np.max(np.abs(block))) or 1.0  # squares of very small or large units
+        left, sizes, right = np.linalg.svd(block / largest, full_matrices=False)
+        rank = int(np.sum(sizes > 1e-12 * sizes[0])) if sizes[0] > 0 else 0
+        if rank < len(sizes):
+            lack = "is zero" if rank == 0 else f"has rank {rank} of {len(sizes)}"
+            raise DomainError(f"an aligned start is undefined: Sigma_yx of {m} {lack}; use a random start")
+        found[m] = left @ right
+    return found
 
 
 def aligned_weights(
@@ -120,15 +130,17 @@ def aligned_weights(
     width: int = 1,
     seed: int | np.random.Generator = 0,
 ) -> Weights:
-    """The aligned balanced start (43): rank one along Sigma_yx, equal norms along a chain.
+    """The aligned balanced start (43): layers along Sigma_yx, equal norms along a chain, any hidden directions.
 
-    The hidden directions r are random unit vectors, shared where chains meet; the reduced flow is exact
-    from here at any width.
+    One output: rank one, any network. Several outputs: two layers, all modes alike, at least as wide as outputs.
+    The reduced flow is exact from here at any width.
     """
     network.require_modalities(data.modalities)
     norms, rows = start_norms(network, u0), aligned_directions(data)
     rng = np.random.default_rng(seed)
     width = checked_integer(width, "width", 1)
+    if data.outputs > 1:
+        return _aligned_modes(network, data, norms, rows, width, rng)
 
     def unit(size: int) -> np.ndarray:
         vector = rng.normal(size=size)
@@ -139,7 +151,7 @@ def aligned_weights(
     weights: Weights = {}
     for name, layers in _shapes(network, data.sizes, 1, width).items():
         chain = network.chains[name]
-        into = outgoing[chain.children[0].name] if chain.children else rows[name]
+        into = outgoing[chain.children[0].name] if chain.children else rows[name][0]
         weights[name] = []
         for i, (out, _) in enumerate(layers):
             siblings = [c.name for c in network.chains[parents[name]].children] if name in parents else []
@@ -148,6 +160,39 @@ def aligned_weights(
             weights[name].append(norms[name] * np.outer(direction, into))
             into = direction
         outgoing[name] = into
+    return weights
+
+
+def _aligned_modes(
+    network: FusionNetwork,
+    data: Correlations,
+    norms: Mapping[str, float],
+    rows: Mapping[str, np.ndarray],
+    width: int,
+    rng: np.random.Generator,
+) -> Weights:
+    """Two layers, several outputs: W1_m = R P_m, W2 = (sum of P_m P_m^T)^(1/2) R^T, R^T R = 1, so both are balanced.
+
+    P_m is the polar factor times its share of the norm; the sum runs over what meets in the second layer.
+    """
+    outputs = data.outputs
+    if any(sum(network.chains[c].depth for c in network.path(m)) != 2 for m in data.modalities):
+        raise DomainError(f"an aligned start for {outputs} outputs needs two layers, got {network.depths}")
+    if width < outputs:
+        raise DomainError(f"width must be at least the number of outputs, {outputs}, got {width}")
+    first = {m: norms[m] / math.sqrt(min(p.shape)) * p for m, p in rows.items()}
+    weights: Weights = {name: [] for name in network.chains}
+    for name, chain in network.chains.items():
+        if chain.depth == 0 or (chain.depth == 1 and not chain.children):
+            continue  # a trunk without layers; a first layer goes with the second one that it feeds
+        hidden, _ = np.linalg.qr(rng.normal(size=(width, outputs)))
+        sources = chain.modalities
+        values, vectors = np.linalg.eigh(sum(first[m] @ first[m].T for m in sources))
+        second = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T @ hidden.T
+        size = float(np.linalg.norm(second))
+        for m in sources:
+            weights[m].append(hidden @ first[m])
+        weights[name].append(second * (norms[name] / size if size else 0.0))
     return weights
 
 

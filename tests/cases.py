@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dynamics import Correlations, FusionNetwork
+from dynamics import Chain, Correlations, FusionNetwork
 
 ORACLE: dict[str, Any] = json.loads((Path(__file__).parent / "data" / "oracle.json").read_text())
 
@@ -58,3 +58,21 @@ def random_layers(
     if network.trunk.depth == 0:
         weights["trunk"] = []
     return weights
+
+
+def random_tree(rng: np.random.Generator, modalities: int, deepest: int = 3) -> FusionNetwork:
+    """Any tree: nested fusion, chains of one to `deepest` layers, a trunk of none to two."""
+    names = [chr(65 + i) for i in range(modalities)]
+    depth = lambda: int(rng.integers(1, deepest + 1))
+
+    def grow(members: list[str]) -> list[Chain]:
+        """Chains over these modalities: each a leaf, or a fusion of some of them."""
+        chains, left = [], list(members)
+        while left:
+            size = int(rng.integers(1, len(left) + 1)) if len(left) < len(members) else int(rng.integers(1, len(left)))
+            part, left = left[:size], left[size:]
+            chains.append(Chain(depth(), part[0]) if size == 1 else Chain(depth(), tuple(grow(part))))
+        return chains
+
+    leaves = grow(names) if modalities > 1 else [Chain(depth(), names[0])]
+    return FusionNetwork.tree(int(rng.integers(0, 3)), *leaves)

@@ -114,7 +114,7 @@ def test_a_large_start_is_refused() -> None:
 
 def test_no_estimate_is_an_error() -> None:
     with pytest.raises(DomainError, match="no estimate exists here"):
-        predict(LATE, Correlations(np.eye(2), np.eye(2), {"A": 1, "B": 1}))
+        predict(FusionNetwork.fused_at(3, 3), Correlations(np.eye(2), np.eye(2), {"A": 1, "B": 1}))
     with pytest.raises(TypeError, match="unexpected keyword"):
         predict(LATE, Correlations.scalar(2, 1, 0.5), wdith=3)
 
