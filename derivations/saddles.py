@@ -129,8 +129,8 @@ def course(
     norms : nominal norm of the layers of each leaf chain at t = 0; a deep chain at 0 stays there
     signs : modality -> the sign that its total weight keeps (see `aligned_signs`)
 
-    Each runner has a way Psi to go, ln(1/u0), or u0^(2-n)/(n-2) for n > 2 layers that no learned modality
-    shares yet (those after the last fusion are shared by all); at a saddle it runs at the speed |residual|.
+    Each runner has a way Psi to go (`_ways`), by the number n of layers that no learned modality shares yet
+    (those after the last fusion are shared by all); at a saddle it runs at the speed |residual|.
     A scalar input has one race a sign. Psi/|Sigma_yx_m| decides the first (theory behind (28), (49), (113)).
     """
     network.require_modalities(data.modalities)
@@ -217,31 +217,28 @@ def _ways(
     pending: list[tuple[str, ...]],
     learned: tuple[str, ...],
 ) -> dict[tuple[str, ...], float]:
-    """Psi of each runner up to a common factor: 1 for one layer, ln(1/u0) for two, u0^(2-n)/(n-2) for n > 2.
+    """Psi of each runner up to a common factor, to the norm U of a layer on the plateau of its own regression:
 
-    A start whose norms are not all below one is measured against the norm U of a layer on the plateau of
-    its modality instead: U, ln(U/u0), (u0^(2-n) - U^(2-n))/(n-2).
+    U for one layer, ln(U/u0) for two, (u0^(2-n) - U^(2-n))/(n-2) for n > 2: the same in any units. Runners of
+    equal depth and start are compared by their speeds alone, to leading order.
     """
     layers = {g: _unshared(network, g[0], learned) for g in pending}
     starts = {g: float(np.hypot.reduce([norms[m] for m in g])) for g in pending}
     if len({(layers[g], starts[g]) for g in pending}) <= 1:
         return dict.fromkeys(pending, 1.0)
-    small = all(start < 1 for start in starts.values())
     logs = {}
     for g, n in layers.items():
         log_start = float(np.log(starts[g] or 1e-300))
-        log_end = 0.0
-        if not small:
-            path = sum(network.chains[c].depth for c in network.path(g[0]))
-            goals = [data.regression(g)[m] for m in g], [data.regression(data.modalities)[m] for m in g]
-            goal = data.norm(np.hstack(goals[0])) or data.norm(np.hstack(goals[1])) or 1.0
-            log_end = max(float(np.log(goal)) / path, log_start + 1e-3)
+        path = sum(network.chains[c].depth for c in network.path(g[0]))
+        goals = [data.regression(g)[m] for m in g], [data.regression(data.modalities)[m] for m in g]
+        goal = data.norm(np.hstack(goals[0])) or data.norm(np.hstack(goals[1])) or 1.0
+        log_end = max(float(np.log(goal)) / path, log_start + 1e-3)
         if n <= 1:
             logs[g] = log_end
         elif n == 2:
             logs[g] = float(np.log(log_end - log_start))
         else:
-            share = 1.0 if small else -float(np.expm1((2 - n) * (log_end - log_start)))
+            share = -float(np.expm1((2 - n) * (log_end - log_start)))
             logs[g] = (2 - n) * log_start + float(np.log(share / (n - 2)))
     least = min(logs.values())
     return {g: float(np.exp(min(value - least, 700.0))) for g, value in logs.items()}

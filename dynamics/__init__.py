@@ -8,14 +8,16 @@ from typing import Any
 
 _HOMES = {
     "Chain": "derivations.network",
-    "FusionNetwork": "derivations.network",
     "Correlations": "derivations.correlations",
     "DataError": "derivations.errors",
     "DomainError": "derivations.errors",
+    "FusionNetwork": "derivations.network",
     "SolveError": "derivations.errors",
     "StoreError": "derivations.errors",
     "aligned_weights": "dynamics.weights",
     "compare": "dynamics.comparison",
+    "default_start": "dynamics.starts",
+    "default_weights": "dynamics.starts",
     "descend": "dynamics.descent",
     "integrate": "dynamics.flow",
     "integrate_reduced": "dynamics.reduced",
@@ -24,6 +26,9 @@ _HOMES = {
     "predict": "dynamics.prediction",
     "random_weights": "dynamics.weights",
     "read_table": "dynamics.data",
+    "recorded": "dynamics.recording",
+    "start_of": "dynamics.starts",
+    "weights_from_state": "dynamics.starts",
 }
 
 __all__ = [
@@ -36,6 +41,8 @@ __all__ = [
     "StoreError",
     "aligned_weights",
     "compare",
+    "default_start",
+    "default_weights",
     "descend",
     "integrate",
     "integrate_reduced",
@@ -44,6 +51,9 @@ __all__ = [
     "predict",
     "random_weights",
     "read_table",
+    "recorded",
+    "start_of",
+    "weights_from_state",
 ]
 
 

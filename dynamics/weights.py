@@ -61,7 +61,7 @@ def start_norms(network: FusionNetwork, u0: float | Mapping[str, float]) -> dict
     return norms
 
 
-def _shapes(
+def layer_shapes(
     network: FusionNetwork, sizes: Mapping[str, int], outputs: int, width: int
 ) -> dict[str, list[tuple[int, int]]]:
     """Shape (out, in) of every layer. What feeds the output, or a fusion without a trunk, has `outputs` rows."""
@@ -96,7 +96,7 @@ def random_weights(
     rng = np.random.default_rng(seed)
     return {
         name: [rng.normal(0.0, norms[name] / math.sqrt(out * into), (out, into)) for out, into in layers]
-        for name, layers in _shapes(network, data.sizes, data.outputs, width).items()
+        for name, layers in layer_shapes(network, data.sizes, data.outputs, width).items()
     }
 
 
@@ -149,7 +149,7 @@ def aligned_weights(
     parents = network.parents
     outgoing: dict[str, np.ndarray] = {}
     weights: Weights = {}
-    for name, layers in _shapes(network, data.sizes, 1, width).items():
+    for name, layers in layer_shapes(network, data.sizes, 1, width).items():
         chain = network.chains[name]
         into = outgoing[chain.children[0].name] if chain.children else rows[name][0]
         weights[name] = []
