@@ -59,7 +59,8 @@ class Course:
     def share(self, m: str, weights: np.ndarray) -> float:
         """Projection of W_m^tot on its plateau as a share of the plateau: m is learned at one half."""
         goal = self.plateaus[m]
-        return float(np.sum(weights * goal) / np.sum(goal * goal))
+        along = goal / np.max(np.abs(goal))  # squares of weights in very small or large units leave the range
+        return float(np.sum(weights * along) / np.sum(goal * along))
 
     @cached_property
     def overtaken(self) -> tuple[str, ...]:

@@ -128,7 +128,10 @@ def leading_estimate(
         warnings.append(f"no leading law: {error}")
         return None
     printed = 1 + math.exp(min(law.log_lag(printed=True) - log_first, 709.0)) if law.r > 0 else math.inf
-    bound = neglected(law, data)
+    try:
+        bound = neglected(law, data)
+    except (OverflowError, ZeroDivisionError):  # units in which a power of a layer's norm leaves the range of floats
+        bound = dict.fromkeys(data.modalities, math.inf)
     if law.flips and law.second_depth + law.shared > 2:  # the width enters a deep random start: this law lacks it
         bound = dict.fromkeys(bound, math.inf)
         warnings.append(

@@ -139,7 +139,8 @@ def _tolerance(
     for before, after in zip(plan.saddles, plan.saddles[1:], strict=False):
         for m in set(after.learned) - set(before.learned):
             residual = data.residual_block(m, before.learned) if before.learned else data.target_block(m)
-            flips = data.sizes[m] == 1 and data.outputs == 1 and (residual * data.target_block(m)).item() < 0
+            scalar = data.sizes[m] == 1 and data.outputs == 1
+            flips = scalar and np.sign(residual).item() * np.sign(data.target_block(m)).item() < 0
             if flips and network.depths[m] == 2:
                 norm = min(float(np.linalg.norm(w)) for w in weights[m])
                 k = data.strength(m) / data.strength(plan.order[0])
@@ -195,5 +196,5 @@ def full_system(
 def _balance_drift(network: FusionNetwork, first: Weights, last: Weights) -> float:
     """Largest change of a conserved matrix (38), (39), in norm, as a share of the largest |W^l|^2 at the end."""
     before, after = differences(network, first), differences(network, last)
-    largest = max(float(np.sum(w * w)) for layers in last.values() for w in layers)
-    return max((float(np.linalg.norm(after[k] - before[k])) for k in before), default=0.0) / max(largest, 1e-300)
+    largest = max(max(float(np.sum(w * w)) for layers in last.values() for w in layers), 1e-300)
+    return max((float(np.linalg.norm((after[k] - before[k]) / largest)) for k in before), default=0.0)

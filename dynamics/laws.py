@@ -351,13 +351,16 @@ def _psi(size: float, depth: int) -> float:
 def _half_relaxation(matrix: np.ndarray, goal: np.ndarray) -> float:
     """s at which w(s) = goal (1 - exp(-matrix s)) is half the goal in projection; ln 2 / sigma^2 for a scalar."""
     values, vectors = np.linalg.eigh(matrix)
-    share = np.sum((goal @ vectors) ** 2, axis=0)
+    fastest = float(values[-1])
+    values = values / fastest  # in units of the fastest: products of very large or small units leave the range
+    share = np.sum((goal / np.max(np.abs(goal)) @ vectors) ** 2, axis=0)
     share = share / np.sum(share)
-    kept = (values > 1e-14 * values[-1]) & (share > 0)
+    kept = (values > 1e-14) & (share > 0)
     values, share = values[kept], share[kept]
     if np.sum(share) <= 0.5:
         return math.inf
     upper = 2.0 / values[0]
     while np.sum(share * -np.expm1(-values * upper)) < 0.5:
         upper *= 2
-    return float(brentq(lambda s: float(np.sum(share * -np.expm1(-values * s))) - 0.5, 0.0, upper))
+    found = brentq(lambda s: float(np.sum(share * -np.expm1(-values * s))) - 0.5, 0.0, upper)
+    return float(found) / fastest

@@ -93,7 +93,11 @@ class Trajectory:
     @cached_property
     def norms(self) -> dict[str, np.ndarray]:
         """Modality -> (T,): |W_m^tot|."""
-        return {m: np.sqrt(np.sum(w.reshape(len(w), -1) ** 2, axis=1)) for m, w in self.total.items()}
+        largest = {m: float(np.max(np.abs(w), initial=0.0)) or 1.0 for m, w in self.total.items()}
+        return {
+            m: largest[m] * np.sqrt(np.sum((w / largest[m]).reshape(len(w), -1) ** 2, axis=1))
+            for m, w in self.total.items()
+        }
 
     @property
     def table(self) -> Table:
@@ -228,8 +232,10 @@ def visits(
         inside = (t >= enter) & (t <= leave)
         if np.any(inside):
             goal = np.hstack([saddle.total[m] for m in data.modalities])
-            size = np.sqrt(np.sum(goal**2)) or np.sqrt(np.sum(np.atleast_2d(data.optimum) ** 2)) or 1.0
-            distance = float(np.min(np.sqrt(np.sum((packed[inside] - goal) ** 2, axis=(1, 2)))) / size)
+            largest = np.max(np.abs(goal)) or np.max(np.abs(data.optimum)) or 1.0  # squares may leave the range
+            size = np.linalg.norm(goal / largest) or np.linalg.norm(np.atleast_2d(data.optimum) / largest) or 1.0
+            gaps = np.sum(((packed[inside] - goal) / largest) ** 2, axis=(1, 2))
+            distance = float(np.sqrt(np.min(gaps)) / size)
             found.append(Visit(saddle.name, float(enter), float(leave), distance))
     return tuple(found)
 
