@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from derivations.network import FusionNetwork
 
 FIGURES = (".png", ".pdf", ".svg", ".jpg", ".jpeg", ".eps", ".tif", ".tiff", ".webp")
-DATA = """DATA is a CSV with a header (name its columns with --target and --modality), or a .npz with
-sigma, sigma_yx, sizes, or with one array per modality and the target. Columns and target are centred.
+DATA = """DATA is a CSV with a header, a .npy or a .parquet (name columns with --target and --modality), or a .npz
+with sigma, sigma_yx, sizes, or with one array per modality and the target. Columns and target are centred.
 Times are in units of tau = 1/learning rate, for a loss of half the mean squared error."""
 
 
@@ -53,11 +53,14 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     predict = _command(commands, "predict", _predict, "half-times by the law and the reduced flow (milliseconds)")
     predict.add_argument("--learning-rate", type=float, help="print steps of gradient descent beside the times")
+    _init_options(predict, "u0 from a named initialisation and --width, instead of --u0")
+    predict.add_argument("--width", type=int, help="hidden units, with --init (default 100)")
     simulate = _command(
         commands, "simulate", _simulate, "one run: full gradient flow, reduced flow or gradient descent"
     )
     simulate.add_argument("--method", choices=("flow", "reduced", "descent"), default="flow", help="default: flow")
     _start_options(simulate)
+    _init_options(simulate, "weights drawn from a named initialisation, instead of --u0")
     simulate.add_argument("--seed", type=int, default=0, help="of the random start (default 0)")
     simulate.add_argument("--t-end", type=float, help="in units of tau (default: until all is learned)")
     simulate.add_argument("-o", "--output", metavar="FILE.npz", help="save the trajectory")
@@ -92,18 +95,31 @@ def _command(commands: Any, name: str, run: Callable[[argparse.Namespace], int],
     command.set_defaults(run=run)
     command.add_argument("data", nargs="?", metavar="DATA", help="CSV or .npz file")
     command.add_argument("--example", metavar="NAME", help="diabetes, star98 or linnerud instead of a file (z-scored)")
-    command.add_argument("--target", default="y", metavar="COLUMN", help="column or array of the target (default y)")
+    command.add_argument(
+        "--target", default="y", metavar="C1,C2", help="column or array of the target, or of several (default y)"
+    )
     command.add_argument(
         "--modality", action="append", default=[], metavar="NAME=C1,C2", help="columns of a modality; once for each"
     )
     command.add_argument("--standardize", action="store_true", help="z-score the columns of a file")
-    command.add_argument("--depth", type=int, default=2, help="total depth L (default 2)")
-    command.add_argument("--fusion-depth", type=int, default=2, help="layer of fusion L_f (default 2)")
+    command.add_argument("--depth", type=int, help="total depth L (default 2)")
+    command.add_argument("--fusion-depth", type=int, help="layer of fusion L_f (default 2)")
     command.add_argument(
-        "--u0", type=float, default=1e-3, help="norm of every pre-fusion layer at t = 0 (default 1e-3)"
+        "--branch",
+        action="append",
+        default=[],
+        metavar="NAME=LAYERS",
+        help="layers of one modality's branch, once for each, instead of --depth and --fusion-depth",
     )
+    command.add_argument("--trunk", type=int, help="layers after the fusion, with --branch (default 0: late fusion)")
+    command.add_argument("--u0", type=float, help="norm of every pre-fusion layer at t = 0 (default 1e-3)")
     command.add_argument("--json", action="store_true", help="print JSON")
     return command
+
+
+def _init_options(command: argparse.ArgumentParser, text: str) -> None:
+    names = ("pytorch", "kaiming", "xavier", "lecun")
+    command.add_argument("--init", choices=names, help=f"{text} (pytorch: nn.Linear's own)")
 
 
 def _start_options(command: argparse.ArgumentParser) -> None:
@@ -113,7 +129,6 @@ def _start_options(command: argparse.ArgumentParser) -> None:
 
 def _problem(options: argparse.Namespace) -> tuple[FusionNetwork, Correlations]:
     """Network and data of a command line."""
-    from derivations.network import FusionNetwork
     from dynamics.data import read_table
     from dynamics.examples import load_example
 
@@ -130,8 +145,40 @@ def _problem(options: argparse.Namespace) -> tuple[FusionNetwork, Correlations]:
         modalities = _modalities(options.modality)
         if modalities is None and not options.data.lower().endswith(".npz"):
             raise DataError("name the columns of each modality: --modality NAME=column1,column2, once for each")
-        data = read_table(options.data, options.target, modalities, options.standardize)
-    return FusionNetwork.fused_at(options.depth, options.fusion_depth, data.modalities), data
+        data = read_table(options.data, _targets(options.target), modalities, options.standardize)
+    return _network(options, data.modalities), data
+
+
+def _network(options: argparse.Namespace, modalities: tuple[str, ...]) -> FusionNetwork:
+    """Equal branches by --depth and --fusion-depth, or any by --branch and --trunk."""
+    from derivations.network import FusionNetwork
+
+    equal = [f for f, v in (("--depth", options.depth), ("--fusion-depth", options.fusion_depth)) if v is not None]
+    if not options.branch:
+        if options.trunk is not None:
+            raise DomainError("--trunk goes with --branch; without it the trunk is --depth minus --fusion-depth")
+        depth = 2 if options.depth is None else options.depth
+        return FusionNetwork.fused_at(depth, 2 if options.fusion_depth is None else options.fusion_depth, modalities)
+    if equal:
+        raise DomainError(f"{equal[0]} and --branch say the same: give one of the two")
+    depths: dict[str, int] = {}
+    for flag in options.branch:
+        name, _, layers = flag.rpartition("=")
+        if not layers.isascii() or not layers.isdigit():
+            raise DomainError(f"--branch must look like NAME=LAYERS, got {flag!r}")
+        if name not in modalities or name in depths:
+            raise DomainError(f"--branch must name each of {', '.join(modalities)} once, got {name!r}")
+        depths[name] = int(layers)
+    missing = [m for m in modalities if m not in depths]
+    if missing:
+        raise DomainError(f"--branch must name each of {', '.join(modalities)} once, {missing[0]!r} is missing")
+    return FusionNetwork.branches({m: depths[m] for m in modalities}, trunk=options.trunk or 0)
+
+
+def _u0(options: argparse.Namespace) -> float:
+    if options.u0 is not None and getattr(options, "init", None) is not None:
+        raise DomainError("--u0 and --init say the same: give one of the two")
+    return 1e-3 if options.u0 is None else float(options.u0)
 
 
 def _check_figure(path: str) -> None:
@@ -141,6 +188,13 @@ def _check_figure(path: str) -> None:
         raise DataError(f"--plot must end in {', '.join(FIGURES)}, got {path!r}")
     if not os.path.isdir(folder or "."):
         raise DataError(f"--plot: no folder {folder!r}")
+
+
+def _targets(flag: str) -> str | list[str]:
+    names = [name.strip() for name in flag.split(",")]
+    if not all(names):
+        raise DataError(f"--target must look like COLUMN or C1,C2, got {flag!r}")
+    return names[0] if len(names) == 1 else names
 
 
 def _modalities(flags: list[str]) -> dict[str, list[str]] | None:
@@ -159,15 +213,38 @@ def _modalities(flags: list[str]) -> dict[str, list[str]] | None:
 def _predict(options: argparse.Namespace) -> int:
     from dynamics.half_times import finite
     from dynamics.prediction import predict
+    from dynamics.scalings import both_scalings
 
     network, data = _problem(options)
-    prediction = predict(network, data, u0=options.u0)
+    start: Any = None
+    u0: Any = _u0(options)
+    if options.width is not None and options.init is None:
+        raise DomainError("--width goes with --init: a prediction from --u0 holds for any width")
+    if options.init is not None:
+        from dynamics.starts import default_start
+
+        start = default_start(network, data, options.init, 100 if options.width is None else options.width)
+        u0 = start.u0
+        try:
+            prediction = predict(network, data, u0=u0)
+        except DomainError as error:
+            norms = ", ".join(f"{name} {norm:.3g}" for name, norm in start.u0.items())
+            raise DomainError(
+                f"{error} (u0 of {options.init}: {norms}); simulate --init {options.init} runs the flow from there"
+            ) from None
+    else:
+        prediction = predict(network, data, u0=u0)
     rate = options.learning_rate
     table = prediction.table if rate is None else prediction.in_steps(rate)
     document = prediction.to_dict()
     if rate is not None:
         document["steps"] = {m: finite(t / rate) for m, t in prediction.times.items()}
-    print(json.dumps(document, indent=2, allow_nan=False) if options.json else f"{data}\n\n{table.text()}")
+    raw = options.example is None and not options.standardize
+    scaled = both_scalings(network, data, u0) if raw else None
+    if scaled is not None:
+        document["scalings"] = scaled.to_dict()
+    parts = [data, *([start] if start else []), table.text(), *([scaled] if scaled else [])]
+    print(json.dumps(document, indent=2, allow_nan=False) if options.json else "\n\n".join(map(str, parts)))
     return 0
 
 
@@ -180,15 +257,20 @@ def _simulate(options: argparse.Namespace) -> int:
     network, data = _problem(options)
     if options.learning_rate is not None and options.method != "descent":
         raise DomainError(f"--learning-rate goes with --method descent, got --method {options.method}")
-    start = {"u0": options.u0, "t_end": options.t_end}
+    start: dict[str, Any] = {"u0": _u0(options), "t_end": options.t_end}
+    random: dict[str, Any] = {"width": options.width, "seed": options.seed}
+    if options.init is not None:
+        from dynamics.starts import default_weights
+
+        if options.method == "reduced":
+            raise DomainError("--init draws random weights; --method reduced starts aligned")
+        random = {"weights": default_weights(network, data, options.init, options.width, options.seed)}
     if options.method == "reduced":
         run = integrate_reduced(network, data, **start)
     elif options.method == "flow":
-        run = integrate(network, data, width=options.width, seed=options.seed, **start)
+        run = integrate(network, data, **random, **start)
     else:
-        run = descend(
-            network, data, width=options.width, seed=options.seed, learning_rate=options.learning_rate, **start
-        )
+        run = descend(network, data, learning_rate=options.learning_rate, **random, **start)
     if options.output:
         run.save(options.output)
     print(json.dumps(run_dict(run), indent=2, allow_nan=False) if options.json else run)
@@ -208,7 +290,7 @@ def _compare(options: argparse.Namespace) -> int:
     result = compare(
         network,
         data,
-        u0=options.u0,
+        u0=_u0(options),
         width=options.width,
         seeds=options.seeds,
         learning_rate=options.learning_rate,

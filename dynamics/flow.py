@@ -196,5 +196,5 @@ def full_system(
 def _balance_drift(network: FusionNetwork, first: Weights, last: Weights) -> float:
     """Largest change of a conserved matrix (38), (39), in norm, as a share of the largest |W^l|^2 at the end."""
     before, after = differences(network, first), differences(network, last)
-    largest = max(max(float(np.sum(w * w)) for layers in last.values() for w in layers), 1e-300)
+    largest = max(1e-300, *(float(np.sum(w * w)) for layers in last.values() for w in layers))
     return max((float(np.linalg.norm((after[k] - before[k]) / largest)) for k in before), default=0.0)

@@ -135,7 +135,8 @@ class Prediction:
             notes.append(f"{verdict}: {first} is learned first, {most} alone explains most of <y^2> ({worth}).")
         if not self.network.is_early_fusion:
             shares = np.ravel(self.misattribution[first])
-            names = self.columns[first] * (len(shares) // len(self.columns[first]))  # once for each output
+            outputs = len(shares) // len(self.columns[first])
+            names = [n if outputs == 1 else f"{n} on output {i}" for i in range(outputs) for n in self.columns[first]]
             wrong = ", ".join(f"{name} {number(float(v), 3)}" for name, v in zip(names, shares, strict=True))
             notes.append(f"Misattribution while {first} is alone (its weights minus the global ones): {wrong}")
         return notes + [f"Warning: {w}" for w in self.warnings]
