@@ -55,7 +55,7 @@ from derivations.two_layer_times import FIRST_AT_DEPTH_2, LAG_NAME, RATIO, X, in
 from derivations.unequal_times import EXCESS_59, INTEGRAND_UNEQUAL, flow_like_44
 
 #: What `dynamics` turns into numbers.
-__all__ = ["ENTRIES", "FIRST", "FIRST_AT_DEPTH_2", "LOG_A", "LOG_B", "REST", "Branches", "branches"]
+__all__ = ["ENTRIES", "FIRST", "FIRST_AT_DEPTH_2", "LOG_A", "LOG_B", "REST", "Branches", "branches", "excess"]
 
 SIZE = sp.Symbol("u_B/u_B(0)", positive=True)
 REST = sp.Symbol("1 - c K", positive=True)
@@ -131,6 +131,12 @@ KINDS = tuple(Branches(first, second) for first, second in product((L_A, 2), (L_
 def branches(first_depth: float, second_depth: float) -> Branches:
     """The laws for these depths, at least 2."""
     return Branches(2 if first_depth == 2 else L_A, 2 if second_depth == 2 else L_B)
+
+
+def excess(first_depth: float, second_depth: float, alike: bool) -> sp.Expr:
+    """t_B/t_A - 1 at tau = 1, L_A + L_c > 2: the lag over t_A; `alike` branches start at one norm."""
+    whole = branches(first_depth, second_depth).lag / FIRST.subs({L: branches(first_depth, 2).first + L_c, u_0: alpha})
+    return sp.powsimp(whole.subs(beta, alpha)) if alike else whole
 
 
 @dataclass(frozen=True)

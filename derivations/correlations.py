@@ -24,6 +24,7 @@ SYMMETRY_TOLERANCE = 1e-10  # relative to sqrt(Sigma_ii Sigma_jj): beyond it the
 RANK_TOLERANCE = 10 * float(np.finfo(float).eps)  # times D: smaller eigenvalues at unit variances are rounding
 RANGE_TOLERANCE = 1e-8  # part of Sigma_yx that may lie outside the range of Sigma: rounding of sums over samples
 CONDITION_WARNING = 1e6  # beyond it, six of the sixteen digits of a solved weight are gone
+SPREAD_WARNING = 1e4  # beyond it, directions of the inputs are learned at paces that lie four decades apart
 
 
 def _is_symbolic(*values: Any) -> bool:
@@ -271,6 +272,13 @@ class Correlations:
         """Whether Sigma has a zero eigenvalue, to rounding."""
         return not self.is_symbolic and not np.all(self._spectrum(np.arange(len(self.sigma)))[3])
 
+    @cached_property
+    def condition(self) -> float:
+        """Largest over smallest eigenvalue of Sigma that is not zero, in these units: a spread of paces."""
+        paces = np.linalg.eigvalsh(self.sigma / (np.max(np.abs(self.sigma)) or 1.0))
+        paces = paces[paces > RANK_TOLERANCE * len(paces) * paces[-1]]
+        return float(paces[-1] / paces[0]) if len(paces) else 1.0
+
     @property
     def is_symbolic(self) -> bool:
         return _is_symbolic(self.sigma, self.sigma_yx, self.sigma_yy)
@@ -453,6 +461,11 @@ class Correlations:
         elif values[-1] / values[0] > CONDITION_WARNING:
             found.append(
                 f"inputs are nearly collinear: condition number {values[-1] / values[0]:.1e} at unit variances"
+            )
+        if not found and self.condition > SPREAD_WARNING:
+            found.append(
+                f"inputs are ill-conditioned in these units: condition number {self.condition:.1e} "
+                f"({values[-1] / values[0]:.1e} at unit variances), so weak directions are learned very late"
             )
         return tuple(found)
 

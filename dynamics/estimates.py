@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 RTOL = 1e-8  # of the reduced flow behind a prediction
 SOLVED = 1e-6  # its bound: a hundred times RTOL, checked against 30 digits
+ROUNDING = 100 * float(np.finfo(float).eps)  # times the condition number: what rounding does to the weakest pace
 
 
 class Kind(StrEnum):
@@ -103,12 +104,13 @@ def reduced_estimate(
         warnings.append(f"no reduced flow: {error}")
         return None
     warnings += [w for w in run.warnings if w not in warnings]
+    bound = SOLVED + ROUNDING * data.condition
     return Estimate(
         "(44) with saturation",
         Kind.EXACT,
         "aligned start",
         run.half_times,
-        {m: SOLVED if run.status[m] is Status.REACHED else math.nan for m in data.modalities},
+        {m: bound if run.status[m] is Status.REACHED else math.nan for m in data.modalities},
         plan.never,
         run.fit_times,
     )
@@ -123,11 +125,11 @@ def leading_estimate(
         if len(network.modalities) == 1:
             return _alone(network, data, norms, plan)
         law = TwoBranches.of(network, data, plan.order, norms)
-        log_first, log_lag = law.log_first(), law.log_lag()
+        log_first, log_lag, log_excess = law.log_first(), law.log_lag(), law.log_excess()
     except DomainError as error:
         warnings.append(f"no leading law: {error}")
         return None
-    printed = 1 + math.exp(min(law.log_lag(printed=True) - log_first, 709.0)) if law.r > 0 else math.inf
+    printed = 1 + math.exp(min(law.log_excess(printed=True), 709.0)) if law.r > 0 else math.inf
     try:
         bound = neglected(law, data)
     except (OverflowError, ZeroDivisionError):  # units in which a power of a layer's norm leaves the range of floats
@@ -151,7 +153,7 @@ def leading_estimate(
         bound[second] = math.nan
     else:
         lag = math.exp(log_lag) if log_lag < 709 else math.inf
-        half_times = HalfTimes(plan.order, log_times, status, lag, log_lag - log_first)
+        half_times = HalfTimes(plan.order, log_times, status, lag, log_excess)
     bound = {m: bound[m] for m in data.modalities}
     return Estimate(_equations(law), Kind.ASYMPTOTIC, start, half_times, bound, plan.never, printed_ratio=printed)
 

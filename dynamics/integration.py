@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from derivations.correlations import Correlations
-from derivations.errors import DomainError
+from derivations.errors import DomainError, SolveError
 from derivations.saddles import Course
 from dynamics.half_times import HalfTimes, Status
 from dynamics.phases import End, Phase, Record, System
@@ -33,6 +33,10 @@ OVERTAKEN = (
     "{} is overtaken: a later modality turned its weights to the global ones before half of its plateau was reached"
 )
 
+STUCK = (
+    "stopped at t = {:.6g}: what is left lies along directions of nearly collinear inputs that double precision "
+    "cannot follow"
+)
 ENDS_BELOW = "{} ends below half of its plateau: sigma is singular, so where the loss is lowest depends on the start"
 
 
@@ -97,6 +101,10 @@ def march(
                 waiting = ()  # nothing more can be learned: plain time from here
                 continue
             record.hold(stop, system.total(state))
+        if outcome.end is End.STUCK:
+            if not data.warnings:  # nothing in the data explains it
+                raise SolveError(f"the integrator failed at t = {offset:.6g}: its corrector does not converge")
+            found.append(STUCK.format(offset))
         if outcome.end is End.BUDGET:
             found.append(f"stopped by the budget of {max_steps} steps at t = {offset:.6g}")
         break

@@ -200,13 +200,26 @@ class TwoBranches:
 
     def log_first(self) -> float:
         """ln t_A: (8a), (48), (56a), (115)."""
-        log_i = math.nan
-        if self.depth > 2:
-            log_i = log_integral(self.first_depth, self.second_depth, self.shared, self.lead, self.log_starts)
-        return _log_first(self.depth, self.a, self.log_starts[0], log_i)
+        return _log_first(self.depth, self.a, self.log_starts[0], self.log_i if self.depth > 2 else math.nan)
+
+    @cached_property
+    def log_i(self) -> float:
+        """ln I, (115); depth > 2."""
+        return log_integral(self.first_depth, self.second_depth, self.shared, self.lead, self.log_starts)
 
     def log_lag(self, printed: bool = False) -> float:
         """ln (t_B - t_A): (8b), (54), (56b), (116); `printed` leaves out sign and rotation. inf if r = 0."""
+        return self._later(printed, law.branches(self.first_depth, self.second_depth).lag, {})
+
+    def log_excess(self, printed: bool = False) -> float:
+        """ln (t_B/t_A - 1): (9), (12), (57), (59). Powers of the start cancel before they are taken."""
+        if self.depth == 2:
+            return self.log_lag(printed) - self.log_first()
+        form = law.excess(self.first_depth, self.second_depth, self.log_starts[0] == self.log_starts[1])
+        return self._later(printed, form, {sym.a: math.log(self.a), sym.I: self.log_i})
+
+    def _later(self, printed: bool, form: Any, more: dict[Any, float]) -> float:
+        """ln of the lag, or of what has it as a factor."""
         if self.r == 0:
             return math.inf
         c = -1.0 if self.flips and not printed else 1.0
@@ -214,9 +227,8 @@ class TwoBranches:
             return -math.inf
         turns = self.second_depth > 2 and not printed and not self.scalar
         log_r = log_rotation(self.cosine, self.second_depth) if turns else 0.0
-        logs = {sym.g: math.log(self.g), sym.r: math.log(self.r), sym.R: log_r, **self._logs}
+        logs = {sym.g: math.log(self.g), sym.r: math.log(self.r), sym.R: log_r, **self._logs, **more}
         depths = {sym.L_A: self.first_depth, sym.L_B: self.second_depth, sym.L_c: self.shared}
-        form = law.branches(self.first_depth, self.second_depth).lag
         return _in_logs(form, logs, {**depths, sym.K: self.lead, sym.c: c})
 
 

@@ -18,7 +18,7 @@ from derivations.errors import DomainError, SolveError
 STIFFEST = 1e10  # a learned modality relaxes at most this much faster than the next one grows (see `march`)
 SMALL_STATE = 64  # up to here LSODA (implicit where stiff, dense Jacobian); beyond, explicit DOP853
 STIFF_AFTER = 2000  # explicit steps in one phase after which it is taken for stiff, and LSODA goes on
-RESTARTS = 20  # of LSODA where its corrector gives up on a very stiff plateau: from the last step that it accepted
+RESTARTS = 5  # of LSODA from the last step that it accepted, where its corrector gives up on a very stiff plateau
 LARGEST_JACOBIAN = 1500  # beyond this many weights a dense Jacobian costs more than explicit steps
 
 
@@ -70,6 +70,7 @@ class End(Enum):
     SETTLED = auto()
     STOPPED = auto()
     BUDGET = auto()
+    STUCK = auto()  # the integrator gave up
 
 
 @dataclass(frozen=True)
@@ -161,8 +162,10 @@ class Phase:
             try:
                 self._step(solver)
             except SolveError:
-                if explicit or restarts == 0:
+                if not isinstance(solver, LSODA):
                     raise
+                if restarts == 0:
+                    return self._outcome(End.STUCK, accepted)
                 solver, restarts = self._solver(accepted, implicit=True), restarts - 1
                 continue
             reached = total(solver.y[:-1])
