@@ -112,6 +112,16 @@ def test_compare_prints_draws_and_reports_progress(capsys, table: str, tmp_path)
         (["predict", "TABLE", "--modality", "A=zz"], "has no column 'zz'"),
         (["simulate", "--example", "linnerud", "--width", "0"], "width must be an integer >= 1, got 0"),
         (["simulate", "--example", "linnerud", "--learning-rate", "0.1"], "--learning-rate goes with --method descent"),
+        (["predict", "TABLE", *FLAGS, "--branch", "A=2"], "--branch must name each of A, B once, 'B' is missing"),
+        (["predict", "TABLE", *FLAGS, "--branch", "A=x", "--branch", "B=2"], "must look like NAME=LAYERS, got 'A=x'"),
+        (["predict", "TABLE", *FLAGS, "--branch", "A=2", "--branch", "A=2"], "must name each of A, B once, got 'A'"),
+        (["predict", "TABLE", *FLAGS, "--branch", "A=2", "--depth", "3"], "--depth and --branch say the same"),
+        (["predict", "TABLE", *FLAGS, "--trunk", "1"], "--trunk goes with --branch"),
+        (["predict", "TABLE", *FLAGS, "--init", "lecun", "--u0", "1"], "--u0 and --init say the same"),
+        (["predict", "TABLE", *FLAGS, "--width", "10"], "--width goes with --init"),
+        (["predict", "TABLE", *FLAGS, "--init", "kaiming"], "simulate --init kaiming runs the flow from there"),
+        (["predict", "TABLE", *FLAGS, "--target", "y,"], "--target must look like COLUMN or C1,C2, got 'y,'"),
+        (["simulate", "TABLE", *FLAGS, "--init", "lecun", "--method", "reduced"], "--method reduced starts aligned"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(capsys, table: str, arguments: list[str], says: str) -> None:
@@ -120,6 +130,28 @@ def test_bad_input_is_one_line_and_status_2(capsys, table: str, arguments: list[
     assert out == ""
     assert says in err
     assert err.count("\n") == 1
+
+
+def test_predict_takes_unequal_branches_and_several_targets(capsys, table: str) -> None:
+    code, out, err = run(
+        capsys, "predict", table, *FLAGS, "--branch", "A=3", "--branch", "B=2", "--trunk", "1", "--u0", "0.1"
+    )
+    assert (code, err) == (0, "")
+    assert "Layers before fusion: A 3, B 2; after it: 1. u0 = 0.1" in out
+    assert "The same rows in other units" in out
+    code, out, _ = run(
+        capsys, "predict", table, "--modality", "A=a1", "--modality", "B=b", "--target", "y,a2", "--json"
+    )
+    document = json.loads(out)
+    assert code == 0
+    assert len(document["misattribution"]["A"]) == 2
+    assert set(document["scalings"]) == {"as given", "z-scored"}
+
+
+def test_named_initialisations_are_drawn_and_run(capsys, table: str) -> None:
+    code, out, err = run(capsys, "simulate", table, *FLAGS, "--init", "xavier", "--width", "8", "--seed", "3")
+    assert (code, err) == (0, "")
+    assert "gradient flow, given start" in out
 
 
 def test_usage_errors_are_status_2(capsys) -> None:

@@ -163,6 +163,10 @@ def test_the_readmes_pytorchs_training_is_predicted() -> None:
     found: dict = {}
     exec(compile(snippet, "README.md", "exec"), found)
     trained, predicted = found["trained"], found["predicted"].reduced
+    shown = README.read_text()
+    for text in (found["start"], found["predicted"], trained):
+        lines = [line for line in str(text).splitlines() if line.startswith(("demographics", "school", "reduced"))]
+        assert all(line.rstrip() in shown for line in lines if "learned first" not in line)
     for m in trained.order:
         assert predicted.fit_times[m] == pytest.approx(trained.fit_times[m], rel=0.02)
         assert predicted.times[m] == pytest.approx(trained.times[m], rel=0.02)
