@@ -4,8 +4,8 @@ PYTHON ?= .venv/bin/python
 .PHONY: test soak lint notebooks bench figures ci
 test:
 	$(PYTHON) -m pytest
-soak:  # what takes longer than the tests may: all mutants of all equations, 500 symmetries of each kind, 2 GB of CSV, 64 layers
-	SOAK=1 $(PYTHON) -m pytest tests/test_equations.py tests/test_symmetries.py tests/test_data.py tests/test_data_formats.py tests/test_extremes.py
+soak:  # what takes longer than the tests may: all mutants, 500 symmetries of each kind, 2 GB of CSV, 64 layers
+	SOAK=1 $(PYTHON) -m pytest
 lint:
 	$(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check . && $(PYTHON) -m mypy
 notebooks:
