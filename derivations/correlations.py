@@ -22,6 +22,7 @@ from derivations.samples import Samples, centred_samples, frozen, real_array
 
 SYMMETRY_TOLERANCE = 1e-10  # relative to sqrt(Sigma_ii Sigma_jj): beyond it the matrix is not averaged but refused
 RANK_TOLERANCE = 10 * float(np.finfo(float).eps)  # times D: smaller eigenvalues at unit variances are rounding
+NO_SIGNAL = 1e-14  # a correlation coefficient of inputs and target below it is rounding
 RANGE_TOLERANCE = 1e-8  # part of Sigma_yx that may lie outside the range of Sigma: rounding of sums over samples
 CONDITION_WARNING = 1e6  # beyond it, six of the sixteen digits of a solved weight are gone
 SPREAD_WARNING = 1e4  # beyond it, directions of the inputs are learned at paces that lie four decades apart
@@ -323,6 +324,11 @@ class Correlations:
     def strength(self, modality: str) -> Any:
         """|Sigma_yx_A|, the initial speed of a modality; the largest singular value for several outputs."""
         return self.norm(self.target_block(modality))
+
+    def has_signal(self, modality: str) -> bool:
+        """Whether Sigma_yx_m is more than the rounding of a sum over samples."""
+        inputs, targets = self.norm(self.input_block(modality, modality)), self.norm(np.atleast_2d(self.sigma_yy))
+        return bool(self.strength(modality) > NO_SIGNAL * np.sqrt(inputs) * np.sqrt(targets))
 
     @staticmethod
     def norm(block: Any) -> Any:

@@ -181,8 +181,9 @@ class FusionNetwork:
 
     @property
     def is_early_fusion(self) -> bool:
-        """Every modality is fused after one layer: no saddle with a single modality exists."""
-        return all(depth == 1 for depth in self.depths.values())
+        """All modalities are fused at once, after one layer: no saddle with a single modality exists."""
+        parents = self.parents
+        return len({parents[m] for m in self.modalities}) == 1 and all(depth == 1 for depth in self.depths.values())
 
     @property
     def is_symbolic(self) -> bool:

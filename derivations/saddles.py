@@ -85,7 +85,7 @@ def aligned_signs(network: FusionNetwork, data: Correlations) -> dict[str, float
     return {
         m: float(np.sign(data.target_block(m)[0, 0]))
         for m in network.modalities
-        if data.sizes[m] == 1 and data.outputs == 1 and network.depths[m] >= 2
+        if data.sizes[m] == 1 and data.outputs == 1 and network.depths[m] >= 2 and data.has_signal(m)
     }
 
 
@@ -264,6 +264,8 @@ def drive(data: Correlations, m: str, total: Mapping[str, np.ndarray]) -> tuple[
     size = data.norm(residual)
     rounding = ZERO_DRIVE_SINGULAR if data.is_singular else ZERO_DRIVE
     floor = rounding * (data.strength(m) + sum(data.norm(p) for p in pulls))
+    if not data.has_signal(m):  # all there is may be rounding of the samples' sums
+        floor = max(floor, 10 * data.strength(m))
     sign = float(np.sign(residual[0, 0])) if data.sizes[m] == 1 and data.outputs == 1 else 1.0
     return sign or 1.0, size if size > floor else 0.0
 

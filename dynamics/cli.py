@@ -95,9 +95,7 @@ def _command(commands: Any, name: str, run: Callable[[argparse.Namespace], int],
     command.set_defaults(run=run)
     command.add_argument("data", nargs="?", metavar="DATA", help="CSV or .npz file")
     command.add_argument("--example", metavar="NAME", help="diabetes, star98 or linnerud instead of a file (z-scored)")
-    command.add_argument(
-        "--target", default="y", metavar="C1,C2", help="column or array of the target, or of several (default y)"
-    )
+    command.add_argument("--target", metavar="C1,C2", help="column or array of the target, or of several (default y)")
     command.add_argument(
         "--modality", action="append", default=[], metavar="NAME=C1,C2", help="columns of a modality; once for each"
     )
@@ -136,7 +134,13 @@ def _problem(options: argparse.Namespace) -> tuple[FusionNetwork, Correlations]:
         raise DataError("give a DATA file or --example NAME, one of the two")
     if options.example is not None:
         given = [
-            flag for flag, used in (("--modality", options.modality), ("--standardize", options.standardize)) if used
+            flag
+            for flag, used in (
+                ("--modality", options.modality),
+                ("--standardize", options.standardize),
+                ("--target", options.target),
+            )
+            if used
         ]
         if given:
             raise DataError(f"{given[0]} goes with a DATA file; an example has its own blocks and is z-scored")
@@ -145,7 +149,7 @@ def _problem(options: argparse.Namespace) -> tuple[FusionNetwork, Correlations]:
         modalities = _modalities(options.modality)
         if modalities is None and not options.data.lower().endswith(".npz"):
             raise DataError("name the columns of each modality: --modality NAME=column1,column2, once for each")
-        data = read_table(options.data, _targets(options.target), modalities, options.standardize)
+        data = read_table(options.data, _targets(options.target or "y"), modalities, options.standardize)
     return _network(options, data.modalities), data
 
 

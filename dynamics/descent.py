@@ -15,7 +15,7 @@ from derivations.network import FusionNetwork
 from derivations.saddles import course
 from dynamics.flow import initial_weights, pack
 from dynamics.half_times import HalfTimes, Status
-from dynamics.integration import ENDS_BELOW, EXCESS, OVERTAKEN
+from dynamics.integration import ENDS_BELOW, EXCESS, OVERTAKEN, inversions
 from dynamics.trajectory import Trajectory, fit_times, losses, origin_of, visits
 from dynamics.weights import checked_integer, checked_positive, start_norms
 
@@ -141,6 +141,7 @@ def descend(
     elif late:
         reached = f"step {step} (t = {step * rate:.6g})"
         warnings.append(f"{', '.join(late)} not reached by {reached}: extend with a later t_end or more steps")
+    warnings += inversions(plan, clock)
     first, final = plan.order[0], plan.order[-1]
     t, path = np.array(steps) * rate, np.array(kept)
     return Trajectory(

@@ -134,17 +134,17 @@ def leading_estimate(
         bound = neglected(law, data)
     except (OverflowError, ZeroDivisionError):  # units in which a power of a layer's norm leaves the range of floats
         bound = dict.fromkeys(data.modalities, math.inf)
-    if law.flips and law.second_depth + law.shared > 2:  # the width enters a deep random start: this law lacks it
+    if law.random and law.second_depth + law.shared > 2:  # the width enters a deep random start: this law lacks it
         bound = dict.fromkeys(bound, math.inf)
         warnings.append(
             "in deep networks a random start is slower by a factor that grows with the width: the leading law lacks it"
         )
-    elif law.flips:  # growth starts from (u0/2) sqrt(1 + 1/d), theory behind the random start
+    elif law.random:  # growth starts from (u0/2) sqrt(1 + 1/d), theory behind the random start
         half = math.log(2) / -max(law.log_starts)
         bound = {m: value + half for m, value in bound.items()}
     first, second = plan.order
     never = second in plan.never
-    start = "random start" if law.flips else "aligned start"
+    start = "random start" if law.random else "aligned start"
     log_second = math.inf if never else float(np.logaddexp(log_first, log_lag))
     log_times = {m: log_first if m == first else log_second for m in data.modalities}
     status = {m: Status.NEVER if m == second and never else Status.REACHED for m in data.modalities}

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -117,10 +118,7 @@ def march(
     if late and not settled:
         found.append(f"{', '.join(late)} not reached by t = {offset:.6g}: extend with a later t_end or more steps")
     lag = _lag(course.order, events, clock)
-    if lag < 0 and not course.tie:
-        found.append(
-            f"{course.order[-1]} reaches half of its plateau before {course.order[0]}, which leaves zero first"
-        )
+    found += inversions(course, clock)
     half_times = HalfTimes.from_clock(course.order, clock, status, lag)
     own_t, own = np.array(record.t), np.array(record.total)
     t, packed = (own_t, own) if t_eval is None else (np.array(record.asked_t), np.array(record.asked_total))
@@ -139,6 +137,14 @@ def march(
         {**provenance, "t_end": t_end, "max_steps": max_steps, **origin_of(data)},
     )
     return trajectory, state
+
+
+def inversions(course: Course, clock: Mapping[str, float]) -> list[str]:
+    """Warnings: modalities that reach half of their plateau before one that leaves zero earlier."""
+    pairs = [(one, other) for one, other in pairwise(course.order) if clock[other] < clock[one]]
+    if course.tie or not pairs:
+        return []
+    return [f"{other} reaches half of its plateau before {one}, which leaves zero first" for one, other in pairs]
 
 
 def _settled(data: Correlations, lowest: float, excess: float, least: float) -> Callable[[np.ndarray, float], bool]:

@@ -127,6 +127,11 @@ class TwoBranches:
         return self.scalar and self.cosine < 0
 
     @property
+    def random(self) -> bool:
+        """No aligned start learns B: it flips, or Sigma_yx_B is zero. The law is that of a random start."""
+        return self.flips or self.k == 0
+
+    @property
     def depth(self) -> int:
         """Layers from A to the output."""
         return self.first_depth + self.shared
@@ -160,7 +165,7 @@ class TwoBranches:
         first, second = order
         residual = data.residual_block(second, (first,))
         target = data.target_block(second)
-        a, b = data.strength(first), data.strength(second)
+        a, b = data.strength(first), data.strength(second) if data.has_signal(second) else 0.0
         _, r = drive(data, second, data.regression((first,)))  # 0 where it is only rounding
         cosine = float((residual / r @ target.T / b).item()) if b > 0 and r > 0 else 1.0
         return cls(

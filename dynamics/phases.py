@@ -17,6 +17,8 @@ from derivations.errors import DomainError, SolveError
 
 STIFFEST = 1e10  # a learned modality relaxes at most this much faster than the next one grows (see `march`)
 SMALL_STATE = 64  # up to here LSODA (implicit where stiff, dense Jacobian); beyond, explicit DOP853
+LONGEST_CROSSING = 1.0  # a step of LSODA in scaled time inside which its interpolation is trusted, if weights move
+MOVED = 1e-6  # share of the largest weight by which a step has to move for its inside to matter
 STIFF_AFTER = 2000  # explicit steps in one phase after which it is taken for stiff, and LSODA goes on
 RESTARTS = 5  # of LSODA from the last step that it accepted, where its corrector gives up on a very stiff plateau
 LARGEST_JACOBIAN = 1500  # beyond this many weights a dense Jacobian costs more than explicit steps
@@ -29,6 +31,7 @@ class System:
     velocity(state) -> (d state/dt, rates): rates maps modality -> growth rate of its first layer.
     total(state) -> packed total weights (outputs, D).
     owned : modality -> slice of the state that belongs to it alone (empty: nothing may be slowed).
+    relative : relative tolerance of each component, where they differ.
     """
 
     velocity: Callable[[np.ndarray], tuple[np.ndarray, Mapping[str, float]]]
@@ -36,6 +39,7 @@ class System:
     start: np.ndarray
     atol: np.ndarray
     owned: Mapping[str, slice] = field(default_factory=dict)
+    relative: np.ndarray | None = None
 
 
 @dataclass
@@ -121,13 +125,15 @@ class Phase:
                     out[:-1][part] *= STIFFEST / (rates[m] * pace)
         return out
 
-    def _solver(self, augmented: np.ndarray, implicit: bool) -> Any:
+    def _solver(self, augmented: np.ndarray, implicit: bool, longest: float = math.inf) -> Any:
         slope = self.rhs(0.0, augmented)
         atol = np.append(self.system.atol, 1e-3 * self.rtol)
         if not implicit:
             return DOP853(self.rhs, 0.0, augmented, np.inf, rtol=self.rtol, atol=atol)
-        step = min(1e-3 / (_fastest(slope[:-1], augmented[:-1]) or 1.0), 1e290)
-        return LSODA(self.rhs, 0.0, augmented, 1e300, rtol=max(self.rtol, 1e-12), atol=atol, first_step=step)
+        relative = self.rtol if self.system.relative is None else np.append(self.system.relative, self.rtol)
+        step = min(1e-3 / (_fastest(slope[:-1], augmented[:-1]) or 1.0), 1e290, longest)
+        tolerance = {"rtol": np.maximum(relative, 1e-12), "atol": atol}
+        return LSODA(self.rhs, 0.0, augmented, 1e300, first_step=step, max_step=longest, **tolerance)
 
     def run(self, state: np.ndarray) -> Outcome:
         """March to the end of the phase."""
@@ -171,6 +177,13 @@ class Phase:
             reached = total(solver.y[:-1])
             after = {m: self.checks[m](reached) for m in self.waiting}
             crossed = [m for m in self.waiting if before[m] < 0 <= after[m]]
+            length = solver.t - solver.t_old
+            asked = record.queue is not None and any(t <= self._time(solver.y) for t in record.queue[:1])
+            wanted = bool(crossed) or asked
+            moved = float(np.max(np.abs(reached - total(accepted[:-1])))) > MOVED * float(np.max(np.abs(reached)))
+            if wanted and moved and self.waiting and not explicit and length > LONGEST_CROSSING:
+                solver = self._solver(accepted, implicit=True, longest=max(length / 64, LONGEST_CROSSING / 2))
+                continue
             if not (crossed or explicit or record.queue is not None or solver.y[-1] > remaining):
                 record.t.append(self._time(solver.y))
                 record.total.append(reached)

@@ -17,7 +17,7 @@ from derivations.network import FusionNetwork
 from derivations.saddles import Course, aligned_signs, course
 from dynamics.estimates import Estimate, leading_estimate, reduced_estimate
 from dynamics.half_times import Status
-from dynamics.tables import Table, number, percent
+from dynamics.tables import Table, from_log, number, percent
 from dynamics.weights import checked_positive, start_norms
 
 NOISE = 1e-3  # a law that misses by less is not worth a warning
@@ -102,7 +102,14 @@ class Prediction:
                 steps = [] if learning_rate is None else [number(time / learning_rate)]
                 fit = number(estimate.fit_times[m]) if estimate.fit_times else ""
                 ratio = number(estimate.ratio) if m == self.order[0] else ""
-                cells = [number(time), *steps, fit, percent(estimate.bound[m]), ratio, estimate.assumes]
+                cells = [
+                    from_log(estimate.log_times[m]),
+                    *steps,
+                    fit,
+                    percent(estimate.bound[m]),
+                    ratio,
+                    estimate.assumes,
+                ]
                 rows.append((name, m, estimate.status[m].value, *cells))
         steps = [] if learning_rate is None else ["steps"]
         head = (
@@ -144,6 +151,7 @@ class Prediction:
     def _answer(self) -> str:
         """One sentence: who, when, and how long alone."""
         times, status, fits = self.times, self.status, self.estimate.fit_times
+        at = {m: from_log(log_time) for m, log_time in self.log_times.items()}
         origin = f"[{self.source}, {self.estimate.assumes}]"
         first = self.order[0]
         half_outputs = ", ".join(f"{m} {number(fits[m])}" for m in self.order) if fits else ""
@@ -155,12 +163,12 @@ class Prediction:
             return f"{first} and {self.order[1]} leave zero together; half-times: {both} {origin}."
         in_order = sorted(self.order, key=lambda m: times[m]) == list(self.order)
         if len(self.order) > 1 and in_order and all(s is Status.REACHED for s in status.values()):
-            later = ", ".join(f"{m} at {number(times[m])}" for m in self.order[1:])
+            later = ", ".join(f"{m} at {at[m]}" for m in self.order[1:])
             alone = self.lag if len(self.order) == 2 else times[self.order[1]] - times[first]
-            excess = math.exp(min(self.log_excess, 700.0))
-            times_later = f"{number(self.ratio)} times" if excess > 1e-2 else f"1 + {excess:.1e} times"
+            excess = from_log(self.log_excess, 2)
+            times_later = f"{number(self.ratio)} times" if self.log_excess > math.log(1e-2) else f"1 + {excess} times"
             return (
-                f"{first} is learned first, at {number(times[first])}, then {later} ({times_later} as late); "
+                f"{first} is learned first, at {at[first]}, then {later} ({times_later} as late); "
                 f"{first} is alone for {number(alone)} tau {origin}."
             )
         parts = [f"{m} {number(times[m])}" if math.isfinite(times[m]) else f"{m} {status[m].value}" for m in self.order]
@@ -240,7 +248,8 @@ def predict(network: FusionNetwork, data: Correlations, *, u0: float | Mapping[s
     source = "leading" if leading is not None and (reduced is None or lost) else "reduced"
     warnings += [f"{m} is never learned: {reason}" for m, reason in random_course.never.items()]
     if reduced is None and leading is None:
-        raise DomainError("no estimate exists here; " + (warnings[-1] if warnings else "see integrate"))
+        reasons = "; ".join(w for w in warnings if w.startswith(("no reduced flow", "no leading law")))
+        raise DomainError(f"no estimate exists here: {reasons}; see integrate")
     if source == "reduced" and max(_path_depths(network)) > 2 and not network.is_early_fusion:
         warnings.append(
             "these times hold for an aligned start: at depth > 2 a random one is slower, by a factor that grows with "
@@ -276,12 +285,11 @@ def _upset(network: FusionNetwork, data: Correlations, norms: Mapping[str, float
     first = plan.order[0]
     if plan.tie or network.is_early_fusion or data.strength(strongest) <= data.strength(first) * (1 + 1e-9):
         return []
-    facts = {m: f"{network.depths[m]} layers from u0 {norms[m]:.3g}" for m in (strongest, first)}
-    text = (
-        f"{strongest} has the larger |Sigma_yx| but {first} leaves zero first: {strongest} has {facts[strongest]}, "
-        f"{first} {facts[first]}; (59), (60) with {strongest} first are outside their domain"
+    facts = " and ".join(
+        f"{m} {network.depths[m]} layers of its own from u0 {norms[m]:.3g}" for m in (strongest, first)
     )
-    return [text]
+    domain = f"; (59), (60) with {strongest} first are outside their domain" if len(network.modalities) == 2 else ""
+    return [f"{strongest} has the larger |Sigma_yx| but {first} leaves zero first: {facts}{domain}"]
 
 
 def _path_depths(network: FusionNetwork) -> list[int]:

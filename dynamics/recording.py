@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from derivations.correlations import Correlations
-from derivations.errors import DataError
+from derivations.errors import DataError, DomainError
 from derivations.network import FusionNetwork
 from derivations.saddles import course
 from dynamics.half_times import HalfTimes, Status
+from dynamics.integration import inversions
+from dynamics.starts import real_numbers
 from dynamics.trajectory import Trajectory, fit_times, losses, origin_of, visits
 from dynamics.weights import start_norms
 
@@ -31,8 +33,9 @@ def recorded(
     ----------
     t : (T,), increasing, in units of tau: step times learning rate, for a loss of *half* the mean squared error
     total : modality -> (T, d), or (T, outputs, d): W_m^tot, the product of the layers from a modality to the output
-    u0 : norms at the start; with unequal depths they decide what comes first, otherwise they do not matter
+    u0 : norms at the start: with unequal depths they decide which order, and which plateaus, are expected
 
+    Order and plateaus are those that the theory expects; a warning says where the record has another order.
     Half-times are interpolated between the recorded points; the error is below their distance.
 
     Examples
@@ -44,6 +47,8 @@ def recorded(
     (('A', 'B'), {'A': 2.0, 'B': 5.0})
     """
     network.require_modalities(data.modalities)
+    if data.is_symbolic:
+        raise DataError("recorded needs numbers in sigma and sigma_yx, got symbols")
     times = _times(t)
     packed = np.concatenate([_block(total, data, m, len(times)) for m in data.modalities], axis=2)
     norms = start_norms(network, u0)
@@ -57,10 +62,11 @@ def recorded(
         past = np.flatnonzero(share >= 0.5)
         if len(past):
             i = int(past[0])
-            clock[m] = 0.0 if i == 0 else float(np.interp(0.5, share[i - 1 : i + 1], times[i - 1 : i + 1]))
+            clock[m] = float(times[0]) if i == 0 else float(np.interp(0.5, share[i - 1 : i + 1], times[i - 1 : i + 1]))
             status[m] = Status.REACHED
-            notes += [f"{m} starts past half of its plateau: its half-time is 0"] if i == 0 else []
+            notes += [f"{m} is past half of its plateau when the record begins"] if i == 0 else []
     late = [m for m in plan.order if status[m] is Status.NOT_REACHED]
+    notes += inversions(plan, clock)
     if late:
         notes.append(f"{', '.join(late)} not reached by t = {times[-1]:.6g}: record for longer")
     first, last = plan.order[0], plan.order[-1]
@@ -83,8 +89,14 @@ def _times(t: Any) -> np.ndarray:
         times = np.array(t, dtype=float)
     except (TypeError, ValueError):
         raise DataError(f"t must hold numbers, got {t!r}"[:200]) from None
-    if times.ndim != 1 or len(times) < 2 or not np.all(np.isfinite(times)) or np.any(np.diff(times) <= 0):
-        raise DataError(f"t must be two or more increasing, finite times, got shape {times.shape}")
+    if (
+        times.ndim != 1
+        or len(times) < 2
+        or not np.all(np.isfinite(times))
+        or np.any(np.diff(times) <= 0)
+        or times[0] < 0
+    ):
+        raise DataError(f"t must be two or more increasing, finite times from 0 on, got shape {times.shape}")
     return times
 
 
@@ -94,11 +106,16 @@ def _block(total: Mapping[str, Any], data: Correlations, m: str, count: int) -> 
         raise DataError(f"total must map each of {', '.join(data.modalities)} to its weights along the run")
     shape = (count, data.outputs, data.sizes[m])
     try:
-        block = np.array(total[m], dtype=float)
+        given, field = total[m], f"total[{m!r}]"
+        whole = hasattr(given, "ndim")  # an array or tensor; else a list of one for each time
+        block = real_numbers(given, field) if whole else np.array([real_numbers(w, field) for w in given])
+    except DomainError as error:
+        raise DataError(str(error)) from None
     except (TypeError, ValueError):
         raise DataError(f"total[{m!r}] must hold numbers of shape {shape}") from None
-    if block.size != math.prod(shape):
-        raise DataError(f"total[{m!r}] must have shape {shape}, got {block.shape}")
-    if not np.all(np.isfinite(block)):
-        raise DataError(f"total[{m!r}] has an entry that is not finite")
+    fine: set[tuple[int, ...]] = {shape} | ({(count, data.sizes[m])} if data.outputs == 1 else set())
+    if data.outputs == data.sizes[m] == 1:
+        fine.add((count,))
+    if block.shape not in fine:
+        raise DataError(f"total[{m!r}] must have shape {min(fine, key=len)}, got {block.shape}")
     return block.reshape(shape)

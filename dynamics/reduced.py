@@ -11,7 +11,7 @@ import numpy as np
 from derivations.correlations import Correlations
 from derivations.errors import DomainError
 from derivations.network import FusionNetwork
-from derivations.saddles import aligned_signs, course
+from derivations.saddles import Course, aligned_signs, course, drive
 from dynamics.flow import full_system
 from dynamics.integration import checked_rtol, checked_times, march
 from dynamics.phases import System
@@ -19,6 +19,7 @@ from dynamics.trajectory import Trajectory
 from dynamics.weights import aligned_directions, aligned_weights, checked_integer, start_norms
 
 SMALLEST_ATOL = 1e-305  # below it LSODA meets denormal numbers
+TIGHTEST = 1e-12  # relative tolerance of a logarithm, whose absolute error is what counts
 
 
 def integrate_reduced(
@@ -69,15 +70,17 @@ def integrate_reduced(
     norms = start_norms(network, u0)
     signs = aligned_signs(network, data)
     plan = course(network, data, {m: norms[m] for m in data.modalities}, signs)
-    if data.outputs > 1:  # modes mix: the narrowest network that starts so is its own reduction
-        first = aligned_weights(network, data, u0, width=data.outputs)
-        system, _ = full_system(network, data, plan, first, rtol)
-    else:
-        system = _system(network, data, norms, aligned_directions(data), signs, rtol)
     provenance = {"producer": "reduced flow", "start": "aligned", "network": str(network), "u0": norms, "rtol": rtol}
+    rows = aligned_directions(data)
     try:
+        if data.outputs > 1:  # modes mix: the narrowest network that starts so is its own reduction
+            first = aligned_weights(network, data, u0, width=data.outputs)
+            system, _ = full_system(network, data, plan, first, rtol)
+        else:
+            system = _system(network, data, norms, rows, plan, signs, rtol)
         rates = system.velocity(system.start)[1]
-        if any(norms[m] > 0 and rates[m] == 0 for m in data.modalities):
+        dead = [name for name, chain in network.chains.items() if chain.depth and norms[name] == 0]
+        if not dead and any(rates[m] == 0 for m in data.modalities):
             raise OverflowError  # a gain has underflown to zero
         trajectory, _ = march(
             system,
@@ -101,14 +104,24 @@ def _depth(network: FusionNetwork) -> int:
     return int(max(sum(network.chains[c].depth for c in network.path(m)) for m in network.modalities))
 
 
+def _dips(data: Correlations, plan: Course, signs: Mapping[str, float], m: str) -> bool:
+    """Whether a kept sign is driven down at a saddle on the way and up again at a later one."""
+    if m not in signs or m in plan.never:
+        return False
+    before = [saddle for saddle in plan.saddles if m not in saddle.learned]
+    return any(speed > 0 and sign != signs[m] for sign, speed in (drive(data, m, saddle.total) for saddle in before))
+
+
 def _system(
     network: FusionNetwork,
     data: Correlations,
     norms: Mapping[str, float],
     rows: Mapping[str, np.ndarray],
+    plan: Course,
     signs: Mapping[str, float],
     rtol: float,
 ) -> System:
+    """State: the row v_m of a modality, or ln u_m where the course lets its weight fall far before it comes back."""
     from derivations.reduction import chain_norms, gains
     from dynamics.lambdified import function
 
@@ -126,39 +139,60 @@ def _system(
         if chains[name].children and name in symbols
     ]
     spans = [data.span(m) for m in modalities]
-    owner = np.repeat(np.arange(len(modalities)), [data.sizes[m] for m in modalities])
-    strengths = [data.strength(m) for m in modalities]  # not zero: the aligned start is defined
-    sigma, target = data.sigma, data.sigma_yx
-    kept = [signs.get(m) for m in modalities]
-    deep = [network.depths[m] >= 2 for m in modalities]
-
     begins = [span.start for span in spans]
-    signed = [(i, begin, sign) for i, (begin, sign) in enumerate(zip(begins, kept, strict=True)) if sign]
+    owner = np.repeat(np.arange(len(modalities)), [data.sizes[m] for m in modalities])
+    sigma, target = data.sigma, data.sigma_yx
+    deep = [network.depths[m] >= 2 for m in modalities]
+    drives = [plan.drives[m] for m in modalities]
+    logged = [i for i, m in enumerate(modalities) if norms[m] > 0 and _dips(data, plan, signs, m)]
+    signed = [(i, begins[i], signs[m]) for i, m in enumerate(modalities) if m in signs and i not in logged]
+    places = np.array([begins[i] for i in logged], dtype=int)
+    kept = np.array([signs[modalities[i]] for i in logged])
+    # a trial step in logarithms may shoot far: u^L and u^(L-2) stay floats
+    ceiling, floor = 690.0 / _depth(network), -700.0 / max(_depth(network) - 2, 1)
 
-    def current(state: np.ndarray) -> tuple[dict[str, float], tuple[float, ...]]:
+    def rows_of(state: np.ndarray) -> np.ndarray:
+        if not logged:
+            return state
+        unpacked = state.copy()
+        unpacked[places] = kept * np.exp(np.clip(state[places], floor, ceiling))
+        return unpacked
+
+    def current(v: np.ndarray) -> tuple[dict[str, float], tuple[float, ...]]:
         """Norm of each chain and gain of each modality."""
-        sizes = np.sqrt(np.add.reduceat(state * state, begins)).tolist()
+        sizes = np.sqrt(np.add.reduceat(v * v, begins))
+        sizes[logged] = np.abs(v[places])  # its square may underflow
         for i, begin, sign in signed:
             # a kept sign cannot be lost: a step that overshoots zero stays there, it does not come out beyond
-            sizes[i] = max(sign * float(state[begin]), 0.0)
-        u = dict(zip(modalities, sizes, strict=True))
+            sizes[i] = max(sign * float(v[begin]), 0.0)
+        u = dict(zip(modalities, sizes.tolist(), strict=True))
         for name, children, constant in joints:
             u[name] = math.sqrt(max(sum(u[c] ** 2 for c in children) + constant, 0.0))
         return u, gain_of(*[u[name] for name in names])
 
     def velocity(state: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
-        u, gain = current(state)
+        v = rows_of(state)
+        u, gain = current(v)
         factor = np.array(gain)[owner]
         rates = {}
-        for m, g, strength, is_deep in zip(modalities, gain, strengths, deep, strict=True):
+        for m, g, pull, is_deep in zip(modalities, gain, drives, deep, strict=True):
             base = u[m] if is_deep else u.get(parents[m], 1.0)
-            rates[m] = g * strength / base if base else 0.0
-        return factor * (target - (factor * state) @ sigma), rates
+            rates[m] = g / base * pull if base else 0.0
+        moved = factor * (target - (factor * v) @ sigma)
+        if logged:
+            moved[places] /= v[places]
+        return moved, rates
 
     def total(state: np.ndarray) -> np.ndarray:
-        packed: np.ndarray = np.array(current(state)[1])[owner] * state
+        v = rows_of(state)
+        packed: np.ndarray = np.array(current(v)[1])[owner] * v
         return packed[None, :]
 
     start = np.concatenate([norms[m] * rows[m][0] for m in modalities])
     atol = np.concatenate([np.full(data.sizes[m], max(1e-3 * rtol * norms[m], SMALLEST_ATOL)) for m in modalities])
-    return System(velocity, total, start, atol, dict(zip(modalities, spans, strict=True)))
+    relative = np.full(len(start), rtol)
+    if logged and np.min(np.log(np.abs(start[places]))) < floor:
+        raise OverflowError
+    start[places], atol[places], relative[places] = np.log(np.abs(start[places])), rtol, TIGHTEST
+    owned = dict(zip(modalities, spans, strict=True))
+    return System(velocity, total, start, atol, owned, relative if logged else None)

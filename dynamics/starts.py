@@ -11,13 +11,16 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from derivations.correlations import Correlations
-from derivations.errors import DomainError
+from derivations.errors import DataError, DomainError
 from derivations.network import TRUNK, FusionNetwork
+from derivations.saddles import course, drive
+from derivations.samples import real_array
 from dynamics.tables import Table, number
 from dynamics.weights import Weights, checked_integer, checked_weights, layer_shapes
 
@@ -109,8 +112,24 @@ def weights_from_state(
     """
     if not isinstance(state, Mapping) or not isinstance(layers, Mapping):
         raise DomainError(f"state and layers must be mappings, got {type(state).__name__} and {type(layers).__name__}")
+    wrong = [name for name, specs in layers.items() if isinstance(specs, str) or not isinstance(specs, Sequence)]
+    if wrong:
+        raise DomainError(f"layers[{wrong[0]!r}] must be a list of names, got {layers[wrong[0]]!r}")
     found = {name: [_entry(state, spec, f"layers[{name!r}]") for spec in specs] for name, specs in layers.items()}
     return checked_weights(network, data, found)
+
+
+def real_numbers(value: Any, field: str) -> np.ndarray:
+    """An array or a tensor of any package as finite floats, without importing that package."""
+    try:
+        for step in ("detach", "cpu", "to_dense", "double", "numpy"):  # a tensor's own way to plain numbers
+            if hasattr(value, step) and hasattr(value, "detach"):
+                value = getattr(value, step)() if step != "to_dense" or getattr(value, "is_sparse", False) else value
+        return real_array(value, field)
+    except DataError as error:
+        raise DomainError(str(error)) from None
+    except (TypeError, ValueError, RuntimeError, NotImplementedError, AttributeError) as error:
+        raise DomainError(f"{field} cannot be read as real numbers: {str(error)[:100]!r}") from None
 
 
 def _entry(state: Mapping[str, Any], spec: Any, field: str) -> np.ndarray:
@@ -119,13 +138,13 @@ def _entry(state: Mapping[str, Any], spec: Any, field: str) -> np.ndarray:
         raise DomainError(f"{field} must hold names, or pairs of a name and a slice of columns, got {spec!r}")
     if name not in state:
         raise DomainError(f"{field}: the state has no {name!r}; it has {', '.join(map(str, state))}"[:300])
-    value = state[name]
-    for step in ("detach", "cpu", "numpy"):  # a tensor, without importing its package
-        value = getattr(value, step)() if hasattr(value, step) else value
-    matrix = np.asarray(value)
+    matrix = real_numbers(state[name], f"{field}: {name!r}")
     if matrix.ndim != 2:
         raise DomainError(f"{field}: {name!r} must be a matrix (out, in), got shape {matrix.shape}")
-    return np.asarray(matrix[:, columns], dtype=float)
+    try:
+        return np.array(matrix[:, columns])
+    except (TypeError, ValueError):
+        raise DomainError(f"{field}: {columns!r} is no slice of the columns of {name!r}") from None
 
 
 def default_weights(network: FusionNetwork, data: Correlations, init: str, width: int = 100, seed: int = 0) -> Weights:
@@ -153,7 +172,7 @@ def start_of(network: FusionNetwork, data: Correlations, weights: Mapping[str, A
     """
     layers = checked_weights(network, data, weights)
     norms = {name: tuple(float(np.linalg.norm(w)) for w in chain) for name, chain in layers.items()}
-    rows = _directions(data)
+    rows = _directions(network, data, {m: max(norms[m]) for m in data.modalities})
     growing = {}
     for chain, members in _two_layer_chains(network).items():
         shares = _shares(data, members)  # one row along all of Sigma_yx
@@ -182,20 +201,30 @@ def default_start(network: FusionNetwork, data: Correlations, init: str, width: 
         name: tuple(math.sqrt(out * into * v) for (out, into), v in zip(layers, spread[name], strict=True))
         for name, layers in shapes.items()
     }
-    growing = {
-        chain: math.sqrt(width * data.outputs * (spread[members[0]][0] + spread[chain][-1])) / 2
-        for chain, members in _two_layer_chains(network).items()
-    }
+    growing = {}
+    for chain, members in _two_layer_chains(network).items():
+        shares, modes = _shares(data, members), {m: min(data.outputs, data.sizes[m]) for m in members}
+        first = sum(shares[m] ** 2 * modes[m] * spread[m][0] for m in members)
+        growing[chain] = math.sqrt(width * (first + data.outputs * spread[chain][-1])) / 2
     return _start(network, data, norms, growing)
 
 
-def _directions(data: Correlations) -> dict[str, np.ndarray]:
-    """Unit rows (outputs, d) along Sigma_yx_m; zero where a modality has none."""
+def _directions(network: FusionNetwork, data: Correlations, sizes: Mapping[str, float]) -> dict[str, np.ndarray]:
+    """Unit rows (outputs, d) along Sigma_yx_m; zero where a modality has none.
+
+    A scalar grows with the sign of the residual that drives it, which may not be that of Sigma_yx_m.
+    """
     rows = {}
     for m in data.modalities:
-        left, sizes, right = np.linalg.svd(data.target_block(m), full_matrices=False)
-        kept = sizes > 1e-12 * max(sizes[0], 1e-300)
+        block = data.target_block(m)
+        left, values, right = np.linalg.svd(block / (np.max(np.abs(block)) or 1.0), full_matrices=False)
+        kept = values > 1e-12 * max(values[0], 1e-300)
         rows[m] = left[:, kept] @ right[kept]
+    plan = course(network, data, sizes, {})
+    for before, after in pairwise(plan.saddles):
+        for m in set(after.learned) - set(before.learned):
+            if data.sizes[m] == 1 and data.outputs == 1 and not network.is_early_fusion:
+                rows[m] = np.array([[drive(data, m, before.total)[0]]])
     return rows
 
 

@@ -18,6 +18,12 @@ def number(value: float, digits: int = 4) -> str:
     return f"{value:.{digits}g}" if abs(value) < 10 ** (digits - 1) else f"{value:.0f}"
 
 
+def from_log(log_value: float, digits: int = 4) -> str:
+    """A number given by its logarithm, as a power of ten where floats end."""
+    beyond = 709.0 < abs(log_value) < math.inf
+    return f"10^{log_value / math.log(10):.{digits + 2}g}" if beyond else number(math.exp(log_value), digits)
+
+
 def percent(share: float) -> str:
     """A relative error in per cent."""
     if math.isnan(share):

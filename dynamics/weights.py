@@ -115,7 +115,7 @@ def aligned_directions(data: Correlations) -> dict[str, np.ndarray]:
         block = data.target_block(m)
         largest = float(np.max(np.abs(block))) or 1.0  # squares of very small or large units
         left, sizes, right = np.linalg.svd(block / largest, full_matrices=False)
-        rank = int(np.sum(sizes > 1e-12 * sizes[0])) if sizes[0] > 0 else 0
+        rank = int(np.sum(sizes > 1e-12 * sizes[0])) if data.has_signal(m) else 0
         if rank < len(sizes):
             lack = "is zero" if rank == 0 else f"has rank {rank} of {len(sizes)}"
             raise DomainError(f"an aligned start is undefined: Sigma_yx of {m} {lack}; use a random start")

@@ -280,3 +280,46 @@ def test_one_layer_without_a_trunk_is_plain_regression() -> None:
     assert run.order == ("A", "B")
     assert run.times["A"] == pytest.approx(math.log(2), rel=1e-5)
     assert any("order and plateaus are heuristic" in w for w in run.warnings)
+
+
+@pytest.mark.parametrize("strength", [-1e-8, -1e-12, 1e-12])
+def test_a_modality_that_is_driven_by_its_residual_alone(strength: float) -> None:
+    """|Sigma_yx_B| next to nothing, a residual of order one: the march must be paced by what drives B later on.
+
+    Independent: the logarithms of both norms by DOP853 in plain time.
+    """
+    sigma, target = np.array([[4.0, 1.0], [1.0, 1.0]]), np.array([4.0, strength])
+    signs = np.array([1.0, np.sign(strength)])
+
+    def rhs(_, logs):
+        w = signs * np.exp(2 * logs)
+        return signs * (target - sigma @ w)
+
+    goals = (1.0, abs((target @ np.linalg.inv(sigma))[1]))
+    run = integrate_reduced(LATE, Correlations(sigma, target, {"A": 1, "B": 1}), u0=1e-3)
+    if strength > 0:  # the residual -1 has the other sign: an aligned start never learns B
+        assert run.status["B"] == "never"
+        return
+    half = lambda t, logs: np.exp(2 * logs[1]) - goals[1] / 2
+    half.terminal = True
+    exact = solve_ivp(rhs, (0, 50), [math.log(1e-3)] * 2, "DOP853", rtol=1e-12, atol=1e-13, events=half)
+    assert run.times["B"] == pytest.approx(exact.t_events[0][0], rel=1e-7)
+
+
+@pytest.mark.parametrize("u0", [1e-2, 1e-3, 1e-8])
+@pytest.mark.parametrize("rtol", [1e-8, 1e-11])
+def test_a_modality_that_decays_and_comes_back(u0: float, rtol: float) -> None:
+    """Three scalars: B's weight falls to 1e-90 while A is alone, and grows again once D is learned.
+
+    Each decade of u0 adds ln(10) of way to each phase, so that the half-times lie on a line; the first by LSODA in
+    logarithms in plain time, rtol 1e-12.
+    """
+    sigma = np.array([[4.77, 0.45, -0.18], [0.45, 1.92, 0.25], [-0.18, 0.25, 0.05]])
+    data = Correlations(sigma, sigma @ [-0.9, -0.2, 2.3], dict.fromkeys("ABD", 1))
+    run = integrate_reduced(FusionNetwork.fused_at(2, 2, ("A", "B", "D")), data, u0=u0, rtol=rtol)
+    signs = np.sign(data.sigma_yx)
+    half = lambda t, logs: np.exp(2 * logs[1]) - 0.1
+    half.terminal = True
+    rhs = lambda _, logs: signs * (data.sigma_yx - sigma @ (signs * np.exp(2 * logs)))
+    exact = solve_ivp(rhs, (0, 5000), [math.log(u0)] * 3, "LSODA", rtol=1e-12, atol=1e-12, events=half, max_step=1.0)
+    assert run.times["B"] == pytest.approx(exact.t_events[0][0], rel=1e-6)

@@ -146,14 +146,82 @@ def test_a_recorded_flow_has_the_half_times_of_the_flow() -> None:
     [
         ([0.0], {"A": [1.0], "B": [1.0]}, "two or more increasing"),
         ([0.0, 1.0], {"A": [1.0, 2.0]}, "total must map each of A, B"),
-        ([0.0, 1.0], {"A": [1.0, 2.0], "B": [1.0]}, r"total\['B'\] must have shape \(2, 1, 1\)"),
-        ([0.0, 1.0], {"A": [1.0, math.nan], "B": [1.0, 1.0]}, "not finite"),
+        ([0.0, 1.0], {"A": [1.0, 2.0], "B": [1.0]}, r"total\['B'\] must have shape \(2,\), got \(1,\)"),
+        ([0.0, 1.0], {"A": [1.0, math.nan], "B": [1.0, 1.0]}, r"total\['A'\] has nan at index"),
+        ([-1.0, 1.0], {"A": [1.0, 2.0], "B": [1.0, 1.0]}, "from 0 on"),
+        ([0.0, 1.0], {"A": [[1.0, 2.0]], "B": [1.0, 1.0]}, r"total\['A'\] must have shape \(2,\), got \(1, 2\)"),
         (["x", 1.0], {"A": [1.0, 2.0], "B": [1.0, 1.0]}, "t must hold numbers"),
     ],
 )
 def test_bad_recordings_are_told(t, total, says: str) -> None:
     with pytest.raises(DataError, match=says):
         recorded(LATE, Correlations.scalar(2, 1, 0.5), t, total)
+
+
+def test_a_record_in_another_order_than_expected_says_so() -> None:
+    t = np.linspace(0, 10, 101)
+    rise = lambda c: 1 / (1 + np.exp(4 * (c - t)))
+    run = recorded(LATE, Correlations.scalar(2, 1, 0.0), t, {"A": rise(5), "B": rise(2)})
+    assert run.ratio == pytest.approx(0.4)
+    assert any("B reaches half of its plateau before A" in w for w in run.warnings)
+    late = recorded(LATE, Correlations.scalar(2, 1, 0.0), t + 5, {"A": 0 * t + 1, "B": rise(2)})
+    assert late.times["A"] == pytest.approx(5)
+    assert any("when the record begins" in w for w in late.warnings)
+
+
+def test_u0_of_a_scalar_that_flips_is_that_of_the_growing_mode() -> None:
+    """W1, W2^T nearly alike: the mode of Sigma_yx is large, the one that the residual drives much smaller."""
+    rng, s = np.random.default_rng(0), 1e-9
+    data = Correlations.scalar(2, 1, 0.8, w=(2, -1))
+    assert data.target_block("B").item() * data.residual("B", given="A").item() < 0
+    b = s * rng.normal(size=(20, 1))
+    other = (b + 0.01 * s * rng.normal(size=(20, 1))).T
+    weights = {"A": [s * rng.normal(size=(20, 1)), s * rng.normal(size=(1, 20))], "B": [b, other]}
+    start = start_of(LATE, data, weights)
+    assert start.u0["B"] == pytest.approx(np.linalg.norm(b.T - other) / 2)
+    law = predict(LATE, data, u0=start.u0).leading
+    flow = integrate(LATE, data, weights=weights)
+    assert law.times["B"] == pytest.approx(flow.times["B"], rel=0.03)  # ends of transitions: order 1/ln(1/u0)
+
+
+@pytest.mark.parametrize("sizes", [{"A": 1, "B": 10}, {"A": 1, "B": 3}])
+def test_the_mean_start_of_unequal_blocks(sizes: dict[str, int]) -> None:
+    """Early fusion of one input with many, one and two outputs: root mean square over 40 draws."""
+    for outputs, net in ((1, EARLY), (2, EARLY), (2, LATE)):
+        data = random_correlations(np.random.default_rng(0), sizes, outputs=outputs)
+        mean = default_start(net, data, "lecun", width=50).u0
+        draws = [start_of(net, data, default_weights(net, data, "lecun", width=50, seed=s)).u0 for s in range(40)]
+        for m in sizes:
+            squares = np.array([u[m] ** 2 for u in draws])
+            assert math.sqrt(squares.mean()) == pytest.approx(mean[m], rel=1.5 * math.sqrt(2 / 50 / 40))
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        (np.ma.masked_array(np.ones((3, 1)), mask=[[True], [False], [False]]), "is a masked array"),
+        (np.array([["1"], ["2"], ["3"]]), "must hold real numbers, got dtype <U1"),
+        (np.ones((3, 1), dtype=complex), "must hold real numbers, got dtype complex128"),
+        ([[1.0], [1.0, 2.0]], "is ragged"),
+        (np.array([[np.inf], [1.0], [1.0]]), r"has inf at index \(0, 0\)"),
+    ],
+)
+def test_weights_that_are_no_real_matrix_are_told(value, says: str) -> None:
+    state = {"a": value, "ha": np.ones((1, 3)), "b": np.ones((3, 1)), "hb": np.ones((1, 3))}
+    with pytest.raises(DomainError, match=says):
+        weights_from_state(LATE, Correlations.scalar(2, 1, 0.5), state, {"A": ["a", "ha"], "B": ["b", "hb"]})
+    with pytest.raises(DomainError, match=r"layers\['A'\] must be a list of names, got 'a'"):
+        weights_from_state(LATE, Correlations.scalar(2, 1, 0.5), state, {"A": "a", "B": ["b", "hb"]})
+
+
+def test_pytorchs_types_are_read() -> None:
+    torch = pytest.importorskip("torch")
+    ones = torch.ones(3, 1)
+    for value in (ones, ones.half(), ones.bfloat16(), ones.clone().requires_grad_(), ones.to_sparse(), ones.int()):
+        state = {"a": value, "ha": ones.T, "b": ones, "hb": ones.T}
+        layers = {"A": ["a", "ha"], "B": ["b", "hb"]}
+        weights = weights_from_state(LATE, Correlations.scalar(2, 1, 0.5), state, layers)
+        np.testing.assert_array_equal(weights["A"][0], np.ones((3, 1)))
 
 
 def test_the_readmes_pytorchs_training_is_predicted() -> None:

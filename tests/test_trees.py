@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from derivations import Chain, Correlations, FusionNetwork
+from derivations import Chain, Correlations, DomainError, FusionNetwork
 from derivations import gradient_flow as law
 from derivations.balance import differences
 from derivations.saddles import course, runners
@@ -212,3 +212,27 @@ def test_ties_among_three_are_flagged(pair: tuple[str, str]) -> None:
     strength = {m: 2.0 if m in pair else 1.0 for m in "ABC"}
     data = Correlations(np.diag(list(strength.values())), list(strength.values()), dict.fromkeys("ABC", 1))
     assert predict(FusionNetwork.fused_at(3, 3, ("A", "B", "C")), data, u0=1e-2).tie
+
+
+def test_leaves_of_one_layer_in_two_fusions_are_not_early_fusion() -> None:
+    net = FusionNetwork.tree(0, Chain(2, (Chain(1, "A"), Chain(1, "B"))), Chain(1, "C"))
+    assert not net.is_early_fusion
+    p = predict(net, Correlations(np.eye(3), [1, 0.5, 0.7], dict.fromkeys("ABC", 1)), u0=1e-2)
+    assert p.order[0] == "C"
+    assert "Early fusion" not in str(p)
+    assert p.times["A"] > 50 * p.times["C"]
+
+
+def test_every_pair_out_of_order_is_said() -> None:
+    data = random_correlations(np.random.default_rng(5), SIZES, correlation=0.9)
+    for u0 in (0.3, 0.1):
+        run = integrate_reduced(FOUR, data, u0=u0)
+        for one, other in itertools.pairwise(run.order):
+            if run.times[other] < run.times[one]:
+                assert any(f"{other} reaches half of its plateau before {one}" in w for w in run.warnings)
+
+
+def test_why_no_estimate_exists_is_said_by_each_road() -> None:
+    data = Correlations(np.eye(3), [[1.0, 0, 0], [0, 1, 0.2]], {"A": 1, "B": 2})
+    with pytest.raises(DomainError, match=r"Sigma_yx of B has rank 1 of 2; use a random start; no leading law"):
+        predict(FusionNetwork.fused_at(2, 2), data)
