@@ -113,7 +113,7 @@ def test_the_order_of_random_trees_is_that_of_the_flow() -> None:
     """First of the race against first by half-output in the aligned flow; early fusion has no first."""
     rng = np.random.default_rng(1)
     checked = 0
-    for _ in range(40):
+    for _ in range(25):
         net = random_tree(rng, int(rng.integers(2, 5)))
         data = random_correlations(rng, {m: int(rng.integers(1, 3)) for m in net.modalities}, correlation=0.3)
         plan = course(net, data, dict.fromkeys(net.modalities, 1e-3), {})
@@ -122,7 +122,7 @@ def test_the_order_of_random_trees_is_that_of_the_flow() -> None:
         run = integrate_reduced(net, data, u0=1e-3, rtol=1e-7)
         assert min(run.fit_times, key=lambda m: run.fit_times[m]) == run.order[0]
         checked += 1
-    assert checked >= 20
+    assert checked >= 12
 
 
 def test_a_stiff_plateau_that_stops_lsoda_is_passed() -> None:
