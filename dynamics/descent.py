@@ -13,7 +13,7 @@ from derivations.correlations import Correlations
 from derivations.errors import DomainError, SolveError
 from derivations.network import FusionNetwork
 from derivations.saddles import course
-from dynamics.flow import initial_weights, pack
+from dynamics.flow import initial_weights, narrowed, pack
 from dynamics.half_times import HalfTimes, Status
 from dynamics.integration import ENDS_BELOW, EXCESS, OVERTAKEN, inversions
 from dynamics.trajectory import Trajectory, fit_times, losses, origin_of, visits
@@ -79,6 +79,7 @@ def descend(
     (('A', 'B'), 'reached')
     """
     current, plan, origin = initial_weights(network, data, u0, width, seed, weights)
+    current = narrowed(network, current)  # the same steps
     max_steps = checked_integer(max_steps, "max_steps", 1)
     stop = math.inf if t_end is None else checked_positive(t_end, "t_end")
     if learning_rate is None:

@@ -16,6 +16,7 @@ from derivations.correlations import Correlations
 from derivations.errors import DomainError
 from derivations.network import FusionNetwork
 from derivations.saddles import Course, course, kept_signs
+from dynamics.compression import compressed
 from dynamics.integration import checked_rtol, checked_times, march
 from dynamics.phases import System
 from dynamics.trajectory import Trajectory
@@ -57,6 +58,12 @@ def initial_weights(
     return first, course(network, data, norms, signs), origin
 
 
+def narrowed(network: FusionNetwork, weights: Weights) -> Weights:
+    """The same network at the width that its start spans, where that is exact: two layers."""
+    deepest = max(sum(network.chains[c].depth for c in network.path(m)) for m in network.modalities)
+    return compressed(network, weights, rounds=0) if deepest <= 2 else weights
+
+
 def pack(data: Correlations, blocks: Mapping[str, np.ndarray]) -> np.ndarray:
     """Modality -> (outputs, d) as one (outputs, D)."""
     return np.hstack([blocks[m] for m in data.modalities])
@@ -74,6 +81,7 @@ def integrate(
     t_eval: Any = None,
     rtol: float = 1e-6,
     max_steps: int = 20_000,
+    exact: bool = False,
 ) -> Trajectory:
     """Integrate the full gradient flow of every weight, from a random start or from given weights.
 
@@ -87,6 +95,8 @@ def integrate(
     t_eval : times to store instead of the integrator's own steps
     rtol : relative tolerance of the integrator; made tighter where a sign flip cancels digits
     max_steps : budget; a run that it ends has modalities `not reached` and a warning
+    exact : keep the full width. Without it a network of two layers is run at the width that its start spans, which
+        is the same flow (`dynamics.compression`); deeper ones are run at full width either way
 
     Returns
     -------
@@ -110,6 +120,7 @@ def integrate(
     first, plan, origin = initial_weights(network, data, u0, width, seed, weights)
     max_steps = checked_integer(max_steps, "max_steps", 1)
     tolerance, notes = _tolerance(network, data, plan, first, rtol)
+    first = first if exact else narrowed(network, first)
     system, unpack = full_system(network, data, plan, first, tolerance)
     provenance = {"producer": "gradient flow", "network": str(network), "rtol": rtol, **origin}
     trajectory, last = march(

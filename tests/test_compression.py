@@ -1,0 +1,104 @@
+"""Width compression: the narrow network is the same network."""
+
+import numpy as np
+import pytest
+
+from derivations import Correlations, FusionNetwork
+from derivations import gradient_flow as law
+from dynamics import descend, integrate, random_weights
+from dynamics.compression import compressed
+from tests.cases import random_correlations, random_tree
+
+DATA = Correlations.scalar(2, 1, 0.5)
+
+
+def totals_after(net, data, weights, steps: int, rate: float):
+    """Total weights after gradient descent written out: no integrator, no tolerance."""
+    now = {name: list(layers) for name, layers in weights.items()}
+    for _ in range(steps):
+        moved = law.flow(net, now, law.errors(data, law.total_weights(net, now)))
+        now = {n: [w + rate * v for w, v in zip(now[n], moved[n], strict=True)] for n in now}
+    return law.total_weights(net, now)
+
+
+@pytest.mark.parametrize("fused", [1, 2], ids=["early", "late"])
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_two_layers_are_exact_at_width_inputs_plus_outputs(fused: int, outputs: int) -> None:
+    """For any start: here not small, not balanced, over 400 steps. 1e-12: rounding."""
+    rng = np.random.default_rng(fused)
+    data = random_correlations(rng, {"A": 3, "B": 2}, outputs=outputs)
+    net = FusionNetwork.fused_at(2, fused)
+    wide = random_weights(net, data, 2.0, width=60, seed=3)
+    narrow = compressed(net, wide, rounds=0)
+    assert narrow["A"][0].shape[0] == (3 if fused == 2 else 5) + outputs
+    before, after = (totals_after(net, data, w, 400, 0.01) for w in (wide, narrow))
+    for m in "AB":
+        np.testing.assert_allclose(after[m], before[m], rtol=0, atol=1e-12 * np.max(np.abs(before[m])) * 10)
+
+
+def test_the_start_is_kept_in_any_tree() -> None:
+    """Total weights and their first derivative, from the widths of a random tree: already at no round."""
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        net = random_tree(rng, int(rng.integers(1, 5)))
+        data = random_correlations(rng, {m: int(rng.integers(1, 3)) for m in net.modalities})
+        wide = random_weights(net, data, 0.8, width=30, seed=1)
+        narrow = compressed(net, wide, rounds=0)
+        for steps in (0, 1):
+            before, after = (totals_after(net, data, w, steps, 1e-6) for w in (wide, narrow))
+            for m in net.modalities:
+                np.testing.assert_allclose(after[m], before[m], rtol=0, atol=1e-13 * max(1, np.max(np.abs(before[m]))))
+
+
+@pytest.mark.parametrize(("depth", "fused"), [(4, 2), (4, 4), (3, 2)])
+def test_each_round_takes_two_orders_of_the_error(depth: int, fused: int) -> None:
+    """h = 60, u0 = 0.3, 60 steps of descent: the miss falls by more than ten with each round."""
+    net = FusionNetwork.fused_at(depth, fused)
+    wide = random_weights(net, DATA, 0.3, width=60, seed=0)
+    exact = totals_after(net, DATA, wide, 600, 0.02)
+    misses = []
+    for rounds in (0, 1, 2):
+        found = totals_after(net, DATA, compressed(net, wide, rounds), 600, 0.02)
+        misses.append(max(float(np.max(np.abs(found[m] - exact[m]) / np.max(np.abs(exact[m])))) for m in "AB"))
+    assert misses[1] < misses[0] / 10 or misses[0] < 1e-12
+    assert misses[2] < misses[1] / 10 or misses[1] < 1e-12
+
+
+def test_width_drops_out_of_the_cost() -> None:
+    net = FusionNetwork.fused_at(4, 4)
+    sizes = [
+        sum(w.size for layers in compressed(net, random_weights(net, DATA, 0.1, width=h), 1).values() for w in layers)
+        for h in (50, 500)
+    ]
+    assert sizes[0] == sizes[1] == 60
+
+
+@pytest.mark.parametrize(("fused", "outputs"), [(2, 1), (1, 1), (2, 2)])
+def test_integrate_runs_two_layers_narrow_and_exact_keeps_the_width(fused: int, outputs: int) -> None:
+    """Half-times, loss and drift of the two: 1e-7 at rtol 1e-9."""
+    data = random_correlations(np.random.default_rng(1), {"A": 3, "B": 2}, outputs=outputs, correlation=0.4)
+    net = FusionNetwork.fused_at(2, fused)
+    wide, narrow = (integrate(net, data, u0=1e-4, width=60, seed=4, rtol=1e-9, exact=e) for e in (True, False))
+    for m in "AB":
+        assert narrow.times[m] == pytest.approx(wide.times[m], rel=1e-7)
+    assert narrow.loss[-1] == pytest.approx(wide.loss[-1], rel=1e-4)
+    assert narrow.monitors["balance"] < 1e-6
+
+
+def test_descent_of_two_layers_takes_the_same_steps_narrow() -> None:
+    """Against gradient descent at full width written out: 500 steps, to rounding."""
+    net = FusionNetwork.fused_at(2, 2)
+    run = descend(net, DATA, u0=0.1, width=80, seed=2, learning_rate=0.01, t_end=5.0)
+    wide = totals_after(net, DATA, random_weights(net, DATA, 0.1, width=80, seed=2), 500, 0.01)
+    for m in "AB":
+        assert run.total[m][-1, 0] == pytest.approx(wide[m][0, 0], rel=1e-11)
+
+
+def test_a_dead_layer_stays_dead() -> None:
+    net = FusionNetwork.fused_at(3, 3)
+    wide = random_weights(net, DATA, 0.3, width=20)
+    wide["B"][1] = np.zeros_like(wide["B"][1])
+    wide["B"][2] = np.zeros_like(wide["B"][2])
+    narrow = compressed(net, wide, 1)
+    for w in (wide, narrow):
+        np.testing.assert_array_equal(totals_after(net, DATA, w, 50, 0.02)["B"], 0)
