@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,12 +17,15 @@ from derivations.errors import DomainError
 from derivations.network import FusionNetwork
 from derivations.saddles import Course, course, kept_signs
 from dynamics.compression import compressed
+from dynamics.half_times import Status
 from dynamics.integration import checked_rtol, checked_times, march
 from dynamics.phases import System
 from dynamics.trajectory import Trajectory
 from dynamics.weights import Weights, checked_integer, checked_weights, random_weights, require_rank, start_norms
 
 SMALLEST_SIMULATED = 1e-100  # squares and errors of smaller weights underflow inside the integrator
+COMPRESSED = 1e-4  # two widths whose runs agree to this are narrow enough; the wider one is nearer by far
+PAYS = 0.3  # share of the weights above which a narrow run saves too little
 CANCELLATION = 1e-13  # the tightest tolerance that double precision supports
 
 
@@ -58,10 +61,54 @@ def initial_weights(
     return first, course(network, data, norms, signs), origin
 
 
+def deepest_path(network: FusionNetwork) -> int:
+    """Layers of the longest path from a modality to the output."""
+    return int(max(sum(network.chains[c].depth for c in network.path(m)) for m in network.modalities))
+
+
 def narrowed(network: FusionNetwork, weights: Weights) -> Weights:
     """The same network at the width that its start spans, where that is exact: two layers."""
-    deepest = max(sum(network.chains[c].depth for c in network.path(m)) for m in network.modalities)
-    return compressed(network, weights, rounds=0) if deepest <= 2 else weights
+    return compressed(network, weights, rounds=0) if deepest_path(network) <= 2 else weights
+
+
+def _widened(
+    network: FusionNetwork, weights: Weights, run: Callable[[Weights], Trajectory], target: float
+) -> Trajectory:
+    """Runs at more and more rounds of compression until two agree; at full width where that pays no more."""
+    before: Trajectory | None = None
+    rounds = 1
+    while True:
+        narrow = compressed(network, weights, rounds)
+        if _count(narrow) > PAYS * _count(weights):
+            return run(weights)
+        current = run(narrow)
+        gap = math.inf if before is None else _apart(before, current)
+        if gap <= target:
+            return replace(current, monitors={**current.monitors, "compression": gap})
+        before, rounds = current, rounds + 1
+
+
+def _count(weights: Weights) -> int:
+    return sum(w.size for layers in weights.values() for w in layers)
+
+
+def _share(gap: np.ndarray, of: np.ndarray) -> float:
+    return float(np.max(np.abs(gap)) / (np.max(np.abs(of)) or 1.0))
+
+
+def _apart(one: Trajectory, other: Trajectory) -> float:
+    """Largest relative difference of half-times, and of the weights wherever both runs have the same time."""
+    if one.status != other.status:
+        return math.inf
+    gaps = [0.0]
+    for m, status in one.status.items():
+        if status is Status.REACHED and one.times[m] != other.times[m]:
+            gaps.append(abs(one.times[m] - other.times[m]) / max(one.times[m], other.times[m]))
+        if np.array_equal(one.t, other.t):
+            gaps.append(_share(one.total[m] - other.total[m], other.total[m]))
+        elif one.t[-1] == other.t[-1]:
+            gaps.append(_share(one.total[m][-1] - other.total[m][-1], other.total[m][-1]))
+    return max(gaps)
 
 
 def pack(data: Correlations, blocks: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -95,14 +142,16 @@ def integrate(
     t_eval : times to store instead of the integrator's own steps
     rtol : relative tolerance of the integrator; made tighter where a sign flip cancels digits
     max_steps : budget; a run that it ends has modalities `not reached` and a warning
-    exact : keep the full width. Without it a network of two layers is run at the width that its start spans, which
-        is the same flow (`dynamics.compression`); deeper ones are run at full width either way
+    exact : keep the full width. Without it the network is run narrow (`dynamics.compression`): two layers at the
+        width that the start spans, which is the same flow; deeper ones wider and wider until two runs agree to
+        COMPRESSED or 10 rtol, or at full width where that pays no more
 
     Returns
     -------
     Trajectory
-        `monitors["balance"]` is the drift of the conserved matrices (38), (39), relative to the largest
-        |W^l|^2 at the end.
+        `monitors["balance"]` is the drift of the conserved matrices (38), (39), relative to the largest |W^l|^2 at
+        the end; `monitors["compression"]` how far the two last widths are apart in half-times, 0 where the width is
+        exact: an upper estimate of what the narrow network misses.
 
     Raises
     ------
@@ -120,22 +169,28 @@ def integrate(
     first, plan, origin = initial_weights(network, data, u0, width, seed, weights)
     max_steps = checked_integer(max_steps, "max_steps", 1)
     tolerance, notes = _tolerance(network, data, plan, first, rtol)
-    first = first if exact else narrowed(network, first)
-    system, unpack = full_system(network, data, plan, first, tolerance)
-    provenance = {"producer": "gradient flow", "network": str(network), "rtol": rtol, **origin}
-    trajectory, last = march(
-        system,
-        data,
-        plan,
-        rtol=tolerance,
-        t_end=t_end,
-        t_eval=times,
-        max_steps=max_steps,
-        provenance=provenance,
-        warnings=(*data.warnings, *notes),
-    )
-    drift = _balance_drift(network, first, unpack(last))
-    return replace(trajectory, monitors={**trajectory.monitors, "balance": drift})
+
+    def run(layers: Weights) -> Trajectory:
+        system, unpack = full_system(network, data, plan, layers, tolerance)
+        trajectory, last = march(
+            system,
+            data,
+            plan,
+            rtol=tolerance,
+            t_end=t_end,
+            t_eval=times,
+            max_steps=max_steps,
+            provenance={"producer": "gradient flow", "network": str(network), "rtol": rtol, **origin},
+            warnings=(*data.warnings, *notes),
+        )
+        drift = _balance_drift(network, layers, unpack(last))
+        return replace(trajectory, monitors={**trajectory.monitors, "balance": drift, "compression": 0.0})
+
+    if exact:
+        return run(first)
+    if deepest_path(network) <= 2:
+        return run(narrowed(network, first))
+    return _widened(network, first, run, max(COMPRESSED, 10 * rtol))
 
 
 def _tolerance(

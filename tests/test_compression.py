@@ -85,6 +85,26 @@ def test_integrate_runs_two_layers_narrow_and_exact_keeps_the_width(fused: int, 
     assert narrow.monitors["balance"] < 1e-6
 
 
+@pytest.mark.parametrize(
+    ("depth", "fused", "u0", "seed"), [(3, 3, 0.1, 0), (3, 2, 0.2, 1), (4, 2, 0.1, 2), (4, 3, 0.2, 3)]
+)
+def test_deep_networks_run_narrow_within_their_estimate(depth: int, fused: int, u0: float, seed: int) -> None:
+    """Against full width at rtol 1e-8: half-times miss by less than monitors["compression"], which is below 1e-4."""
+    net = FusionNetwork.fused_at(depth, fused)
+    data = random_correlations(np.random.default_rng(seed), {"A": 2, "B": 1}, correlation=0.3)
+    narrow, wide = (integrate(net, data, u0=u0, width=40, seed=seed, rtol=1e-8, exact=e) for e in (False, True))
+    assert 0 < narrow.monitors["compression"] <= 1e-4
+    assert wide.monitors["compression"] == 0
+    for m in "AB":
+        assert narrow.times[m] == pytest.approx(wide.times[m], rel=narrow.monitors["compression"])
+
+
+def test_a_network_too_narrow_to_gain_runs_at_full_width() -> None:
+    net = FusionNetwork.fused_at(4, 3)
+    runs = [integrate(net, DATA, u0=0.3, width=4, seed=0, exact=e) for e in (False, True)]
+    assert runs[0].times == runs[1].times
+
+
 def test_descent_of_two_layers_takes_the_same_steps_narrow() -> None:
     """Against gradient descent at full width written out: 500 steps, to rounding."""
     net = FusionNetwork.fused_at(2, 2)
