@@ -296,6 +296,8 @@ def neglected(p: TwoBranches, data: Correlations) -> dict[str, float]:
     first_end = _end(scale, depth, p.a, own, plateau)
     log_first, log_lag = p.log_first(), p.log_lag()
     shares = {p.first: first_end / math.exp(min(log_first, 700.0)), p.second: math.inf}
+    if p.log_lead > 1e-12:  # the race calls A first though K > 1: a near tie that the law cannot decide
+        return dict.fromkeys(shares, math.inf)
     if math.isinf(log_lag) or p.r == 0:
         return {m: _of_true(share) for m, share in shares.items()}
     goal = data.regression(data.modalities)[p.second]

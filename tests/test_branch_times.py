@@ -105,6 +105,16 @@ def test_close_to_a_tie_nothing_is_claimed() -> None:
     assert gap <= p.leading.bound["B"]
 
 
+def test_a_near_tie_that_the_law_would_decide_otherwise_is_unbounded() -> None:
+    """K = 1.01, yet A is first by the finite way to its plateau: what lag the law gives there means nothing."""
+    u0 = 0.01
+    b = 1.01 * u0**-3 / 3 / (u0**-1)
+    net = FusionNetwork.branches({"A": 3, "B": 5}, trunk=2)
+    p = predict(net, Correlations(np.diag([1.0, b]), [1.0, b], {"A": 1, "B": 1}), u0=u0)
+    assert p.order == ("A", "B")
+    assert p.leading.bound == {"A": math.inf, "B": math.inf}
+
+
 def test_outside_the_domain_of_59_the_other_modality_wins_and_it_is_said() -> None:
     """A is stronger but deeper: printed (59) with A first would be a smooth number; the law is B's."""
     net, data = FusionNetwork.branches({"A": 5, "B": 3}, trunk=1), Correlations.scalar(2, 1, 0.0)
