@@ -19,7 +19,7 @@ from dynamics.estimates import leading_estimate
 from dynamics.weights import start_norms
 from tests.cases import random_correlations, random_tree
 
-COUNT = 500 if os.environ.get("SOAK") else 5
+COUNT = 500 if os.environ.get("SOAK") else 3
 CLOSE = 1e-10
 WIDTH = 3
 
