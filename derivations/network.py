@@ -173,6 +173,12 @@ class FusionNetwork:
             raise DomainError(f"modality must be one of {', '.join(self.modalities)}, got {modality!r}")
         return tuple(name for name, chain in self.chains.items() if modality in chain.modalities)
 
+    @cached_property
+    def path_depths(self) -> dict[str, Any]:
+        """Modality -> layers from it to the output."""
+        chains = self.chains
+        return {m: sum(chains[c].depth for c in self.path(m)) for m in self.modalities}
+
     @property
     def parents(self) -> dict[str, str]:
         """Chain -> the chain that it feeds; the trunk is left out."""

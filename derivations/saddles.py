@@ -230,7 +230,7 @@ def _ways(
     logs = {}
     for g, n in layers.items():
         log_start = float(np.log(starts[g] or 1e-300))
-        path = sum(network.chains[c].depth for c in network.path(g[0]))
+        path = network.path_depths[g[0]]
         goals = [data.regression(g)[m] for m in g], [data.regression(data.modalities)[m] for m in g]
         goal = data.norm(np.hstack(goals[0])) or data.norm(np.hstack(goals[1])) or 1.0
         log_end = max(float(np.log(goal)) / path, log_start + 1e-3)

@@ -86,7 +86,7 @@ def load_arrays(file: Path, names: Sequence[str], source: str) -> dict[str, np.n
                         raise DataError(f"{source}: {shown(name)} is longer than its header declares")
     except DataError:
         raise
-    except Exception as error:
+    except Exception as error:  # as above, and zlib's own
         raise DataError(f"{source} is no readable .npz: {_reason(error)}") from None
     return arrays
 

@@ -29,7 +29,7 @@ def default_learning_rate(network: FusionNetwork, data: Correlations, plateaus: 
     largest = data.norm(data.sigma)
     factors = []
     for m, goal in plateaus.items():
-        depth = sum(network.chains[c].depth for c in network.path(m))
+        depth = network.path_depths[m]
         size = data.norm(goal)
         factors.append(depth * size ** (2 - 2 / depth) if depth > 1 and size > 0 else 1.0)
     return SAFE_CURVATURE / float(largest * max(factors))

@@ -119,7 +119,8 @@ def reduced_estimate(
 def leading_estimate(
     network: FusionNetwork, data: Correlations, norms: Mapping[str, float], plan: Course, warnings: list[str]
 ) -> Estimate | None:
-    from dynamics.laws import TwoBranches, neglected
+    from dynamics.bounds import neglected
+    from dynamics.laws import TwoBranches
 
     try:
         if len(network.modalities) == 1:
@@ -170,9 +171,11 @@ def _equations(law: TwoBranches) -> str:
 
 def _alone(network: FusionNetwork, data: Correlations, norms: Mapping[str, float], plan: Course) -> Estimate:
     """One modality and no other: (8a), (48), (106)."""
+    from dynamics.bounds import neglected_alone
     from dynamics.laws import alone
 
-    equations, log_time, bound = alone(network, data, norms)
+    equations, log_time = alone(network, data, norms)
+    bound = neglected_alone(data, max(network.path_depths.values()), log_time)
     (m,) = network.modalities
     half_times = HalfTimes(plan.order, {m: log_time}, {m: Status.REACHED})
     return Estimate(equations, Kind.ASYMPTOTIC, "aligned start", half_times, {m: bound}, plan.never)

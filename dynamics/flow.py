@@ -61,14 +61,9 @@ def initial_weights(
     return first, course(network, data, norms, signs), origin
 
 
-def deepest_path(network: FusionNetwork) -> int:
-    """Layers of the longest path from a modality to the output."""
-    return int(max(sum(network.chains[c].depth for c in network.path(m)) for m in network.modalities))
-
-
 def narrowed(network: FusionNetwork, weights: Weights) -> Weights:
     """The same network at the width that its start spans, where that is exact: two layers."""
-    return compressed(network, weights, rounds=0) if deepest_path(network) <= 2 else weights
+    return compressed(network, weights, rounds=0) if max(network.path_depths.values()) <= 2 else weights
 
 
 def _widened(
@@ -188,7 +183,7 @@ def integrate(
 
     if exact:
         return run(first)
-    if deepest_path(network) <= 2:
+    if max(network.path_depths.values()) <= 2:
         return run(narrowed(network, first))
     return _widened(network, first, run, max(COMPRESSED, 10 * rtol))
 

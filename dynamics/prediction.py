@@ -250,7 +250,7 @@ def predict(network: FusionNetwork, data: Correlations, *, u0: float | Mapping[s
     if reduced is None and leading is None:
         reasons = "; ".join(w for w in warnings if w.startswith(("no reduced flow", "no leading law")))
         raise DomainError(f"no estimate exists here: {reasons}; see integrate")
-    if source == "reduced" and max(_path_depths(network)) > 2 and not network.is_early_fusion:
+    if source == "reduced" and max(network.path_depths.values()) > 2 and not network.is_early_fusion:
         warnings.append(
             "these times hold for an aligned start: at depth > 2 a random one is slower, by a factor that grows with "
             "the width (several at width 100); see integrate or compare"
@@ -290,10 +290,6 @@ def _upset(network: FusionNetwork, data: Correlations, norms: Mapping[str, float
     )
     domain = f"; (59), (60) with {strongest} first are outside their domain" if len(network.modalities) == 2 else ""
     return [f"{strongest} has the larger |Sigma_yx| but {first} leaves zero first: {facts}{domain}"]
-
-
-def _path_depths(network: FusionNetwork) -> list[int]:
-    return [sum(network.chains[c].depth for c in network.path(m)) for m in network.modalities]
 
 
 def _refuse_large_start(network: FusionNetwork, data: Correlations, norms: Mapping[str, float], plan: Course) -> None:

@@ -94,14 +94,11 @@ def integrate_reduced(
             warnings=data.warnings,
         )
     except (OverflowError, ZeroDivisionError):
+        depth = max(network.path_depths.values())
         raise DomainError(
-            f"u0^(L-2) leaves the range of floats at u0 = {u0!r} and depth {_depth(network)}: use the law in logarithms"
+            f"u0^(L-2) leaves the range of floats at u0 = {u0!r} and depth {depth}: use the law in logarithms"
         ) from None
     return trajectory
-
-
-def _depth(network: FusionNetwork) -> int:
-    return int(max(sum(network.chains[c].depth for c in network.path(m)) for m in network.modalities))
 
 
 def _dips(data: Correlations, plan: Course, signs: Mapping[str, float], m: str) -> bool:
@@ -149,7 +146,8 @@ def _system(
     places = np.array([begins[i] for i in logged], dtype=int)
     kept = np.array([signs[modalities[i]] for i in logged])
     # a trial step in logarithms may shoot far: u^L and u^(L-2) stay floats
-    ceiling, floor = 690.0 / _depth(network), -700.0 / max(_depth(network) - 2, 1)
+    depth = max(network.path_depths.values())
+    ceiling, floor = 690.0 / depth, -700.0 / max(depth - 2, 1)
 
     def rows_of(state: np.ndarray) -> np.ndarray:
         if not logged:

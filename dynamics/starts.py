@@ -1,8 +1,10 @@
 """What is my u0? From the weights of a real network, or a named initialisation, to the start that the laws know.
 
 A chain's number is the norm of the layers of the aligned balanced start (43) that escapes at the same time. For two
-layers it is known: W1 e + W2^T grows, so u0 = |W1 e + W2^T|/2 with e along Sigma_yx (exact as u0 -> 0). For deeper
-chains it is the geometric mean of the layers' norms, from which a random start is slower than the aligned one.
+layers it is known: W1 e + W2^T grows, so u0 = |W1 e + W2^T|/2 with e along Sigma_yx: exact as u0 -> 0 for what is
+learned from M_0, and for a later modality whose residual is parallel to Sigma_yx (every scalar); a vector that turns
+while it waits is a little later. For deeper chains it is the geometric mean of the layers' norms, from which a random
+start is slower than the aligned one.
 """
 
 from __future__ import annotations
@@ -122,13 +124,13 @@ def weights_from_state(
 def real_numbers(value: Any, field: str) -> np.ndarray:
     """An array or a tensor of any package as finite floats, without importing that package."""
     try:
-        for step in ("detach", "cpu", "to_dense", "double", "numpy"):  # a tensor's own way to plain numbers
-            if hasattr(value, step) and hasattr(value, "detach"):
-                value = getattr(value, step)() if step != "to_dense" or getattr(value, "is_sparse", False) else value
+        if hasattr(value, "detach"):  # PyTorch's names: off the graph and the device, dense, out of bfloat16
+            value = value.detach().cpu()
+            value = (value.to_dense() if value.is_sparse else value).double().numpy()
         return real_array(value, field)
     except DataError as error:
         raise DomainError(str(error)) from None
-    except (TypeError, ValueError, RuntimeError, NotImplementedError, AttributeError) as error:
+    except Exception as error:  # a foreign type may raise anything
         raise DomainError(f"{field} cannot be read as real numbers: {str(error)[:100]!r}") from None
 
 
@@ -162,7 +164,16 @@ def default_weights(network: FusionNetwork, data: Correlations, init: str, width
 
 
 def start_of(network: FusionNetwork, data: Correlations, weights: Mapping[str, Any]) -> Start:
-    """The start that given weights stand for.
+    """The start that given weights stand for; leading order in u0, see the head of this module.
+
+    Parameters
+    ----------
+    weights : chain name -> list of arrays (out, in), input side first
+
+    Raises
+    ------
+    DomainError
+        On weights that do not fit the network or the data.
 
     Examples
     --------
@@ -233,7 +244,7 @@ def _two_layer_chains(network: FusionNetwork) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for name, chain in network.chains.items():
         last = name == TRUNK or (network.trunk.depth == 0 and chain in network.trunk.children)
-        whole = {sum(network.chains[c].depth for c in network.path(m)) for m in chain.modalities} == {2}
+        whole = {network.path_depths[m] for m in chain.modalities} == {2}
         if last and whole and chain.depth and (not chain.children or chain.depth == 1):
             found[name] = chain.modalities
     return found
@@ -270,7 +281,7 @@ def _start(
         notes.append(
             f"layers of {', '.join(uneven)} differ in norm by more than {UNEVEN:g} times: far from a balanced start"
         )
-    deep = [m for m in network.modalities if sum(network.chains[c].depth for c in network.path(m)) > 2]
+    deep = [m for m in network.modalities if network.path_depths[m] > 2]
     if deep:
         notes.append(
             f"paths of {', '.join(deep)} are deeper than two layers: u0 is a geometric mean, and a random start is "

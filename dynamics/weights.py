@@ -176,7 +176,7 @@ def _aligned_modes(
     P_m is the polar factor times its share of the norm; the sum runs over what meets in the second layer.
     """
     outputs = data.outputs
-    if any(sum(network.chains[c].depth for c in network.path(m)) != 2 for m in data.modalities):
+    if set(network.path_depths.values()) != {2}:
         raise DomainError(f"an aligned start for {outputs} outputs needs two layers, got {network.depths}")
     if width < outputs:
         raise DomainError(f"width must be at least the number of outputs, {outputs}, got {width}")

@@ -24,7 +24,7 @@ def totals_after(net, data, weights, steps: int, rate: float):
 @pytest.mark.parametrize("fused", [1, 2], ids=["early", "late"])
 @pytest.mark.parametrize("outputs", [1, 3])
 def test_two_layers_are_exact_at_width_inputs_plus_outputs(fused: int, outputs: int) -> None:
-    """For any start: here not small, not balanced, over 400 steps. 1e-12: rounding."""
+    """For any start: here not small, not balanced, over 400 steps. 1e-11: rounding of 400 steps."""
     rng = np.random.default_rng(fused)
     data = random_correlations(rng, {"A": 3, "B": 2}, outputs=outputs)
     net = FusionNetwork.fused_at(2, fused)
@@ -33,7 +33,7 @@ def test_two_layers_are_exact_at_width_inputs_plus_outputs(fused: int, outputs: 
     assert narrow["A"][0].shape[0] == (3 if fused == 2 else 5) + outputs
     before, after = (totals_after(net, data, w, 400, 0.01) for w in (wide, narrow))
     for m in "AB":
-        np.testing.assert_allclose(after[m], before[m], rtol=0, atol=1e-12 * np.max(np.abs(before[m])) * 10)
+        np.testing.assert_allclose(after[m], before[m], rtol=0, atol=1e-11 * np.max(np.abs(before[m])))
 
 
 def test_the_start_is_kept_in_any_tree() -> None:
@@ -50,9 +50,9 @@ def test_the_start_is_kept_in_any_tree() -> None:
                 np.testing.assert_allclose(after[m], before[m], rtol=0, atol=1e-13 * max(1, np.max(np.abs(before[m]))))
 
 
-@pytest.mark.parametrize(("depth", "fused"), [(4, 2), (4, 4), (3, 2)])
-def test_each_round_takes_two_orders_of_the_error(depth: int, fused: int) -> None:
-    """h = 60, u0 = 0.3, 60 steps of descent: the miss falls by more than ten with each round."""
+@pytest.mark.parametrize(("depth", "fused"), [(4, 2), (4, 4), (4, 3)])
+def test_each_round_takes_an_order_of_magnitude_of_the_error(depth: int, fused: int) -> None:
+    """h = 60, u0 = 0.3, 600 steps of descent: the miss falls by more than ten with each round."""
     net = FusionNetwork.fused_at(depth, fused)
     wide = random_weights(net, DATA, 0.3, width=60, seed=0)
     exact = totals_after(net, DATA, wide, 600, 0.02)
@@ -60,8 +60,8 @@ def test_each_round_takes_two_orders_of_the_error(depth: int, fused: int) -> Non
     for rounds in (0, 1, 2):
         found = totals_after(net, DATA, compressed(net, wide, rounds), 600, 0.02)
         misses.append(max(float(np.max(np.abs(found[m] - exact[m]) / np.max(np.abs(exact[m])))) for m in "AB"))
-    assert misses[1] < misses[0] / 10 or misses[0] < 1e-12
-    assert misses[2] < misses[1] / 10 or misses[1] < 1e-12
+    assert 1e-12 < misses[1] < misses[0] / 10
+    assert misses[2] < max(misses[1] / 10, 1e-12)
 
 
 def test_width_drops_out_of_the_cost() -> None:

@@ -27,13 +27,13 @@ README = Path(__file__).parent.parent / "README.md"
 
 @pytest.mark.parametrize("net", [LATE, EARLY], ids=["late", "early"])
 def test_u0_of_two_layers_predicts_the_flow_from_those_very_weights(net: FusionNetwork) -> None:
-    """Vector inputs, layers of unequal norm, ten draws: half-outputs of the first within 2 %, and no bias.
+    """Vector inputs, layers of unequal norm, ten draws: half-outputs of the first within 3 %.
 
     Leading order in u0: what is left out is the part of the layers that shrinks, u0^2 beside one, and here the first
     layer's rows across Sigma_yx.
     """
     data = random_correlations(np.random.default_rng(8), {"A": 3, "B": 2}, correlation=0.4)
-    gaps = []
+    gaps, naive = [], []
     for seed in range(10):
         weights = random_weights(net, data, 1e-4, width=30, seed=seed)
         weights = {
@@ -44,9 +44,9 @@ def test_u0_of_two_layers_predicts_the_flow_from_those_very_weights(net: FusionN
         reduced = predict(net, data, u0=start.u0).reduced
         first = flow.order[0]
         gaps.append(reduced.fit_times[first] / flow.fit_times[first] - 1)
+        naive.append(predict(net, data, u0=1e-4).reduced.fit_times[first] / flow.fit_times[first] - 1)
     assert max(map(abs, gaps)) < 0.03
-    naive = predict(net, data, u0=1e-4).reduced.fit_times[first] / flow.fit_times[first] - 1
-    assert abs(naive) > 3 * max(map(abs, gaps))  # the norm of a layer alone would miss by far more
+    assert min(map(abs, naive)) > 3 * max(map(abs, gaps))  # the norm of a layer alone would miss by far more
 
 
 def test_the_growing_mode_is_exact_for_scalar_inputs() -> None:
