@@ -37,7 +37,7 @@ Space = tuple[str, int] | str
 
 
 @dataclass(frozen=True)
-class _Layer:
+class Layer:
     """A layer with the spaces that it reads and writes."""
 
     chain: str
@@ -46,7 +46,7 @@ class _Layer:
     writes: Space
 
 
-def _layers(network: FusionNetwork) -> list[_Layer]:
+def layers_of(network: FusionNetwork) -> list[Layer]:
     """All layers, inputs first. Chains that meet write the space that the next chain reads; place -1 is its input."""
     chains, parents, late = network.chains, network.parents, network.trunk.depth == 0
     found = []
@@ -54,8 +54,13 @@ def _layers(network: FusionNetwork) -> list[_Layer]:
         goal = parents.get(name, OUTPUT)
         last: Space = OUTPUT if goal == OUTPUT or (goal == TRUNK and late) else (goal, -1)
         for i in range(chain.depth):
-            found.append(_Layer(name, i, (name, i - 1), last if i == chain.depth - 1 else (name, i)))
+            found.append(Layer(name, i, (name, i - 1), last if i == chain.depth - 1 else (name, i)))
     return found
+
+
+def end_spaces(network: FusionNetwork) -> set[Space]:
+    """Inputs and output: they stay whole."""
+    return {(m, -1) for m in network.modalities} | {OUTPUT}
 
 
 def compressed(network: FusionNetwork, weights: Mapping[str, Any], rounds: int = 1) -> Weights:
@@ -79,12 +84,12 @@ def compressed(network: FusionNetwork, weights: Mapping[str, Any], rounds: int =
     [(2, 1), (1, 2)]
     """
     rounds = checked_integer(rounds, "rounds", 0)
-    layers = _layers(network)
+    layers = layers_of(network)
     matrices = {layer: np.asarray(weights[layer.chain][layer.place], dtype=float) for layer in layers}
     sizes = {layer.reads: w.shape[1] for layer, w in matrices.items()} | {
         layer.writes: w.shape[0] for layer, w in matrices.items()
     }
-    ends = {(m, -1) for m in network.modalities} | {OUTPUT}
+    ends = end_spaces(network)
     whole: dict[Space, np.ndarray] = {space: np.eye(sizes[space]) for space in ends}
     forward: dict[Space, list[np.ndarray]] = {space: [basis] for space, basis in whole.items() if space != OUTPUT}
     for layer, w in matrices.items():

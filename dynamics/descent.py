@@ -12,15 +12,17 @@ from derivations import gradient_flow
 from derivations.correlations import Correlations
 from derivations.errors import DomainError, SolveError
 from derivations.network import FusionNetwork
-from derivations.saddles import course
-from dynamics.flow import initial_weights, narrowed, pack
+from derivations.saddles import Course
+from dynamics.flow import pack, random_course, started
 from dynamics.half_times import HalfTimes, Status
 from dynamics.integration import ENDS_BELOW, EXCESS, OVERTAKEN, inversions
 from dynamics.trajectory import Trajectory, fit_times, losses, origin_of, visits
-from dynamics.weights import checked_integer, checked_positive, start_norms
+from dynamics.weights import Weights, checked_integer, checked_positive
+from dynamics.widths import COMPRESSED, widened
 
 STORED = 4000  # points kept of a run; every second one is dropped when they are full
 DIVERGED = 1e100  # a total weight beyond this cannot come back
+WITHIN_STEP = 0.05  # share of a step to which a narrow descent knows its half-times
 SAFE_CURVATURE = 0.1  # default learning rate times the largest curvature met (2 is unstable): times 2-3 % off the flow
 
 
@@ -37,7 +39,7 @@ def default_learning_rate(network: FusionNetwork, data: Correlations, plateaus: 
 
 def start_learning_rate(network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float]) -> float:
     """The default learning rate of a random start."""
-    return default_learning_rate(network, data, course(network, data, start_norms(network, u0), {}).plateaus)
+    return default_learning_rate(network, data, random_course(network, data, u0).plateaus)
 
 
 def descend(
@@ -52,6 +54,7 @@ def descend(
     on_samples: bool = False,
     t_end: float | None = None,
     max_steps: int = 200_000,
+    exact: bool = False,
 ) -> Trajectory:
     """Full-batch gradient descent. Step n is time n * learning_rate in units of tau.
 
@@ -63,6 +66,8 @@ def descend(
     on_samples : take e_m = <(y - y_hat) x_m^T> from the samples at each step, not from Sigma
     t_end : None runs until all is learned and the loss has settled
     max_steps : budget; a run that it ends has modalities `not reached` and a warning
+    exact : keep the full width. Without it the network is descended narrow, as in `integrate`: two layers take the
+        same steps, deeper ones are widened until half-times are known to WITHIN_STEP of a step
 
     Raises
     ------
@@ -78,8 +83,7 @@ def descend(
     >>> run.order, run.status["B"].value
     (('A', 'B'), 'reached')
     """
-    current, plan, origin = initial_weights(network, data, u0, width, seed, weights)
-    current = narrowed(network, current)  # the same steps
+    start, plan, origin = started(network, data, u0, width, seed, weights)
     max_steps = checked_integer(max_steps, "max_steps", 1)
     stop = math.inf if t_end is None else checked_positive(t_end, "t_end")
     if learning_rate is None:
@@ -87,7 +91,31 @@ def descend(
     rate = checked_positive(learning_rate, "learning_rate")
     if on_samples and data.samples is None:
         raise DomainError("on_samples needs Correlations made by from_samples, these have no samples")
+    last_step = max_steps if stop / rate >= max_steps else math.floor(stop / rate + 1e-9)
+    origin |= {"learning_rate": rate, "on_samples": on_samples, "t_end": t_end, "max_steps": max_steps}
 
+    def run(layers: Weights) -> Trajectory:
+        return _descended(network, data, plan, layers, rate, on_samples, last_step, t_end is None, origin)
+
+    def target(trajectory: Trajectory) -> float:
+        latest = max((t for t in trajectory.times.values() if math.isfinite(t)), default=0.0)
+        return min(COMPRESSED, WITHIN_STEP * rate / latest) if latest > 0 else COMPRESSED
+
+    return run(start.full()) if exact else widened(network, start, run, target)
+
+
+def _descended(
+    network: FusionNetwork,
+    data: Correlations,
+    plan: Course,
+    current: Weights,
+    rate: float,
+    on_samples: bool,
+    last_step: int,
+    stops_early: bool,
+    origin: Mapping[str, Any],
+) -> Trajectory:
+    """Descend from the weights `current`; `stops_early` where all is learned and the loss has settled."""
     names = data.modalities
     goals = [m for m in plan.order if m not in plan.never]
     clock = dict.fromkeys(names, math.inf)
@@ -101,7 +129,6 @@ def descend(
     floor = plan.lowest_loss
     settled = floor + EXCESS * max(float(losses(data, pack(data, totals)[None])[0]) - floor, 0.0)
     done = False
-    last_step = max_steps if stop / rate >= max_steps else math.floor(stop / rate + 1e-9)
     while True:
         packed = pack(data, totals)
         if not np.max(np.abs(packed)) < DIVERGED:  # catches nan too
@@ -120,7 +147,7 @@ def descend(
                 if not step:
                     warnings.append(f"{m} starts past half of its plateau: its half-time is 0")
             before[m] = now
-        done = t_end is None and (
+        done = stops_early and (
             data.is_singular or all(s is not Status.NOT_REACHED or m in plan.overtaken for m, s in status.items())
         )
         if step >= last_step or (done and losses(data, packed[None])[0] <= settled):
@@ -155,18 +182,9 @@ def descend(
         HalfTimes.from_clock(plan.order, clock, status, clock[final] - clock[first] if first != final else math.nan),
         visits(data, plan, t, path, clock),
         fit_times(data, plan, t, path),
-        {"steps": step},
+        {"steps": step, "compression": 0.0},
         tuple(warnings),
-        {
-            "producer": "gradient descent",
-            "network": str(network),
-            "learning_rate": rate,
-            "on_samples": on_samples,
-            "t_end": t_end,
-            "max_steps": max_steps,
-            **origin,
-            **origin_of(data),
-        },
+        {"producer": "gradient descent", "network": str(network), **origin, **origin_of(data)},
     )
 
 

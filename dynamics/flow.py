@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,27 +16,26 @@ from derivations.correlations import Correlations
 from derivations.errors import DomainError
 from derivations.network import FusionNetwork
 from derivations.saddles import Course, course, kept_signs
-from dynamics.compression import compressed
-from dynamics.half_times import Status
+from dynamics.batch.kernel import Kernel
 from dynamics.integration import checked_rtol, checked_times, march
 from dynamics.phases import System
-from dynamics.trajectory import Trajectory
-from dynamics.weights import Weights, checked_integer, checked_weights, random_weights, require_rank, start_norms
+from dynamics.trajectory import Trajectory, losses
+from dynamics.weights import Weights, checked_integer, checked_weights, start_norms
+from dynamics.widths import COMPRESSED, Start, count, given_start, random_start, widened
 
 SMALLEST_SIMULATED = 1e-100  # squares and errors of smaller weights underflow inside the integrator
-COMPRESSED = 1e-4  # two widths whose runs agree to this are narrow enough; the wider one is nearer by far
-PAYS = 0.3  # share of the weights above which a narrow run saves too little
+LARGEST_KERNEL = 600  # weights up to which a dense Jacobian, made in one call, pays
 CANCELLATION = 1e-13  # the tightest tolerance that double precision supports
 
 
-def initial_weights(
+def started(
     network: FusionNetwork,
     data: Correlations,
     u0: float | Mapping[str, float],
     width: int,
     seed: int,
     weights: Mapping[str, Any] | None,
-) -> tuple[Weights, Course, dict[str, Any]]:
+) -> tuple[Start, Course, dict[str, Any]]:
     """Weights at t = 0 (given or drawn), the saddles that they will visit to leading order, their provenance.
 
     The race is run with the nominal norms of a draw, so that all members of an ensemble have one order.
@@ -44,66 +43,31 @@ def initial_weights(
     network.require_modalities(data.modalities)
     if data.is_symbolic:
         raise DomainError("a simulation needs numbers in sigma and sigma_yx, got symbols")
-    if weights is not None:
-        first = checked_weights(network, data, weights)
-        norms = {m: float(np.sqrt(np.mean([np.sum(w * w) for w in first[m]]))) for m in data.modalities}
-        digest = hashlib.sha256(b"".join(w.tobytes() for layers in first.values() for w in layers)).hexdigest()
-        origin: dict[str, Any] = {"start": "given", "weights": digest[:16]}
-    else:
-        norms = start_norms(network, u0)
-        if any(0 < norm < SMALLEST_SIMULATED for norm in norms.values()):
-            raise DomainError(f"u0 must be 0 or at least {SMALLEST_SIMULATED} to simulate every weight, got {u0!r}")
-        first = random_weights(network, data, u0, width, seed)
-        require_rank(network, data, first)
-        given = {m: float(v) for m, v in u0.items()} if isinstance(u0, Mapping) else float(u0)
-        origin = {"start": "random", "u0": given, "width": int(width), "seed": int(seed)}
+    if weights is None:
+        return (
+            random_start(network, data, u0, width, seed),
+            random_course(network, data, u0),
+            {
+                "start": "random",
+                "u0": {m: float(v) for m, v in u0.items()} if isinstance(u0, Mapping) else float(u0),
+                "width": int(width),
+                "seed": int(seed),
+            },
+        )
+    first = checked_weights(network, data, weights)
+    norms = {m: float(np.sqrt(np.mean([np.sum(w * w) for w in first[m]]))) for m in data.modalities}
+    digest = hashlib.sha256(b"".join(w.tobytes() for layers in first.values() for w in layers)).hexdigest()
     signs = kept_signs(network, data, first, gradient_flow.total_weights(network, first))
-    return first, course(network, data, norms, signs), origin
+    origin = {"start": "given", "weights": digest[:16]}
+    return given_start(network, first), course(network, data, norms, signs), origin
 
 
-def narrowed(network: FusionNetwork, weights: Weights) -> Weights:
-    """The same network at the width that its start spans, where that is exact: two layers."""
-    return compressed(network, weights, rounds=0) if max(network.path_depths.values()) <= 2 else weights
-
-
-def _widened(
-    network: FusionNetwork, weights: Weights, run: Callable[[Weights], Trajectory], target: float
-) -> Trajectory:
-    """Runs at more and more rounds of compression until two agree; at full width where that pays no more."""
-    before: Trajectory | None = None
-    rounds = 1
-    while True:
-        narrow = compressed(network, weights, rounds)
-        if _count(narrow) > PAYS * _count(weights):
-            return run(weights)
-        current = run(narrow)
-        gap = math.inf if before is None else _apart(before, current)
-        if gap <= target:
-            return replace(current, monitors={**current.monitors, "compression": gap})
-        before, rounds = current, rounds + 1
-
-
-def _count(weights: Weights) -> int:
-    return sum(w.size for layers in weights.values() for w in layers)
-
-
-def _share(gap: np.ndarray, of: np.ndarray) -> float:
-    return float(np.max(np.abs(gap)) / (np.max(np.abs(of)) or 1.0))
-
-
-def _apart(one: Trajectory, other: Trajectory) -> float:
-    """Largest relative difference of half-times, and of the weights wherever both runs have the same time."""
-    if one.status != other.status:
-        return math.inf
-    gaps = [0.0]
-    for m, status in one.status.items():
-        if status is Status.REACHED and one.times[m] != other.times[m]:
-            gaps.append(abs(one.times[m] - other.times[m]) / max(one.times[m], other.times[m]))
-        if np.array_equal(one.t, other.t):
-            gaps.append(_share(one.total[m] - other.total[m], other.total[m]))
-        elif one.t[-1] == other.t[-1]:
-            gaps.append(_share(one.total[m][-1] - other.total[m][-1], other.total[m][-1]))
-    return max(gaps)
+def random_course(network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float]) -> Course:
+    """The saddles that a random start visits to leading order; its layers are not balanced and keep no sign."""
+    norms = start_norms(network, u0)
+    if any(0 < norm < SMALLEST_SIMULATED for norm in norms.values()):
+        raise DomainError(f"u0 must be 0 or at least {SMALLEST_SIMULATED} to simulate every weight, got {u0!r}")
+    return course(network, data, norms, {})
 
 
 def pack(data: Correlations, blocks: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -145,8 +109,9 @@ def integrate(
     -------
     Trajectory
         `monitors["balance"]` is the drift of the conserved matrices (38), (39), relative to the largest |W^l|^2 at
-        the end; `monitors["compression"]` how far the two last widths are apart in half-times, 0 where the width is
-        exact: an upper estimate of what the narrow network misses.
+        the end; `monitors["energy"]` by how much the loss that was lost differs from the integral of |velocity|^2,
+        as a share of it; `monitors["compression"]` an estimate of what the narrow network misses of the half-times,
+        0 where the width is exact.
 
     Raises
     ------
@@ -161,9 +126,9 @@ def integrate(
     """
     rtol = checked_rtol(rtol)
     t_end, times = checked_times(t_end, t_eval)
-    first, plan, origin = initial_weights(network, data, u0, width, seed, weights)
+    start, plan, origin = started(network, data, u0, width, seed, weights)
     max_steps = checked_integer(max_steps, "max_steps", 1)
-    tolerance, notes = _tolerance(network, data, plan, first, rtol)
+    tolerance, notes = tightened(network, data, plan, start.narrow(0), rtol)
 
     def run(layers: Weights) -> Trajectory:
         system, unpack = full_system(network, data, plan, layers, tolerance)
@@ -178,17 +143,16 @@ def integrate(
             provenance={"producer": "gradient flow", "network": str(network), "rtol": rtol, **origin},
             warnings=(*data.warnings, *notes),
         )
-        drift = _balance_drift(network, layers, unpack(last))
-        return replace(trajectory, monitors={**trajectory.monitors, "balance": drift, "compression": 0.0})
+        found = {"balance": _balance_drift(network, layers, unpack(last)), "compression": 0.0}
+        lost, worked = _lost(data, system, last), float(last[-1])
+        if worked > 0:
+            found["energy"] = abs(lost - worked) / worked
+        return replace(trajectory, monitors={**trajectory.monitors, **found})
 
-    if exact:
-        return run(first)
-    if max(network.path_depths.values()) <= 2:
-        return run(narrowed(network, first))
-    return _widened(network, first, run, max(COMPRESSED, 10 * rtol))
+    return run(start.full()) if exact else widened(network, start, run, lambda _: max(COMPRESSED, 10 * rtol))
 
 
-def _tolerance(
+def tightened(
     network: FusionNetwork, data: Correlations, plan: Course, weights: Weights, rtol: float
 ) -> tuple[float, tuple[str, ...]]:
     """Tighter than rtol where a scalar residual flips its sign after a chain of two layers.
@@ -217,41 +181,106 @@ def _tolerance(
     return CANCELLATION, (note,) if note else ()
 
 
-def full_system(
-    network: FusionNetwork, data: Correlations, plan: Course, weights: Weights, rtol: float
-) -> tuple[System, Any]:
-    """The flow of every weight as the march needs it, and what unpacks its state."""
+class _Form(NamedTuple):
+    """The weights as a vector, and the flow of it; norms(vector) are those of `layers`."""
+
+    start: np.ndarray
+    velocity: Callable[[np.ndarray], np.ndarray]
+    total: Callable[[np.ndarray], np.ndarray]
+    unpack: Callable[[np.ndarray], Weights]
+    layers: list[tuple[str, int]]
+    norms: Callable[[np.ndarray], np.ndarray]
+    spread: Callable[[np.ndarray], np.ndarray] | None = None
+
+
+def _wide(network: FusionNetwork, data: Correlations, weights: Weights) -> _Form:
+    """By matrix products, one state at a time."""
     layout = [(name, i, layer.shape) for name, layers in weights.items() for i, layer in enumerate(layers)]
     ends = np.cumsum([0, *(out * into for _, _, (out, into) in layout)])
-    strengths = plan.drives
+    spans = list(pairwise(ends))
 
     def unpack(state: np.ndarray) -> Weights:
         found: Weights = {name: [] for name in weights}
-        for (name, _, shape), begin, end in zip(layout, ends, ends[1:], strict=False):
+        for (name, _, shape), (begin, end) in zip(layout, spans, strict=True):
             found[name].append(state[begin:end].reshape(shape))
         return found
 
-    def velocity(state: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
+    def velocity(state: np.ndarray) -> np.ndarray:
         current = unpack(state)
         products = gradient_flow.above(network, current)
         totals = gradient_flow.total_weights(network, current, products)
         moved = gradient_flow.flow(network, current, gradient_flow.errors(data, totals), products)
-        norms = {name: [float(np.linalg.norm(layer)) for layer in layers] for name, layers in current.items()}
-        rates = {}
-        for m in (
-            data.modalities
-        ):  # the two smallest layers left out: d ln|W|/dt of a balanced path, never 0 before it stops
-            path = sorted(norm for name in network.path(m) for norm in norms[name])
-            rates[m] = strengths[m] * math.prod(path[2:])
-        return np.concatenate([v.ravel() for name in weights for v in moved[name]]), rates
+        return np.concatenate([v.ravel() for name in weights for v in moved[name]])
 
-    def total(state: np.ndarray) -> np.ndarray:
-        return pack(data, gradient_flow.total_weights(network, unpack(state)))
+    return _Form(
+        np.concatenate([layer.ravel() for layers in weights.values() for layer in layers]),
+        velocity,
+        lambda state: pack(data, gradient_flow.total_weights(network, unpack(state))),
+        unpack,
+        [(name, i) for name, i, _ in layout],
+        lambda state: np.array([np.linalg.norm(state[begin:end]) for begin, end in spans]),
+    )
 
-    start = np.concatenate([layer.ravel() for layers in weights.values() for layer in layers])
+
+def _narrow(network: FusionNetwork, data: Correlations, weights: Weights) -> _Form:
+    """By the kernel, which takes many states (n, K) at once."""
+    kernel = Kernel(network, [data], [weights])
+    belongs = kernel.belongs()
+    entries = np.sum(belongs, axis=1)
+    layer = np.argmax(belongs, axis=0)
+
+    def norms(state: np.ndarray) -> np.ndarray:
+        return np.asarray(np.sqrt(belongs @ (state * state)))
+
+    def velocity(state: np.ndarray) -> np.ndarray:
+        return kernel.velocity(state.reshape(kernel.size, -1))[0].reshape(state.shape)
+
+    return _Form(
+        kernel.pack([weights])[:, 0],
+        velocity,
+        lambda state: kernel.total(state[:, None])[..., 0],
+        lambda state: kernel.unpack(state[:, None])[0],
+        kernel.layers,
+        norms,
+        lambda state: np.asarray((norms(state) / np.sqrt(entries))[layer]),
+    )
+
+
+def full_system(
+    network: FusionNetwork, data: Correlations, plan: Course, weights: Weights, rtol: float
+) -> tuple[System, Callable[[np.ndarray], Weights]]:
+    """The flow of every weight as the march needs it, and what unpacks its state.
+
+    The last component is the integral of |velocity|^2: what the loss must have lost.
+    """
+    form = (_narrow if count(weights) <= LARGEST_KERNEL else _wide)(network, data, weights)
+    places = {layer: i for i, layer in enumerate(form.layers)}
+    paths = {m: [places[c, i] for c in network.path(m) for i in range(len(weights[c]))] for m in data.modalities}
+
+    def velocity(state: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
+        moved, sizes = form.velocity(state[:-1]), form.norms(state[:-1])
+        # the two smallest layers left out: d ln|W|/dt of a balanced path, never 0 before it stops
+        rates = {m: plan.drives[m] * np.prod(np.sort(sizes[path], axis=0)[2:], axis=0) for m, path in paths.items()}
+        return np.concatenate([moved, np.sum(moved * moved, axis=0, keepdims=True)]), rates
+
+    def sizes(state: np.ndarray) -> np.ndarray:
+        assert form.spread is not None
+        return np.append(np.maximum(np.maximum(np.abs(state[:-1]), form.spread(state[:-1])), 1e-200), 1.0)
+
     scale = [np.sqrt(np.mean(layer**2)) for layers in weights.values() for layer in layers]
     smallest = min((s for s in scale if s > 0), default=1.0)
-    return System(velocity, total, start, np.full(len(start), 1e-3 * rtol * smallest)), unpack
+    start = np.append(form.start, 0.0)
+    excess = float(losses(data, form.total(form.start)[None])[0]) - plan.lowest_loss
+    atol = np.append(np.full(len(form.start), 1e-3 * rtol * smallest), rtol * max(excess, 1e-300))
+    total = lambda state: form.total(state[:-1])  # noqa: E731
+    system = System(velocity, total, start, atol, sizes=None if form.spread is None else sizes)
+    return system, lambda state: form.unpack(state[:-1])
+
+
+def _lost(data: Correlations, system: System, last: np.ndarray) -> float:
+    """Loss at the start less loss at the end."""
+    begin, end = losses(data, np.stack([system.total(system.start), system.total(last)]))
+    return float(begin - end)
 
 
 def _balance_drift(network: FusionNetwork, first: Weights, last: Weights) -> float:

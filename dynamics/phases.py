@@ -21,6 +21,7 @@ LONGEST_CROSSING = 1.0  # a step of LSODA in scaled time inside which its interp
 MOVED = 1e-6  # share of the largest weight by which a step has to move for its inside to matter
 STIFF_AFTER = 2000  # explicit steps in one phase after which it is taken for stiff, and LSODA goes on
 RESTARTS = 5  # of LSODA from the last step that it accepted, where its corrector gives up on a very stiff plateau
+DIFFERENCE = 1e-7  # step of a difference quotient as a share of a component's typical size
 LARGEST_JACOBIAN = 1500  # beyond this many weights a dense Jacobian costs more than explicit steps
 
 
@@ -32,6 +33,8 @@ class System:
     total(state) -> packed total weights (outputs, D).
     owned : modality -> slice of the state that belongs to it alone (empty: nothing may be slowed).
     relative : relative tolerance of each component, where they differ.
+    sizes(state) -> typical size of each component. Where it is given, velocity takes many states (n, K) at once, so
+        that a Jacobian by differences is one call, and the implicit LSODA is used whatever the size.
     """
 
     velocity: Callable[[np.ndarray], tuple[np.ndarray, Mapping[str, float]]]
@@ -40,6 +43,7 @@ class System:
     atol: np.ndarray
     owned: Mapping[str, slice] = field(default_factory=dict)
     relative: np.ndarray | None = None
+    sizes: Callable[[np.ndarray], np.ndarray] | None = None
 
 
 @dataclass
@@ -116,7 +120,7 @@ class Phase:
         """d (state, clock)/ds, clock = t/unit; s is a scaled time while something is waited for, else the clock."""
         velocity, rates = self.system.velocity(augmented[:-1])
         out = np.empty_like(augmented)
-        pace = 1.0 / sum(rates[m] for m in self.waiting) if self.waiting else self.unit
+        pace: Any = 1.0 / sum(rates[m] for m in self.waiting) if self.waiting else self.unit
         np.multiply(velocity, pace, out=out[:-1])
         out[-1] = pace / self.unit
         if self.waiting:
@@ -124,6 +128,18 @@ class Phase:
                 if m not in self.waiting and rates[m] * pace > STIFFEST:
                     out[:-1][part] *= STIFFEST / (rates[m] * pace)
         return out
+
+    def jacobian(self, _: float, augmented: np.ndarray) -> np.ndarray:
+        """d rhs / d (state, clock) by forward differences, all columns in one call; nothing depends on the clock."""
+        assert self.system.sizes is not None
+        steps = DIFFERENCE * self.system.sizes(augmented[:-1])
+        count = len(steps)
+        states = np.repeat(augmented[:, None], count + 1, axis=1)
+        states[np.arange(count), np.arange(count)] += steps
+        slopes = self.rhs(0.0, states)
+        found = np.zeros((count + 1, count + 1))
+        found[:, :-1] = (slopes[:, :-1] - slopes[:, -1:]) / steps
+        return found
 
     def _solver(self, augmented: np.ndarray, implicit: bool, longest: float = math.inf) -> Any:
         slope = self.rhs(0.0, augmented)
@@ -133,7 +149,8 @@ class Phase:
         relative = self.rtol if self.system.relative is None else np.append(self.system.relative, self.rtol)
         step = min(1e-3 / (_fastest(slope[:-1], augmented[:-1]) or 1.0), 1e290, longest)
         tolerance = {"rtol": np.maximum(relative, 1e-12), "atol": atol}
-        return LSODA(self.rhs, 0.0, augmented, 1e300, first_step=step, max_step=longest, **tolerance)
+        jacobian = None if self.system.sizes is None else self.jacobian
+        return LSODA(self.rhs, 0.0, augmented, 1e300, first_step=step, max_step=longest, jac=jacobian, **tolerance)
 
     def run(self, state: np.ndarray) -> Outcome:
         """March to the end of the phase."""
@@ -150,7 +167,8 @@ class Phase:
                 "weights or units leave the range of floats: rescale the data, or use the law in logarithms"
             )
         remaining, record, total = self.remaining / self.unit, self.record, self.system.total
-        solver = self._solver(np.append(state, 0.0), implicit=len(state) < SMALL_STATE)
+        small = len(state) < SMALL_STATE or self.system.sizes is not None
+        solver = self._solver(np.append(state, 0.0), implicit=small)
         before = {m: self.checks[m](total(state)) for m in self.waiting}
         begun, restarts = record.steps, RESTARTS
         while True:

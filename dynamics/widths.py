@@ -1,0 +1,118 @@
+"""At which width a start is run: narrow, wider until runs agree, or in full."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from derivations.correlations import Correlations
+from derivations.errors import DomainError
+from derivations.network import FusionNetwork
+from dynamics.compression import compressed
+from dynamics.half_times import Status
+from dynamics.narrow_law import NarrowDraw
+from dynamics.trajectory import Trajectory
+from dynamics.weights import Weights, checked_integer, layer_shapes, random_weights, require_rank
+
+LARGEST_DRAWN = 2000  # width up to which every weight of a random start is drawn; beyond it the narrow network is
+COMPRESSED = 1e-4  # error in the half-times that a narrow run may have
+PAYS = 0.3  # share of the weights above which a narrow run saves too little
+
+
+@dataclass(frozen=True)
+class Start:
+    """Weights at t = 0 that may be had narrow.
+
+    entries : how many weights the network has at its full width
+    narrow(rounds) : the narrow network, exact for two layers
+    full() : all weights; a DomainError where there are too many
+    """
+
+    entries: int
+    narrow: Callable[[int], Weights]
+    full: Callable[[], Weights]
+
+
+def given_start(network: FusionNetwork, weights: Weights) -> Start:
+    return Start(count(weights), lambda rounds: compressed(network, weights, rounds), lambda: weights)
+
+
+def random_start(
+    network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float], width: int, seed: int
+) -> Start:
+    """Every weight drawn up to a width of LARGEST_DRAWN, beyond it the narrow network from its own law."""
+    width, seed = checked_integer(width, "width", 1), checked_integer(seed, "seed", 0)
+    if width <= LARGEST_DRAWN:
+        weights = random_weights(network, data, u0, width, seed)
+        require_rank(network, data, weights)
+        return given_start(network, weights)
+
+    def refuse() -> Weights:
+        raise DomainError(f"width must be at most {LARGEST_DRAWN} to run in full, got {width}; or give the weights")
+
+    shapes = layer_shapes(network, data.sizes, data.outputs, width)
+    entries = sum(out * into for layers in shapes.values() for out, into in layers)
+    return Start(entries, NarrowDraw(network, data, u0, width, seed).rounds, refuse)
+
+
+def is_exact(network: FusionNetwork) -> bool:
+    """Two layers: the narrow network is exact without a round."""
+    return bool(max(network.path_depths.values()) <= 2)
+
+
+def widened(
+    network: FusionNetwork, start: Start, run: Callable[[Weights], Trajectory], target: Callable[[Trajectory], float]
+) -> Trajectory:
+    """Runs at more and more rounds of compression until they agree; in full where that pays no more.
+
+    `target(run)` is the error that may be left. It is estimated by the gap to the run before; from the third run on
+    by what is left of a geometric series of gaps, times two.
+    """
+    if is_exact(network):
+        return run(start.narrow(0))
+    before: Trajectory | None = None
+    gap, rounds = math.inf, 1
+    while True:
+        narrow = start.narrow(rounds)
+        if count(narrow) > PAYS * start.entries:
+            return run(start.full())
+        current = run(narrow)
+        if before is not None:
+            last, gap = gap, apart(before, current)
+            error = remainder(last, gap)
+            if error <= target(current):
+                return replace(current, monitors={**current.monitors, "compression": error})
+        before, rounds = current, rounds + 1
+
+
+def remainder(last: float, gap: float) -> float:
+    """What two gaps in a row leave of a geometric series, times two; never more than the gap itself."""
+    shrinks = gap / last if 0 < last < math.inf else math.inf
+    return gap * min(1.0, 2 * shrinks / (1 - shrinks)) if shrinks < 1 else gap
+
+
+def count(weights: Weights) -> int:
+    return sum(w.size for layers in weights.values() for w in layers)
+
+
+def apart(one: Trajectory, other: Trajectory) -> float:
+    """Largest relative difference of half-times, and of the weights wherever both runs have the same time."""
+    if one.status != other.status:
+        return math.inf
+    gaps = [0.0]
+    for m, status in one.status.items():
+        if status is Status.REACHED and one.times[m] != other.times[m]:
+            gaps.append(abs(one.times[m] - other.times[m]) / max(one.times[m], other.times[m]))
+        if np.array_equal(one.t, other.t):
+            gaps.append(_share(one.total[m] - other.total[m], other.total[m]))
+        elif one.t[-1] == other.t[-1]:
+            gaps.append(_share(one.total[m][-1] - other.total[m][-1], other.total[m][-1]))
+    return max(gaps)
+
+
+def _share(gap: Any, of: Any) -> float:
+    return float(np.max(np.abs(gap)) / (np.max(np.abs(of)) or 1.0))
