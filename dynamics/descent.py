@@ -26,15 +26,28 @@ WITHIN_STEP = 0.05  # share of a step to which a narrow descent knows its half-t
 SAFE_CURVATURE = 0.1  # default learning rate times the largest curvature met (2 is unstable): times 2-3 % off the flow
 
 
-def default_learning_rate(network: FusionNetwork, data: Correlations, plateaus: Mapping[str, np.ndarray]) -> float:
-    """SAFE_CURVATURE / (largest eigenvalue of Sigma x largest curvature factor L |W|^(2-2/L) at a plateau)."""
+def curvature(network: FusionNetwork, data: Correlations, plateaus: Mapping[str, np.ndarray]) -> float:
+    """Largest eigenvalue of Sigma times the largest factor L |W|^(2-2/L) at a plateau: that of the Hessian, or more."""
     largest = data.norm(data.sigma)
     factors = []
     for m, goal in plateaus.items():
         depth = network.path_depths[m]
         size = data.norm(goal)
         factors.append(depth * size ** (2 - 2 / depth) if depth > 1 and size > 0 else 1.0)
-    return SAFE_CURVATURE / float(largest * max(factors))
+    return float(largest * max(factors))
+
+
+def default_learning_rate(network: FusionNetwork, data: Correlations, plateaus: Mapping[str, np.ndarray]) -> float:
+    """SAFE_CURVATURE over the curvature at the plateaus."""
+    return SAFE_CURVATURE / curvature(network, data, plateaus)
+
+
+def unstable(network: FusionNetwork, data: Correlations, plan: Course, rate: float) -> list[str]:
+    """A warning where steps overshoot at a plateau: beyond 2/curvature."""
+    most = 2 / curvature(network, data, plan.plateaus)
+    if rate <= most:
+        return []
+    return [f"learning_rate {rate:g} is beyond {most:.3g}, up to which descent is stable: half-times may be accidents"]
 
 
 def start_learning_rate(network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float]) -> float:
@@ -120,7 +133,7 @@ def _descended(
     goals = [m for m in plan.order if m not in plan.never]
     clock = dict.fromkeys(names, math.inf)
     status = {m: Status.NEVER if m in plan.never else Status.NOT_REACHED for m in names}
-    warnings = [*data.warnings, *plan.notes]
+    warnings = [*data.warnings, *plan.notes, *unstable(network, data, plan, rate)]
     steps: list[int] = []
     kept: list[np.ndarray] = []
     stride, step, before = 1, 0, dict.fromkeys(goals, -math.inf)

@@ -21,10 +21,11 @@ from dynamics.integration import checked_rtol, checked_times, march
 from dynamics.phases import System
 from dynamics.trajectory import Trajectory, losses
 from dynamics.weights import Weights, checked_integer, checked_weights, start_norms
-from dynamics.widths import COMPRESSED, Start, count, given_start, random_start, widened
+from dynamics.widths import COMPRESSED, Start, apart, count, given_start, random_start, widened
 
 SMALLEST_SIMULATED = 1e-100  # squares and errors of smaller weights underflow inside the integrator
 LARGEST_KERNEL = 600  # weights up to which a dense Jacobian, made in one call, pays
+RERUN = "half-times move by {:.2g} at a tenth of rtol = {:g}: they are not to be relied on"
 CANCELLATION = 1e-13  # the tightest tolerance that double precision supports
 
 
@@ -88,6 +89,7 @@ def integrate(
     rtol: float = 1e-6,
     max_steps: int = 20_000,
     exact: bool = False,
+    verify: bool = False,
 ) -> Trajectory:
     """Integrate the full gradient flow of every weight, from a random start or from given weights.
 
@@ -104,6 +106,8 @@ def integrate(
     exact : keep the full width. Without it the network is run narrow (`dynamics.compression`): two layers at the
         width that the start spans, which is the same flow; deeper ones wider and wider until two runs agree to
         COMPRESSED or 10 rtol, or at full width where that pays no more
+    verify : run again at a tenth of rtol. `monitors["rerun"]` is how far half-times move, with a warning beyond
+        100 rtol: what an integrator stuck at zero cannot hide, though nothing drifts there
 
     Returns
     -------
@@ -149,7 +153,25 @@ def integrate(
             found["energy"] = abs(lost - worked) / worked
         return replace(trajectory, monitors={**trajectory.monitors, **found})
 
-    return run(start.full()) if exact else widened(network, start, run, lambda _: max(COMPRESSED, 10 * rtol))
+    found = run(start.full()) if exact else widened(network, start, run, lambda _: max(COMPRESSED, 10 * rtol))
+    if not verify:
+        return found
+    again = integrate(
+        network,
+        data,
+        u0=u0,
+        width=width,
+        seed=seed,
+        weights=weights,
+        t_end=t_end,
+        t_eval=t_eval,
+        rtol=max(rtol / 10, 1e-13),
+        max_steps=4 * max_steps,
+        exact=exact,
+    )
+    change = apart(found, again)
+    more = (RERUN.format(change, rtol),) if change > 100 * rtol else ()
+    return replace(found, monitors={**found.monitors, "rerun": change}, warnings=(*found.warnings, *more))
 
 
 def tightened(
@@ -191,6 +213,7 @@ class _Form(NamedTuple):
     layers: list[tuple[str, int]]
     norms: Callable[[np.ndarray], np.ndarray]
     spread: Callable[[np.ndarray], np.ndarray] | None = None
+    sensitivity: Callable[[np.ndarray], np.ndarray] | None = None
 
 
 def _wide(network: FusionNetwork, data: Correlations, weights: Weights) -> _Form:
@@ -212,6 +235,17 @@ def _wide(network: FusionNetwork, data: Correlations, weights: Weights) -> _Form
         moved = gradient_flow.flow(network, current, gradient_flow.errors(data, totals), products)
         return np.concatenate([v.ravel() for name in weights for v in moved[name]])
 
+    def sensitivity(state: np.ndarray) -> np.ndarray:
+        """d W^tot / d weights, a column for each entry: the flow for an error of one there."""
+        current = unpack(state)
+        products = gradient_flow.above(network, current)
+        columns = []
+        for unit in np.eye(data.outputs * len(data.sigma)):
+            row = unit.reshape(data.outputs, -1)
+            moved = gradient_flow.flow(network, current, {m: row[:, data.span(m)] for m in data.modalities}, products)
+            columns.append(np.concatenate([v.ravel() for name in weights for v in moved[name]]))
+        return np.stack(columns, axis=1)
+
     return _Form(
         np.concatenate([layer.ravel() for layers in weights.values() for layer in layers]),
         velocity,
@@ -219,6 +253,7 @@ def _wide(network: FusionNetwork, data: Correlations, weights: Weights) -> _Form
         unpack,
         [(name, i) for name, i, _ in layout],
         lambda state: np.array([np.linalg.norm(state[begin:end]) for begin, end in spans]),
+        sensitivity=sensitivity,
     )
 
 
@@ -267,13 +302,26 @@ def full_system(
         assert form.spread is not None
         return np.append(np.maximum(np.maximum(np.abs(state[:-1]), form.spread(state[:-1])), 1e-200), 1.0)
 
+    def sensitivity(state: np.ndarray) -> np.ndarray:
+        assert form.sensitivity is not None
+        found = form.sensitivity(state[:-1])
+        return np.vstack([found, np.zeros((1, found.shape[1]))])  # the work is not stiff
+
     scale = [np.sqrt(np.mean(layer**2)) for layers in weights.values() for layer in layers]
     smallest = min((s for s in scale if s > 0), default=1.0)
     start = np.append(form.start, 0.0)
     excess = float(losses(data, form.total(form.start)[None])[0]) - plan.lowest_loss
     atol = np.append(np.full(len(form.start), 1e-3 * rtol * smallest), rtol * max(excess, 1e-300))
     total = lambda state: form.total(state[:-1])  # noqa: E731
-    system = System(velocity, total, start, atol, sizes=None if form.spread is None else sizes)
+    system = System(
+        velocity,
+        total,
+        start,
+        atol,
+        sizes=None if form.spread is None else sizes,
+        sensitivity=None if form.sensitivity is None else sensitivity,
+        metric=np.kron(np.eye(data.outputs), data.sigma),
+    )
     return system, lambda state: form.unpack(state[:-1])
 
 

@@ -14,12 +14,13 @@ from scipy.integrate import DOP853, LSODA
 from scipy.optimize import brentq
 
 from derivations.errors import DomainError, SolveError
+from dynamics.batch.steppers import Step, rosenbrock
 
 STIFFEST = 1e10  # a learned modality relaxes at most this much faster than the next one grows (see `march`)
 SMALL_STATE = 64  # up to here LSODA (implicit where stiff, dense Jacobian); beyond, explicit DOP853
 LONGEST_CROSSING = 1.0  # a step of LSODA in scaled time inside which its interpolation is trusted, if weights move
 MOVED = 1e-6  # share of the largest weight by which a step has to move for its inside to matter
-STIFF_AFTER = 2000  # explicit steps in one phase after which it is taken for stiff, and LSODA goes on
+STIFF_AFTER = 300  # explicit steps in one phase after which it is taken for stiff, and an implicit method goes on
 RESTARTS = 5  # of LSODA from the last step that it accepted, where its corrector gives up on a very stiff plateau
 DIFFERENCE = 1e-7  # step of a difference quotient as a share of a component's typical size
 LARGEST_JACOBIAN = 1500  # beyond this many weights a dense Jacobian costs more than explicit steps
@@ -35,6 +36,8 @@ class System:
     relative : relative tolerance of each component, where they differ.
     sizes(state) -> typical size of each component. Where it is given, velocity takes many states (n, K) at once, so
         that a Jacobian by differences is one call, and the implicit LSODA is used whatever the size.
+    sensitivity(state) -> G (n, K), and metric (K, K): -G metric G^T is the stiff part of the Jacobian of a state too
+        large for a dense one (`batch.steppers.rosenbrock`).
     """
 
     velocity: Callable[[np.ndarray], tuple[np.ndarray, Mapping[str, float]]]
@@ -44,6 +47,8 @@ class System:
     owned: Mapping[str, slice] = field(default_factory=dict)
     relative: np.ndarray | None = None
     sizes: Callable[[np.ndarray], np.ndarray] | None = None
+    sensitivity: Callable[[np.ndarray], np.ndarray] | None = None
+    metric: np.ndarray | None = None
 
 
 @dataclass
@@ -89,6 +94,45 @@ class Outcome:
     state: np.ndarray
     elapsed: float
     modality: str | None = None
+
+
+class StiffSolver:
+    """`batch.steppers.rosenbrock` for one trajectory, with as much of SciPy's interface as a phase uses."""
+
+    def __init__(self, phase: Phase, y: np.ndarray, first_step: float, atol: np.ndarray) -> None:
+        self._phase, self._h, self._atol = phase, first_step, atol
+        self.t_old = self.t = 0.0
+        self.y, self.nfev, self.status = y, 1, "running"
+        self._slope = phase.rhs(0.0, y)
+        self._step: Step | None = None
+
+    def step(self) -> str | None:
+        phase, count = self._phase, 0
+
+        def slope(states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            return phase.rhs(0.0, states[:, 0])[:, None], states
+
+        factor, metric = phase.stiff_part(self.y)
+        while self._h > 1e-14 * max(abs(self.t), 1e-300):
+            h = np.array([self._h])
+            step = rosenbrock(slope, self.y[:, None], self._slope[:, None], h, factor[:, None], metric[..., None])
+            count += 1
+            self.nfev += 4
+            scale = phase.rtol * np.maximum(np.abs(self.y), np.abs(step.end[:, 0])) + self._atol
+            error = float(np.sqrt(np.mean((step.error[:, 0] / scale) ** 2)))
+            factor_of_h = 0.9 * max(error, 1e-10) ** (-1 / 3) if math.isfinite(error) else 0.2
+            self._h *= min(max(factor_of_h, 0.2), 6.0)
+            if error <= 1:
+                self.t_old, self.t = self.t, self.t + float(h[0])
+                self.y, self._slope, self._step = step.end[:, 0], step.last[:, 0], step
+                return None
+        self.status = "failed"
+        return f"the step size fell to {self._h:.1e} after {count} trials"
+
+    def dense_output(self) -> Callable[[float], np.ndarray]:
+        step, begin, length = self._step, self.t_old, self.t - self.t_old
+        assert step is not None
+        return lambda t: step.at(np.array([0]), np.array([(t - begin) / length]))[:, 0]
 
 
 class Phase:
@@ -141,6 +185,23 @@ class Phase:
         found[:, :-1] = (slopes[:, :-1] - slopes[:, -1:]) / steps
         return found
 
+    def stiff_part(self, augmented: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """G and metric of d rhs / d (state, clock), in the scaled time; the pace's own slope is not stiff."""
+        system = self.system
+        assert system.sensitivity is not None
+        assert system.metric is not None
+        state = augmented[:-1]
+        pace = 1.0 / sum(system.velocity(state)[1][m] for m in self.waiting) if self.waiting else self.unit
+        factor = system.sensitivity(state)
+        return math.sqrt(pace) * np.vstack([factor, np.zeros((1, factor.shape[1]))]), system.metric
+
+    def _stiff_solver(self, explicit: Any) -> StiffSolver:
+        """Goes on where an explicit one stands."""
+        atol = np.append(self.system.atol, 1e-3 * self.rtol)
+        solver = StiffSolver(self, explicit.y.copy(), explicit.t - explicit.t_old, atol)
+        solver.t = solver.t_old = explicit.t
+        return solver
+
     def _solver(self, augmented: np.ndarray, implicit: bool, longest: float = math.inf) -> Any:
         slope = self.rhs(0.0, augmented)
         atol = np.append(self.system.atol, 1e-3 * self.rtol)
@@ -178,10 +239,13 @@ class Phase:
                 return self._outcome(End.SETTLED, solver.y)
             if record.steps >= self.max_steps:
                 return self._outcome(End.BUDGET, solver.y)
-            explicit = isinstance(solver, DOP853)
-            if explicit and record.steps - begun >= STIFF_AFTER and len(state) <= LARGEST_JACOBIAN:
-                solver = self._solver(solver.y, implicit=True)
-                continue
+            explicit = not isinstance(solver, LSODA)
+            if isinstance(solver, DOP853) and record.steps - begun >= STIFF_AFTER:
+                if self.system.sensitivity is not None:
+                    solver = self._stiff_solver(solver)
+                elif len(state) <= LARGEST_JACOBIAN:
+                    solver = self._solver(solver.y, implicit=True)
+                    continue
             accepted = solver.y.copy()
             try:
                 self._step(solver)

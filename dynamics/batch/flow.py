@@ -1,8 +1,8 @@
 """Gradient flow of a batch: own step size, own method, half-times by dense output, own end.
 
 A trajectory goes by Dormand and Prince's method until it is stiff: a learned modality relaxes so much faster than the
-next one grows that stability, not accuracy, sets its step. Then the Chebyshev method takes over. Trajectories that
-have finished leave the batch.
+next one grows that stability, not accuracy, sets its step. Then the linearly implicit method takes over. Trajectories
+that have finished leave the batch.
 """
 
 from __future__ import annotations
@@ -16,13 +16,11 @@ import numpy as np
 from derivations.network import FusionNetwork
 from dynamics.batch.kernel import Kernel, Slope
 from dynamics.batch.members import HalfTimeRecord, Member, Problem, Runs
-from dynamics.batch.steppers import STABLE, Step, chebyshev, dormand_prince, stages_for
+from dynamics.batch.steppers import STABLE, Step, dormand_prince, rosenbrock
 
 FLOOR = 1e-3  # absolute tolerance: this share of rtol times the size of an entry at the start
-STIFF_STEPS = 12  # steps at the edge of stability after which a trajectory changes to the Chebyshev method
-CALM = 8.0  # |lambda| h below which that pays no more: after as many such steps it changes back, and waits longer next time
-LOOSE = 1e-5  # at tighter tolerances a method of order 2 is held to rtol^(3/2), so that errors stay proportional
-MOST_STAGES = 80
+STIFF_STEPS = 12  # steps at the edge of stability after which a trajectory changes to the implicit method
+CALM = 6.0  # |lambda| h below which it does not pay: after as many such steps it changes back
 SAFETY, LEAST, MOST = 0.9, 0.2, 6.0  # factors of the step-size control
 ROOT = 1e-13  # accuracy of a half-time as a share of a plateau
 
@@ -44,7 +42,6 @@ class _Live:
     stiff: np.ndarray
     edge: np.ndarray  # steps in a row that speak for the other method
     patience: np.ndarray  # how many of them are needed to become stiff
-    probe: np.ndarray  # direction of the fastest mode
     steps: np.ndarray
 
     def keep(self, chosen: np.ndarray) -> None:
@@ -93,7 +90,6 @@ def run(
         stiff=np.zeros(count, dtype=bool),
         edge=np.zeros(count, dtype=int),
         patience=np.full(count, STIFF_STEPS),
-        probe=slope.copy(),
         steps=np.zeros(count, dtype=int),
     )
     final, last, ended = start.copy(), total.copy(), np.zeros(count)
@@ -180,20 +176,14 @@ def _advance(
     y, first = live.y[:, columns], live.slope[:, columns]
     h = np.minimum(live.h[columns], t_end - live.t[columns])
     if stiff:
-        fastest, live.probe[:, columns] = _fastest(slope, y, first, live.probe[:, columns])
-        h = np.minimum(h, MOST_STAGES**2 / 1.54 / np.maximum(fastest, 1e-300))
-        stiffness = h * fastest
-        stages = stages_for(float(np.max(stiffness)))
-        step, spent, order = chebyshev(slope, y, first, h, stages), stages + 1, 3
-        elsewhere = stiffness < CALM
+        kernel = problem.kernel
+        step = rosenbrock(slope, y, first, h, kernel.sensitivity(y), kernel.metric(live.ids[columns]))
+        spent, order = 5, 3
+        elsewhere = step.stiffness < CALM
     else:
         step, spent, order = dormand_prince(slope, y, first, h), 6, 5
         elsewhere = step.stiffness > 0.8 * STABLE
-    rtol, atol = live.rtol[columns], live.atol[columns]
-    if stiff:
-        tighter = np.minimum(np.sqrt(rtol / LOOSE), 1.0)
-        rtol, atol = tighter * rtol, tighter * atol
-    scale = rtol * np.maximum(np.abs(y), np.abs(step.end)) + atol
+    scale = live.rtol[columns] * np.maximum(np.abs(y), np.abs(step.end)) + live.atol[columns]
     error = np.sqrt(np.mean((step.error / scale) ** 2, axis=0))
     error = np.where(np.isfinite(error), error, math.inf)
     fine = error <= 1
@@ -218,14 +208,6 @@ def _advance(
     if stiff:
         live.patience[changing] *= 4
     return spent
-
-
-def _fastest(slope: Slope, y: np.ndarray, first: np.ndarray, probe: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """|lambda| of the fastest mode with a margin, by a step of power iteration from `probe`, and the new probe."""
-    small = 1e-7 * np.maximum(np.linalg.norm(y, axis=0), 1e-300)
-    direction = probe / np.maximum(np.linalg.norm(probe, axis=0), 1e-300)
-    probe = (slope(y + small * direction)[0] - first) / small
-    return 1.2 * np.linalg.norm(probe, axis=0), probe
 
 
 def _roots(

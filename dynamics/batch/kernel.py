@@ -174,9 +174,34 @@ class Kernel:
         """d state / dt (n, N), equations (3) and (4), and W^tot (outputs, D, N)."""
         return self._velocity(state, self.sigma, self.target)
 
+    def sensitivity(self, state: np.ndarray) -> np.ndarray:
+        """G = d W^tot / d weights, (n, N, outputs D): the velocity is G e, with e of equation (5)."""
+        rank, count = self.outputs * self.inputs, state.shape[1]
+        repeated = np.repeat(state, rank, axis=1)
+        units = np.tile(np.eye(rank).reshape(self.outputs, self.inputs, rank), count)
+        _, products, layers = self._down(repeated)
+        return self._up(repeated, products, layers, units).reshape(self.size, count, rank)
+
+    def metric(self, active: Any = slice(None)) -> np.ndarray:
+        """Sigma for each output, (outputs D, outputs D, N): d e = -metric d W^tot."""
+        sigma = self.sigma[:, :, active] if self.sigma.shape[2] > 1 else self.sigma
+        blocks = np.einsum("pq,den->pdqen", np.eye(self.outputs), sigma)
+        rank = self.outputs * self.inputs
+        return np.asarray(blocks.reshape(rank, rank, -1))
+
     def _velocity(self, state: np.ndarray, sigma: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         total, products, layers = self._down(state)
         error = target - np.einsum("pdn,den->pen", total, sigma)
+        return self._up(state, products, layers, error), total
+
+    def _up(
+        self,
+        state: np.ndarray,
+        products: Mapping[GroupKey, list[np.ndarray | None]],
+        layers: Mapping[GroupKey, list[np.ndarray]],
+        error: np.ndarray,
+    ) -> np.ndarray:
+        """The gradient of every layer, P_l^T (error pushed forward), (n, N)."""
         moved = np.empty_like(state)
         outgoing: dict[GroupKey, np.ndarray] = {}
         count = state.shape[1]
@@ -200,7 +225,7 @@ class Kernel:
                 if i + 1 < len(group.spans) or group.top is not None:
                     forward = np.einsum("pimn,oimn->pomn", forward, layers[key][i])
             outgoing[key] = forward
-        return moved, total
+        return moved
 
     def _down(
         self, state: np.ndarray

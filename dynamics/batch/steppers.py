@@ -1,18 +1,17 @@
 """One step of many trajectories at once, each with its own step size: a state is (n, N), a step size (N,).
 
-Two explicit methods with an error estimate and an interpolant:
+Two methods with an error estimate and an interpolant:
 
-- `dormand_prince`: order 5, six evaluations; coefficients from SciPy's RK45. Stable to |lambda| h = 3.3.
-- `chebyshev`: Runge-Kutta-Chebyshev, order 2, s stages (Sommeijer, Shampine and Verwer 1998). Stable to
-  |lambda| h = 0.65 s^2 on the real axis, where the spectrum of a gradient flow lies: on a stiff plateau the cost
-  grows like the root of the stiffness.
+- `dormand_prince`: explicit, order 5, six evaluations; coefficients from SciPy's RK45. Stable to |lambda| h = 3.3.
+- `rosenbrock`: linearly implicit, order 3, for stiff plateaus. What is stiff there is the relaxation of learned
+  modalities, and its part of the Jacobian, -G Sigma G^T with G = d W^tot/d weights, has at most as many ranks as W^tot
+  has entries. The method keeps its order with this part alone, so a step costs little more than an explicit one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from scipy.integrate import RK45
@@ -20,7 +19,6 @@ from scipy.integrate import RK45
 from dynamics.batch.kernel import Slope
 
 STABLE = 3.3  # |lambda| h up to which Dormand and Prince's method is stable on the negative real axis
-DAMPING = 2 / 13  # of the Chebyshev polynomials: their stability interval stays open
 
 
 @dataclass(frozen=True)
@@ -82,45 +80,61 @@ def _combined(coefficients: np.ndarray, stages: np.ndarray) -> np.ndarray:
     return np.asarray(np.dot(coefficients, stages[:count].reshape(count, -1)).reshape(stages.shape[1:]))
 
 
-@lru_cache(maxsize=256)
-def _chebyshev_coefficients(stages: int) -> tuple[np.ndarray, ...]:
-    """mu, nu, mu~, gamma~ of stages 2..s, and mu~_1."""
-    w0 = 1 + DAMPING / stages**2
-    value, first, second = np.ones(stages + 1), np.zeros(stages + 1), np.zeros(stages + 1)  # T_j, T_j', T_j'' at w0
-    value[1], first[1] = w0, 1.0
-    for j in range(2, stages + 1):
-        value[j] = 2 * w0 * value[j - 1] - value[j - 2]
-        first[j] = 2 * value[j - 1] + 2 * w0 * first[j - 1] - first[j - 2]
-        second[j] = 4 * first[j - 1] + 2 * w0 * second[j - 1] - second[j - 2]
-    w1 = first[stages] / second[stages]
-    b = np.empty(stages + 1)
-    b[2:] = second[2:] / first[2:] ** 2
-    b[:2] = b[2]
-    a = 1 - b * value
-    mu, nu = 2 * b[2:] * w0 / b[1:-1], -b[2:] / b[:-2]
-    mu_slope = 2 * b[2:] * w1 / b[1:-1]
-    return mu, nu, mu_slope, -a[1:-1] * mu_slope, np.array(b[1] * w1)
+GAMMA = 0.435866521508459  # root of 6 x^3 - 18 x^2 + 9 x - 1: L-stable
+ALPHA = np.array(
+    [
+        [0.0, 0.0, 0.0],
+        [0.871733043016918, 0.0, 0.0],
+        [0.84457060015369423, -0.11299064236484185, 0.0],
+        [0.0, 0.0, 1.0],
+    ]
+)
+COUPLING = np.array(
+    [
+        [0.0, 0.0, 0.0],
+        [-0.871733043016918, 0.0, 0.0],
+        [-0.90338057013044082, 0.054180672388095326, 0.0],
+        [0.24212380706095346, -1.2232505839045147, 0.54526025533510214],
+    ]
+)
+WEIGHTS = np.array([0.24212380706095346, -1.2232505839045147, 1.545260255335102, GAMMA])
+EMBEDDED = np.array([0.37810903145819369, -0.096042292212423178, 0.5, 0.2179332607542295])
 
 
-def stages_for(stiffness: float) -> int:
-    """Stages with which the Chebyshev method is stable for |lambda| h = stiffness."""
-    return max(2, 1 + int(np.sqrt(1.54 * stiffness + 1)))
+def rosenbrock(
+    slope: Slope, y: np.ndarray, first: np.ndarray, h: np.ndarray, factor: np.ndarray, metric: np.ndarray
+) -> Step:
+    """ROS34PW2 (Rang and Angermann 2005): order 3 with any matrix A in place of the Jacobian, L-stable, four stages.
 
+    A = -G S G^T, with G = `factor` (n, N, K) and S = `metric` (K, K, N or 1): systems 1 - h gamma A are solved by
+    Woodbury's formula, K by K. Cubic interpolant; `first` is the slope at y.
+    """
+    count = len(h)
+    metric = np.broadcast_to(metric, (*metric.shape[:2], count))
+    squares = np.einsum("nmk,nmj->kjm", factor, factor)
+    held = np.einsum("kim,ijm->mkj", metric, squares)  # S G^T G
+    inverse = np.linalg.inv(np.eye(factor.shape[2]) + (GAMMA * h)[:, None, None] * held)
 
-def chebyshev(slope: Slope, y: np.ndarray, first: np.ndarray, h: np.ndarray, stages: int) -> Step:
-    """Order 2, estimate of order 2, cubic interpolant; `first` is the slope at y."""
-    mu, nu, mu_slope, gamma, start = _chebyshev_coefficients(stages)
-    before, current = y, y + start * h * first
-    for m, n, ms, g in zip(mu, nu, mu_slope, gamma, strict=True):
-        speed, _ = slope(current)
-        before, current = current, (1 - m - n) * y + m * current + n * before + h * (ms * speed + g * first)
-    last, other = slope(current)
-    error = 0.8 * (y - current) + 0.4 * h * (first + last)
+    def relaxed(vector: np.ndarray, by: np.ndarray) -> np.ndarray:
+        """G (by) S G^T v for a matrix `by` (N, K, K)."""
+        inner = np.einsum("kim,im->km", metric, np.einsum("nmk,nm->km", factor, vector))
+        return np.asarray(np.einsum("nmk,mkj,jm->nm", factor, by, inner))
+
+    unit = np.broadcast_to(np.eye(factor.shape[2]), inverse.shape)
+    stages = np.empty((4, *y.shape))
+    for i in range(4):
+        right = h * (first if i == 0 else slope(y + _combined(ALPHA[i, :i], stages))[0])
+        if i:
+            right = right - h * relaxed(_combined(COUPLING[i, :i], stages), unit)
+        stages[i] = right - GAMMA * h * relaxed(right, inverse)
+    end = y + _combined(WEIGHTS, stages)
+    last, other = slope(end)
+    error = _combined(WEIGHTS - EMBEDDED, stages)
     squared = h / 2 * (np.sum(first**2, axis=0) + np.sum(last**2, axis=0))
 
     def inside(columns: np.ndarray) -> np.ndarray:
-        step, gap = h[columns], current[:, columns] - y[:, columns]
+        step, gap = h[columns], end[:, columns] - y[:, columns]
         low, high = step * first[:, columns], step * last[:, columns]
         return np.stack([low, 3 * gap - 2 * low - high, low + high - 2 * gap])
 
-    return Step(y, current, first, last, other, error, squared, inside, np.full(y.shape[1], np.nan))
+    return Step(y, end, first, last, other, error, squared, inside, h * np.trace(held, axis1=1, axis2=2))

@@ -1,0 +1,317 @@
+"""Ensembles: the same network trained from many random starts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from derivations.correlations import Correlations
+from derivations.errors import DomainError
+from derivations.network import FusionNetwork
+from dynamics.batch import descent as batch_descent
+from dynamics.batch import flow as batch_flow
+from dynamics.batch.members import Member, Runs
+from dynamics.descent import WITHIN_STEP, unstable
+from dynamics.flow import RERUN, random_course, tightened
+from dynamics.half_times import Status
+from dynamics.integration import checked_rtol
+from dynamics.tables import Table, number
+from dynamics.trajectory import origin_of
+from dynamics.weights import checked_integer, checked_positive
+from dynamics.widths import COMPRESSED, PAYS, Start, count, is_exact, random_start
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PILOTS = 8  # members that are run at two widths, to see how wide all of them must be
+FLOW_STEPS = 20_000  # default budgets of a member
+DESCENT_STEPS = 200_000
+
+
+@dataclass(frozen=True)
+class Quantile:
+    """One quantile over the members: half-times by modality, ratio and lag; an unreached time is inf."""
+
+    times: Mapping[str, float]
+    ratio: float
+    lag: float
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Ensemble:
+    """Half-times from many random starts.
+
+    order : of leaving zero, to leading order: one for all
+    seeds : of the members
+    times : modality -> (n,), in units of tau; inf where not reached
+    status : modality -> (n,) of Status
+    ratio, lag : (n,), nan unless first and last are reached
+    monitors : (n,) each: balance (drift of the conserved matrices), energy (loss lost against the integral of
+        |velocity|^2), steps, grown (factor by which the largest total weight has grown)
+    compression : estimate of the relative error of the half-times from the narrow width, over PILOTS members;
+        0 where it is exact
+    """
+
+    order: tuple[str, ...]
+    seeds: tuple[int, ...]
+    times: Mapping[str, np.ndarray]
+    status: Mapping[str, np.ndarray]
+    ratio: np.ndarray
+    lag: np.ndarray
+    monitors: Mapping[str, np.ndarray]
+    compression: float
+    warnings: tuple[str, ...] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for array in (*self.times.values(), *self.status.values(), self.ratio, self.lag, *self.monitors.values()):
+            array.setflags(write=False)
+
+    def __len__(self) -> int:
+        return len(self.seeds)
+
+    def quantile(self, q: float) -> Quantile:
+        """Half-times, ratio and lag at a quantile, 0 <= q <= 1, over all members for times, over the others for nan.
+
+        Times are ranked whole, an unreached one last, so that half of the members unreached has the median inf.
+        """
+        if isinstance(q, bool) or not isinstance(q, int | float) or not 0 <= q <= 1:
+            raise DomainError(f"q must lie between 0 and 1, got {q!r}")
+        return Quantile(
+            {m: _quantile(t, q) for m, t in self.times.items()}, _quantile(self.ratio, q), _quantile(self.lag, q)
+        )
+
+    @cached_property
+    def mean_ratio(self) -> tuple[float, float]:
+        """Mean of the ratio over the members that have one, and its standard error."""
+        known = self.ratio[np.isfinite(self.ratio)]
+        error = float(np.std(known, ddof=1) / math.sqrt(len(known))) if len(known) > 1 else math.nan
+        return (float(np.mean(known)) if len(known) else math.nan), error
+
+    @property
+    def table(self) -> Table:
+        rows = []
+        for m in self.order:
+            reached = int(np.sum(self.status[m] == Status.REACHED))
+            cells = [number(_quantile(self.times[m], q)) for q in (0.05, 0.5, 0.95)]
+            rows.append((f"half-time {m} [tau]", f"{reached} of {len(self)}", *cells))
+        known = int(np.sum(np.isfinite(self.ratio)))
+        rows.append(
+            ("ratio", f"{known} of {len(self)}", *(number(_quantile(self.ratio, q)) for q in (0.05, 0.5, 0.95)))
+        )
+        mean, error = self.mean_ratio
+        notes = [f"mean ratio {number(mean)} +- {number(error)} (standard error)"] if known > 1 else []
+        notes.append(
+            "narrow networks: exact for two layers"
+            if self.compression == 0
+            else f"narrow networks: half-times to {number(self.compression)} (relative, estimated on pilots)"
+        )
+        what, width, u0 = (self.provenance.get(key, "") for key in ("producer", "width", "u0"))
+        title = f"{what}, {len(self)} random starts, width {width}, u0 = {u0}"
+        return Table(title, ("", "reached", "5 %", "median", "95 %"), tuple(rows), (*notes, *self.warnings))
+
+    def to_xarray(self) -> Any:
+        """An xarray.Dataset with the dimensions seed and modality; needs the package xarray.
+
+        Seeds are numbers, or text where one needs more than 31 bits (netCDF 3 has no wider integers).
+        """
+        try:
+            import xarray
+        except ImportError:
+            raise DomainError("to_xarray needs the package xarray: pip install 'fusion-dynamics[sweep]'") from None
+        seeds: list[Any] = list(self.seeds)
+        coordinates = {"seed": seeds if max(seeds) < 2**31 else list(map(str, seeds)), "modality": list(self.order)}
+        pair = ("modality", "seed")
+        time_units = {"units": "tau"}
+        found = {
+            "half_time": (pair, np.stack([self.times[m] for m in self.order]), time_units),
+            "status": (pair, np.stack([self.status[m].astype(str) for m in self.order])),
+            "ratio": ("seed", self.ratio),
+            "lag": ("seed", self.lag, time_units),
+            **{name: ("seed", values) for name, values in self.monitors.items()},
+        }
+        attributes = {key: str(value) for key, value in self.provenance.items()}
+        return xarray.Dataset(found, coordinates, {**attributes, "compression": self.compression})
+
+    def plot(self) -> Figure:
+        """Half-times of each modality, and the ratio, as distributions over the members."""
+        from dynamics.figures.ensembles import draw
+
+        return draw(self)
+
+    def __str__(self) -> str:
+        return self.table.text()
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return self.table.html()
+
+
+def _quantile(values: np.ndarray, q: float) -> float:
+    known = np.sort(values[~np.isnan(values)])
+    if not len(known):
+        return math.nan
+    place = q * (len(known) - 1)
+    low, high = known[math.floor(place)], known[math.ceil(place)]
+    return float(low if low == high else low + (place % 1) * (high - low))
+
+
+def checked_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
+    """n stands for 0..n-1, a list for itself; no seed twice."""
+    if isinstance(seeds, str) or not isinstance(seeds, Sequence | range | np.ndarray):
+        return tuple(range(checked_integer(seeds, "seeds", 1)))
+    chosen = tuple(checked_integer(s, "a seed", 0) for s in seeds)
+    if not chosen:
+        raise DomainError("seeds must name at least one seed")
+    twice = [s for i, s in enumerate(chosen) if s in chosen[:i]]
+    if twice:
+        raise DomainError(f"seeds must differ, got {twice[0]} twice")
+    return chosen
+
+
+def ensemble(
+    network: FusionNetwork,
+    data: Correlations,
+    *,
+    u0: float | Mapping[str, float] = 1e-3,
+    width: int = 100,
+    seeds: int | Sequence[int] = 100,
+    learning_rate: float | None = None,
+    rtol: float = 1e-5,
+    t_end: float | None = None,
+    max_steps: int | None = None,
+    verify: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Ensemble:
+    """Gradient flow, or gradient descent, from many random starts at once.
+
+    Member k is `integrate(seed=k)`, or `descend(seed=k)`, to the error stated: each start is drawn, made narrow
+    (`dynamics.compression`) and integrated in one batch (`dynamics.batch`). How narrow is decided on PILOTS members,
+    run at two widths. Beyond a width of 2000 the narrow network is drawn from its own law (`dynamics.narrow_law`).
+
+    Parameters
+    ----------
+    u0 : norm of every layer before a fusion at t = 0, or chain name -> norm
+    width : hidden units of every layer
+    seeds : n for 0..n-1, or the seeds themselves
+    learning_rate : None for gradient flow; else of gradient descent, whose step n is time n * learning_rate
+    rtol : relative tolerance of the integrator: half-times are right to about ten times as much
+    t_end : in units of tau; None runs until all is learned that can be
+    max_steps : budget of each member
+    verify : run again at a tenth of rtol; `monitors["rerun"]` is how far half-times move, warned of beyond 100 rtol
+    progress : called with the number of members that have finished, and the number of all
+
+    Raises
+    ------
+    DomainError
+    SolveError
+        When a learning rate that is too large makes weights diverge.
+
+    Examples
+    --------
+    >>> net, data = FusionNetwork.fused_at(2, 2), Correlations.scalar(2, 1, 0.5)
+    >>> e = ensemble(net, data, u0=1e-3, width=100, seeds=20)
+    >>> e.times["A"].shape, round(e.quantile(0.5).ratio, 1)
+    ((20,), 5.0)
+    """
+    chosen, rtol = checked_seeds(seeds), checked_rtol(rtol)
+    end = math.inf if t_end is None else checked_positive(t_end, "t_end")
+    rate = None if learning_rate is None else checked_positive(learning_rate, "learning_rate")
+    budget = (FLOW_STEPS if rate is None else DESCENT_STEPS) if max_steps is None else max_steps
+    budget = checked_integer(budget, "max_steps", 1)
+    network.require_modalities(data.modalities)
+    if data.is_symbolic:
+        raise DomainError("a simulation needs numbers in sigma and sigma_yx, got symbols")
+    plan = random_course(network, data, u0)
+    starts = [random_start(network, data, u0, width, seed) for seed in chosen]
+    tolerance, notes = tightened(network, data, plan, starts[0].narrow(0), rtol)
+
+    def run(some: Sequence[Start], rounds: int | None, watched: bool = False, tighter: float = 1.0) -> Runs:
+        members = [Member(s.full() if rounds is None else s.narrow(rounds), data, plan) for s in some]
+        tell = progress if watched else None
+        if rate is not None:
+            return batch_descent.run(network, members, rate, t_end=end, max_steps=budget, progress=tell)
+        used = max(tolerance / tighter, 1e-13)
+        return batch_flow.run(network, members, rtol=used, t_end=end, max_steps=budget, progress=tell)
+
+    def target(runs: Runs) -> float:
+        latest = float(np.max(runs.times, initial=0.0, where=np.isfinite(runs.times)))
+        within = WITHIN_STEP * rate / latest if rate is not None and latest > 0 else math.inf
+        return min(max(COMPRESSED, 10 * rtol), within)
+
+    rounds, error = (0, 0.0) if is_exact(network) else _rounds(starts[:PILOTS], run, target)
+    runs = run(starts, rounds, watched=True)
+    lost = runs.status == Status.NOT_REACHED
+    warnings = [*data.warnings, *plan.notes, *notes]
+    warnings += [] if rate is None else unstable(network, data, plan, rate)
+    for m, row in zip(data.modalities, lost, strict=True):
+        if np.any(row):
+            waits = int(np.sum(row & (runs.grown > 1)))
+            warnings.append(
+                f"{m} is not reached by {np.sum(row)} of {len(chosen)} members ({waits} of them have grown): "
+                "extend with a later t_end or more steps"
+            )
+    monitors = {"balance": runs.balance, "energy": runs.energy, "steps": runs.steps, "grown": runs.grown}
+    if verify and rate is None:
+        moved = _moved(runs, run(starts, rounds, tighter=10.0))
+        monitors["rerun"] = moved
+        if np.max(moved) > 100 * rtol:
+            warnings.append(RERUN.format(float(np.max(moved)), rtol))
+    first = runs.times[data.modalities.index(plan.order[0])]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = 1 + runs.lag / first
+    return Ensemble(
+        plan.order,
+        chosen,
+        dict(zip(data.modalities, runs.times, strict=True)),
+        dict(zip(data.modalities, runs.status, strict=True)),
+        ratio,
+        runs.lag,
+        monitors,
+        error,
+        tuple(warnings),
+        {
+            "producer": "gradient flow" if rate is None else "gradient descent",
+            "network": str(network),
+            "start": "random",
+            "u0": {m: float(v) for m, v in u0.items()} if isinstance(u0, Mapping) else float(u0),
+            "width": int(width),
+            "learning_rate": rate,
+            "rtol": rtol,
+            "t_end": t_end,
+            "rounds": rounds,
+            **origin_of(data),
+        },
+    )
+
+
+def _rounds(
+    pilots: Sequence[Start], run: Callable[[Sequence[Start], int], Runs], target: Callable[[Runs], float]
+) -> tuple[int | None, float]:
+    """The least number of rounds that changes the pilots' half-times by less than `target`, and by how much.
+
+    None for the full width, where a narrow network would not be much smaller.
+    """
+    rounds, before = 1, run(pilots, 1)
+    while True:
+        wider = pilots[0].narrow(rounds + 1)
+        if count(wider) > PAYS * pilots[0].entries:
+            return None, 0.0
+        after = run(pilots, rounds + 1)
+        error = float(np.max(_moved(before, after)))
+        if error <= target(after):
+            return rounds, error
+        rounds, before = rounds + 1, after
+
+
+def _moved(one: Runs, other: Runs) -> np.ndarray:
+    """Largest relative difference of half-times of each member, (n,); inf where not the same are reached."""
+    both = np.isfinite(one.times) & np.isfinite(other.times) & (other.times > 0)
+    gaps = np.where(both, np.abs(one.times / np.where(both, other.times, 1.0) - 1), 0.0)
+    return np.asarray(np.where(np.any(one.status != other.status, axis=0), math.inf, np.max(gaps, axis=0)))
