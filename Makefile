@@ -11,7 +11,7 @@ lint:
 notebooks:
 	$(PYTHON) -m jupyter nbconvert --to notebook --execute --inplace notebooks/*.ipynb
 bench:
-	OMP_NUM_THREADS=1 $(PYTHON) benchmarks/run.py
+	OMP_NUM_THREADS=1 $(PYTHON) -m benchmarks
 figures:
 	$(PYTHON) -m dynamics compare --example diabetes --seeds 5 --plot docs/compare-diabetes.png
 ci:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from derivations.errors import DataError, DomainError, SolveError, StoreError
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from derivations.correlations import Correlations
     from derivations.network import FusionNetwork
 
@@ -56,12 +58,14 @@ def _parser() -> argparse.ArgumentParser:
     _init_options(predict, "u0 from a named initialisation and --width, instead of --u0")
     predict.add_argument("--width", type=int, help="hidden units, with --init (default 100)")
     simulate = _command(
-        commands, "simulate", _simulate, "one run: full gradient flow, reduced flow or gradient descent"
+        commands, "simulate", _simulate, "one run, or many starts: gradient flow, reduced flow or gradient descent"
     )
     simulate.add_argument("--method", choices=("flow", "reduced", "descent"), default="flow", help="default: flow")
     _start_options(simulate)
     _init_options(simulate, "weights drawn from a named initialisation, instead of --u0")
-    simulate.add_argument("--seed", type=int, default=0, help="of the random start (default 0)")
+    simulate.add_argument("--seed", type=int, help="of the random start (default 0)")
+    simulate.add_argument("--seeds", type=int, metavar="N", help="an ensemble of N random starts instead of one run")
+    simulate.add_argument("--plot", metavar="FILE", help="with --seeds: save the figure (.png, .pdf, .svg)")
     simulate.add_argument("--t-end", type=float, help="in units of tau (default: until all is learned)")
     simulate.add_argument("-o", "--output", metavar="FILE.npz", help="save the trajectory")
     compare = _command(commands, "compare", _compare, "all roads side by side, several seeds (seconds to minutes)")
@@ -262,13 +266,18 @@ def _simulate(options: argparse.Namespace) -> int:
     if options.learning_rate is not None and options.method != "descent":
         raise DomainError(f"--learning-rate goes with --method descent, got --method {options.method}")
     start: dict[str, Any] = {"u0": _u0(options), "t_end": options.t_end}
-    random: dict[str, Any] = {"width": options.width, "seed": options.seed}
+    if options.seeds is not None:
+        return _simulate_many(options, network, data, start)
+    if options.plot is not None:
+        raise DomainError("--plot draws an ensemble: give --seeds")
+    seed = 0 if options.seed is None else options.seed
+    random: dict[str, Any] = {"width": options.width, "seed": seed}
     if options.init is not None:
         from dynamics.starts import default_weights
 
         if options.method == "reduced":
             raise DomainError("--init draws random weights; --method reduced starts aligned")
-        random = {"weights": default_weights(network, data, options.init, options.width, options.seed)}
+        random = {"weights": default_weights(network, data, options.init, options.width, seed)}
     if options.method == "reduced":
         run = integrate_reduced(network, data, **start)
     elif options.method == "flow":
@@ -281,15 +290,70 @@ def _simulate(options: argparse.Namespace) -> int:
     return 0
 
 
-def _compare(options: argparse.Namespace) -> int:
-    if options.plot:
-        import matplotlib
+def _simulate_many(
+    options: argparse.Namespace, network: FusionNetwork, data: Correlations, start: dict[str, Any]
+) -> int:
+    """An ensemble of random starts."""
+    from dynamics.descent import start_learning_rate
+    from dynamics.ensembles import ensemble
 
-        matplotlib.use("Agg")
+    one_run = (("--seed", options.seed), ("--init", options.init), ("--output", options.output))
+    given = [flag for flag, value in one_run if value is not None]
+    if given or options.method == "reduced":
+        raise DomainError(f"--seeds draws many random starts; it does not go with {(given or ['--method reduced'])[0]}")
+    rate = options.learning_rate
+    if options.method == "descent" and rate is None:
+        rate = start_learning_rate(network, data, start["u0"])
+    if options.plot is not None:
+        _draw_to_files(options.plot)
+    runs = ensemble(
+        network,
+        data,
+        **start,
+        width=options.width,
+        seeds=options.seeds,
+        learning_rate=rate,
+        progress=_finished_counter(),
+    )
+    if options.plot is not None:
+        _save_figure(runs.plot(), options.plot)
+    print(json.dumps(runs.to_dict(), indent=2, allow_nan=False) if options.json else runs)
+    return 0
+
+
+def _finished_counter() -> Callable[[int, int], None]:
+    """Members that have finished, on standard error, once for each tenth."""
+    told = [0]
+
+    def tell(finished: int, total: int) -> None:
+        if finished == total or finished >= told[0] + total / 10:
+            told[0] = finished
+            end = "\n" if finished == total else "\r"
+            print(f"  {finished} of {total} members", end=end, file=sys.stderr, flush=True)
+
+    return tell
+
+
+def _draw_to_files(path: str) -> None:
+    """Before the work: no window, and whether the figure can be saved."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    _check_figure(path)
+
+
+def _save_figure(figure: Figure, path: str) -> None:
+    try:
+        figure.savefig(path)
+    except (OSError, ValueError) as error:
+        raise StoreError(f"figure not saved to {path!r}: {error}") from None
+
+
+def _compare(options: argparse.Namespace) -> int:
     from dynamics.comparison import compare
 
     if options.plot:
-        _check_figure(options.plot)
+        _draw_to_files(options.plot)
     network, data = _problem(options)
     result = compare(
         network,
@@ -301,10 +365,7 @@ def _compare(options: argparse.Namespace) -> int:
         progress=lambda line: print(f"  {line} ...", file=sys.stderr, flush=True),
     )
     if options.plot:
-        try:
-            result.plot().savefig(options.plot)
-        except (OSError, ValueError) as error:
-            raise StoreError(f"figure not saved to {options.plot!r}: {error}") from None
+        _save_figure(result.plot(), options.plot)
     print(json.dumps(result.to_dict(), indent=2, allow_nan=False) if options.json else f"{data}\n\n{result}")
     return 0
 

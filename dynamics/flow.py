@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import pairwise
@@ -25,6 +26,7 @@ from dynamics.widths import COMPRESSED, Start, apart, count, given_start, random
 
 SMALLEST_SIMULATED = 1e-100  # squares and errors of smaller weights underflow inside the integrator
 LARGEST_KERNEL = 600  # weights up to which a dense Jacobian, made in one call, pays
+FLIP = "a sign flip cancels digits: the times of the last modality are good to about {:.1g}"
 RERUN = "half-times move by {:.2g} at a tenth of rtol = {:g}: they are not to be relied on"
 CANCELLATION = 1e-13  # the tightest tolerance that double precision supports
 
@@ -132,7 +134,7 @@ def integrate(
     t_end, times = checked_times(t_end, t_eval)
     start, plan, origin = started(network, data, u0, width, seed, weights)
     max_steps = checked_integer(max_steps, "max_steps", 1)
-    tolerance, notes = tightened(network, data, plan, start.narrow(0), rtol)
+    tolerance, notes = _tightened(cancelled(network, data, plan, start.narrow(0)), rtol)
 
     def run(layers: Weights) -> Trajectory:
         system, unpack = full_system(network, data, plan, layers, tolerance)
@@ -148,7 +150,7 @@ def integrate(
             warnings=(*data.warnings, *notes),
         )
         found = {"balance": _balance_drift(network, layers, unpack(last)), "compression": 0.0}
-        lost, worked = _lost(data, system, last), float(last[-1])
+        lost, worked = _lost(data, plan, system, last), float(last[-1])
         if worked > 0:
             found["energy"] = abs(lost - worked) / worked
         return replace(trajectory, monitors={**trajectory.monitors, **found})
@@ -174,16 +176,14 @@ def integrate(
     return replace(found, monitors={**found.monitors, "rerun": change}, warnings=(*found.warnings, *more))
 
 
-def tightened(
-    network: FusionNetwork, data: Correlations, plan: Course, weights: Weights, rtol: float
-) -> tuple[float, tuple[str, ...]]:
-    """Tighter than rtol where a scalar residual flips its sign after a chain of two layers.
+def cancelled(network: FusionNetwork, data: Correlations, plan: Course, weights: Weights) -> float:
+    """Share of a weight's size that is left where a scalar residual flips its sign after a chain of two layers.
 
-    The mode of the old sign has grown to u0^(1-k), the one that wins has shrunk to u0^(1+k); the weights
-    hold their difference, so u0^(2k) of the digits cancel.
+    The mode of the old sign has grown to u0^(1-k), the one that wins has shrunk to u0^(1+k); the weights hold their
+    difference, so all but u0^(2k) of it cancels. 1 without a flip.
     """
-    needed = rtol
-    for before, after in zip(plan.saddles, plan.saddles[1:], strict=False):
+    share = 1.0
+    for before, after in pairwise(plan.saddles):
         for m in set(after.learned) - set(before.learned):
             residual = data.residual_block(m, before.learned) if before.learned else data.target_block(m)
             scalar = data.sizes[m] == 1 and data.outputs == 1
@@ -191,16 +191,15 @@ def tightened(
             if flips and network.depths[m] == 2:
                 norm = min(float(np.linalg.norm(w)) for w in weights[m])
                 k = data.strength(m) / data.strength(plan.order[0])
-                needed = min(needed, rtol * min(norm, 1.0) ** (2 * k))
-    if needed >= CANCELLATION:
-        return needed, ()
-    lost = rtol * CANCELLATION / needed
-    note = (
-        f"a sign flip cancels digits: the times of the last modality are good to about {lost:.1g}"
-        if lost > 10 * rtol
-        else ""
-    )
-    return CANCELLATION, (note,) if note else ()
+                share = min(share, min(norm, 1.0) ** (2 * k))
+    return share
+
+
+def _tightened(share: float, rtol: float) -> tuple[float, tuple[str, ...]]:
+    """A tolerance that leaves rtol after cancellation to `share`, and what is lost where there is none."""
+    lost = CANCELLATION / max(share, 1e-300)
+    notes = (FLIP.format(lost),) if lost > 10 * rtol else ()
+    return max(rtol * share, min(CANCELLATION, rtol)), notes
 
 
 class _Form(NamedTuple):
@@ -286,7 +285,7 @@ def full_system(
 ) -> tuple[System, Callable[[np.ndarray], Weights]]:
     """The flow of every weight as the march needs it, and what unpacks its state.
 
-    The last component is the integral of |velocity|^2: what the loss must have lost.
+    The last component is the integral of |velocity|^2, in units of the excess loss at the start: what must be lost.
     """
     form = (_narrow if count(weights) <= LARGEST_KERNEL else _wide)(network, data, weights)
     places = {layer: i for i, layer in enumerate(form.layers)}
@@ -296,7 +295,7 @@ def full_system(
         moved, sizes = form.velocity(state[:-1]), form.norms(state[:-1])
         # the two smallest layers left out: d ln|W|/dt of a balanced path, never 0 before it stops
         rates = {m: plan.drives[m] * np.prod(np.sort(sizes[path], axis=0)[2:], axis=0) for m, path in paths.items()}
-        return np.concatenate([moved, np.sum(moved * moved, axis=0, keepdims=True)]), rates
+        return np.concatenate([moved, np.sum((moved / unit) ** 2, axis=0, keepdims=True)]), rates
 
     def sizes(state: np.ndarray) -> np.ndarray:
         assert form.spread is not None
@@ -311,7 +310,8 @@ def full_system(
     smallest = min((s for s in scale if s > 0), default=1.0)
     start = np.append(form.start, 0.0)
     excess = float(losses(data, form.total(form.start)[None])[0]) - plan.lowest_loss
-    atol = np.append(np.full(len(form.start), 1e-3 * rtol * smallest), rtol * max(excess, 1e-300))
+    unit = math.sqrt(excess) if excess > 0 else 1.0
+    atol = np.append(np.full(len(form.start), 1e-3 * rtol * smallest), rtol)
     total = lambda state: form.total(state[:-1])  # noqa: E731
     system = System(
         velocity,
@@ -325,10 +325,10 @@ def full_system(
     return system, lambda state: form.unpack(state[:-1])
 
 
-def _lost(data: Correlations, system: System, last: np.ndarray) -> float:
-    """Loss at the start less loss at the end."""
+def _lost(data: Correlations, plan: Course, system: System, last: np.ndarray) -> float:
+    """Loss at the start less loss at the end, in units of the excess at the start."""
     begin, end = losses(data, np.stack([system.total(system.start), system.total(last)]))
-    return float(begin - end)
+    return float((begin - end) / ((begin - plan.lowest_loss) or 1.0))
 
 
 def _balance_drift(network: FusionNetwork, first: Weights, last: Weights) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings as python_warnings
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -23,6 +24,7 @@ MOVED = 1e-6  # share of the largest weight by which a step has to move for its 
 STIFF_AFTER = 300  # explicit steps in one phase after which it is taken for stiff, and an implicit method goes on
 RESTARTS = 5  # of LSODA from the last step that it accepted, where its corrector gives up on a very stiff plateau
 DIFFERENCE = 1e-7  # step of a difference quotient as a share of a component's typical size
+EXPLICIT_COST = 12  # evaluations of a step of DOP853
 LARGEST_JACOBIAN = 1500  # beyond this many weights a dense Jacobian costs more than explicit steps
 
 
@@ -102,6 +104,8 @@ class StiffSolver:
     def __init__(self, phase: Phase, y: np.ndarray, first_step: float, atol: np.ndarray) -> None:
         self._phase, self._h, self._atol = phase, first_step, atol
         self.t_old = self.t = 0.0
+        assert phase.system.metric is not None
+        self.cost = 4 + len(phase.system.metric)  # evaluations a step
         self.y, self.nfev, self.status = y, 1, "running"
         self._slope = phase.rhs(0.0, y)
         self._step: Step | None = None
@@ -115,7 +119,7 @@ class StiffSolver:
         factor, metric = phase.stiff_part(self.y)
         while self._h > 1e-14 * max(abs(self.t), 1e-300):
             h = np.array([self._h])
-            step = rosenbrock(slope, self.y[:, None], self._slope[:, None], h, factor[:, None], metric[..., None])
+            step = rosenbrock(slope, self.y[:, None], self._slope[:, None], h, factor[..., None], metric[..., None])
             count += 1
             self.nfev += 4
             scale = phase.rtol * np.maximum(np.abs(self.y), np.abs(step.end[:, 0])) + self._atol
@@ -231,7 +235,9 @@ class Phase:
         small = len(state) < SMALL_STATE or self.system.sizes is not None
         solver = self._solver(np.append(state, 0.0), implicit=small)
         before = {m: self.checks[m](total(state)) for m in self.waiting}
-        begun, restarts = record.steps, RESTARTS
+        begun, restarts, patience = record.steps, RESTARTS, STIFF_AFTER
+        lengths: deque[float] = deque(maxlen=50)  # of the last steps
+        explicit_length = 0.0
         while True:
             if solver.y[-1] >= remaining:
                 return self._outcome(End.STOPPED, solver.y)
@@ -240,12 +246,17 @@ class Phase:
             if record.steps >= self.max_steps:
                 return self._outcome(End.BUDGET, solver.y)
             explicit = not isinstance(solver, LSODA)
-            if isinstance(solver, DOP853) and record.steps - begun >= STIFF_AFTER:
+            if isinstance(solver, DOP853) and record.steps - begun >= patience:
                 if self.system.sensitivity is not None:
+                    explicit_length = sum(lengths) / len(lengths)
                     solver = self._stiff_solver(solver)
+                    lengths.clear()
                 elif len(state) <= LARGEST_JACOBIAN:
                     solver = self._solver(solver.y, implicit=True)
                     continue
+            elif isinstance(solver, StiffSolver) and _does_not_pay(solver, lengths, explicit_length):
+                solver, begun, patience = self._solver(solver.y, implicit=False), record.steps, 4 * patience
+                lengths.clear()
             accepted = solver.y.copy()
             try:
                 self._step(solver)
@@ -260,6 +271,7 @@ class Phase:
             after = {m: self.checks[m](reached) for m in self.waiting}
             crossed = [m for m in self.waiting if before[m] < 0 <= after[m]]
             length = solver.t - solver.t_old
+            lengths.append(length)
             asked = record.queue is not None and any(t <= self._time(solver.y) for t in record.queue[:1])
             wanted = bool(crossed) or asked
             moved = float(np.max(np.abs(reached - total(accepted[:-1])))) > MOVED * float(np.max(np.abs(reached)))
@@ -327,6 +339,12 @@ class Phase:
                 augmented = dense(_root(lambda s: dense(s)[-1] - wanted, begin, end))  # noqa: B023
             record.asked_t.append(asked)
             record.asked_total.append(total(augmented[:-1]))
+
+
+def _does_not_pay(solver: StiffSolver, lengths: deque[float], explicit_length: float) -> bool:
+    """Whether its last steps, for their cost, are shorter than the explicit ones were."""
+    full = len(lengths) == lengths.maxlen
+    return full and sum(lengths) / len(lengths) / solver.cost < explicit_length / EXPLICIT_COST
 
 
 def _fastest(slope: np.ndarray, state: np.ndarray) -> float:

@@ -213,3 +213,33 @@ def test_an_overtaken_modality_is_not_waited_for_for_ever() -> None:
     runs = flow.run(net, members)
     assert math.isfinite(runs.t[0])
     assert course.order[0] == "A"
+
+
+@pytest.mark.parametrize("rho", [-0.8, -0.5, 0.3])
+def test_two_layers_against_their_exact_solution(rho: float) -> None:
+    """sigma = (3, 1), u0 = 1e-8, with and without a sign flip: W = 2 kappa sinh(s), ds/dt = 2 e, in logarithms.
+
+    Steps of a Runge-Kutta method commute with the change to growing and shrinking modes, so a flip, which leaves
+    a small difference of large weights, costs no accuracy: rtol 1e-5 gives 1e-5.
+    """
+    net, data = FusionNetwork.fused_at(2, 2), Correlations.scalar(3, 1, rho)
+    members = starts(net, data, 1e-8, range(2), width=100, rounds=0)
+    runs = flow.run(net, members, rtol=1e-5)
+    for n, member in enumerate(members):
+        sums, differences = (
+            np.array([np.linalg.norm(w1[:, 0] + sign * w2[0]) for w1, w2 in (member.weights[m] for m in "AB")])
+            for sign in (1, -1)
+        )
+        kappa = sums * differences / 4
+
+        def velocity(_, s, kappa=kappa):
+            return 2 * (data.sigma_yx - data.sigma @ (2 * kappa * np.sinh(np.clip(s, -60, 60))))  # trial steps
+
+        goals = [member.course.plateaus[m][0, 0] for m in "AB"]
+        events = [
+            lambda _, s, i=i, k=2 * kappa[i] / goals[i]: k * np.sinh(np.clip(s[i], -60, 60)) - 0.5 for i in (0, 1)
+        ]
+        exact = solve_ivp(
+            velocity, (0, 1.5 * runs.t[n]), np.log(sums / differences), "LSODA", events=events, rtol=1e-11, atol=1e-11
+        )
+        np.testing.assert_allclose(runs.times[:, n], [float(t[0]) for t in exact.t_events], rtol=1e-5)

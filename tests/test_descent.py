@@ -103,3 +103,37 @@ def test_long_runs_are_thinned_but_end_at_the_end() -> None:
 def test_descent_never_passes_t_end() -> None:
     assert descend(LATE, DATA, u0=0.5, width=5, learning_rate=0.4, t_end=0.5).t[-1] == pytest.approx(0.4)
     assert descend(LATE, DATA, u0=0.5, width=5, learning_rate=0.1, t_end=0.5).t[-1] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(("depth", "fused", "u0"), [(2, 2, 0.05), (3, 3, 0.3), (4, 2, 0.4), (4, 3, 0.4), (4, 4, 0.5)])
+def test_narrow_descent_reaches_half_levels_in_pytorchs_step(depth: int, fused: int, u0: float) -> None:
+    """Identical weights, width 50, three seeds: the step of each half-level is that of autograd at full width."""
+    torch = pytest.importorskip("torch", reason="PyTorch is absent; CI runs this test where it is installed")
+    net, data, rate = FusionNetwork.fused_at(depth, fused), Correlations.scalar(2, 1, 0.3), 0.02
+    sigma, target = torch.tensor(np.array(data.sigma)), torch.tensor(np.array(data.sigma_yx))
+    plateaus = {"A": data.unimodal("A")[0], "B": data.optimum[1]}
+    for seed in range(3):
+        start = random_weights(net, data, u0, width=50, seed=seed)
+        leaves = {n: [torch.tensor(w, requires_grad=True) for w in ws] for n, ws in start.items()}
+        optimiser = torch.optim.SGD([w for ws in leaves.values() for w in ws], lr=rate)
+        found: dict[str, int] = {}
+        for step in range(20_000):
+            rows = []
+            for m in "AB":
+                product = leaves[m][0]
+                for layer in (*leaves[m][1:], *leaves["trunk"]):
+                    product = layer @ product
+                rows.append(product[0, 0])
+            total = torch.stack(rows)
+            for m, weight in zip("AB", total.tolist(), strict=True):
+                if weight / plateaus[m] >= 0.5:
+                    found.setdefault(m, step)
+            if len(found) == 2:
+                break
+            optimiser.zero_grad()
+            (total @ sigma @ total / 2 - total @ target).backward()
+            optimiser.step()
+        run = descend(net, data, weights=start, learning_rate=rate)
+        assert {m: int(np.ceil(t / rate - 1e-9)) for m, t in run.times.items()} == found
+        assert run.provenance["start"] == "given"
+        assert (run.monitors["compression"] > 0) == (depth > 2)

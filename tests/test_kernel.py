@@ -101,10 +101,10 @@ def test_sensitivity_is_the_derivative_of_the_total_weights(outputs: int) -> Non
         step = np.zeros((kernel.size, 1))
         step[i] = 1e-5
         slope = (kernel.total(state + step) - kernel.total(state - step)) / 2e-5
-        np.testing.assert_allclose(found[i].T, slope.reshape(-1, 2), rtol=0, atol=1e-9)
+        np.testing.assert_allclose(found[i], slope.reshape(-1, 2), rtol=0, atol=1e-9)
     velocity, total = kernel.velocity(state)
     error = np.atleast_2d(data.sigma_yx)[..., None] - np.einsum("pdn,de->pen", total, data.sigma)
-    np.testing.assert_allclose(np.einsum("nmk,km->nm", found, error.reshape(-1, 2)), velocity, atol=1e-13)
+    np.testing.assert_allclose(np.einsum("nkm,km->nm", found, error.reshape(-1, 2)), velocity, atol=1e-13)
     relaxed = np.einsum(
         "kjm,jm->km", np.broadcast_to(kernel.metric(), (*kernel.metric().shape[:2], 2)), total.reshape(-1, 2)
     )

@@ -30,7 +30,7 @@ def implicit(factor: float):
     """The implicit method with a matrix that is not the Jacobian: -factor on the velocity, as rank one."""
 
     def step(slope, y, first, h):
-        along = np.broadcast_to(np.array([0.0, 1.0])[:, None, None], (2, y.shape[1], 1))
+        along = np.broadcast_to(np.array([0.0, 1.0])[:, None, None], (2, 1, y.shape[1]))
         return rosenbrock(slope, y, first, h, along, np.array([[[factor]]]))
 
     return step
@@ -97,7 +97,7 @@ def test_the_implicit_method_damps_what_its_matrix_knows() -> None:
         return np.stack([-rates * (y[0] - np.cos(y[1])), np.ones(3)]), np.zeros((1, 1, 3))
 
     y, h = np.array([[2.0] * 3, [0.0] * 3]), np.full(3, 0.1)
-    factor = np.broadcast_to(np.array([1.0, 0.0])[:, None, None], (2, 3, 1))
+    factor = np.broadcast_to(np.array([1.0, 0.0])[:, None, None], (2, 1, 3))
     for _ in range(20):
         y = rosenbrock(decay, y, decay(y)[0], h, factor, rates[None, None]).end
     np.testing.assert_allclose(y[0], np.cos(2.0), atol=0.02)
@@ -108,7 +108,7 @@ def test_woodbury_solves_the_systems_of_a_dense_jacobian() -> None:
     from dynamics.batch import steppers as s
 
     rng = np.random.default_rng(0)
-    factor, root = rng.normal(size=(6, 3, 2)), rng.normal(size=(2, 2, 3))
+    factor, root = rng.normal(size=(6, 2, 3)), rng.normal(size=(2, 2, 3))
     metric = np.einsum("ikm,jkm->ijm", root, root)
     linear = rng.normal(size=(6, 6, 3))
 
@@ -118,7 +118,7 @@ def test_woodbury_solves_the_systems_of_a_dense_jacobian() -> None:
     y, h = rng.normal(size=(6, 3)), np.array([0.1, 0.3, 1.0])
     step = rosenbrock(slope, y, slope(y)[0], h, factor, metric)
     for n in range(3):
-        matrix = -factor[:, n] @ metric[:, :, n] @ factor[:, n].T
+        matrix = -factor[..., n] @ metric[..., n] @ factor[..., n].T
         stages: list[np.ndarray] = []
         for i in range(4):
             at = y[:, n] + sum((s.ALPHA[i, j] * stages[j] for j in range(i)), np.zeros(6))
@@ -136,7 +136,7 @@ def test_work_is_the_integral_of_the_squared_slope() -> None:
         return -y, np.zeros((1, 1, y.shape[1]))
 
     y = np.array([[1.0, 2.0]])
-    implicit_step = rosenbrock(decay, y, -y, np.full(2, 0.1), np.ones((1, 2, 1)), np.ones((1, 1, 1)))
+    implicit_step = rosenbrock(decay, y, -y, np.full(2, 0.1), np.ones((1, 1, 2)), np.ones((1, 1, 1)))
     for step, accuracy in ((dormand_prince(decay, y, -y, np.full(2, 0.1)), 1e-7), (implicit_step, 5e-3)):
         np.testing.assert_allclose(step.squared, (y[0] ** 2 - step.end[0] ** 2) / 2, rtol=accuracy)
 

@@ -173,7 +173,8 @@ def _advance(
     t_end: float,
 ) -> int:
     """One trial step of some trajectories by one of the methods; returns the number of evaluations."""
-    y, first = live.y[:, columns], live.slope[:, columns]
+    alone = len(columns) == len(live.ids)  # the only method in use: nothing is copied
+    y, first = (live.y, live.slope) if alone else (live.y[:, columns], live.slope[:, columns])
     h = np.minimum(live.h[columns], t_end - live.t[columns])
     if stiff:
         kernel = problem.kernel
@@ -183,8 +184,11 @@ def _advance(
     else:
         step, spent, order = dormand_prince(slope, y, first, h), 6, 5
         elsewhere = step.stiffness > 0.8 * STABLE
-    scale = live.rtol[columns] * np.maximum(np.abs(y), np.abs(step.end)) + live.atol[columns]
-    error = np.sqrt(np.mean((step.error / scale) ** 2, axis=0))
+    scale = np.maximum(np.abs(y), np.abs(step.end))
+    scale *= live.rtol[columns]
+    scale += live.atol[columns]
+    error = np.divide(step.error, scale, out=scale)
+    error = np.sqrt(np.einsum("nm,nm->m", error, error) / len(error))
     error = np.where(np.isfinite(error), error, math.inf)
     fine = error <= 1
     factor = np.clip(SAFETY * np.maximum(error, 1e-10) ** (-1 / order), LEAST, MOST)
@@ -194,12 +198,15 @@ def _advance(
     if not len(good):
         return spent
     ids = live.ids[good]
-    shares = problem.shares(step.other[..., kept], ids)
+    shares = problem.shares(step.other if len(kept) == len(columns) else step.other[..., kept], ids)
     m, k = np.nonzero(record.crossed(live.shares[:, good], shares, ids))
     theta = _roots(problem, step, kept[k], ids[k], m, live.shares[m, good[k]], shares[m, k]) if len(m) else np.empty(0)
     record.advance(ids, live.t[good], h[kept], m, k, theta)
-    live.y[:, good], live.slope[:, good] = step.end[:, kept], step.last[:, kept]
-    live.total[..., good], live.shares[:, good] = step.other[..., kept], shares
+    if alone and len(good) == len(columns):
+        live.y, live.slope, live.total, live.shares = step.end, step.last, step.other, shares
+    else:
+        live.y[:, good], live.slope[:, good] = step.end[:, kept], step.last[:, kept]
+        live.total[..., good], live.shares[:, good] = step.other[..., kept], shares
     live.t[good] += h[kept]
     live.work[good] += step.squared[kept]
     live.edge[good] = np.where(elsewhere[kept], live.edge[good] + 1, 0)

@@ -175,12 +175,12 @@ class Kernel:
         return self._velocity(state, self.sigma, self.target)
 
     def sensitivity(self, state: np.ndarray) -> np.ndarray:
-        """G = d W^tot / d weights, (n, N, outputs D): the velocity is G e, with e of equation (5)."""
+        """G = d W^tot / d weights, (n, outputs D, N): the velocity is G e, with e of equation (5)."""
         rank, count = self.outputs * self.inputs, state.shape[1]
-        repeated = np.repeat(state, rank, axis=1)
-        units = np.tile(np.eye(rank).reshape(self.outputs, self.inputs, rank), count)
+        repeated = np.tile(state, rank)
+        units = np.repeat(np.eye(rank).reshape(self.outputs, self.inputs, rank), count, axis=2)
         _, products, layers = self._down(repeated)
-        return self._up(repeated, products, layers, units).reshape(self.size, count, rank)
+        return self._up(repeated, products, layers, units).reshape(self.size, rank, count)
 
     def metric(self, active: Any = slice(None)) -> np.ndarray:
         """Sigma for each output, (outputs D, outputs D, N): d e = -metric d W^tot."""

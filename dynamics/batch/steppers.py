@@ -58,26 +58,38 @@ def dormand_prince(slope: Slope, y: np.ndarray, first: np.ndarray, h: np.ndarray
     stages[0] = first
     argument = y
     for i in range(1, 6):
-        argument = y + h * _combined(RK45.A[i, :i], stages)
+        argument = _combined(RK45.A[i, :i], stages, h, y)
         stages[i], _ = slope(argument)
-    end = y + h * _combined(RK45.B, stages)
+    end = _combined(RK45.B, stages, h, y)
     stages[6], other = slope(end)
     powers = np.einsum("snm,snm->sm", stages[:6], stages[:6])
-    moved = np.linalg.norm(end - argument, axis=0)
+    argument -= end
+    faster = stages[6] - stages[5]
     with np.errstate(invalid="ignore", divide="ignore"):
-        stiffness = h * np.linalg.norm(stages[6] - stages[5], axis=0) / moved
+        stiffness = h * np.sqrt(_squares(faster) / _squares(argument))
 
     def inside(columns: np.ndarray) -> np.ndarray:
         return np.asarray(h[columns] * np.einsum("snm,sp->pnm", stages[:, :, columns], RK45.P))
 
-    error = h * _combined(RK45.E, stages)
+    error = _combined(RK45.E, stages, h)
     return Step(y, end, first, stages[6], other, error, h * (RK45.B @ powers), inside, stiffness)
 
 
-def _combined(coefficients: np.ndarray, stages: np.ndarray) -> np.ndarray:
-    """Sum of the first stages times coefficients, one product."""
+def _combined(
+    coefficients: np.ndarray, stages: np.ndarray, h: np.ndarray | None = None, y: np.ndarray | None = None
+) -> np.ndarray:
+    """y + h times the sum of the first stages times coefficients: one product, and the rest in place."""
     count = len(coefficients)
-    return np.asarray(np.dot(coefficients, stages[:count].reshape(count, -1)).reshape(stages.shape[1:]))
+    found = np.dot(coefficients, stages[:count].reshape(count, -1)).reshape(stages.shape[1:])
+    if h is not None:
+        found *= h
+    if y is not None:
+        found += y
+    return np.asarray(found)
+
+
+def _squares(vectors: np.ndarray) -> np.ndarray:
+    return np.asarray(np.einsum("nm,nm->m", vectors, vectors))
 
 
 GAMMA = 0.435866521508459  # root of 6 x^3 - 18 x^2 + 9 x - 1: L-stable
@@ -106,31 +118,31 @@ def rosenbrock(
 ) -> Step:
     """ROS34PW2 (Rang and Angermann 2005): order 3 with any matrix A in place of the Jacobian, L-stable, four stages.
 
-    A = -G S G^T, with G = `factor` (n, N, K) and S = `metric` (K, K, N or 1): systems 1 - h gamma A are solved by
+    A = -G S G^T, with G = `factor` (n, K, N) and S = `metric` (K, K, N or 1): systems 1 - h gamma A are solved by
     Woodbury's formula, K by K. Cubic interpolant; `first` is the slope at y.
     """
     count = len(h)
     metric = np.broadcast_to(metric, (*metric.shape[:2], count))
-    squares = np.einsum("nmk,nmj->kjm", factor, factor)
-    held = np.einsum("kim,ijm->mkj", metric, squares)  # S G^T G
-    inverse = np.linalg.inv(np.eye(factor.shape[2]) + (GAMMA * h)[:, None, None] * held)
+    squares = np.einsum("nkm,njm->kjm", factor, factor)
+    held = np.einsum("kim,ijm->kjm", metric, squares).transpose(2, 0, 1)  # S G^T G
+    inverse = np.linalg.inv(np.eye(factor.shape[1]) + (GAMMA * h)[:, None, None] * held).transpose(1, 2, 0)
 
     def relaxed(vector: np.ndarray, by: np.ndarray) -> np.ndarray:
-        """G (by) S G^T v for a matrix `by` (N, K, K)."""
-        inner = np.einsum("kim,im->km", metric, np.einsum("nmk,nm->km", factor, vector))
-        return np.asarray(np.einsum("nmk,mkj,jm->nm", factor, by, inner))
+        """G (by) S G^T v for a matrix `by` (K, K, N)."""
+        inner = np.einsum("kim,im->km", metric, np.einsum("nkm,nm->km", factor, vector))
+        return np.asarray(np.einsum("nkm,km->nm", factor, np.einsum("kjm,jm->km", by, inner)))
 
-    unit = np.broadcast_to(np.eye(factor.shape[2]), inverse.shape)
+    unit = np.broadcast_to(np.eye(factor.shape[1])[..., None], inverse.shape)
     stages = np.empty((4, *y.shape))
     for i in range(4):
-        right = h * (first if i == 0 else slope(y + _combined(ALPHA[i, :i], stages))[0])
+        right = h * (first if i == 0 else slope(_combined(ALPHA[i, :i], stages, y=y))[0])
         if i:
             right = right - h * relaxed(_combined(COUPLING[i, :i], stages), unit)
         stages[i] = right - GAMMA * h * relaxed(right, inverse)
-    end = y + _combined(WEIGHTS, stages)
+    end = _combined(WEIGHTS, stages, y=y)
     last, other = slope(end)
     error = _combined(WEIGHTS - EMBEDDED, stages)
-    squared = h / 2 * (np.sum(first**2, axis=0) + np.sum(last**2, axis=0))
+    squared = h / 2 * (_squares(first) + _squares(last))
 
     def inside(columns: np.ndarray) -> np.ndarray:
         step, gap = h[columns], end[:, columns] - y[:, columns]

@@ -1,0 +1,44 @@
+"""`OMP_NUM_THREADS=1 python -m benchmarks [--save]`, alone on the machine; needs torch for the baseline."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import engine, scaling, usual
+from benchmarks.timing import Row
+
+HERE = Path(__file__).parent
+
+
+def table(rows: list[Row]) -> str:
+    head = ("what", "cost (median)", "goal", "ratio", "error of half-times")
+    cells = [head, ("---",) * 5, *((r.what, r.cost, r.goal, r.ratio, r.error) for r in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in cells)
+
+
+def main() -> None:
+    if os.environ.get("OMP_NUM_THREADS") != "1":
+        sys.exit("set OMP_NUM_THREADS=1: costs are of one thread")
+    parts = [("The engine", engine.rows()), ("Predictions and single runs", usual.rows())]
+    packages = ", ".join(f"{p} {version(p)}" for p in ("numpy", "scipy", "sympy", "torch", "fusion-dynamics"))
+    text = "# Results\n\n"
+    text += f"Python {platform.python_version()}, {packages}; {platform.machine()}, {os.cpu_count()} shared cores, "
+    text += "one thread. Made by `python -m benchmarks --save`. Medians; what is compared was run in turn.\n"
+    for title, rows in parts:
+        text += f"\n## {title}\n\n{table(rows)}\n"
+    text += f"\n## Growth\n\n{scaling.draw(HERE / 'growth.png') if '--save' in sys.argv else ''}\n"
+    text += (HERE / "NOTES.md").read_text()
+    print(text)
+    if "--save" in sys.argv:
+        (HERE / "RESULTS.md").write_text(text)
+
+
+if __name__ == "__main__":
+    np.seterr(all="warn")
+    main()
