@@ -74,11 +74,11 @@ def test_half_times_are_scipys(depth: int, fused: int, u0: float) -> None:
         assert runs.lag[n] == pytest.approx(judge["B"] - judge["A"], rel=1e-6)
 
 
-@pytest.mark.parametrize(("depth", "fused", "u0"), [(2, 2, 1e-3), (4, 2, 0.1), (4, 4, 0.2)])
+@pytest.mark.parametrize(("depth", "fused", "u0"), [(2, 2, 1e-3), (4, 2, 0.1), (4, 4, 0.3)])
 def test_errors_are_in_proportion_to_the_tolerance(depth: int, fused: int, u0: float) -> None:
     """Six decades: miss, energy identity and drift stay below 100 rtol; (4, 4) is stiff and changes method."""
     net = FusionNetwork.fused_at(depth, fused)
-    members = starts(net, DATA, u0, range(4))
+    members = starts(net, DATA, u0, range(2))
     exact = flow.run(net, members, rtol=1e-11)
     for rtol in (1e-4, 1e-6, 1e-8, 1e-10):
         runs = flow.run(net, members, rtol=rtol)
@@ -118,7 +118,7 @@ def test_lag_is_not_a_difference_of_rounded_times() -> None:
     assert runs.times[0, 0] > 1e18
     late = flow.run(net, [member], rtol=1e-9, t_end=float(runs.times[0, 0]) * (1 - 1e-3))
     assert late.status[0, 0] == Status.NOT_REACHED
-    again = flow.run(net, [member], rtol=1e-11)
+    again = flow.run(net, [member], rtol=1e-10)
     assert 0.01 < runs.lag[0] < 1e4
     assert runs.lag[0] == pytest.approx(again.lag[0], rel=1e-5)
 

@@ -13,7 +13,7 @@ DATA = Correlations.scalar(2, 1, 0.5)
 @pytest.mark.parametrize("net", [LATE, FusionNetwork.fused_at(3, 2)], ids=["(2, 2)", "(3, 2)"])
 def test_descent_tends_to_the_flow_at_first_order(net: FusionNetwork) -> None:
     """Halving the learning rate halves the error of a half-time: ratios 2 up to second-order terms."""
-    weights = random_weights(net, DATA, 0.05, width=5, seed=0)
+    weights = random_weights(net, DATA, 0.2, width=5, seed=0)
     flow = integrate(net, DATA, weights=weights, rtol=1e-11)
     for m in "AB":
         errors = [
