@@ -12,7 +12,7 @@ from scipy.integrate import solve_ivp
 from benchmarks.baseline import RATE, WIDTH, seconds_a_step
 from benchmarks.timing import Row, medians, shown
 from derivations import gradient_flow as law
-from dynamics import Correlations, FusionNetwork, ensemble, integrate, random_weights
+from dynamics import Correlations, FusionNetwork, ensemble, integrate, law_grid, predict, random_weights
 from dynamics.batch import flow
 from dynamics.batch.members import Member, Runs
 from dynamics.compression import compressed
@@ -173,6 +173,25 @@ def batch_rows() -> list[Row]:
     return rows
 
 
+def grid_rows() -> list[Row]:
+    """Leading laws on a grid of a million points, the error against the law of single points."""
+    rows = []
+    ratios, rhos = np.linspace(1.1, 4, 1000)[:, None], np.linspace(-0.9, 0.9, 1000)
+    for depth, fused in ((2, 2), (4, 3), (4, 4)):
+        network = FusionNetwork.fused_at(depth, fused)
+        (cost,) = medians([partial(law_grid, network, ratios, 1.0, rhos, u0=1e-3)], 3)
+        grid = law_grid(network, ratios, 1.0, rhos, u0=1e-3)
+        misses = []
+        for i in np.random.default_rng(0).integers(0, 1000, (20, 2)):
+            data = Correlations.scalar(float(ratios[i[0], 0]), 1, float(rhos[i[1]]))
+            single = predict(network, data, u0=1e-3).leading
+            assert single is not None
+            misses += [abs(grid.times[m][tuple(i)] / single.times[m] - 1) for m in "AB"]
+        what = f"laws on arrays, ({depth}, {fused}): a million predictions"
+        rows.append(Row(what, shown(cost), "1 s", f"{1 / cost:.1f} million a second", f"{max(misses):.0e}"))
+    return rows
+
+
 def rows() -> list[Row]:
     """Every row of the engine."""
     judged = [4, 22, 43]  # rho = -0.8, 0, 0.8
@@ -182,4 +201,5 @@ def rows() -> list[Row]:
         *single_flow_rows(),
         *width_rows(),
         *batch_rows(),
+        *grid_rows(),
     ]

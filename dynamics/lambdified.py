@@ -14,3 +14,10 @@ def function(expressions: sp.Expr | tuple[sp.Expr, ...], *symbols: sp.Symbol) ->
     """A function of floats for an expression, or a tuple of values for a tuple of expressions."""
     made: Callable[..., Any] = sp.lambdify(symbols, expressions, modules="math", cse=isinstance(expressions, tuple))
     return made
+
+
+@lru_cache(maxsize=64)
+def array_function(expression: sp.Expr, *symbols: sp.Symbol) -> Callable[..., Any]:
+    """The same for one expression on NumPy arrays."""
+    made: Callable[..., Any] = sp.lambdify(symbols, expression, modules="numpy", cse=True)
+    return made

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
+import numpy as np
 from scipy.integrate import quad
 
 from derivations import branch_times as law
@@ -17,7 +18,7 @@ from derivations.errors import DomainError
 from derivations.network import TRUNK, FusionNetwork
 from derivations.saddles import drive
 from derivations.timescales import logarithm, rotation_angle_integrand
-from dynamics.lambdified import function
+from dynamics.lambdified import array_function, function
 
 FAR = 60.0  # e^-60 of an integral is left out
 
@@ -259,11 +260,19 @@ def _log_first(depth: int, strength: float, log_start: float, log_i: float) -> f
 
 def _in_logs(expression: Any, logs: dict[Any, float], plain: dict[Any, float]) -> float:
     """ln of a law, some symbols given by their logarithms so that no power overflows."""
-    return float(_log_function(expression, tuple(logs), tuple(plain))(*logs.values(), *plain.values()))
+    in_logs, names = _log_form(expression, tuple(logs))
+    return float(function(in_logs, *names, *plain)(*logs.values(), *plain.values()))
+
+
+def on_arrays(expression: Any, logs: Mapping[Any, Any], plain: Mapping[Any, Any]) -> np.ndarray:
+    """The same on arrays."""
+    in_logs, names = _log_form(expression, tuple(logs))
+    return np.asarray(array_function(in_logs, *names, *plain)(*logs.values(), *plain.values()))
 
 
 @lru_cache(maxsize=64)
-def _log_function(expression: Any, log_symbols: tuple[Any, ...], plain: tuple[Any, ...]) -> Any:
+def _log_form(expression: Any, log_symbols: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
+    """ln of a product of powers, and the symbols for the logarithms in it."""
     import sympy as sp
 
     names = [sp.Symbol(f"log_{s.name}", real=True) for s in log_symbols]
@@ -272,4 +281,4 @@ def _log_function(expression: Any, log_symbols: tuple[Any, ...], plain: tuple[An
     left = in_logs.free_symbols & set(log_symbols)
     if left:
         raise AssertionError(f"{expression} is no product of powers of {left}")
-    return function(in_logs, *names, *plain)
+    return in_logs, tuple(names)
