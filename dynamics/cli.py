@@ -126,7 +126,11 @@ def _init_options(command: argparse.ArgumentParser, text: str) -> None:
 
 def _start_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--width", type=int, default=100, help="hidden units (default 100)")
-    command.add_argument("--learning-rate", type=float, help="of gradient descent (default: scales with the data)")
+    command.add_argument(
+        "--learning-rate",
+        type=float,
+        help="of gradient descent (default: scales with the data); simulate needs --method descent",
+    )
 
 
 def _problem(options: argparse.Namespace) -> tuple[FusionNetwork, Correlations]:
@@ -306,6 +310,7 @@ def _simulate_many(
         rate = start_learning_rate(network, data, start["u0"])
     if options.plot is not None:
         _draw_to_files(options.plot)
+    print(f"  drawing {options.seeds} starts ...", file=sys.stderr, flush=True)
     runs = ensemble(
         network,
         data,
@@ -315,9 +320,9 @@ def _simulate_many(
         learning_rate=rate,
         progress=_finished_counter(),
     )
+    print(json.dumps(runs.to_dict(), indent=2, allow_nan=False) if options.json else runs)
     if options.plot is not None:
         _save_figure(runs.plot(), options.plot)
-    print(json.dumps(runs.to_dict(), indent=2, allow_nan=False) if options.json else runs)
     return 0
 
 
@@ -328,7 +333,7 @@ def _finished_counter() -> Callable[[int, int], None]:
     def tell(finished: int, total: int) -> None:
         if finished == total or finished >= told[0] + total / 10:
             told[0] = finished
-            end = "\n" if finished == total else "\r"
+            end = "\n" if finished == total or not sys.stderr.isatty() else "\r"
             print(f"  {finished} of {total} members", end=end, file=sys.stderr, flush=True)
 
     return tell

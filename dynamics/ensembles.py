@@ -252,11 +252,14 @@ def ensemble(
     lost = np.finfo(float).eps / cancelled(network, data, plan, starts[0].narrow(0))
     notes = [FLIP.format(lost)] if lost > 10 * rtol else []
 
+    risks = [] if rate is None else unstable(network, data, plan, rate)
+
     def run(some: Sequence[Start], rounds: int | None, watched: bool = False, tighter: float = 1.0) -> Runs:
         members = [Member(s.full() if rounds is None else s.narrow(rounds), data, plan) for s in some]
         tell = progress if watched else None
         if rate is not None:
-            return batch_descent.run(network, members, rate, t_end=end, max_steps=budget, progress=tell)
+            settle = bool(risks)  # to see whether it diverges
+            return batch_descent.run(network, members, rate, t_end=end, max_steps=budget, settle=settle, progress=tell)
         used = max(rtol / tighter, 1e-13)
         return batch_flow.run(network, members, rtol=used, t_end=end, max_steps=budget, progress=tell)
 
@@ -265,11 +268,11 @@ def ensemble(
         within = WITHIN_STEP * rate / latest if rate is not None and latest > 0 else math.inf
         return min(max(COMPRESSED, 10 * rtol), within)
 
-    rounds, error = (0, 0.0) if is_exact(network) else _rounds(starts[:PILOTS], run, target)
-    runs = run(starts, rounds, watched=True)
+    rounds, error, found = (0, 0.0, None) if is_exact(network) else _rounds(starts[:PILOTS], run, target)
+    runs = found if found is not None and len(starts) <= PILOTS else run(starts, rounds, watched=True)
     lost = runs.status == Status.NOT_REACHED
     warnings = [*data.warnings, *plan.notes, *notes]
-    warnings += [] if rate is None else unstable(network, data, plan, rate)
+    warnings += risks
     for m, row in zip(data.modalities, lost, strict=True):
         if np.any(row):
             waits = int(np.sum(row & (runs.grown > 1)))
@@ -313,8 +316,8 @@ def ensemble(
 
 def _rounds(
     pilots: Sequence[Start], run: Callable[[Sequence[Start], int], Runs], target: Callable[[Runs], float]
-) -> tuple[int | None, float]:
-    """The least number of rounds that changes the pilots' half-times by less than `target`, and by how much.
+) -> tuple[int | None, float, Runs | None]:
+    """The least number of rounds after which one more changes half-times by less than `target`; by how much; the runs.
 
     None for the full width, where a narrow network would not be much smaller.
     """
@@ -322,11 +325,11 @@ def _rounds(
     while True:
         wider = pilots[0].narrow(rounds + 1)
         if count(wider) > PAYS * pilots[0].entries:
-            return None, 0.0
+            return None, 0.0, None
         after = run(pilots, rounds + 1)
         error = float(np.max(_moved(before, after)))
         if error <= target(after):
-            return rounds, error
+            return rounds, error, before
         rounds, before = rounds + 1, after
 
 

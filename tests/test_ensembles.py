@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 
-from dynamics import Correlations, DomainError, FusionNetwork, descend, ensemble, integrate
+from dynamics import Correlations, DomainError, FusionNetwork, SolveError, descend, ensemble, integrate
 from dynamics.half_times import Status
 
 DATA = Correlations.scalar(2, 1, 0.5)
@@ -54,7 +54,7 @@ def test_descent_is_descent() -> None:
 
 
 def test_too_large_a_learning_rate_is_warned_of() -> None:
-    runs = ensemble(FusionNetwork.fused_at(2, 2), DATA, u0=1e-2, width=20, seeds=2, learning_rate=0.5)
+    runs = ensemble(FusionNetwork.fused_at(2, 2), DATA, u0=1e-2, width=20, seeds=2, learning_rate=0.19)
     assert any("is beyond 0.186, up to which descent is stable" in w for w in runs.warnings)
 
 
@@ -134,3 +134,20 @@ def test_bad_quantiles_are_named(q: object) -> None:
     runs = ensemble(FusionNetwork.fused_at(2, 2), DATA, width=5, seeds=2)
     with pytest.raises(DomainError, match="q must lie between 0 and 1"):
         runs.quantile(q)  # type: ignore[arg-type]
+
+
+def test_a_descent_that_diverges_after_its_half_levels_says_so() -> None:
+    """Two steps at rate 5 pass every half-level; `descend` and the ensemble both go on and see the blow-up."""
+    net = FusionNetwork.fused_at(2, 2)
+    for call in (
+        lambda: descend(net, DATA, width=20, learning_rate=5.0),
+        lambda: ensemble(net, DATA, width=20, seeds=2, learning_rate=5.0),
+    ):
+        with pytest.raises(SolveError, match=r"diverged at step .* is too large"):
+            call()
+
+
+def test_a_figure_of_what_is_not_reached() -> None:
+    runs = ensemble(FusionNetwork.fused_at(3, 3), DATA, u0=0.1, width=10, seeds=3, t_end=1.0)
+    labels = [text.get_text() for text in runs.plot().axes[0].get_legend().get_texts()]
+    assert "B: not reached" in labels

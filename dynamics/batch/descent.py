@@ -21,9 +21,12 @@ def run(
     *,
     t_end: float = math.inf,
     max_steps: int = 200_000,
+    settle: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Runs:
     """Descend with all members until each has learned what it can; half-times are linear within a step.
+
+    settle : go on until the loss has settled, which steps that are too long never do: they diverge or hit the budget
 
     Raises
     ------
@@ -44,8 +47,9 @@ def run(
         waiting = record.waiting(ids)
         patient = np.any(waiting & ~problem.overtaken[:, ids], axis=0) & ~problem.singular[ids]
         through = ~patient
-        if np.any(through & np.any(waiting, axis=0)):  # nothing is sure to come: until the loss has settled
-            through &= (problem.excess(total, ids) <= goal[ids]) | ~np.any(waiting, axis=0)
+        if settle or np.any(through & np.any(waiting, axis=0)):  # nothing is sure to come: until the loss has settled
+            low = problem.excess(total, ids) <= goal[ids]
+            through &= low if settle else low | ~np.any(waiting, axis=0)
         through |= still[ids] | (step >= last_steps[ids])
         if np.any(through):
             last[..., ids[through]], ended[ids[through]] = total[..., through], step

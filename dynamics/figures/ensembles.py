@@ -39,7 +39,7 @@ def draw_times(ax: Axes, ensemble: Ensemble) -> None:
 
 def draw_ratio(ax: Axes, ensemble: Ensemble) -> None:
     mean, error = ensemble.mean_ratio
-    label = f"mean {mean:.4g} $\\pm$ {error:.2g}" if np.isfinite(error) else "one member"
+    label = f"mean {mean:.4g} $\\pm$ {error:.2g}" if np.isfinite(error) else "ratio"
     _steps(ax, ensemble.ratio, "0.25", label)
     first, last = ensemble.order[0], ensemble.order[-1]
     ax.set_xlabel(f"ratio of the half-times, {last} to {first}")
@@ -49,5 +49,8 @@ def draw_ratio(ax: Axes, ensemble: Ensemble) -> None:
 def _steps(ax: Axes, values: np.ndarray, colour: str, label: str) -> None:
     """Empirical distribution; what is not reached keeps it below one."""
     known = np.sort(values[np.isfinite(values)])
+    if not len(known):
+        ax.plot([], [], color=colour, label=f"{label}: not reached")
+        return
     share = np.arange(len(known) + 1) / len(values)
     ax.step(np.append(known[:1], known), share, where="post", color=colour, label=label)
