@@ -8,8 +8,6 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
-
 from benchmarks import engine, scaling, usual
 from benchmarks.timing import Row
 
@@ -40,5 +38,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    np.seterr(all="warn")
     main()
