@@ -219,7 +219,8 @@ def ensemble(
     width : hidden units of every layer
     seeds : n for 0..n-1, or the seeds themselves
     learning_rate : None for gradient flow; else of gradient descent, whose step n is time n * learning_rate
-    rtol : relative tolerance of the integrator: half-times are right to about ten times as much
+    rtol : relative tolerance of the integrator: half-times are right to about ten times as much. A larger one also
+        allows a narrower network, which deep networks with a large start are slow without
     t_end : in units of tau; None runs until all is learned that can be
     max_steps : budget of each member
     verify : run again at a tenth of rtol; `monitors["rerun"]` is how far half-times move, warned of beyond 100 rtol

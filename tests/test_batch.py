@@ -62,9 +62,9 @@ CASES = [(2, 2, 1e-3), (3, 3, 0.1), (4, 2, 0.1), (4, 3, 0.2), (3, 1, 0.1)]
 
 @pytest.mark.parametrize(("depth", "fused", "u0"), CASES)
 def test_half_times_are_scipys(depth: int, fused: int, u0: float) -> None:
-    """Three members each; the batch at rtol 1e-9 within 1e-7, and lag and ratio follow."""
+    """Two members each; the batch at rtol 1e-9 within 1e-7, and lag and ratio follow."""
     net = FusionNetwork.fused_at(depth, fused)
-    members = starts(net, DATA, u0, range(3))
+    members = starts(net, DATA, u0, range(2))
     runs = flow.run(net, members, rtol=1e-9)
     assert np.all(runs.status == Status.REACHED)
     for n, member in enumerate(members):
@@ -114,9 +114,9 @@ def test_lag_is_not_a_difference_of_rounded_times() -> None:
     """(4, 2) at u0 = 1e-10: t_A near 1e21, the lag of order one. Against a clock that starts in A's last e-fold."""
     net, data = FusionNetwork.fused_at(4, 2), Correlations.scalar(2, 1, 0.2)
     (member,) = starts(net, data, 1e-10, [0], width=10)
-    runs = flow.run(net, [member], rtol=1e-9)
+    runs = flow.run(net, [member], rtol=1e-8)
     assert runs.times[0, 0] > 1e18
-    late = flow.run(net, [member], rtol=1e-9, t_end=float(runs.times[0, 0]) * (1 - 1e-3))
+    late = flow.run(net, [member], rtol=1e-8, t_end=float(runs.times[0, 0]) * (1 - 1e-3))
     assert late.status[0, 0] == Status.NOT_REACHED
     again = flow.run(net, [member], rtol=1e-10)
     assert 0.01 < runs.lag[0] < 1e4
