@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,17 +15,28 @@ import numpy as np
 from derivations.correlations import Correlations
 from derivations.errors import DomainError
 from derivations.network import FusionNetwork
+from derivations.saddles import Course
 from dynamics.batch import descent as batch_descent
 from dynamics.batch import flow as batch_flow
 from dynamics.batch.members import Member, Runs
 from dynamics.descent import WITHIN_STEP, unstable
-from dynamics.flow import FLIP, RERUN, cancelled, random_course
+from dynamics.flow import FLIP, RERUN, cancelled, digits_left, random_course
 from dynamics.half_times import Status, finite
-from dynamics.integration import checked_rtol
+from dynamics.integration import ENDS_BELOW, OVERTAKEN, checked_rtol
 from dynamics.tables import Table, number
 from dynamics.trajectory import origin_of
 from dynamics.weights import checked_integer, checked_positive
-from dynamics.widths import COMPRESSED, PAYS, Start, count, is_exact, random_start
+from dynamics.widths import (
+    COMPRESSED,
+    LARGEST_NARROW,
+    PAYS,
+    UNFINISHED,
+    Start,
+    count,
+    is_exact,
+    random_start,
+    remainder,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,6 +44,7 @@ if TYPE_CHECKING:
 PILOTS = 8  # members that are run at two widths, to see how wide all of them must be
 FLOW_STEPS = 20_000  # default budgets of a member
 DESCENT_STEPS = 200_000
+OSCILLATING_STEPS = 20_000  # where the learning rate is beyond stable
 
 
 @dataclass(frozen=True)
@@ -80,7 +94,7 @@ class Ensemble:
 
         Times are ranked whole, an unreached one last, so that half of the members unreached has the median inf.
         """
-        if isinstance(q, bool) or not isinstance(q, int | float) or not 0 <= q <= 1:
+        if isinstance(q, bool) or not isinstance(q, Real) or not 0 <= q <= 1:
             raise DomainError(f"q must lie between 0 and 1, got {q!r}")
         return Quantile(
             {m: _quantile(t, q) for m, t in self.times.items()}, _quantile(self.ratio, q), _quantile(self.lag, q)
@@ -182,9 +196,10 @@ def _quantile(values: np.ndarray, q: float) -> float:
 
 def checked_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
     """n stands for 0..n-1, a list for itself; no seed twice."""
-    if isinstance(seeds, str) or not isinstance(seeds, Sequence | range | np.ndarray):
+    many = isinstance(seeds, Sequence | range) or (isinstance(seeds, np.ndarray) and seeds.ndim == 1)
+    if isinstance(seeds, str) or not many:
         return tuple(range(checked_integer(seeds, "seeds", 1)))
-    chosen = tuple(checked_integer(s, "a seed", 0) for s in seeds)
+    chosen = tuple(checked_integer(s, "a seed", 0) for s in seeds)  # type: ignore[union-attr]
     if not chosen:
         raise DomainError("seeds must name at least one seed")
     twice = [s for i, s in enumerate(chosen) if s in chosen[:i]]
@@ -248,39 +263,37 @@ def ensemble(
     if data.is_symbolic:
         raise DomainError("a simulation needs numbers in sigma and sigma_yx, got symbols")
     plan = random_course(network, data, u0)
-    starts = [random_start(network, data, u0, width, seed) for seed in chosen]
-    # Runge-Kutta steps of two layers commute with the change to growing and shrinking modes: only rounding cancels
-    lost = np.finfo(float).eps / cancelled(network, data, plan, starts[0].narrow(0))
-    notes = [FLIP.format(lost)] if lost > 10 * rtol else []
-
+    starts = [random_start(network, data, u0, width, seed, kept=i < PILOTS) for i, seed in enumerate(chosen)]
+    share = digits_left(network, data, plan, starts[0].narrow(0))
+    # Runge-Kutta steps of two layers commute with the change to growing and shrinking modes: in a flip only rounding
+    # cancels, where layers are far too large the integrator's error does, too
+    lost = np.finfo(float).eps / (share * cancelled(network, data, plan, starts[0].narrow(0)))
+    warnings = [*data.warnings, *plan.notes, *([FLIP.format(lost)] if lost > 10 * rtol else [])]
     risks = [] if rate is None else unstable(network, data, plan, rate)
+    warnings += risks
+    if risks and max_steps is None:
+        budget = OSCILLATING_STEPS
 
     def run(some: Sequence[Start], rounds: int | None, watched: bool = False, tighter: float = 1.0) -> Runs:
-        members = [Member(s.full() if rounds is None else s.narrow(rounds), data, plan) for s in some]
+        members = [
+            Member(s.full() if rounds is None else s.narrow(rounds), data, plan, f"seed {seed}")
+            for s, seed in zip(some, chosen, strict=False)
+        ]
         tell = progress if watched else None
         if rate is not None:
             settle = bool(risks)  # to see whether it diverges
             return batch_descent.run(network, members, rate, t_end=end, max_steps=budget, settle=settle, progress=tell)
-        used = max(rtol / tighter, 1e-13)
-        return batch_flow.run(network, members, rtol=used, t_end=end, max_steps=budget, progress=tell)
+        used, steps = max(rtol * share / tighter, 1e-13), budget if tighter == 1 else 4 * budget
+        return batch_flow.run(network, members, rtol=used, t_end=end, max_steps=steps, progress=tell)
 
     def target(runs: Runs) -> float:
         latest = float(np.max(runs.times, initial=0.0, where=np.isfinite(runs.times)))
         within = WITHIN_STEP * rate / latest if rate is not None and latest > 0 else math.inf
         return min(max(COMPRESSED, 10 * rtol), within)
 
-    rounds, error, found = (0, 0.0, None) if is_exact(network) else _rounds(starts[:PILOTS], run, target)
+    rounds, error, found = (0, 0.0, None) if is_exact(network) else _rounds(starts[:PILOTS], run, target, warnings)
     runs = found if found is not None and len(starts) <= PILOTS else run(starts, rounds, watched=True)
-    lost = runs.status == Status.NOT_REACHED
-    warnings = [*data.warnings, *plan.notes, *notes]
-    warnings += risks
-    for m, row in zip(data.modalities, lost, strict=True):
-        if np.any(row):
-            waits = int(np.sum(row & (runs.grown > 1)))
-            warnings.append(
-                f"{m} is not reached by {np.sum(row)} of {len(chosen)} members ({waits} of them have grown): "
-                "extend with a later t_end or more steps"
-            )
+    warnings += _notes(plan, data.modalities, runs)
     monitors = {"balance": runs.balance, "energy": runs.energy, "steps": runs.steps, "grown": runs.grown}
     if verify and rate is None:
         moved = _moved(runs, run(starts, rounds, tighter=10.0))
@@ -290,6 +303,8 @@ def ensemble(
     first = runs.times[data.modalities.index(plan.order[0])]
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = 1 + runs.lag / first
+    if len(data.modalities) == 1:
+        ratio = np.where(np.isfinite(first), 1.0, math.nan)
     return Ensemble(
         plan.order,
         chosen,
@@ -316,22 +331,56 @@ def ensemble(
 
 
 def _rounds(
-    pilots: Sequence[Start], run: Callable[[Sequence[Start], int], Runs], target: Callable[[Runs], float]
+    pilots: Sequence[Start],
+    run: Callable[[Sequence[Start], int], Runs],
+    target: Callable[[Runs], float],
+    warnings: list[str],
 ) -> tuple[int | None, float, Runs | None]:
-    """The least number of rounds after which one more changes half-times by less than `target`; by how much; the runs.
+    """The least number of rounds that misses half-times by less than `target`; by how much; the pilots' runs.
 
-    None for the full width, where a narrow network would not be much smaller.
+    The miss is the gap to one more round, and what a geometric series of gaps adds to it. None for the full width,
+    where a narrow network would not be much smaller; a warning where the next narrow one would be too large.
     """
-    rounds, before = 1, run(pilots, 1)
+    rounds, before, error, last = 1, run(pilots, 1), math.inf, math.inf
     while True:
         wider = pilots[0].narrow(rounds + 1)
         if count(wider) > PAYS * pilots[0].entries:
             return None, 0.0, None
+        if rounds > 1 and count(wider) > LARGEST_NARROW:
+            error = remainder(last, error)  # of the wider of the two that were compared
+            warnings.append(UNFINISHED.format(error, count(wider)))
+            return rounds, error, before
         after = run(pilots, rounds + 1)
-        error = float(np.max(_moved(before, after)))
+        last, error = error, float(np.max(_moved(before, after)))
+        error /= 1 - min(error / last, 0.5) if last > 0 else 1.0
         if error <= target(after):
             return rounds, error, before
         rounds, before = rounds + 1, after
+
+
+def _notes(plan: Course, names: tuple[str, ...], runs: Runs) -> list[str]:
+    """What `integrate` would warn of, with the number of members that it holds for."""
+    count = runs.times.shape[1]
+    missing = runs.status == Status.NOT_REACHED
+    found = []
+    still = np.all(runs.status == Status.NEVER, axis=0) & (runs.t == 0)
+    if np.any(still):
+        found.append(f"{np.sum(still)} of {count} members: the start is exactly stationary: nothing is ever learned")
+    for m, late, times in zip(names, missing, runs.times, strict=True):
+        members = f"of {count} members"
+        for chosen, text in (
+            (times == 0, f"{m} starts past half of its plateau: its half-time is 0"),
+            (late & runs.settled, (OVERTAKEN if m in plan.overtaken else ENDS_BELOW).format(m)),
+            (late & ~runs.settled, f"{m} not reached: extend with a later t_end or more steps"),
+        ):
+            if np.any(chosen):
+                found.append(f"{np.sum(chosen)} {members}: {text}")
+    for one, other in [] if plan.tie else pairwise(plan.order):
+        inverted = runs.times[names.index(other)] < runs.times[names.index(one)]
+        if np.any(inverted):
+            text = f"{other} reaches half of its plateau before {one}, which leaves zero first"
+            found.append(f"{np.sum(inverted)} of {count} members: {text}")
+    return found
 
 
 def _moved(one: Runs, other: Runs) -> np.ndarray:

@@ -26,7 +26,7 @@ from dynamics.widths import COMPRESSED, Start, apart, count, given_start, random
 
 SMALLEST_SIMULATED = 1e-100  # squares and errors of smaller weights underflow inside the integrator
 LARGEST_KERNEL = 600  # weights up to which a dense Jacobian, made in one call, pays
-FLIP = "a sign flip cancels digits: the times of the last modality are good to about {:.1g}"
+FLIP = "a sign flip, or layers far larger than what is learned, cancel digits: times are good to about {:.1g}"
 RERUN = "half-times move by {:.2g} at a tenth of rtol = {:g}: they are not to be relied on"
 CANCELLATION = 1e-13  # the tightest tolerance that double precision supports
 
@@ -134,8 +134,11 @@ def integrate(
     t_end, times = checked_times(t_end, t_eval)
     start, plan, origin = started(network, data, u0, width, seed, weights)
     max_steps = checked_integer(max_steps, "max_steps", 1)
-    tolerance, notes = _tightened(cancelled(network, data, plan, start.narrow(0)), rtol)
+    first = start.narrow(0)
+    share = cancelled(network, data, plan, first) * digits_left(network, data, plan, first)
+    tolerance, notes = _tightened(share, rtol)
 
+    @np.errstate(over="ignore", invalid="ignore")  # what leaves the range of floats is found by the march
     def run(layers: Weights) -> Trajectory:
         system, unpack = full_system(network, data, plan, layers, tolerance)
         trajectory, last = march(
@@ -192,6 +195,16 @@ def cancelled(network: FusionNetwork, data: Correlations, plan: Course, weights:
                 norm = min(float(np.linalg.norm(w)) for w in weights[m])
                 k = data.strength(m) / data.strength(plan.order[0])
                 share = min(share, min(norm, 1.0) ** (2 * k))
+    return share
+
+
+def digits_left(network: FusionNetwork, data: Correlations, plan: Course, weights: Weights) -> float:
+    """Share of a weight's size that is left where layers far larger than what is learned multiply to it; 1 if small."""
+    share = 1.0
+    for m, goal in plan.plateaus.items():
+        size = math.prod(float(np.linalg.norm(w)) for name in network.path(m) for w in weights[name])
+        if size > 0 and data.norm(goal) > 0:
+            share = min(share, data.norm(goal) / size)
     return share
 
 

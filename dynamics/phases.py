@@ -15,6 +15,7 @@ from scipy.integrate import DOP853, LSODA
 from scipy.optimize import brentq
 
 from derivations.errors import DomainError, SolveError
+from dynamics.batch.members import OUT_OF_RANGE
 from dynamics.batch.steppers import Step, rosenbrock
 
 STIFFEST = 1e10  # a learned modality relaxes at most this much faster than the next one grows (see `march`)
@@ -228,9 +229,7 @@ class Phase:
         velocity, rates = self.system.velocity(state)
         self.unit = 1.0 / (sum(rates[m] for m in self.waiting) or _fastest(velocity, state) or 1.0)
         if not (np.all(np.isfinite(velocity)) and 0 < self.unit < math.inf):
-            raise DomainError(
-                "weights or units leave the range of floats: rescale the data, or use the law in logarithms"
-            )
+            raise DomainError(OUT_OF_RANGE)
         remaining, record, total = self.remaining / self.unit, self.record, self.system.total
         small = len(state) < SMALL_STATE or self.system.sizes is not None
         solver = self._solver(np.append(state, 0.0), implicit=small)

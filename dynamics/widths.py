@@ -20,6 +20,9 @@ from dynamics.weights import Weights, checked_integer, layer_shapes, random_weig
 
 LARGEST_DRAWN = 2000  # width up to which every weight of a random start is drawn; beyond it the narrow network is
 COMPRESSED = 1e-4  # error in the half-times that a narrow run may have
+WIDEST = 10**15  # beyond it a square root of the width loses its last digit
+LARGEST_NARROW = 20_000  # weights of a narrow network beyond which it takes minutes: then the error reached is said
+UNFINISHED = "the narrow network misses half-times by about {:.1g}: to know them better it would need {} weights"
 PAYS = 0.3  # share of the weights above which a narrow run saves too little
 
 
@@ -42,20 +45,38 @@ def given_start(network: FusionNetwork, weights: Weights) -> Start:
 
 
 def random_start(
-    network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float], width: int, seed: int
+    network: FusionNetwork,
+    data: Correlations,
+    u0: float | Mapping[str, float],
+    width: int,
+    seed: int,
+    kept: bool = True,
 ) -> Start:
-    """Every weight drawn up to a width of LARGEST_DRAWN, beyond it the narrow network from its own law."""
+    """Every weight drawn up to a width of LARGEST_DRAWN, beyond it the narrow network from its own law.
+
+    kept : hold the wide weights; else they are drawn again for each call
+    """
     width, seed = checked_integer(width, "width", 1), checked_integer(seed, "seed", 0)
-    if width <= LARGEST_DRAWN:
+    if width > WIDEST:
+        raise DomainError(
+            f"width must be at most {WIDEST:g}, got {width:.3g}" if width < 1e300 else "width is too large"
+        )
+    shapes = layer_shapes(network, data.sizes, data.outputs, width)
+    entries = sum(out * into for layers in shapes.values() for out, into in layers)
+
+    def drawn() -> Weights:
         weights = random_weights(network, data, u0, width, seed)
         require_rank(network, data, weights)
-        return given_start(network, weights)
+        return weights
+
+    if width <= LARGEST_DRAWN and kept:
+        return given_start(network, drawn())
+    if width <= LARGEST_DRAWN:
+        return Start(entries, lambda rounds: compressed(network, drawn(), rounds), drawn)
 
     def refuse() -> Weights:
         raise DomainError(f"width must be at most {LARGEST_DRAWN} to run in full, got {width}; or give the weights")
 
-    shapes = layer_shapes(network, data.sizes, data.outputs, width)
-    entries = sum(out * into for layers in shapes.values() for out, into in layers)
     return Start(entries, NarrowDraw(network, data, u0, width, seed).rounds, refuse)
 
 
@@ -75,11 +96,16 @@ def widened(
     if is_exact(network):
         return run(start.narrow(0))
     before: Trajectory | None = None
-    gap, rounds = math.inf, 1
+    gap, error, rounds = math.inf, math.inf, 1
     while True:
         narrow = start.narrow(rounds)
         if count(narrow) > PAYS * start.entries:
             return run(start.full())
+        if before is not None and count(narrow) > LARGEST_NARROW:
+            note = UNFINISHED.format(error, count(narrow))
+            return replace(
+                before, monitors={**before.monitors, "compression": error}, warnings=(*before.warnings, note)
+            )
         current = run(narrow)
         if before is not None:
             last, gap = gap, apart(before, current)

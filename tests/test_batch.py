@@ -200,7 +200,7 @@ def test_descent_converges_to_the_flow_at_first_order() -> None:
 
 def test_descent_that_diverges_says_so() -> None:
     net = FusionNetwork.fused_at(4, 4)
-    with pytest.raises(SolveError, match=r"diverged at step \d+, member 0: learning_rate 2 is too large"):
+    with pytest.raises(SolveError, match=r"diverged at step \d+, a member: learning_rate 2 is too large"):
         descent.run(net, starts(net, DATA, 0.2, [0]), 2.0)
 
 

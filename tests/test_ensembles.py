@@ -71,7 +71,7 @@ def test_what_is_not_reached_is_said() -> None:
     assert np.all(np.isinf(runs.times["B"]))
     assert set(runs.status["B"]) == {Status.NOT_REACHED}
     assert np.all(np.isnan(runs.ratio))
-    assert any("B is not reached by 4 of 4 members (4 of them have grown)" in w for w in runs.warnings)
+    assert any("4 of 4 members: B not reached: extend with a later t_end" in w for w in runs.warnings)
     assert math.isnan(runs.mean_ratio[0])
     assert runs.quantile(0.5).times["B"] == math.inf
 
@@ -117,6 +117,9 @@ def test_quantiles_table_and_dataset() -> None:
         ({"seeds": "5"}, "seeds must be an integer"),
         ({"seeds": [-1]}, "a seed must be an integer >= 0"),
         ({"width": 0}, "width must be an integer >= 1, got 0"),
+        ({"width": 10**16}, "width must be at most 1e"),
+        ({"u0": 1e90}, "weights or units leave the range of floats"),
+        ({"seeds": np.array(3)}, "seeds must be an integer"),
         ({"u0": -1.0}, "u0 must be a finite number"),
         ({"learning_rate": 0.0}, "learning_rate must be positive"),
         ({"rtol": 1.0}, "rtol must lie between"),
@@ -151,3 +154,66 @@ def test_a_figure_of_what_is_not_reached() -> None:
     runs = ensemble(FusionNetwork.fused_at(3, 3), DATA, u0=0.1, width=10, seeds=3, t_end=1.0)
     labels = [text.get_text() for text in runs.plot().axes[0].get_legend().get_texts()]
     assert "B: not reached" in labels
+
+
+@pytest.mark.parametrize("u0", [3.0, 30.0])
+def test_starts_far_larger_than_what_is_learned(u0: float) -> None:
+    """W^tot is then a small difference of large products: tolerances follow, against `integrate` at rtol 1e-12."""
+    net = FusionNetwork.fused_at(2, 2)
+    runs = ensemble(net, DATA, u0=u0, width=50, seeds=4)
+    for k in range(4):
+        one = integrate(net, DATA, u0=u0, width=50, seed=k, rtol=1e-12)
+        loose = integrate(net, DATA, u0=u0, width=50, seed=k)
+        for m in "AB":
+            assert runs.times[m][k] == pytest.approx(one.times[m], rel=1e-4)
+            assert loose.times[m] == pytest.approx(one.times[m], rel=1e-5)
+
+
+def test_warnings_are_those_of_single_runs() -> None:
+    """A start at zero, a singular sigma, an inversion, a start past half: each with the number of members."""
+    net = FusionNetwork.fused_at(2, 2)
+    assert (
+        "2 of 2 members: the start is exactly stationary" in ensemble(net, DATA, u0=0.0, width=5, seeds=2).warnings[-1]
+    )
+    past = ensemble(net, DATA, u0=3.0, width=50, seeds=4)
+    assert any("starts past half of its plateau" in w for w in past.warnings)
+    close = ensemble(net, Correlations.scalar(1.1, 1, 0.0), u0=0.3, width=5, seeds=20)
+    count = int(np.sum(close.lag < 0))
+    assert count > 0
+    assert any(f"{count} of 20 members: B reaches half of its plateau before A" in w for w in close.warnings)
+    rng = np.random.default_rng(0)
+    x, z = rng.normal(size=(4, 3)), rng.normal(size=(4, 3))
+    data = Correlations.from_samples({"A": x, "B": z}, x @ [1.0, 0.5, 0.2] + 0.3 * z[:, 0])
+    singular = ensemble(net, data, width=20, seeds=3)
+    single = [integrate(net, data, width=20, seed=k) for k in range(3)]
+    below = sum(any("ends below half of its plateau" in w for w in run.warnings) for run in single)
+    assert any(f"{below} of 3 members" in w and "sigma is singular" in w for w in singular.warnings) == (below > 0)
+    assert not any("extend with" in w for w in singular.warnings)
+
+
+def test_one_modality_has_the_ratio_one() -> None:
+    runs = ensemble(FusionNetwork.branches({"A": 2}), Correlations([[1.0]], [1.0], {"A": 1}), width=5, seeds=2)
+    assert runs.ratio.tolist() == [1.0, 1.0]
+
+
+def test_errors_name_the_seed() -> None:
+    with pytest.raises(SolveError, match="seed 7: learning_rate"):
+        ensemble(FusionNetwork.fused_at(2, 2), DATA, width=20, seeds=[7, 2], learning_rate=5.0)
+
+
+def test_a_narrow_network_that_would_be_too_large_says_how_well_it_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    from dynamics import ensembles as ensembles_module
+    from dynamics import widths as widths_module
+
+    monkeypatch.setattr(widths_module, "LARGEST_NARROW", 400)
+    monkeypatch.setattr(ensembles_module, "LARGEST_NARROW", 400)
+    net = FusionNetwork.fused_at(6, 3)
+    runs = ensemble(net, DATA, u0=0.5, width=100, seeds=2)
+    one = integrate(net, DATA, u0=0.5, width=100)
+    exact = integrate(net, DATA, u0=0.5, width=100, exact=True, rtol=1e-7)
+    for error, times, warnings in (
+        (runs.compression, {m: t[0] for m, t in runs.times.items()}, runs.warnings),
+        (one.monitors["compression"], one.times, one.warnings),
+    ):
+        assert any("to know them better it would need" in w for w in warnings)
+        assert max(abs(times[m] / exact.times[m] - 1) for m in "AB") < error + 1e-4

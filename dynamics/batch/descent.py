@@ -41,7 +41,7 @@ def run(
     shares, total = problem.shares(begin, everyone), begin
     record, goal, still = HalfTimeRecord(problem, shares), problem.settled(begin), np.all(moved == 0, axis=0)
     last_steps = np.minimum(np.floor(t_end / rates + 1e-9), max_steps)
-    last, ended = begin.copy(), np.zeros(count, dtype=int)
+    last, ended, settled = begin.copy(), np.zeros(count, dtype=int), np.zeros(count, dtype=bool)
     ids, slope, step, evaluations = everyone, kernel.slope(everyone), 0, 1
     while True:
         waiting = record.waiting(ids)
@@ -50,7 +50,9 @@ def run(
         if settle or np.any(through & np.any(waiting, axis=0)):  # nothing is sure to come: until the loss has settled
             low = problem.excess(total, ids) <= goal[ids]
             through &= low if settle else low | ~np.any(waiting, axis=0)
-        through |= still[ids] | (step >= last_steps[ids])
+        through |= still[ids]
+        settled[ids] = through
+        through = through | (step >= last_steps[ids])
         if np.any(through):
             last[..., ids[through]], ended[ids[through]] = total[..., through], step
             kept = ~through
@@ -67,7 +69,7 @@ def run(
         lost = ~(np.max(np.abs(total), axis=(0, 1)) < DIVERGED)  # nan too
         if np.any(lost):
             one = int(ids[lost][0])
-            where = f"step {step + 1}, member {one}"
+            where = f"step {step + 1}, {problem.labels[one]}"
             raise SolveError(f"gradient descent diverged at {where}: learning_rate {rates[one]:.3g} is too large")
         after = problem.shares(total, ids)
         m, k = np.nonzero(record.crossed(shares, after, ids))
@@ -87,6 +89,7 @@ def run(
         grown,
         unknown,
         unknown,
+        settled,
         ended,
         evaluations,
     )

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from derivations.errors import DomainError
 from derivations.network import FusionNetwork
 from dynamics.batch.kernel import Kernel, Slope
-from dynamics.batch.members import HalfTimeRecord, Member, Problem, Runs
+from dynamics.batch.members import OUT_OF_RANGE, HalfTimeRecord, Member, Problem, Runs
 from dynamics.batch.steppers import STABLE, Step, dormand_prince, rosenbrock
 
 FLOOR = 1e-3  # absolute tolerance: this share of rtol times the size of an entry at the start
@@ -72,7 +73,11 @@ def run(
     problem = Problem(network, members)
     kernel, count, ids = problem.kernel, problem.count, np.arange(problem.count)
     start = kernel.pack([m.weights for m in members])
-    slope, total = kernel.velocity(start)
+    with np.errstate(over="ignore", invalid="ignore"):
+        slope, total = kernel.velocity(start)
+        excess = problem.excess(total, ids)
+    if not (np.all(np.isfinite(slope)) and np.all(np.isfinite(excess))):
+        raise DomainError(OUT_OF_RANGE)
     shares = problem.shares(total, ids)
     record, goal, still = HalfTimeRecord(problem, shares), problem.settled(total), np.all(slope == 0, axis=0)
     tolerance = np.broadcast_to(np.asarray(rtol, dtype=float), (count,)).copy()
@@ -95,7 +100,8 @@ def run(
     final, last, ended = start.copy(), total.copy(), np.zeros(count)
     work, steps, evaluations = np.zeros(count), np.zeros(count, dtype=int), 1
     slopes: dict[bytes, Slope] = {}
-    finished = _finished(problem, record, live, goal, settle) | still
+    settled = _finished(problem, record, live, goal, settle) | still
+    finished = settled.copy()
     while True:
         if np.any(finished):
             gone = live.ids[finished]
@@ -115,7 +121,8 @@ def run(
                     slopes[key] = kernel.slope(live.ids[columns])
                 with np.errstate(over="ignore", invalid="ignore"):  # a step that overflows is tried again, shorter
                     evaluations += _advance(problem, record, live, columns, stiff, slopes[key], t_end)
-        finished = _finished(problem, record, live, goal, settle) | (live.t >= t_end) | (live.steps >= max_steps)
+        settled[live.ids] = _finished(problem, record, live, goal, settle)
+        finished = settled[live.ids] | (live.t >= t_end) | (live.steps >= max_steps)
     excess = problem.excess(last, ids)
     lost = problem.excess(total, ids) - excess
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -130,6 +137,7 @@ def run(
         grown,
         energy,
         kernel.drift(start, final),
+        settled,
         steps,
         evaluations,
     )

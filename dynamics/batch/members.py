@@ -15,16 +15,18 @@ from dynamics.batch.kernel import Kernel
 from dynamics.half_times import Status
 from dynamics.weights import Weights
 
+OUT_OF_RANGE = "weights or units leave the range of floats: rescale the data, or use the law in logarithms"
 EXCESS = 1e-6  # a run has settled at this share of the initial excess loss
 
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """One trajectory to be: narrow weights, data, and the saddles that it is expected to visit."""
+    """One trajectory to be: narrow weights, data, the saddles that it is expected to visit, and what errors call it."""
 
     weights: Weights
     data: Correlations
     course: Course
+    label: str = "a member"
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +40,7 @@ class Runs:
     grown : (N,), by what factor the largest total weight has grown: a run that waits grows, one that is stuck does not
     energy : (N,), |loss lost - integral of |velocity|^2| / loss lost; nan for gradient descent
     balance : (N,), drift of the conserved matrices, as a share of the largest |W|^2 at the end; nan for descent
+    settled : (N,), ended because nothing more can be learned, not by t_end or a budget
     steps : (N,)
     evaluations : calls of the kernel, for all trajectories together
     """
@@ -50,6 +53,7 @@ class Runs:
     grown: np.ndarray
     energy: np.ndarray
     balance: np.ndarray
+    settled: np.ndarray
     steps: np.ndarray
     evaluations: int
 
@@ -59,7 +63,7 @@ class Problem:
 
     def __init__(self, network: FusionNetwork, members: Sequence[Member]) -> None:
         names = members[0].data.modalities
-        self.count, self.names = len(members), names
+        self.count, self.names, self.labels = len(members), names, [m.label for m in members]
         shared = all(m.data is members[0].data for m in members)
         self.kernel = Kernel(
             network, [m.data for m in (members[:1] if shared else members)], [m.weights for m in members]
@@ -120,8 +124,9 @@ class HalfTimeRecord:
         self.problem = problem
         past = ~problem.never & (shares >= 0)
         self.times = np.where(past, 0.0, math.inf)
-        self.lag = np.full(problem.count, math.nan)
-        started = past[problem.first, np.arange(problem.count)] | past[problem.last, np.arange(problem.count)]
+        first, last = past[problem.first, np.arange(problem.count)], past[problem.last, np.arange(problem.count)]
+        self.lag = np.where(first & last & (problem.first != problem.last), 0.0, math.nan)
+        started = first | last
         self.clock = np.where(started, 0.0, math.nan)  # runs from the earlier of first and last on
 
     def waiting(self, ids: np.ndarray) -> np.ndarray:
