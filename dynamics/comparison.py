@@ -11,16 +11,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from derivations.correlations import Correlations
-from derivations.errors import DomainError
 from derivations.network import FusionNetwork
 from dynamics.descent import descend, start_learning_rate
+from dynamics.ensembles import checked_seeds
 from dynamics.flow import integrate
 from dynamics.half_times import Status, finite
 from dynamics.prediction import Prediction, predict
 from dynamics.reduced import integrate_reduced
 from dynamics.tables import Table, number
 from dynamics.trajectory import Trajectory
-from dynamics.weights import checked_integer
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -179,9 +178,7 @@ def compare(
     >>> [row[0] for row in c.table.rows]
     ['law (8), (9)', 'reduced flow', 'gradient flow', 'gradient descent, rate 0.0093']
     """
-    chosen = list(range(checked_integer(seeds, "seeds", 1))) if not isinstance(seeds, Sequence) else list(seeds)
-    if not chosen:
-        raise DomainError("seeds must name at least one seed")
+    chosen = checked_seeds(seeds)
     say = progress or (lambda _: None)
     seconds: dict[str, list[float]] = {}
 

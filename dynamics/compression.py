@@ -15,8 +15,9 @@ Deeper: pushing forward what was pulled back leaves the span again. `rounds` = k
 
     V_l <- V_l + W_l V_(l-1) + W_(l+1)^T V_(l+1)   (all layers at once),
 
-which makes the Taylor series of every total weight right to an order that grows with k. An h x h layer shrinks what it
-mixes in by its norm over sqrt(h), so the order that is needed falls with the start and grows with the depth.
+An h x h layer shrinks what it mixes in by its norm over sqrt(h), so the rounds that are needed fall with the start and
+grow with the depth. Measured on half-times: at L = 4, u0 = 0.1, h = 100 a round divides the miss by 50 and more, at
+L = 8, u0 = 0.5, h = 2001 by 3.5. That it goes on falling is not proved; `dynamics.widths` watches it.
 """
 
 from __future__ import annotations

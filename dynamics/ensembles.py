@@ -31,7 +31,7 @@ from dynamics.widths import (
     LARGEST_NARROW,
     PAYS,
     UNFINISHED,
-    Start,
+    InitialWeights,
     count,
     is_exact,
     random_start,
@@ -196,10 +196,11 @@ def _quantile(values: np.ndarray, q: float) -> float:
 
 def checked_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
     """n stands for 0..n-1, a list for itself; no seed twice."""
-    many = isinstance(seeds, Sequence | range) or (isinstance(seeds, np.ndarray) and seeds.ndim == 1)
-    if isinstance(seeds, str) or not many:
+    if isinstance(seeds, np.ndarray) and seeds.ndim == 1:
+        seeds = list(seeds)
+    if isinstance(seeds, str) or not isinstance(seeds, Sequence):
         return tuple(range(checked_integer(seeds, "seeds", 1)))
-    chosen = tuple(checked_integer(s, "a seed", 0) for s in seeds)  # type: ignore[union-attr]
+    chosen = tuple(checked_integer(s, "a seed", 0) for s in seeds)
     if not chosen:
         raise DomainError("seeds must name at least one seed")
     twice = [s for i, s in enumerate(chosen) if s in chosen[:i]]
@@ -274,7 +275,7 @@ def ensemble(
     if risks and max_steps is None:
         budget = OSCILLATING_STEPS
 
-    def run(some: Sequence[Start], rounds: int | None, watched: bool = False, tighter: float = 1.0) -> Runs:
+    def run(some: Sequence[InitialWeights], rounds: int | None, watched: bool = False, tighter: float = 1.0) -> Runs:
         members = [
             Member(s.full() if rounds is None else s.narrow(rounds), data, plan, f"seed {seed}")
             for s, seed in zip(some, chosen, strict=False)
@@ -331,8 +332,8 @@ def ensemble(
 
 
 def _rounds(
-    pilots: Sequence[Start],
-    run: Callable[[Sequence[Start], int], Runs],
+    pilots: Sequence[InitialWeights],
+    run: Callable[[Sequence[InitialWeights], int], Runs],
     target: Callable[[Runs], float],
     warnings: list[str],
 ) -> tuple[int | None, float, Runs | None]:

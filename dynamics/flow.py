@@ -22,7 +22,7 @@ from dynamics.integration import checked_rtol, checked_times, march
 from dynamics.phases import System
 from dynamics.trajectory import Trajectory, losses
 from dynamics.weights import Weights, checked_integer, checked_weights, start_norms
-from dynamics.widths import COMPRESSED, Start, apart, count, given_start, random_start, widened
+from dynamics.widths import COMPRESSED, InitialWeights, apart, count, given_start, random_start, widened
 
 SMALLEST_SIMULATED = 1e-100  # squares and errors of smaller weights underflow inside the integrator
 LARGEST_KERNEL = 600  # weights up to which a dense Jacobian, made in one call, pays
@@ -38,7 +38,7 @@ def started(
     width: int,
     seed: int,
     weights: Mapping[str, Any] | None,
-) -> tuple[Start, Course, dict[str, Any]]:
+) -> tuple[InitialWeights, Course, dict[str, Any]]:
     """Weights at t = 0 (given or drawn), the saddles that they will visit to leading order, their provenance.
 
     The race is run with the nominal norms of a draw, so that all members of an ensemble have one order.
@@ -319,13 +319,15 @@ def full_system(
         found = form.sensitivity(state[:-1])
         return np.vstack([found, np.zeros((1, found.shape[1]))])  # the work is not stiff
 
+    def total(state: np.ndarray) -> np.ndarray:
+        return form.total(state[:-1])
+
     scale = [np.sqrt(np.mean(layer**2)) for layers in weights.values() for layer in layers]
     smallest = min((s for s in scale if s > 0), default=1.0)
     start = np.append(form.start, 0.0)
     excess = float(losses(data, form.total(form.start)[None])[0]) - plan.lowest_loss
     unit = math.sqrt(excess) if excess > 0 else 1.0
     atol = np.append(np.full(len(form.start), 1e-3 * rtol * smallest), rtol)
-    total = lambda state: form.total(state[:-1])  # noqa: E731
     system = System(
         velocity,
         total,

@@ -27,7 +27,7 @@ PAYS = 0.3  # share of the weights above which a narrow run saves too little
 
 
 @dataclass(frozen=True)
-class Start:
+class InitialWeights:
     """Weights at t = 0 that may be had narrow.
 
     entries : how many weights the network has at its full width
@@ -40,8 +40,8 @@ class Start:
     full: Callable[[], Weights]
 
 
-def given_start(network: FusionNetwork, weights: Weights) -> Start:
-    return Start(count(weights), lambda rounds: compressed(network, weights, rounds), lambda: weights)
+def given_start(network: FusionNetwork, weights: Weights) -> InitialWeights:
+    return InitialWeights(count(weights), lambda rounds: compressed(network, weights, rounds), lambda: weights)
 
 
 def random_start(
@@ -51,7 +51,7 @@ def random_start(
     width: int,
     seed: int,
     kept: bool = True,
-) -> Start:
+) -> InitialWeights:
     """Every weight drawn up to a width of LARGEST_DRAWN, beyond it the narrow network from its own law.
 
     kept : hold the wide weights; else they are drawn again for each call
@@ -72,12 +72,12 @@ def random_start(
     if width <= LARGEST_DRAWN and kept:
         return given_start(network, drawn())
     if width <= LARGEST_DRAWN:
-        return Start(entries, lambda rounds: compressed(network, drawn(), rounds), drawn)
+        return InitialWeights(entries, lambda rounds: compressed(network, drawn(), rounds), drawn)
 
     def refuse() -> Weights:
         raise DomainError(f"width must be at most {LARGEST_DRAWN} to run in full, got {width}; or give the weights")
 
-    return Start(entries, NarrowDraw(network, data, u0, width, seed).rounds, refuse)
+    return InitialWeights(entries, NarrowDraw(network, data, u0, width, seed).rounds, refuse)
 
 
 def is_exact(network: FusionNetwork) -> bool:
@@ -86,7 +86,10 @@ def is_exact(network: FusionNetwork) -> bool:
 
 
 def widened(
-    network: FusionNetwork, start: Start, run: Callable[[Weights], Trajectory], target: Callable[[Trajectory], float]
+    network: FusionNetwork,
+    start: InitialWeights,
+    run: Callable[[Weights], Trajectory],
+    target: Callable[[Trajectory], float],
 ) -> Trajectory:
     """Runs at more and more rounds of compression until they agree; in full where that pays no more.
 

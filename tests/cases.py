@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from derivations import gradient_flow as law
 from dynamics import Chain, Correlations, FusionNetwork
 
 ORACLE: dict[str, Any] = json.loads((Path(__file__).parent / "data" / "oracle.json").read_text())
@@ -76,3 +77,26 @@ def random_tree(rng: np.random.Generator, modalities: int, deepest: int = 3) -> 
 
     leaves = grow(names) if modalities > 1 else [Chain(depth(), names[0])]
     return FusionNetwork.tree(int(rng.integers(0, 3)), *leaves)
+
+
+def flat_flow(network: FusionNetwork, data: Correlations, weights: dict[str, list[np.ndarray]]):
+    """The laws of `derivations` for SciPy's solvers: start, total weights of a state, velocity."""
+    layout = [(name, w.shape) for name, layers in weights.items() for w in layers]
+    ends = list(itertools.pairwise(np.cumsum([0, *(a * b for _, (a, b) in layout)])))
+
+    def unpack(y: np.ndarray) -> dict[str, list[np.ndarray]]:
+        found: dict[str, list[np.ndarray]] = {name: [] for name in weights}
+        for (name, shape), (begin, end) in zip(layout, ends, strict=True):
+            found[name].append(y[begin:end].reshape(shape))
+        return found
+
+    def total(y: np.ndarray) -> dict[str, np.ndarray]:
+        return law.total_weights(network, unpack(y))
+
+    def velocity(_: float, y: np.ndarray) -> np.ndarray:
+        now = unpack(y)
+        products = law.above(network, now)
+        moved = law.flow(network, now, law.errors(data, law.total_weights(network, now, products)), products)
+        return np.concatenate([v.ravel() for name in weights for v in moved[name]])
+
+    return np.concatenate([w.ravel() for layers in weights.values() for w in layers]), total, velocity

@@ -17,6 +17,7 @@ from dynamics.batch.members import Member
 from dynamics.compression import compressed
 from dynamics.flow import random_course
 from dynamics.half_times import Status
+from tests.cases import flat_flow
 
 DATA = Correlations.scalar(2, 1, 0.5)
 
@@ -36,23 +37,9 @@ def share(member: Member, m: str, total) -> float:
 
 def half_times_by_scipy(net: FusionNetwork, member: Member, t_end: float) -> dict[str, float]:
     """DOP853 at rtol 1e-11 on the laws as they stand in `derivations`; events by SciPy."""
-    layout = [(name, w.shape) for name, layers in member.weights.items() for w in layers]
-    ends = np.cumsum([0, *(a * b for _, (a, b) in layout)])
-
-    def unpack(y):
-        found = {name: [] for name in member.weights}
-        for (name, shape), begin, end in zip(layout, ends, ends[1:], strict=False):
-            found[name].append(y[begin:end].reshape(shape))
-        return found
-
-    def velocity(_, y):
-        weights = unpack(y)
-        moved = law.flow(net, weights, law.errors(member.data, law.total_weights(net, weights)))
-        return np.concatenate([v.ravel() for name in weights for v in moved[name]])
-
+    y0, total, velocity = flat_flow(net, member.data, member.weights)
     names = member.data.modalities
-    events = [lambda _, y, m=m: share(member, m, law.total_weights(net, unpack(y))) - 0.5 for m in names]
-    y0 = np.concatenate([w.ravel() for layers in member.weights.values() for w in layers])
+    events = [lambda _, y, m=m: share(member, m, total(y)) - 0.5 for m in names]
     run = solve_ivp(velocity, (0, t_end), y0, method="DOP853", rtol=1e-11, atol=1e-15, events=events)
     return {m: float(found[0]) for m, found in zip(names, run.t_events, strict=True)}
 

@@ -2,7 +2,6 @@
 
 import os
 import time
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ from derivations import gradient_flow as law
 from dynamics import descend, integrate, random_weights
 from dynamics.compression import compressed
 from dynamics.flow import random_course
-from tests.cases import random_correlations, random_tree
+from tests.cases import flat_flow, random_correlations, random_tree
 
 DATA = Correlations.scalar(2, 1, 0.5)
 
@@ -146,26 +145,12 @@ def half_times_at_full_width(
     net: FusionNetwork, data: Correlations, weights, seconds: float
 ) -> dict[str, float] | None:
     """DOP853 at rtol 1e-10 on every weight; None where it is not through after some seconds (very stiff plateaus)."""
-    layout = [(name, w.shape) for name, layers in weights.items() for w in layers]
-    ends = list(pairwise(np.cumsum([0, *(a * b for _, (a, b) in layout)])))
     plateaus = random_course(net, data, 0.1).plateaus
-
-    def unpack(y):
-        found = {name: [] for name in weights}
-        for (name, shape), (begin, end) in zip(layout, ends, strict=True):
-            found[name].append(y[begin:end].reshape(shape))
-        return found
-
-    def velocity(_, y):
-        now = unpack(y)
-        products = law.above(net, now)
-        moved = law.flow(net, now, law.errors(data, law.total_weights(net, now, products)), products)
-        return np.concatenate([v.ravel() for name in weights for v in moved[name]])
+    y0, total, velocity = flat_flow(net, data, weights)
 
     def share(m, y):
-        return float(law.total_weights(net, unpack(y))[m][0, 0] / plateaus[m][0, 0]) - 0.5
+        return float(total(y)[m][0, 0] / plateaus[m][0, 0]) - 0.5
 
-    y0 = np.concatenate([w.ravel() for layers in weights.values() for w in layers])
     smallest = min(float(np.sqrt(np.mean(w**2))) for layers in weights.values() for w in layers)
     solver, found, begun = DOP853(velocity, 0, y0, np.inf, rtol=1e-10, atol=1e-13 * smallest), {}, time.perf_counter()
     while len(found) < 2:

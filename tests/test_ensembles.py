@@ -136,7 +136,7 @@ def test_bad_input_is_named(bad: dict, message: str) -> None:
 def test_bad_quantiles_are_named(q: object) -> None:
     runs = ensemble(FusionNetwork.fused_at(2, 2), DATA, width=5, seeds=2)
     with pytest.raises(DomainError, match="q must lie between 0 and 1"):
-        runs.quantile(q)  # type: ignore[arg-type]
+        runs.quantile(q)
 
 
 def test_a_descent_that_diverges_after_its_half_levels_says_so() -> None:
