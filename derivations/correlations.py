@@ -273,6 +273,11 @@ class Correlations:
         """Whether Sigma has a zero eigenvalue, to rounding."""
         return not self.is_symbolic and not np.all(self._spectrum(np.arange(len(self.sigma)))[3])
 
+    def rank(self, modalities: Iterable[str]) -> int:
+        """Rank of the block of Sigma of some modalities; full for symbols."""
+        columns = [i for m in modalities for i in range(self.span(m).start, self.span(m).stop)]
+        return len(columns) if self.is_symbolic or not columns else int(np.sum(self._spectrum(np.array(columns))[3]))
+
     @cached_property
     def condition(self) -> float:
         """Largest over smallest eigenvalue of Sigma that is not zero, in these units: a spread of paces."""

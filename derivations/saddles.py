@@ -46,6 +46,7 @@ class Course:
     drives : modality -> the largest |residual| that it meets at a saddle, a scale for its pace.
     tie : two modalities leave zero together, so that the order means nothing.
     notes : what the race does not know.
+    runners : who is learned for itself, and who together (see `runners`).
     """
 
     order: tuple[str, ...]
@@ -54,7 +55,8 @@ class Course:
     saddles: tuple[Saddle, ...]
     drives: dict[str, float]
     tie: bool
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...]
+    runners: tuple[tuple[str, ...], ...]
 
     def share(self, m: str, weights: np.ndarray) -> float:
         """Projection of W_m^tot on its plateau as a share of the plateau: m is learned at one half."""
@@ -180,7 +182,7 @@ def course(
                 f"its layers start at zero, u0 of {m} = 0" if dead_end else _reason(data, m, saddles[-1], drives[g])
             )
     order += sorted((m for g in pending for m in g), key=lambda m: -data.strength(m))
-    return Course(tuple(order), plateaus, never, tuple(saddles), largest, tie, _doubts(network, data))
+    return Course(tuple(order), plateaus, never, tuple(saddles), largest, tie, _doubts(network, data), everyone)
 
 
 def _doubts(network: FusionNetwork, data: Correlations) -> tuple[str, ...]:
@@ -290,15 +292,16 @@ def _saddle(data: Correlations, learned: tuple[str, ...], signs: Mapping[str, fl
                 continue
             value = float(loss(data, total))
             if best is None or value < best.loss:
-                best = Saddle(_name(data, alive), learned, total, value)
+                best = Saddle(saddle_name(data.modalities, alive), learned, total, value)
     assert best is not None  # with every bound modality dropped nothing is left to violate
     return best
 
 
-def _name(data: Correlations, alive: tuple[str, ...]) -> str:
+def saddle_name(modalities: tuple[str, ...], alive: tuple[str, ...]) -> str:
+    """M_0, M_A, ..., M_AB, M_*, by the modalities that have weights there."""
     if not alive:
         return "M_0"
-    if set(alive) == set(data.modalities):
+    if set(alive) == set(modalities):
         return "M_*"
-    names = [m for m in data.modalities if m in alive]
+    names = [m for m in modalities if m in alive]
     return "M_" + ("" if all(len(m) == 1 for m in names) else "+").join(names)

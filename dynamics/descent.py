@@ -16,7 +16,8 @@ from derivations.saddles import Course
 from dynamics.flow import pack, random_course, started
 from dynamics.half_times import HalfTimes, Status
 from dynamics.integration import ENDS_BELOW, EXCESS, OVERTAKEN, inversions
-from dynamics.trajectory import Trajectory, fit_times, losses, origin_of, visits
+from dynamics.itinerary import visits
+from dynamics.trajectory import Trajectory, fit_times, losses, origin_of
 from dynamics.weights import Weights, checked_integer, checked_positive
 from dynamics.widths import COMPRESSED, widened
 
@@ -193,7 +194,7 @@ def _descended(
         },
         losses(data, path),
         HalfTimes.from_clock(plan.order, clock, status, clock[final] - clock[first] if first != final else math.nan),
-        visits(data, plan, t, path, clock),
+        visits(data, plan, t, path, losses(data, path)),
         fit_times(data, plan, t, path),
         {"steps": step, "compression": 0.0},
         tuple(warnings),

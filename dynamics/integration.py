@@ -24,8 +24,9 @@ from derivations.correlations import Correlations
 from derivations.errors import DomainError, SolveError
 from derivations.saddles import Course
 from dynamics.half_times import HalfTimes, Status
+from dynamics.itinerary import visits
 from dynamics.phases import End, Phase, Record, System
-from dynamics.trajectory import Trajectory, fit_times, losses, origin_of, visits
+from dynamics.trajectory import Trajectory, fit_times, losses, origin_of
 from dynamics.weights import checked_number, checked_positive
 
 EXCESS = 1e-6  # the run ends at this share of the initial excess loss
@@ -130,7 +131,7 @@ def march(
         {m: np.ascontiguousarray(w) for m, w in total.items()},
         losses(data, packed),
         half_times,
-        visits(data, course, own_t, own, clock),
+        visits(data, course, own_t, own, losses(data, own)),
         fit_times(data, course, own_t, own),
         {"steps": record.steps, "evaluations": record.evaluations},
         tuple(found),

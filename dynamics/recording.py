@@ -14,8 +14,9 @@ from derivations.network import FusionNetwork
 from derivations.saddles import course
 from dynamics.half_times import HalfTimes, Status
 from dynamics.integration import inversions
+from dynamics.itinerary import visits
 from dynamics.starts import real_numbers
-from dynamics.trajectory import Trajectory, fit_times, losses, origin_of, visits
+from dynamics.trajectory import Trajectory, fit_times, losses, origin_of
 from dynamics.weights import start_norms
 
 
@@ -76,7 +77,7 @@ def recorded(
         {m: packed[:, 0, data.span(m)] if data.outputs == 1 else packed[:, :, data.span(m)] for m in data.modalities},
         losses(data, packed),
         HalfTimes.from_clock(plan.order, clock, status, clock[last] - clock[first] if both else math.nan),
-        visits(data, plan, times, packed, clock),
+        visits(data, plan, times, packed, losses(data, packed)),
         fit_times(data, plan, times, packed),
         {"points": len(times)},
         tuple(notes),

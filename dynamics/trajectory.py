@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.metadata import version
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +19,11 @@ from derivations.correlations import Correlations
 from derivations.errors import StoreError
 from derivations.saddles import Course
 from dynamics.half_times import HalfTimes, Status
+from dynamics.itinerary import Visit
 from dynamics.tables import Table, number
 
 HALF = 0.5 - 1e-9  # a run may end at a half-time, a rounding below one half
 FORMAT = "fusion-dynamics trajectory 1"
-
-
-@dataclass(frozen=True)
-class Visit:
-    """One saddle on the way: from when to when, and how near (relative distance of the total weights)."""
-
-    name: str
-    enter: float
-    leave: float
-    distance: float
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -213,31 +203,6 @@ def fit_times(data: Correlations, course: Course, t: np.ndarray, packed: np.ndar
             i = past[0]
             found[m] = float(np.interp(HALF, share[i - 1 : i + 1], t[i - 1 : i + 1]))
     return found
-
-
-def visits(
-    data: Correlations, course: Course, t: np.ndarray, packed: np.ndarray, clock: Mapping[str, float]
-) -> tuple[Visit, ...]:
-    """The saddles of `course` that a run came to: each lasts from one half-time to the next."""
-    came = [course.saddles[0]]  # an overtaken modality's saddle is passed by
-    for before, saddle in pairwise(course.saddles):
-        new = [m for m in saddle.learned if m not in before.learned]
-        if all(math.isfinite(clock[m]) for m in new):
-            came.append(saddle)
-    enters = [0.0]
-    for saddle in came[1:]:
-        enters.append(max(enters[-1], *(clock[m] for m in saddle.learned if math.isfinite(clock[m]))))
-    found = []
-    for saddle, enter, leave in zip(came, enters, [*enters[1:], math.inf], strict=True):
-        inside = (t >= enter) & (t <= leave)
-        if np.any(inside):
-            goal = np.hstack([saddle.total[m] for m in data.modalities])
-            largest = np.max(np.abs(goal)) or np.max(np.abs(data.optimum)) or 1.0  # squares may leave the range
-            size = np.linalg.norm(goal / largest) or np.linalg.norm(np.atleast_2d(data.optimum) / largest) or 1.0
-            gaps = np.sum(((packed[inside] - goal) / largest) ** 2, axis=(1, 2))
-            distance = float(np.sqrt(np.min(gaps)) / size)
-            found.append(Visit(saddle.name, float(enter), float(leave), distance))
-    return tuple(found)
 
 
 def origin_of(data: Correlations) -> dict[str, str]:

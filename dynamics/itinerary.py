@@ -1,0 +1,109 @@
+"""The itinerary of a run: which saddles it came to, how near, from when to when."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import combinations, pairwise
+
+import numpy as np
+
+from derivations.correlations import Correlations
+from derivations.saddles import Course, saddle_name
+
+NEAR = 1 / 3  # of the distance to the nearest other saddle: such balls do not meet, a visit is never ambiguous
+SETTLED = 1e-5  # of the initial excess loss: closer to the lowest loss that the start can reach, a run stays
+SAME = 1e-9  # saddles that differ by less in their outputs are one
+MOST = 8  # modalities, or siblings learned together, of which all subsets are looked at; else the course's own
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One saddle on the way.
+
+    name : M_0, M_A, ..., M_*
+    enter, leave : in units of tau; half way from the saddle before, and to the next one, in the output. `leave` is
+        inf only where the run stays for ever, at the lowest loss that its start can reach; where a record ends at a
+        saddle it is the time of its end
+    distance : closest approach: rms difference of the outputs there and at the saddle, as a share of the best output's
+    """
+
+    name: str
+    enter: float
+    leave: float
+    distance: float
+
+
+def visits(
+    data: Correlations, course: Course, t: np.ndarray, packed: np.ndarray, loss: np.ndarray
+) -> tuple[Visit, ...]:
+    """The saddles that a run came to, found from its total weights (T, outputs, D) alone, unlearning included.
+
+    A saddle has the weights of the regression on some of the modalities that this network can learn without the
+    others. It is visited while the run is nearer to it than NEAR of the way to the nearest other saddle. Learning all
+    at one pace does not come so near: the output of a regression stands at right angles on what it leaves to be
+    learned, so the straight way from zero to the optimum passes it at 0.71 of that distance or more. The start is
+    counted to the saddle nearest to it.
+    """
+    names, points = _saddles(data, course)
+    gaps = _distances(data, packed, points)  # (T, saddles)
+    between = _distances(data, points, points)
+    np.fill_diagonal(between, math.inf)
+    apart = np.min(between, axis=1)
+    unit = float(_distances(data, np.atleast_2d(data.optimum)[None], 0 * points[:1])[0, 0]) or 1.0
+    inside = gaps <= NEAR * apart
+    inside[0, int(np.argmin(gaps[0]))] = True
+    stays: list[tuple[int, int]] = []  # saddle, index of the closest approach
+    for i in np.flatnonzero(np.any(inside, axis=1)):
+        saddle = int(np.argmax(inside[i]))
+        if stays and stays[-1][0] == saddle:
+            closest = stays[-1][1]
+            stays[-1] = (saddle, int(i) if gaps[i, saddle] < gaps[closest, saddle] else closest)
+        else:
+            stays.append((saddle, int(i)))
+    borders = [float(t[0]), *(_half_way(t, gaps, one, other) for one, other in pairwise(stays))]
+    excess, left = float(loss[0]) - course.lowest_loss, float(loss[-1]) - course.lowest_loss
+    settled = left <= SETTLED * excess or bool(np.all(packed == packed[0]))
+    leaves = [*borders[1:], math.inf if settled else float(t[-1])]
+    return tuple(
+        Visit(names[saddle], enter, leave, float(gaps[closest, saddle]) / unit)
+        for (saddle, closest), enter, leave in zip(stays, borders, leaves, strict=True)
+    )
+
+
+def _saddles(data: Correlations, course: Course) -> tuple[list[str], np.ndarray]:
+    """Names and total weights (saddles, outputs, D), those with the same output once: as M_*, or by the fewest."""
+    everyone, groups = data.modalities, course.runners
+    chosen = (
+        [sum(some, ()) for n in range(len(groups)) for some in combinations(groups, n)]
+        if len(groups) <= MOST
+        else [saddle.learned for saddle in course.saddles[:-1]]
+    )
+    sets = [everyone, *(tuple(m for m in everyone if m in some) for some in chosen)]
+    points = np.array([np.hstack([data.regression(s)[m] for m in everyone]) for s in sets])
+    gaps = _distances(data, points, points)
+    size = float(np.max(gaps)) or 1.0
+    kept = [i for i in range(len(sets)) if not np.any(gaps[i, :i] <= SAME * size)]
+    return [saddle_name(everyone, sets[i]) for i in kept], points[kept]
+
+
+def _distances(data: Correlations, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Rms differences of outputs (n, k) between total weights (n, outputs, D) and (k, outputs, D)."""
+    values, vectors = np.linalg.eigh(data.sigma)
+    root = vectors * np.sqrt(np.maximum(values, 0.0))
+    seen, goals = (x @ root for x in (one, other))
+    largest = max(float(np.max(np.abs(seen), initial=0.0)), float(np.max(np.abs(goals), initial=0.0))) or 1.0
+    columns = [np.sqrt(np.sum(((seen - goal) / largest) ** 2, axis=(1, 2))) for goal in goals]
+    return largest * np.array(columns).T
+
+
+def _half_way(t: np.ndarray, gaps: np.ndarray, one: tuple[int, int], other: tuple[int, int]) -> float:
+    """The last time between two closest approaches at which both saddles are equally far."""
+    (here, begin), (there, end) = one, other
+    ahead = gaps[begin : end + 1, here] - gaps[begin : end + 1, there]  # negative while the first is nearer
+    last = np.flatnonzero(ahead < 0)
+    i = int(last[-1]) if len(last) else 0
+    if i + 1 >= len(ahead):
+        return float(t[end])
+    share = -ahead[i] / (ahead[i + 1] - ahead[i])
+    return float(t[begin + i] + min(max(share, 0.0), 1.0) * (t[begin + i + 1] - t[begin + i]))
