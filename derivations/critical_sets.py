@@ -9,6 +9,7 @@ weights, W^1 W^1T = W^2T W^2, and only there.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -106,7 +107,8 @@ def _values(layers: dict[str, list[Any]]) -> dict[sp.Basic, Any]:
     values = {S: sigma, S_A: sigma[a, a], S_AB: sigma[a, b], S_BA: sigma[b, a], S_B: sigma[b, b]}
     values |= {Y: target, Y_A: target[:, a], Y_B: target[:, b]}
     values[residual_B] = target[:, b] - target[:, a] @ np.linalg.inv(sigma[a, a]) @ sigma[a, b]
-    return values | {TOTALS[name]: chain[1] @ chain[0] for name, chain in layers.items()}
+    totals = {TOTALS[name]: chain[1] @ chain[0] for name, chain in layers.items()}
+    return values | totals | ({} if W_tot in totals else {W_tot: np.hstack(list(totals.values()))})
 
 
 def is_critical(layers: dict[str, list[Any]]) -> bool:
@@ -167,12 +169,77 @@ _ALONG = [np.array([[1.0, 2.0], [0.0, 1.0]]), np.zeros((1, 2))]  # W^2 = 0, W^1 
 _ZERO_A, _ZERO_B = _across(_DATA.target_block("A")), _across(_DATA.target_block("B"))
 _LEFT_A, _LEFT_B = _across(_DATA.residual("A", given="B")), _across(_DATA.residual("B", given="A"))
 _WIDE = [np.hstack([w, w]) for w in _ALONG[:1]] + _ALONG[1:]
-_NOT_ZERO_EARLY = witness({"W": _across(_DATA.sigma_yx)}, {"W": _WIDE})
-_NOT_ZERO_LATE = witness(
-    {"W_A": _ZERO_A, "W_B": _ZERO_B}, {"W_A": _ALONG, "W_B": _ZERO_B}, {"W_A": _ZERO_A, "W_B": _ALONG}
+_BEST = np.atleast_2d(_DATA.optimum)
+_CROSSED, _LOOSE, _SPLIT = (
+    "W^2 = 0 and W^1, not zero, across the error",
+    "W^2 = 0 and W^1 not across the error",
+    "W^2 W^1 = 0 with neither zero",
 )
-_ALONE_A = witness(*({"W_A": _plateau("A"), "W_B": branch} for branch in (_CANCELLING, _LEFT_B, _ZERO_B, _ALONG)))
-_ALONE_B = witness(*({"W_A": branch, "W_B": _plateau("B")} for branch in (_CANCELLING, _LEFT_A, _ZERO_A, _ALONG)))
+_ALL_EARLY = {"W^tot = Sigma_yx Sigma^-1": {"W": [np.vstack([_BEST, 0 * _BEST]), np.array([[1.0, 0.0]])]}}
+_ALL_LATE = {
+    "W^tot = Sigma_yx Sigma^-1": {
+        f"W_{m}": [np.vstack([row, 0 * row]), np.array([[1.0, 0.0]])]
+        for m, row in (("A", _BEST[:, :2]), ("B", _BEST[:, 2:]))
+    }
+}
+_ZEROS_EARLY = {_CROSSED: {"W": _across(_DATA.sigma_yx)}, _LOOSE: {"W": _WIDE}}
+_ZEROS_LATE = {
+    _CROSSED: {"W_A": _ZERO_A, "W_B": _ZERO_B},
+    f"A: {_LOOSE}": {"W_A": _ALONG, "W_B": _ZERO_B},
+    f"B: {_LOOSE}": {"W_A": _ZERO_A, "W_B": _ALONG},
+}
+_ALONE = {
+    m: {
+        f"{other}: {text}": {f"W_{m}": _plateau(m), f"W_{other}": branch}
+        for text, branch in (
+            (_SPLIT, _CANCELLING), (_CROSSED, left), ("W^2 = 0 and W^1 across Sigma_yx, not the residual", zero), (_LOOSE, _ALONG)
+        )
+    }
+    for m, other, left, zero in (("A", "B", _LEFT_B, _ZERO_B), ("B", "A", _LEFT_A, _ZERO_A))
+}  # fmt: skip
+#: Points at which printed and right sets are compared, by the equation.
+WITNESSES = {
+    "6a": _ZEROS_EARLY, "6b": _ALL_EARLY, "7a": _ALONE["A"], "7b": _ALONE["B"], "17a": _ZEROS_EARLY,
+    "17b": _ALL_EARLY, "19a": _ZEROS_LATE, "19b": _ALL_LATE, "20a": _ALONE["A"], "20b": _ALONE["B"],
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PrintedSet:
+    """A printed set beside the critical points: kinds of points that it misses, and that it wrongly contains."""
+
+    number: str
+    relation: int
+    misses: tuple[str, ...]
+    wrong: tuple[str, ...]
+
+
+def printed_sets() -> tuple[PrintedSet, ...]:
+    """(6), (7), (17), (19), (20) judged at the stored witnesses by the flow itself, one row a printed relation.
+
+    Inputs of dimension two and width two: what needs d > 1 (across the error) is there. For scalar inputs a W^1
+    across the error is zero, and nothing is missed.
+
+    Examples
+    --------
+    >>> [(row.number, row.misses, row.wrong) for row in printed_sets() if row.number == "6a"]
+    [('6a', ('W^2 = 0 and W^1, not zero, across the error',), ())]
+    """
+    found = []
+    for entry in ENTRIES:
+        for i, statement in enumerate(entry.statements, start=1):
+            judged = [
+                (text, belongs(statement.printed, layers), is_critical(layers))
+                for text, layers in WITNESSES[entry.name].items()
+            ]
+            misses = tuple(text for text, inside, critical in judged if critical and not inside)
+            wrong = tuple(text for text, inside, critical in judged if inside and not critical)
+            found.append(PrintedSet(entry.name, i, misses, wrong))
+    return tuple(found)
+
+
+_NOT_ZERO_EARLY, _NOT_ZERO_LATE = (witness(*points.values()) for points in (_ZEROS_EARLY, _ZEROS_LATE))
+_ALONE_A, _ALONE_B = (witness(*_ALONE[m].values()) for m in "AB")
 
 # ---- Entries.
 

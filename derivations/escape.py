@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+import numpy as np
 import sympy as sp
 
 from derivations.correlations import Correlations
@@ -28,7 +29,7 @@ from derivations.network import TRUNK, Chain, FusionNetwork
 from derivations.reduction import chain_norms, path_product
 from derivations.saddles import drive, runners
 
-HALVINGS = 60  # of an interval of logarithms, to 1e-15
+RANGE, HALVINGS = 50.0, 60  # logarithms of norms looked at, and halvings of that interval: to 1e-16
 
 
 class EscapeLaw(StrEnum):
@@ -90,7 +91,8 @@ def escapes(network: FusionNetwork, data: Correlations, learned: tuple[str, ...]
         product: Any = 1 if data.is_symbolic else 1.0
         for name in shared:
             product = product * norms[name] ** network.chains[name].depth
-        found.append(Escape(group, sum(int(network.chains[c].depth) for c in own), product * pull))
+        speed = product * pull if data.is_symbolic else float(product * pull)
+        found.append(Escape(group, sum(int(network.chains[c].depth) for c in own), speed))
     return tuple(found)
 
 
@@ -119,8 +121,9 @@ def balanced_norms(network: FusionNetwork, sizes: Mapping[str, Any]) -> dict[str
     """Chain -> norm u_c of its layers in a balanced rank-one network with |W_m^tot| = sizes[m]; the rest are zero.
 
     |W_m^tot| is the product of u_c^(n_c) over the path (`reduction.path_product`), and u_c^2 = sum over the children
-    of u^2 at every fusion, (41). Numbers: solved chain by chain in logarithms; what a chain needs falls as its norm
-    grows, so there is one solution. Symbols: closed forms for one modality, or equal depths fused once.
+    of u^2 at every fusion, (41). Numbers, or arrays of one shape: solved chain by chain in logarithms; what a chain
+    needs falls as its norm grows, so there is one solution. Symbols: closed forms for one modality, or for equal
+    depths fused once; else the symbols u_c.
 
     Examples
     --------
@@ -129,42 +132,43 @@ def balanced_norms(network: FusionNetwork, sizes: Mapping[str, Any]) -> dict[str
     """
     if any(isinstance(size, sp.Basic) for size in sizes.values()):
         return _symbolic_norms(network, sizes)
-    alive = {m: float(size) for m, size in sizes.items() if size > 0}
-    found = dict.fromkeys(network.chains, 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = {m: np.log(np.asarray(sizes.get(m, 0.0), dtype=float)) for m in network.modalities}
+        return {name: np.exp(value)[()] for name, value in _log_norms(network, logs).items()}
 
-    def norm_of(chain: Chain, log_above: float) -> float:
-        """ln u of a chain, given the ln of the product above it; -inf if nothing in it is alive."""
-        members = [m for m in chain.modalities if m in alive]
-        if not members:
-            return -math.inf
+
+def _log_norms(network: FusionNetwork, logs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """ln u_c of every chain for arrays of ln|W_m|; -inf where a chain carries nothing."""
+    found: dict[str, np.ndarray] = {}
+
+    def norm_of(chain: Chain, above: np.ndarray) -> np.ndarray:
+        """ln u of a chain, given the ln of the product above it."""
         depth = int(chain.depth)
         if not chain.children:
-            return (math.log(alive[members[0]]) - log_above) / depth
+            return np.asarray((logs[chain.modalities[0]] - above) / depth)
 
-        def needed(log_norm: float) -> float:
-            logs = [norm_of(child, log_above + depth * log_norm) for child in chain.children]
-            top = max(logs)
-            return top + math.log(sum(math.exp(2 * (x - top)) for x in logs)) / 2
+        def needed(log_norm: np.ndarray) -> np.ndarray:
+            each = np.array([norm_of(child, above + depth * log_norm) for child in chain.children])
+            return np.asarray(np.log(np.sum(np.exp(2 * each), axis=0)) / 2)
 
         if depth == 0:
-            return needed(0.0)
-        low, high = -800.0, 800.0
+            return needed(np.zeros_like(above))
+        low, high = np.full_like(above, -RANGE), np.full_like(above, RANGE)
         for _ in range(HALVINGS):
             middle = (low + high) / 2
-            if needed(middle) > middle:
-                low = middle
-            else:
-                high = middle
-        return (low + high) / 2
+            more = needed(middle) > middle
+            low, high = np.where(more, middle, low), np.where(more, high, middle)
+        nothing = np.all([np.isneginf(logs[m]) for m in chain.modalities], axis=0)
+        return np.asarray(np.where(nothing, -np.inf, (low + high) / 2))
 
-    def fill(chain: Chain, name: str, log_above: float) -> None:
-        log_norm = norm_of(chain, log_above)
-        found[name] = math.exp(log_norm) if log_norm > -math.inf else 0.0
+    def fill(chain: Chain, name: str, above: np.ndarray) -> None:
+        found[name] = norm_of(chain, above)
+        product = above + (int(chain.depth) * found[name] if chain.depth else 0.0)
         for child in chain.children:
-            if log_norm > -math.inf:
-                fill(child, child.name, log_above + int(chain.depth) * log_norm)
+            silent = np.all([np.isneginf(logs[m]) for m in child.modalities], axis=0)
+            fill(child, child.name, np.where(silent, 0.0, product))
 
-    fill(network.trunk, TRUNK, 0.0)
+    fill(network.trunk, TRUNK, np.zeros(np.broadcast_shapes(*(x.shape for x in logs.values()))))
     return found
 
 

@@ -56,6 +56,32 @@ def fusion_invariants(network: FusionNetwork) -> dict[str, sp.Expr]:
     }
 
 
+def total_velocity(network: FusionNetwork) -> dict[str, sp.Expr]:
+    """dw_m/dt of the total weights of scalar inputs in a balanced network, any signs; (44) with saturation.
+
+    In the norms u_c (`chain_norms`), w_m and e_m (`total_symbols`, `error_symbols`). By the chain rule each layer of
+    the modality's own chain adds gain_m^2 e_m, each layer of a chain c after a fusion w_m (sum of w e over c)/u_c^2.
+    """
+    norms, chains = chain_norms(network), network.chains
+    w, e, gain = total_symbols(network), error_symbols(network), gains(network)
+    found = {}
+    for m in network.modalities:
+        shared = [c for c in network.path(m) if c in norms and c != m]
+        pulled = [
+            chains[c].depth * sp.Add(*(w[n] * e[n] for n in chains[c].modalities)) / norms[c] ** 2 for c in shared
+        ]
+        found[m] = chains[m].depth * gain[m] ** 2 * e[m] + w[m] * sp.Add(*pulled)
+    return found
+
+
+def total_symbols(network: FusionNetwork) -> dict[str, sp.Symbol]:
+    return {m: sp.Symbol(f"w_{m}", real=True) for m in network.modalities}
+
+
+def error_symbols(network: FusionNetwork) -> dict[str, sp.Symbol]:
+    return {m: sp.Symbol(f"e_{m}", real=True) for m in network.modalities}
+
+
 @dataclass(frozen=True, eq=False)
 class ReducedSystem:
     """A reduced flow: d state/dt = rhs. `invariants` stay constant, `residual` is zero where it is exact."""

@@ -52,6 +52,17 @@ def _pushed(chain: Chain, name: str, weights: Any, error: Mapping[str, Any], lay
     return signal
 
 
+def dimension_at(network: FusionNetwork, data: Correlations, case: Case, weights: Mapping[str, Sequence[Any]]) -> int:
+    """Dimension of a stratum for layers of any widths: weights less equations."""
+    equations = data.rank(case.learned)
+    for part in case.dead:
+        equations += weights[part.cut[0]][part.cut[1] - 1].shape[1]
+        for place in part.silenced:
+            name, layer = (place.children[0], 0) if isinstance(place, Cancelled) else place
+            equations += weights[name][layer - 1].shape[0]
+    return int(sum(np.size(layer) for layers in weights.values() for layer in layers)) - equations
+
+
 def moved_onto(network: FusionNetwork, data: Correlations, case: Case, weights: Mapping[str, Sequence[Any]]) -> Weights:
     """A critical point near given weights, in the closure of a stratum: each of its equations is solved in one layer.
 

@@ -72,6 +72,12 @@ def _parser() -> argparse.ArgumentParser:
     _start_options(compare)
     compare.add_argument("--seeds", type=int, default=5, help="number of random starts (default 5)")
     compare.add_argument("--plot", metavar="FILE", help="save the figure (.png, .pdf, .svg)")
+    fixed = _command(
+        commands, "fixed-points", _fixed_points, "fixed points and saddles: dimension, signature, loss, ways out"
+    )
+    fixed.add_argument("--width", type=int, help="hidden units (default: counts are expressions in h)")
+    fixed.add_argument("--equations", action="store_true", help="print the equations of every stratum")
+    fixed.add_argument("--plot", metavar="FILE", help="save the phase portrait of the first two modalities")
     derive = commands.add_parser(
         "derive",
         help="the ledger: every numbered equation, derived and checked; or one with its derivation",
@@ -372,6 +378,41 @@ def _compare(options: argparse.Namespace) -> int:
     if options.plot:
         _save_figure(result.plot(), options.plot)
     print(json.dumps(result.to_dict(), indent=2, allow_nan=False) if options.json else f"{data}\n\n{result}")
+    return 0
+
+
+def _fixed_points(options: argparse.Namespace) -> int:
+    from derivations.manifolds import fixed_points
+    from dynamics.critical_table import critical_table, to_dict
+
+    given = options.data is not None or options.example is not None
+    if options.plot and not given:
+        raise DataError("--plot needs numbers: give a DATA file or --example NAME")
+    if options.u0 is not None and not options.plot:
+        raise DomainError("--u0 goes with --plot, whose run starts from it; critical points depend on no start")
+    if options.plot:
+        _draw_to_files(options.plot)
+    if given:
+        network, data = _problem(options)
+    else:
+        unused = [flag for flag, value in (("--modality", options.modality), ("--target", options.target)) if value]
+        if unused or options.standardize:
+            raise DataError(f"{(unused or ['--standardize'])[0]} goes with a DATA file")
+        names = tuple(flag.rpartition("=")[0] for flag in options.branch) or ("A", "B")
+        network, data = _network(options, names), None
+    manifolds = fixed_points(network, data, options.width)
+    if options.json:
+        print(json.dumps([to_dict(m) for m in manifolds], indent=2, allow_nan=False))
+    else:
+        print(critical_table(manifolds).text())
+        if options.equations:
+            print("\n".join(["", *(str(stratum) for m in manifolds for stratum in m.strata)]))
+    if options.plot and data is not None:
+        from dynamics.flow import integrate
+        from dynamics.portraits import portrait
+
+        run = integrate(network, data, u0=_u0(options), width=options.width or 100)
+        _save_figure(portrait(network, data, runs=[run]).plot(), options.plot)
     return 0
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from derivations import gradient_flow
 from derivations.balance import differences
 from derivations.correlations import Correlations
-from derivations.errors import DomainError
+from derivations.errors import DomainError, SolveError
 from derivations.network import FusionNetwork
 from derivations.saddles import Course, course, kept_signs
 from dynamics.batch.kernel import Kernel
@@ -116,8 +116,8 @@ def integrate(
     Trajectory
         `monitors["balance"]` is the drift of the conserved matrices (38), (39), relative to the largest |W^l|^2 at
         the end; `monitors["energy"]` by how much the loss that was lost differs from the integral of |velocity|^2,
-        as a share of it; `monitors["compression"]` an estimate of what the narrow network misses of the half-times,
-        0 where the width is exact.
+        as a share of it, left out where the loss changes by less than 1000 roundings; `monitors["compression"]` an
+        estimate of what the narrow network misses of the half-times, 0 where the width is exact.
 
     Raises
     ------
@@ -140,7 +140,13 @@ def integrate(
 
     @np.errstate(over="ignore", invalid="ignore")  # what leaves the range of floats is found by the march
     def run(layers: Weights) -> Trajectory:
-        system, unpack = full_system(network, data, plan, layers, tolerance)
+        try:
+            return attempt(layers, wide=False)
+        except SolveError:  # on a plateau beyond the corrector of LSODA; the linearly implicit method has none
+            return attempt(layers, wide=True)
+
+    def attempt(layers: Weights, wide: bool) -> Trajectory:
+        system, unpack = full_system(network, data, plan, layers, tolerance, wide)
         trajectory, last = march(
             system,
             data,
@@ -153,8 +159,8 @@ def integrate(
             warnings=(*data.warnings, *notes),
         )
         found = {"balance": _balance_drift(network, layers, unpack(last)), "compression": 0.0}
-        lost, worked = _lost(data, plan, system, last), float(last[-1])
-        if worked > 0:
+        (lost, rounding), worked = _lost(data, plan, system, last), float(last[-1])
+        if worked > 1e3 * rounding:
             found["energy"] = abs(lost - worked) / worked
         return replace(trajectory, monitors={**trajectory.monitors, **found})
 
@@ -294,13 +300,14 @@ def _narrow(network: FusionNetwork, data: Correlations, weights: Weights) -> _Fo
 
 
 def full_system(
-    network: FusionNetwork, data: Correlations, plan: Course, weights: Weights, rtol: float
+    network: FusionNetwork, data: Correlations, plan: Course, weights: Weights, rtol: float, wide: bool = False
 ) -> tuple[System, Callable[[np.ndarray], Weights]]:
     """The flow of every weight as the march needs it, and what unpacks its state.
 
     The last component is the integral of |velocity|^2, in units of the excess loss at the start: what must be lost.
+    `wide` asks for matrix products, and with them the linearly implicit method, at any size.
     """
-    form = (_narrow if count(weights) <= LARGEST_KERNEL else _wide)(network, data, weights)
+    form = (_wide if wide or count(weights) > LARGEST_KERNEL else _narrow)(network, data, weights)
     places = {layer: i for i, layer in enumerate(form.layers)}
     paths = {m: [places[c, i] for c in network.path(m) for i in range(len(weights[c]))] for m in data.modalities}
 
@@ -340,10 +347,11 @@ def full_system(
     return system, lambda state: form.unpack(state[:-1])
 
 
-def _lost(data: Correlations, plan: Course, system: System, last: np.ndarray) -> float:
-    """Loss at the start less loss at the end, in units of the excess at the start."""
+def _lost(data: Correlations, plan: Course, system: System, last: np.ndarray) -> tuple[float, float]:
+    """Loss at the start less loss at the end, and the rounding of it, in units of the excess at the start."""
     begin, end = losses(data, np.stack([system.total(system.start), system.total(last)]))
-    return float((begin - end) / ((begin - plan.lowest_loss) or 1.0))
+    excess = (begin - plan.lowest_loss) or 1.0
+    return float((begin - end) / excess), float(np.finfo(float).eps * begin / excess)
 
 
 def _balance_drift(network: FusionNetwork, first: Weights, last: Weights) -> float:

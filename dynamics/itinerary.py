@@ -45,12 +45,12 @@ def visits(
     learned, so the straight way from zero to the optimum passes it at 0.71 of that distance or more. The start is
     counted to the saddle nearest to it.
     """
-    names, points = _saddles(data, course)
+    names, points, _ = _saddles(data, course)
     gaps = _distances(data, packed, points)  # (T, saddles)
     between = _distances(data, points, points)
     np.fill_diagonal(between, math.inf)
     apart = np.min(between, axis=1)
-    unit = float(_distances(data, np.atleast_2d(data.optimum)[None], 0 * points[:1])[0, 0]) or 1.0
+    unit = _size_of_best(data)
     inside = gaps <= NEAR * apart
     inside[0, int(np.argmin(gaps[0]))] = True
     stays: list[tuple[int, int]] = []  # saddle, index of the closest approach
@@ -71,8 +71,21 @@ def visits(
     )
 
 
-def _saddles(data: Correlations, course: Course) -> tuple[list[str], np.ndarray]:
-    """Names and total weights (saddles, outputs, D), those with the same output once: as M_*, or by the fewest."""
+def nearest_saddle(data: Correlations, course: Course, packed: np.ndarray) -> tuple[str, tuple[str, ...], float]:
+    """The saddle whose output is nearest to that of total weights (outputs, D): name, what is learned, how near."""
+    names, points, learned = _saddles(data, course)
+    gaps = _distances(data, packed[None], points)[0]
+    i = int(np.argmin(gaps))
+    return names[i], learned[i], float(gaps[i]) / _size_of_best(data)
+
+
+def _size_of_best(data: Correlations) -> float:
+    best = np.atleast_2d(data.optimum)[None]
+    return float(_distances(data, best, 0 * best)[0, 0]) or 1.0
+
+
+def _saddles(data: Correlations, course: Course) -> tuple[list[str], np.ndarray, list[tuple[str, ...]]]:
+    """Names, total weights (saddles, outputs, D), learned; those with the same output once: as M_*, or the fewest."""
     everyone, groups = data.modalities, course.runners
     chosen = (
         [sum(some, ()) for n in range(len(groups)) for some in combinations(groups, n)]
@@ -84,7 +97,7 @@ def _saddles(data: Correlations, course: Course) -> tuple[list[str], np.ndarray]
     gaps = _distances(data, points, points)
     size = float(np.max(gaps)) or 1.0
     kept = [i for i in range(len(sets)) if not np.any(gaps[i, :i] <= SAME * size)]
-    return [saddle_name(everyone, sets[i]) for i in kept], points[kept]
+    return [saddle_name(everyone, sets[i]) for i in kept], points[kept], [sets[i] for i in kept]
 
 
 def _distances(data: Correlations, one: np.ndarray, other: np.ndarray) -> np.ndarray:

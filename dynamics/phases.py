@@ -231,7 +231,7 @@ class Phase:
         if not (np.all(np.isfinite(velocity)) and 0 < self.unit < math.inf):
             raise DomainError(OUT_OF_RANGE)
         remaining, record, total = self.remaining / self.unit, self.record, self.system.total
-        small = len(state) < SMALL_STATE or self.system.sizes is not None
+        small = self.system.sizes is not None or (len(state) < SMALL_STATE and self.system.sensitivity is None)
         solver = self._solver(np.append(state, 0.0), implicit=small)
         before = {m: self.checks[m](total(state)) for m in self.waiting}
         begun, restarts, patience = record.steps, RESTARTS, STIFF_AFTER

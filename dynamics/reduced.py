@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from derivations.correlations import Correlations
-from derivations.errors import DomainError
+from derivations.errors import DomainError, SolveError
 from derivations.network import FusionNetwork
 from derivations.saddles import Course, aligned_signs, course, drive
 from dynamics.flow import full_system
@@ -82,23 +82,32 @@ def integrate_reduced(
         dead = [name for name, chain in network.chains.items() if chain.depth and norms[name] == 0]
         if not dead and any(rates[m] == 0 for m in data.modalities):
             raise OverflowError  # a gain has underflown to zero
-        trajectory, _ = march(
-            system,
-            data,
-            plan,
-            rtol=rtol,
-            t_end=t_end,
-            t_eval=times,
-            max_steps=max_steps,
-            provenance=provenance,
-            warnings=data.warnings,
-        )
+
+        def attempt(flow: System) -> Trajectory:
+            return march(
+                flow,
+                data,
+                plan,
+                rtol=rtol,
+                t_end=t_end,
+                t_eval=times,
+                max_steps=max_steps,
+                provenance=provenance,
+                warnings=data.warnings,
+            )[0]
+
+        try:
+            return attempt(system)
+        except SolveError:  # beyond the corrector of LSODA; at width 1 the full flow is the reduced one
+            if data.outputs > 1:
+                raise
+            narrowest = aligned_weights(network, data, u0, width=1)
+            return attempt(full_system(network, data, plan, narrowest, rtol, wide=True)[0])
     except (OverflowError, ZeroDivisionError):
         depth = max(network.path_depths.values())
         raise DomainError(
             f"u0^(L-2) leaves the range of floats at u0 = {u0!r} and depth {depth}: use the law in logarithms"
         ) from None
-    return trajectory
 
 
 def _dips(data: Correlations, plan: Course, signs: Mapping[str, float], m: str) -> bool:

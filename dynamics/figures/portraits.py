@@ -1,0 +1,119 @@
+"""The figure of a Portrait: stream lines, nullclines, critical points typed by marker and colour, runs."""
+
+from __future__ import annotations
+
+from importlib.resources import as_file, files
+from typing import TYPE_CHECKING, Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from dynamics.portraits import PointKind
+
+if TYPE_CHECKING:
+    from dynamics.portraits import Portrait
+
+INK = "0.15"
+RUN = "#009E73"
+STILL: Any = (0, (3, 2))  # dashes of a nullcline
+
+
+def draw(portrait: Portrait, ax: Axes | None = None) -> Figure:
+    """One panel with its legend above; or only the panel, on the axes given."""
+    with as_file(files("dynamics.figures") / "fusion.mplstyle") as style, plt.style.context(str(style)):
+        if ax is not None:
+            draw_portrait(ax, portrait)
+            return ax.figure  # type: ignore[return-value]
+        figure, panel = plt.subplots(figsize=(4.6, 4.9), layout="constrained")
+        draw_portrait(panel, portrait)
+        panel.legend(
+            handles=legend(portrait), loc="lower center", bbox_to_anchor=(0.5, 1.01), ncols=2, fontsize="small"
+        )
+        plt.close(figure)  # a notebook would show it twice
+    return figure
+
+
+def draw_portrait(ax: Axes, portrait: Portrait) -> None:
+    """Everything but the legend."""
+    x, y = portrait.axes
+    across, up = portrait.velocity
+    ax.streamplot(x, y, across, up, color="0.75", linewidth=0.7, arrowsize=0.7, density=1.1, zorder=1)
+    cycle = plt.rcParams["axes.prop_cycle"].by_key()["color"]
+    for m, component, colour in zip(portrait.modalities, (across, up), cycle, strict=False):
+        _nullcline(ax, x, y, component, colour)
+        if m in portrait.barriers:  # its weight is zero there and stays so: no sign changes
+            line = ax.axvline if m == portrait.modalities[0] else ax.axhline
+            line(0.0, color=colour, ls=STILL, lw=1.2, zorder=2)
+    for path in portrait.paths:
+        ax.plot(*path.T, color=RUN, lw=2, zorder=3)
+        _arrow(ax, path)
+    for point in portrait.points:
+        ax.plot(*point.position, **_marker(point.kind, _colour(portrait, point.name, cycle)), zorder=4)
+        ax.annotate(
+            f"$\\mathcal{{M}}_{{{_subscript(point.name)}}}$",
+            point.position,
+            xytext=(7, 6),
+            textcoords="offset points",
+            zorder=5,
+            bbox={"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.75},
+        )
+    ax.set_xlim(x[0], x[-1])
+    ax.set_ylim(y[0], y[-1])
+    one, two = portrait.modalities
+    unit = " / unimodal" if portrait.note else ""
+    ax.set_xlabel(f"total weight of {one}{unit}")
+    ax.set_ylabel(f"total weight of {two}{unit}")
+
+
+def legend(portrait: Portrait) -> list[Line2D]:
+    """Handles for what the panel shows."""
+    cycle = plt.rcParams["axes.prop_cycle"].by_key()["color"]
+    kinds = {point.kind for point in portrait.points}
+    found = [Line2D([], [], ls="", **_marker(k, INK), label=k.value) for k in reversed(PointKind) if k in kinds]
+    for m, colour in zip(portrait.modalities, cycle, strict=False):
+        found.append(Line2D([], [], color=colour, ls=STILL, lw=1.2, label=f"{m} stands still"))
+    if portrait.paths:
+        found.append(Line2D([], [], color=RUN, lw=2, label="run"))
+    return found
+
+
+def _subscript(name: str) -> str:
+    inner = name.removeprefix("M_")
+    return "*" if inner == "*" else f"\\mathrm{{{inner}}}"
+
+
+def _colour(portrait: Portrait, name: str, cycle: list[str]) -> str:
+    for m, colour in zip(portrait.modalities, cycle, strict=False):
+        if name == f"M_{m}":
+            return colour
+    return INK
+
+
+def _marker(kind: PointKind, colour: str) -> dict[str, Any]:
+    if kind is PointKind.SADDLE:
+        return {"marker": "X", "ms": 10, "mfc": colour, "mec": "white", "color": colour}
+    full = kind is PointKind.SINK
+    return {"marker": "o", "ms": 9, "mfc": INK if full else "white", "mec": INK, "mew": 1.5, "color": INK}
+
+
+def _nullcline(ax: Axes, x: np.ndarray, y: np.ndarray, component: np.ndarray, colour: str) -> None:
+    """Where one weight stands still; the sign of its velocity changes there."""
+    if np.any(component > 0) and np.any(component < 0):
+        ax.contour(x, y, component, levels=[0.0], colors=[colour], linestyles=[STILL], linewidths=1.2, zorder=2)
+
+
+def _arrow(ax: Axes, path: np.ndarray) -> None:
+    """An arrow half way along a run."""
+    steps = np.linalg.norm(np.diff(path, axis=0), axis=1)
+    length = np.concatenate([[0.0], np.cumsum(steps)])
+    if length[-1] == 0:
+        return
+    for share in (0.3, 0.75):
+        tail, head = (
+            (float(np.interp(s * length[-1], length, path[:, 0])), float(np.interp(s * length[-1], length, path[:, 1])))
+            for s in (share, share + 0.02)
+        )
+        ax.annotate("", head, tail, arrowprops={"arrowstyle": "-|>", "color": RUN, "lw": 2}, zorder=3)

@@ -1,0 +1,326 @@
+"""Where am I, and what holds me here? A network with given weights, seen from the critical set."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from derivations import gradient_flow
+from derivations.correlations import Correlations
+from derivations.errors import DomainError
+from derivations.network import FusionNetwork
+from derivations.saddles import course
+from dynamics.itinerary import nearest_saddle
+from dynamics.tables import Table, number
+from dynamics.weights import Weights, checked_integer, checked_weights
+
+if TYPE_CHECKING:
+    from derivations.signature import Signals
+    from derivations.strata import Case
+
+DENSE = 400  # weights up to which all eigenvalues of the Hessian are computed
+STEP = 1e-30  # of a complex derivative: exact to rounding, nothing is subtracted
+ZERO = 1e-9  # eigenvalues below this share of the largest one are zero
+ALIKE = 1e-3  # rates that differ by less are listed once
+WEAK = 0.1  # a factor below this share of what it could be holds a layer
+AT_REST = 1e-6  # share below which a signal counts as zero when the critical point next to the weights is judged
+
+
+class Held(StrEnum):
+    """Which factor of the gradient P^T G of a layer is small."""
+
+    ABOVE = "P: what stands above it"
+    ERROR = "G: the error that reaches it"
+    BOTH = "P and G"
+    NOTHING = "-"
+
+
+@dataclass(frozen=True)
+class LayerState:
+    """One layer: |P| and |G| as shares of what layers of the largest norm could pass on, and which one holds it."""
+
+    chain: str
+    layer: int
+    above: float
+    error: float
+    velocity: float
+    held_by: Held
+
+
+@dataclass(frozen=True)
+class ModalityState:
+    """One modality: |W_m^tot|, the error |e_m| that drives it, and the growth d ln|W_m^tot|/dt now, in 1/tau."""
+
+    modality: str
+    weight: float
+    error: float
+    growth: float
+
+
+@dataclass(frozen=True, eq=False)
+class Whereabouts:
+    """A network with given weights, seen from the critical set.
+
+    name, learned : the critical manifold whose outputs are nearest
+    distance : rms difference of the outputs from those there, as a share of the best output's
+    displacement : distance in the weights to a critical point of that manifold, as a share of their norm
+    negative, zero, positive : signature there, by the rank theorem; parts below AT_REST count as zero
+    dimension : of the largest stratum that the critical point lies in; degenerate : zero directions beyond it
+    rates : distinct escape rates, minus the negative eigenvalues of the Hessian at the weights given, in 1/tau
+    relaxation : the largest eigenvalues, in 1/tau
+    complete : whether all eigenvalues were computed, or only the outermost ones (by Hessian-vector products)
+    layers, modalities : what holds each layer, and how each modality grows now
+    speed : norm of the velocity of all weights, 1/tau
+    """
+
+    name: str
+    learned: tuple[str, ...]
+    distance: float
+    displacement: float
+    loss: float
+    speed: float
+    negative: int
+    zero: int
+    positive: int
+    dimension: int
+    rates: tuple[float, ...]
+    relaxation: tuple[float, ...]
+    complete: bool
+    layers: tuple[LayerState, ...]
+    modalities: tuple[ModalityState, ...]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def degenerate(self) -> int:
+        """Zero directions that are not tangent to the critical set."""
+        return max(self.zero - self.dimension, 0)
+
+    @property
+    def table(self) -> Table:
+        rows = tuple(
+            (f"{s.chain} {s.layer}", number(s.above, 3), number(s.error, 3), number(s.velocity, 3), s.held_by.value)
+            for s in self.layers
+        )
+        listed = "all" if self.complete else "the outermost"
+        escape, relax = (", ".join(map(number, found)) or "none" for found in (self.rates, self.relaxation))
+        near = f"{number(self.distance, 3)} of the best output away, {number(self.displacement, 3)} of the weights"
+        flat = f"{self.zero} zero ({self.degenerate} degenerate)"
+        notes = [
+            f"Nearest: {self.name}, {near}. Loss {number(self.loss)}, speed {number(self.speed, 3)}.",
+            f"Signature there: {self.negative} negative, {flat}, {self.positive} positive.",
+            f"Escape rates here [1/tau] ({listed} eigenvalues): {escape}; largest relaxation rates: {relax}.",
+        ]
+        notes += [
+            f"{m.modality}: |W| {number(m.weight, 3)}, |e| {number(m.error, 3)}, d ln|W|/dt {number(m.growth, 3)}"
+            for m in self.modalities
+        ]
+        notes += [f"Warning: {line}" for line in self.warnings]
+        head = ("layer", "|P| share", "|G| share", "|dW/dt|", "held by")
+        return Table("What holds each layer", head, rows, tuple(notes))
+
+    def __str__(self) -> str:
+        return self.table.text()
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return self.table.html()
+
+
+def locate(network: FusionNetwork, data: Correlations, weights: Mapping[str, Any], *, rates: int = 6) -> Whereabouts:
+    """Which critical manifold given weights are near, what holds each layer there, and what leads away.
+
+    Parameters
+    ----------
+    weights : chain name -> list of arrays (out, in), input side first, of any widths
+    rates : how many escape and relaxation rates to list
+
+    Up to DENSE weights the whole Hessian is computed, beyond that its outermost eigenvalues by Lanczos iteration on
+    Hessian-vector products. One output.
+
+    Raises
+    ------
+    DomainError
+
+    Examples
+    --------
+    >>> from dynamics import aligned_weights
+    >>> net, data = FusionNetwork.fused_at(2, 2), Correlations.scalar(2, 1, 0.5)
+    >>> here = locate(net, data, aligned_weights(net, data, u0=1e-3, width=4))
+    >>> here.name, here.negative, [round(rate, 3) for rate in here.rates]
+    ('M_0', 8, [5.0, 2.0])
+    """
+    from derivations.escape import escapes
+    from derivations.signature import layer_scale, signals, signature
+    from derivations.strata import cases
+    from derivations.stratum_points import dimension_at, flat, moved_onto
+
+    network.require_modalities(data.modalities)
+    if data.is_symbolic:
+        raise DomainError("locate needs numbers in sigma and sigma_yx, got symbols")
+    if data.outputs > 1:
+        raise DomainError(f"locate needs one output, got {data.outputs}")
+    count = checked_integer(rates, "rates", 1)
+    current = checked_weights(network, data, weights)
+    total = gradient_flow.total_weights(network, current)
+    packed = np.hstack([total[m] for m in data.modalities])
+    plan = course(network, data, dict.fromkeys(data.modalities, 1.0), {})
+    name, learned, distance = nearest_saddle(data, plan, packed)
+
+    # the critical point of that manifold which the weights are moved least to reach
+    options = [case for case in cases(network) if case.is_component and case.learned == learned]
+    here, notes = flat(current), []
+    size = float(np.linalg.norm(here)) or 1.0
+    best: tuple[float, Weights] | None = None
+    for case in options:
+        try:
+            there = moved_onto(network, data, case, current)
+        except DomainError:
+            continue
+        moved = float(np.linalg.norm(flat(there) - here)) / size
+        if best is None or moved < best[0]:
+            best = (moved, there)
+    if best is None:
+        raise DomainError(f"no critical point of {name} is found from these weights: a layer is exactly zero")
+    displacement, critical = best
+    found = signature(network, data, critical, AT_REST)
+    within = [case for case in options if _satisfies(network, data, case, critical)]
+    dimension = max(dimension_at(network, data, case, critical) for case in within)
+
+    eigenvalues, complete = _eigenvalues(network, data, current, count)
+    largest = float(np.max(np.abs(eigenvalues), initial=0.0))
+    negative = _distinct(-eigenvalues[eigenvalues < -ZERO * largest])[:count]
+    positive = _distinct(eigenvalues[eigenvalues > ZERO * largest])[:count]
+
+    seen = signals(network, data, current, 0.0)
+    velocity = gradient_flow.flow(network, current, seen.errors)
+    ways = escapes(network, data, learned)
+    notes += [f"degenerate: {way} (algebraic), the Hessian has no rate for it" for way in ways if way.layers > 2]
+    return Whereabouts(
+        name,
+        learned,
+        distance,
+        displacement,
+        float(gradient_flow.loss(data, total)),
+        float(np.linalg.norm(flat(velocity))),
+        found.negative,
+        found.zero,
+        found.positive,
+        dimension,
+        negative,
+        positive,
+        complete,
+        _layer_states(network, data, current, seen, velocity, layer_scale(network, data, current)),
+        _modality_states(network, data, current, total, velocity, seen.errors),
+        tuple(notes),
+    )
+
+
+def _satisfies(network: FusionNetwork, data: Correlations, case: Case, weights: Weights) -> bool:
+    """Whether a critical point lies in the closure of a stratum: its equations hold to AT_REST."""
+    from derivations.signature import layer_scale
+    from derivations.stratum_points import conditions
+
+    scale = max(layer_scale(network, data, weights), 1.0) ** max(network.path_depths.values())
+    unit = AT_REST * scale * max(1.0, *(data.strength(m) for m in data.modalities))
+    return all(float(np.max(np.abs(row))) <= unit for row in conditions(network, data, case, weights))
+
+
+def _layer_states(
+    network: FusionNetwork,
+    data: Correlations,
+    weights: Weights,
+    seen: Signals,
+    velocity: Mapping[str, list[np.ndarray]],
+    scale: float,
+) -> tuple[LayerState, ...]:
+    below = dict.fromkeys(network.chains, 0)
+    beyond = dict.fromkeys(network.chains, 0)
+    for name, chain in network.chains.items():  # children first
+        below[name] = max((below[c.name] + c.depth for c in chain.children), default=0)
+    for name, parent in reversed(network.parents.items()):
+        beyond[name] = beyond[parent] + network.chains[parent].depth
+    found = []
+    for name, layers in weights.items():
+        reading = network.chains[name].modalities
+        most = sum(data.strength(m) for m in reading) or 1.0
+        for i in range(len(layers)):
+            above = float(np.linalg.norm(seen.above[name][i])) / scale ** (beyond[name] + len(layers) - 1 - i)
+            error = float(np.linalg.norm(seen.below[name][i])) / (most * scale ** (below[name] + i))
+            small = above < WEAK, error < WEAK
+            held = Held.BOTH if all(small) else Held.ABOVE if small[0] else Held.ERROR if small[1] else Held.NOTHING
+            found.append(LayerState(name, i + 1, above, error, float(np.linalg.norm(velocity[name][i])), held))
+    return tuple(found)
+
+
+def _modality_states(
+    network: FusionNetwork,
+    data: Correlations,
+    weights: Weights,
+    total: Mapping[str, np.ndarray],
+    velocity: Mapping[str, list[np.ndarray]],
+    errors: Mapping[str, np.ndarray],
+) -> tuple[ModalityState, ...]:
+    moved = gradient_flow.total_weights(network, _shifted(weights, velocity))
+    found = []
+    for m in network.modalities:
+        size = float(np.linalg.norm(total[m]))
+        change = moved[m].imag / STEP
+        growth = float(np.sum(total[m] * change)) / size**2 if size > 0 else math.nan
+        found.append(ModalityState(m, size, float(np.linalg.norm(errors[m])), growth))
+    return tuple(found)
+
+
+def _shifted(weights: Weights, change: Mapping[str, list[np.ndarray]]) -> dict[str, list[np.ndarray]]:
+    """Weights + i STEP change: the laws use only products and sums, so the imaginary part is their derivative."""
+    return {
+        name: [w + 1j * STEP * d for w, d in zip(layers, change[name], strict=True)] for name, layers in weights.items()
+    }
+
+
+def hessian_product(
+    network: FusionNetwork, data: Correlations, weights: Weights, change: Mapping[str, list[np.ndarray]]
+) -> dict[str, list[np.ndarray]]:
+    """Hessian of the loss times a change of the weights: minus the derivative of the flow (3), (4) along it. Exact."""
+    moved = _shifted(weights, change)
+    products = gradient_flow.above(network, moved)
+    error = gradient_flow.errors(data, gradient_flow.total_weights(network, moved, products))
+    found = gradient_flow.flow(network, moved, error, products)
+    return {name: [-v.imag / STEP for v in layers] for name, layers in found.items()}
+
+
+def _eigenvalues(network: FusionNetwork, data: Correlations, weights: Weights, count: int) -> tuple[np.ndarray, bool]:
+    """Eigenvalues of the Hessian: all of them, or those at both ends; and whether these are all."""
+    from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+
+    from derivations.stratum_points import flat, unflat
+
+    size = len(flat(weights))
+
+    def product(vector: np.ndarray) -> np.ndarray:
+        return flat(hessian_product(network, data, weights, unflat(np.ravel(vector), weights)))
+
+    if size <= DENSE:
+        hessian = np.array([product(unit) for unit in np.eye(size)])
+        return np.linalg.eigvalsh((hessian + hessian.T) / 2), True
+    operator = LinearOperator((size, size), matvec=product, dtype=float)
+    start = np.random.default_rng(0).normal(size=size)  # a fixed start: the same answer each time
+    try:
+        values = eigsh(operator, k=min(4 * count, size - 2), which="BE", v0=start, return_eigenvectors=False, tol=1e-8)
+    except ArpackNoConvergence as error:
+        values = error.eigenvalues
+    return np.asarray(values), False
+
+
+def _distinct(values: np.ndarray) -> tuple[float, ...]:
+    """Positive values, the largest first, those that agree to ALIKE once."""
+    found: list[float] = []
+    for value in np.sort(values)[::-1].tolist():
+        if not found or value < found[-1] * (1 - ALIKE):
+            found.append(value)
+    return tuple(found)
