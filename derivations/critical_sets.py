@@ -170,9 +170,10 @@ _ZERO_A, _ZERO_B = _across(_DATA.target_block("A")), _across(_DATA.target_block(
 _LEFT_A, _LEFT_B = _across(_DATA.residual("A", given="B")), _across(_DATA.residual("B", given="A"))
 _WIDE = [np.hstack([w, w]) for w in _ALONG[:1]] + _ALONG[1:]
 _BEST = np.atleast_2d(_DATA.optimum)
-_CROSSED, _LOOSE, _SPLIT = (
+_CROSSED, _LOOSE, _OF_ZERO, _SPLIT = (
     "W^2 = 0 and W^1, not zero, across the error",
     "W^2 = 0 and W^1 not across the error",
+    "W^2 = 0 and W^1 across Sigma_yx, not the residual",
     "W^2 W^1 = 0 with neither zero",
 )
 _ALL_EARLY = {"W^tot = Sigma_yx Sigma^-1": {"W": [np.vstack([_BEST, 0 * _BEST]), np.array([[1.0, 0.0]])]}}
@@ -192,7 +193,7 @@ _ALONE = {
     m: {
         f"{other}: {text}": {f"W_{m}": _plateau(m), f"W_{other}": branch}
         for text, branch in (
-            (_SPLIT, _CANCELLING), (_CROSSED, left), ("W^2 = 0 and W^1 across Sigma_yx, not the residual", zero), (_LOOSE, _ALONG)
+            (_SPLIT, _CANCELLING), (_CROSSED, left), (_OF_ZERO, zero), (_LOOSE, _ALONG)
         )
     }
     for m, other, left, zero in (("A", "B", _LEFT_B, _ZERO_B), ("B", "A", _LEFT_A, _ZERO_A))
