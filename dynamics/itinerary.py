@@ -10,6 +10,7 @@ import numpy as np
 
 from derivations.correlations import Correlations
 from derivations.saddles import Course, saddle_name
+from dynamics.tables import number
 
 NEAR = 1 / 3  # of the distance to the nearest other saddle: such balls do not meet, a visit is never ambiguous
 SETTLED = 1e-5  # of the initial excess loss: closer to the lowest loss that the start can reach, a run stays
@@ -32,6 +33,10 @@ class Visit:
     enter: float
     leave: float
     distance: float
+
+    def __str__(self) -> str:
+        end = "stays" if math.isinf(self.leave) else f"to {number(self.leave)}"
+        return f"{self.name} ({number(self.enter)} {end}, {number(self.distance, 2)} away)"
 
 
 def visits(

@@ -46,6 +46,7 @@ class Portrait:
     """The reduced flow over a plane of total weights.
 
     modalities : those on the two axes; any others are held at zero
+    labels : of the runs, with their starts
     axes : two (n,) arrays of total weights; velocity : (2, n, n), d w/dt in 1/tau, indexed [component, y, x]
     points : the critical manifolds in the plane; paths : one (T, 2) array a run
     barriers : modalities whose total weight does not cross zero in a balanced network
@@ -57,6 +58,7 @@ class Portrait:
     velocity: np.ndarray
     points: tuple[PortraitPoint, ...]
     paths: tuple[np.ndarray, ...]
+    labels: tuple[str, ...] = ()
     barriers: tuple[str, ...] = ()
     note: str = ""
 
@@ -118,13 +120,22 @@ def portrait(
     everything = np.vstack([np.array([p.position for p in found]), *paths])
     low, high = everything.min(axis=0), everything.max(axis=0)
     room = MARGIN * np.where(high > low, high - low, 1.0)
-    axes = tuple(np.linspace(a, b, count) for a, b in zip(low - room, high + room, strict=True))
+    axes = tuple(_axis(a, b, count) for a, b in zip(low - room, high + room, strict=True))
     grid = dict(zip(pair, np.meshgrid(*axes), strict=True))
     total = {m: grid.get(m, np.zeros((count, count))) for m in data.modalities}
     moved = velocity_of_totals(network, scalars, total)
     note = PREDICTORS if any(size > 1 for size in data.sizes.values()) else ""
     barriers = tuple(m for m in pair if network.depths[m] >= 2)
-    return Portrait(pair, (axes[0], axes[1]), np.array([moved[m] for m in pair]), found, paths, barriers, note)
+    labels = tuple(f"run, {run.provenance.get('start', 'given')} start" for run in runs)
+    velocity = np.array([moved[m] for m in pair])
+    return Portrait(pair, (axes[0], axes[1]), velocity, found, paths, labels, barriers, note)
+
+
+def _axis(low: float, high: float, count: int) -> np.ndarray:
+    """Points of an axis; none at zero, where the field of a deep branch vanishes without a change of sign."""
+    axis = np.linspace(low, high, count)
+    step = axis[1] - axis[0]
+    return axis + step / 2 if np.min(np.abs(axis)) < step / 4 else axis
 
 
 def velocity_of_totals(

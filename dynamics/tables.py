@@ -31,7 +31,7 @@ def percent(share: float) -> str:
     return "< 0.001 %" if share < 1e-5 else f"{number(100 * share, 2)} %" if share < 10 else "unbounded"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Table:
     """A title, a head, rows of strings and notes below."""
 
@@ -45,6 +45,14 @@ class Table:
         widths = [max(len(line[i]) for line in lines) for i in range(len(self.head))]
         body = ["  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines]
         return "\n".join([self.title, *body, *self.notes])
+
+    def __str__(self) -> str:
+        return self.text()
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return self.html()
 
     def html(self) -> str:
         head = "".join(f"<th>{escape(c)}</th>" for c in self.head)

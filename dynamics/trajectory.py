@@ -92,7 +92,8 @@ class Trajectory:
     @property
     def table(self) -> Table:
         rows = [(m, self.status[m].value, number(self.times[m]), number(self.fit_times[m])) for m in self.order]
-        notes = [f"ratio {number(self.ratio)}, lag {number(self.lag)}", *self.warnings]
+        path = " -> ".join(str(visit) for visit in self.itinerary)
+        notes = [f"ratio {number(self.ratio)}, lag {number(self.lag)}", f"saddles: {path}", *self.warnings]
         producer, start = self.provenance.get("producer", "run"), self.provenance.get("start", "given")
         title = f"{producer}, {start} start, {len(self.t)} points to t = {number(self.t[-1])}"
         return Table(title, ("modality", "status", "half-time [tau]", "of its output"), tuple(rows), tuple(notes))

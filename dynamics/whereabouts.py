@@ -200,7 +200,11 @@ def locate(network: FusionNetwork, data: Correlations, weights: Mapping[str, Any
     seen = signals(network, data, current, 0.0)
     velocity = gradient_flow.flow(network, current, seen.errors)
     ways = escapes(network, data, learned)
-    notes += [f"degenerate: {way} (algebraic), the Hessian has no rate for it" for way in ways if way.layers > 2]
+    notes += [
+        f"{way}: an algebraic escape; the rates above are those of these weights, and grow with them"
+        for way in ways
+        if way.layers > 2
+    ]
     return Whereabouts(
         name,
         learned,

@@ -224,3 +224,49 @@ def test_derive_of_an_unknown_number_is_one_line(capsys) -> None:
     err = capsys.readouterr().err
     assert err.count("\n") == 1
     assert "'63'" in err
+
+
+def test_fixed_points_with_symbols_and_with_data(capsys, table: str) -> None:
+    code, out, err = run(capsys, "fixed-points", "--depth", "2", "--fusion-depth", "2")
+    assert (code, err) == (0, "")
+    assert [line.split()[0] for line in out.splitlines()[2:6]] == ["M_0", "M_A", "M_B", "M_*"]
+    assert "2*h - 1" in out
+    code, out, _ = run(capsys, "fixed-points", table, *FLAGS, "--width", "3", "--equations")
+    assert code == 0
+    assert "at the rate" in out
+    assert "W_B[2] = 0" in out
+    code, out, _ = run(capsys, "fixed-points", "--branch", "X=2", "--branch", "Y=3", "--trunk", "1")
+    assert code == 0
+    assert "M_X" in out
+
+
+def test_fixed_points_json_is_strict_and_holds_the_proofs(capsys, table: str) -> None:
+    for arguments in (("--depth", "3", "--fusion-depth", "2"), (table, *FLAGS, "--width", "4")):
+        code, out, _ = run(capsys, "fixed-points", *arguments, "--json")
+        assert code == 0
+        found = json.loads(out, parse_constant=lambda name: pytest.fail(f"{name} is not strict JSON"))
+        assert [m["name"] for m in found] == ["M_0", "M_A", "M_B", "M_*"]
+        names = {"name", "learned", "dimension", "equations", "loss", "negative", "zero", "positive", "rates"}
+        for manifold in found:
+            assert names | {"degenerate", "strata", "escapes"} <= set(manifold)
+            assert all(len(s["proof"]) >= 2 for s in manifold["strata"])
+
+
+def test_fixed_points_plots_a_portrait(capsys, table: str, tmp_path) -> None:
+    target = tmp_path / "portrait.svg"
+    assert run(capsys, "fixed-points", table, *FLAGS, "--width", "5", "--plot", str(target))[0] == 0
+    text = target.read_text()
+    assert "<svg" in text
+    for arguments, message in (
+        (("--plot", "x.png"), "--plot needs numbers"),
+        (("--u0", "0.1"), "--u0 goes with --plot"),
+        (("--modality", "A=a"), "--modality goes with a DATA file"),
+        (("--standardize",), "--standardize goes with a DATA file"),
+        (("--width", "0"), "width must be a positive integer, got 0"),
+        ((table, *FLAGS, "--plot", "x.txt"), "--plot must end in"),
+        ((table, "--modality", "A=a1", "--modality", "B=b", "--target", "y,a2"), "one output"),
+    ):
+        code, out, err = run(capsys, "fixed-points", *arguments)
+        assert (code, out) == (2, ""), arguments
+        assert message in err
+        assert err.count("\n") == 1

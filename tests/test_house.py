@@ -38,6 +38,7 @@ def test_arrows_point_downwards(path: Path) -> None:
                 "cli.py",
                 "comparison.py",
                 "ensembles.py",
+                "portraits.py",
             }  # a backend for the command, a type for the checker
         if top == "sympy" and own.parts[0] == "dynamics":
             assert own.name in {"lambdified.py", "laws.py"}
@@ -111,11 +112,12 @@ def test_the_readmes_commands_run(tmp_path, monkeypatch, capsys) -> None:
         assert main(command.replace("--seeds 5", "--seeds 1").split()[1:]) == 0, (command, capsys.readouterr().err)
 
 
-def test_the_readme_shows_what_predict_prints(capsys) -> None:
+@pytest.mark.parametrize("command", ["predict --example diabetes", "fixed-points --example star98 --width 100"])
+def test_the_readme_shows_what_a_command_prints(command: str, capsys) -> None:
     """A stale output in the README is a false claim."""
     from dynamics.cli import main
 
-    assert main(["predict", "--example", "diabetes"]) == 0
+    assert main(command.split()) == 0
     shown = (ROOT / "README.md").read_text()
     for line in capsys.readouterr().out.splitlines():
         assert line.rstrip() in shown

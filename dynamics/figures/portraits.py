@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from importlib.resources import as_file, files
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,12 @@ if TYPE_CHECKING:
     from dynamics.portraits import Portrait
 
 INK = "0.15"
-RUN = "#009E73"
+COLOURS = ("#0072B2", "#D55E00")  # of the two modalities, as in the style file, whatever style is in force
+STYLES: list[dict[str, Any]] = [  # of runs, one after the other
+    {"color": "#009E73", "lw": 2.2},
+    {"color": "#CC79A7", "lw": 2.2, "ls": (0, (5, 2))},
+    {"color": "#E69F00", "lw": 2.2, "ls": (0, (1, 1))},
+]
 STILL: Any = (0, (3, 2))  # dashes of a nullcline
 
 
@@ -41,17 +47,16 @@ def draw_portrait(ax: Axes, portrait: Portrait) -> None:
     x, y = portrait.axes
     across, up = portrait.velocity
     ax.streamplot(x, y, across, up, color="0.75", linewidth=0.7, arrowsize=0.7, density=1.1, zorder=1)
-    cycle = plt.rcParams["axes.prop_cycle"].by_key()["color"]
-    for m, component, colour in zip(portrait.modalities, (across, up), cycle, strict=False):
+    for m, component, colour in zip(portrait.modalities, (across, up), COLOURS, strict=True):
         _nullcline(ax, x, y, component, colour)
         if m in portrait.barriers:  # its weight is zero there and stays so: no sign changes
             line = ax.axvline if m == portrait.modalities[0] else ax.axhline
             line(0.0, color=colour, ls=STILL, lw=1.2, zorder=2)
-    for path in portrait.paths:
-        ax.plot(*path.T, color=RUN, lw=2, zorder=3)
-        _arrow(ax, path)
+    for path, style in zip(portrait.paths, itertools.cycle(STYLES)):
+        ax.plot(*path.T, zorder=3, **style)
+        _arrow(ax, path, style["color"])
     for point in portrait.points:
-        ax.plot(*point.position, **_marker(point.kind, _colour(portrait, point.name, cycle)), zorder=4)
+        ax.plot(*point.position, **_marker(point.kind, _colour(portrait, point.name)), zorder=4)
         ax.annotate(
             f"$\\mathcal{{M}}_{{{_subscript(point.name)}}}$",
             point.position,
@@ -69,15 +74,18 @@ def draw_portrait(ax: Axes, portrait: Portrait) -> None:
 
 
 def legend(portrait: Portrait) -> list[Line2D]:
-    """Handles for what the panel shows."""
-    cycle = plt.rcParams["axes.prop_cycle"].by_key()["color"]
+    """Handles for what the panel shows, in two columns of one length: points, then lines."""
     kinds = {point.kind for point in portrait.points}
-    found = [Line2D([], [], ls="", **_marker(k, INK), label=k.value) for k in reversed(PointKind) if k in kinds]
-    for m, colour in zip(portrait.modalities, cycle, strict=False):
-        found.append(Line2D([], [], color=colour, ls=STILL, lw=1.2, label=f"{m} stands still"))
-    if portrait.paths:
-        found.append(Line2D([], [], color=RUN, lw=2, label="run"))
-    return found
+    points = [Line2D([], [], ls="", **_marker(k, INK), label=k.value) for k in reversed(PointKind) if k in kinds]
+    lines = [
+        Line2D([], [], color=colour, ls=STILL, lw=1.2, label=f"{m} stands still")
+        for m, colour in zip(portrait.modalities, COLOURS, strict=True)
+    ]
+    runs = dict(zip(portrait.labels, itertools.cycle(STYLES))) if len(set(portrait.labels)) > 1 else {}
+    runs = runs or dict.fromkeys(portrait.labels[:1], STYLES[0])
+    lines += [Line2D([], [], label=label, **style) for label, style in runs.items()]
+    blank = [Line2D([], [], ls="", label=" ")]
+    return points + blank * (len(lines) - len(points)) + lines + blank * (len(points) - len(lines))
 
 
 def _subscript(name: str) -> str:
@@ -85,8 +93,8 @@ def _subscript(name: str) -> str:
     return "*" if inner == "*" else f"\\mathrm{{{inner}}}"
 
 
-def _colour(portrait: Portrait, name: str, cycle: list[str]) -> str:
-    for m, colour in zip(portrait.modalities, cycle, strict=False):
+def _colour(portrait: Portrait, name: str) -> str:
+    for m, colour in zip(portrait.modalities, COLOURS, strict=True):
         if name == f"M_{m}":
             return colour
     return INK
@@ -105,8 +113,8 @@ def _nullcline(ax: Axes, x: np.ndarray, y: np.ndarray, component: np.ndarray, co
         ax.contour(x, y, component, levels=[0.0], colors=[colour], linestyles=[STILL], linewidths=1.2, zorder=2)
 
 
-def _arrow(ax: Axes, path: np.ndarray) -> None:
-    """An arrow half way along a run."""
+def _arrow(ax: Axes, path: np.ndarray, colour: str) -> None:
+    """Two arrows along a run."""
     steps = np.linalg.norm(np.diff(path, axis=0), axis=1)
     length = np.concatenate([[0.0], np.cumsum(steps)])
     if length[-1] == 0:
@@ -116,4 +124,4 @@ def _arrow(ax: Axes, path: np.ndarray) -> None:
             (float(np.interp(s * length[-1], length, path[:, 0])), float(np.interp(s * length[-1], length, path[:, 1])))
             for s in (share, share + 0.02)
         )
-        ax.annotate("", head, tail, arrowprops={"arrowstyle": "-|>", "color": RUN, "lw": 2}, zorder=3)
+        ax.annotate("", head, tail, arrowprops={"arrowstyle": "-|>", "color": colour, "lw": 2}, zorder=3)
