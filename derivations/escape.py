@@ -25,6 +25,7 @@ import numpy as np
 import sympy as sp
 
 from derivations.correlations import Correlations
+from derivations.errors import DomainError
 from derivations.network import TRUNK, Chain, FusionNetwork
 from derivations.reduction import chain_norms, path_product
 from derivations.saddles import drive, runners
@@ -132,6 +133,9 @@ def balanced_norms(network: FusionNetwork, sizes: Mapping[str, Any]) -> dict[str
     """
     if any(isinstance(size, sp.Basic) for size in sizes.values()):
         return _symbolic_norms(network, sizes)
+    for m, size in sizes.items():
+        if m not in network.modalities or np.any(np.asarray(size) < 0):
+            raise DomainError(f"sizes must map modalities to norms >= 0, got {m!r}: {size!r}")
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = {m: np.log(np.asarray(sizes.get(m, 0.0), dtype=float)) for m in network.modalities}
         return {name: np.exp(value)[()] for name, value in _log_norms(network, logs).items()}

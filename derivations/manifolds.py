@@ -25,8 +25,8 @@ from derivations.gradient_flow import loss
 from derivations.network import TRUNK, FusionNetwork
 from derivations.notation import latex_of, text_lines
 from derivations.saddles import drive, saddle_name
-from derivations.strata import Case, cases
-from derivations.stratum_points import Weights, moved_onto, tangent_space
+from derivations.strata import Case, cases, components, largest, learned_sets
+from derivations.stratum_points import Weights, moved_onto, require_layers, tangent_space
 from derivations.stratum_words import (
     forward,
     is_zero,
@@ -41,9 +41,6 @@ from derivations.stratum_words import (
 )
 
 h = sp.Symbol("h", integer=True, positive=True)  # the width, where none is given
-MERGED = (
-    "the residual of {} is zero at {}: it counts as learned there; what lies beside that at the same loss is not listed"
-)
 
 
 class Kind(StrEnum):
@@ -80,7 +77,7 @@ class Stratum:
 
     @cached_property
     def codimension(self) -> Any:
-        return self.data.rank(self.learned) + 2 * self.width * len(self.case.dead)
+        return equations_of(self.case, self.data, self.width)
 
     @cached_property
     def dimension(self) -> Any:
@@ -89,11 +86,18 @@ class Stratum:
     @property
     def negative(self) -> Any:
         """Rank of the product of the layers between the two deaths, summed over the cuts: full at generic points."""
-        return self.width * len(self.case.dead)
+        return self.width * sum(bool(part.silenced) for part in self.case.dead)
 
     @property
     def positive(self) -> Any:
-        return self.data.rank(self.learned) + self.negative
+        """As many as are negative, the inputs alive, and what a cut without a signal to silence keeps from moving."""
+        found, seen = self.data.rank(self.learned), self.learned
+        for part in self.case.dead:
+            if not part.silenced:
+                more = (*seen, *part.modalities)
+                found += min(self.width, self.data.rank(more) - self.data.rank(seen))
+                seen = more
+        return found + self.negative
 
     @property
     def zero(self) -> Any:
@@ -102,7 +106,8 @@ class Stratum:
     @cached_property
     def equations(self) -> sp.Tuple:
         """What defines it: cuts P W = 0, silences, and e = 0 of the learned modalities, solved for W^tot."""
-        return sp.Tuple(*learned_equations(self.data.modalities, self.learned), *self._dead_equations)
+        alive = learned_equations(self.data.modalities, self.learned, solved=not self.data.is_singular)
+        return sp.Tuple(*alive, *self._dead_equations)
 
     @cached_property
     def _dead_equations(self) -> list[sp.Eq]:
@@ -135,15 +140,19 @@ class Stratum:
         if weights is None:
             if isinstance(self.width, sp.Basic):
                 raise DomainError("a point needs a width: fixed_points(network, data, width)")
+            if not isinstance(seed, np.random.Generator) and (not isinstance(seed, int | np.integer) or seed < 0):
+                raise DomainError(f"seed must be an integer >= 0, got {seed!r}")
             rng = np.random.default_rng(seed)
             weights = {
                 name: [rng.normal(size=shape) / np.sqrt(shape[1]) for shape in shapes]
                 for name, shapes in shapes(self.network, self.data.sizes, int(self.width)).items()
             }
+        require_layers(self.network, self.data, weights)
         return moved_onto(self.network, self.data, self.case, weights)
 
     def tangent_space(self, weights: Mapping[str, Any]) -> np.ndarray:
         """Orthonormal basis (P, dimension) of the tangent space at a point, weights in the order of the chains."""
+        require_layers(self.network, self.data, weights)
         return tangent_space(self.network, self.data, self.case, weights)
 
     def __str__(self) -> str:
@@ -179,7 +188,8 @@ class Manifold:
 
     @cached_property
     def _largest(self) -> Stratum:
-        return min(self.strata, key=lambda stratum: len(stratum.case.dead))
+        symbolic = isinstance(self.strata[0].codimension, sp.Basic)
+        return min(self.strata, key=lambda s: s.case.conditions if symbolic else s.codimension)
 
     @property
     def dimension(self) -> Any:
@@ -217,9 +227,9 @@ class Manifold:
         """Those of its stratum; with several strata what they share, the total weights."""
         if len(self.strata) == 1:
             return self.strata[0].equations
-        modalities = self.strata[0].data.modalities
-        zero = [sp.Eq(total_symbol(m), 0, evaluate=False) for m in modalities if m not in self.strata[0].learned]
-        return sp.Tuple(*learned_equations(modalities, self.strata[0].learned), *zero)
+        data = self.strata[0].data
+        zero = [sp.Eq(total_symbol(m), 0, evaluate=False) for m in data.modalities if m not in self.learned]
+        return sp.Tuple(*learned_equations(data.modalities, self.learned, solved=not data.is_singular), *zero)
 
     def __str__(self) -> str:
         lines = [
@@ -271,72 +281,102 @@ def fixed_points(
         data = Correlations.symbolic(dict.fromkeys(network.modalities, 1))
     network.require_modalities(data.modalities)
     if data.outputs > 1:
-        raise DomainError(
-            f"fixed_points needs one output, got {data.outputs}: with several a gradient is no outer product"
-        )
+        raise DomainError(f"fixed_points needs one output, got {data.outputs}: a gradient is then no outer product")
     if width is not None and (isinstance(width, bool) or not isinstance(width, int | np.integer) or width < 1):
         raise DomainError(f"width must be a positive integer, got {width!r}")
     hidden = h if width is None else int(width)
-    groups: dict[tuple[str, ...], list[Case]] = {}
-    for case in cases(network):
-        if case.is_component:
-            groups.setdefault(case.learned, []).append(case)
-    kept, notes = _merged(data, tuple(groups))
     found = []
-    for learned, name in sorted(
-        kept.items(), key=lambda item: (item[1] == "M_*", len(item[0]), _places(data, item[0]))
-    ):
-        total = data.regression(learned)
-        strata = tuple(Stratum(network, data, hidden, case) for case in groups[learned])
-        value = loss(data, total)
+    for group in critical_groups(network, data):
+        value = loss(data, group.total)
         found.append(
             Manifold(
-                name,
-                tuple(m for m in learned if _has_weight(data, total[m])),
-                total,
-                sp.cancel(value) if data.is_symbolic else float(value),
-                strata,
-                escapes(network, data, learned),
-                notes.get(learned, ()),
+                group.name,
+                group.whole if data.is_singular else group.learned,
+                group.total,
+                sp.cancel(value) if data.is_symbolic else max(float(value), 0.0),
+                tuple(Stratum(network, data, hidden, case) for case in group.components(network, data, width)),
+                escapes(network, data, group.learned),
+                (*group.notes, *data.warnings) if data.is_singular else group.notes,
             )
         )
     return tuple(found)
 
 
-def _places(data: Correlations, learned: tuple[str, ...]) -> tuple[int, ...]:
-    return tuple(data.modalities.index(m) for m in learned)
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Critical points with the same total weights.
 
-
-def _has_weight(data: Correlations, row: Any) -> bool:
-    return any(x != 0 for x in row) if data.is_symbolic else bool(np.any(row != 0))
-
-
-def _merged(
-    data: Correlations, sets: tuple[tuple[str, ...], ...]
-) -> tuple[dict[tuple[str, ...], str], dict[tuple[str, ...], tuple[str, ...]]]:
-    """Sets of learned modalities with total weights of their own, their names, and what the data make special.
-
-    Where the residual of m is zero given S, the critical points with S learned lie among those with S and m learned.
+    learned : the fewest modalities whose regression gives these weights
+    silent : others whose residual is zero there: they may be alive or dead
     """
-    kept: dict[tuple[str, ...], str] = {}
-    notes: dict[tuple[str, ...], tuple[str, ...]] = {}
-    for learned in sorted(sets, key=len):
-        silent = tuple(m for m in data.modalities if m not in learned and _no_residual(data, learned, m))
-        whole = tuple(m for m in data.modalities if m in learned or m in silent)
-        name = saddle_name(data.modalities, learned)
-        target = whole if whole in sets else learned
+
+    name: str
+    learned: tuple[str, ...]
+    silent: tuple[str, ...]
+    total: Mapping[str, Any]
+    cases: tuple[Case, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def whole(self) -> tuple[str, ...]:
+        """Learned and silent."""
+        return tuple(m for m in self.total if m in self.learned or m in self.silent)
+
+    def components(self, network: FusionNetwork, data: Correlations, width: int | None) -> tuple[Case, ...]:
+        """Those in no other's closure; where one is silent that depends on the width."""
+        if not self.silent:
+            return self.cases
+        if width is None:
+            line = f"the residual of {self.silent[0]} is zero at {self.name}, where the strata depend on the width"
+            raise DomainError(f"{line}: give one")
+        return largest(network, self.cases, lambda case: int(equations_of(case, data, int(width))))
+
+
+def critical_groups(network: FusionNetwork, data: Correlations) -> tuple[Group, ...]:
+    """The critical set by its total weights, the fewest learned first. Generic data: one group for each learned set.
+
+    Where the residual of m is zero given S, total weights with S and with S and m learned are the same.
+    """
+    everyone = data.modalities
+    silent_at: dict[tuple[str, ...], tuple[str, ...]] = {}
+    for learned in learned_sets(network):
+        silent = tuple(m for m in everyone if m not in learned and _no_residual(data, learned, m))
+        whole = tuple(m for m in everyone if m in learned or m in silent)
+        if not any(set(other) | set(more) == set(whole) for other, more in silent_at.items()):
+            silent_at[learned] = silent
+    generic: dict[tuple[str, ...], list[Case]] = {}
+    for case in components(network):
+        generic.setdefault(case.learned, []).append(case)
+    found = []
+    for learned, silent in silent_at.items():
+        whole = tuple(m for m in everyone if m in learned or m in silent)
+        chosen = tuple(generic[learned])
         if silent:
-            line = MERGED.format(" and ".join(silent), name)
-            notes[target] = (*notes.get(target, ()), line)
-        if target not in kept or set(target) == set(data.modalities):
-            kept[target] = "M_*" if set(target) == set(data.modalities) else name
-    return kept, notes
+            every = cases(network, frozenset(whole))
+            chosen = tuple(case for case in every if _same_weights(data, case.learned, learned, whole))
+        name = "M_*" if set(whole) == set(everyone) else saddle_name(everyone, learned)
+        line = f"the residual of {' and '.join(silent)} is zero at {name}: whether learned or not, the loss is the same"
+        total = data.regression(whole if data.is_singular else learned)
+        found.append(Group(name, learned, silent, total, chosen, (line,) if silent else ()))
+    return tuple(sorted(found, key=lambda group: group.name == "M_*"))
+
+
+def _same_weights(data: Correlations, alive: tuple[str, ...], learned: tuple[str, ...], whole: tuple[str, ...]) -> bool:
+    """Whether the regression on `alive`, a part of `whole`, leaves nothing of `whole` to learn."""
+    if not set(alive) <= set(whole):
+        return False
+    return set(learned) <= set(alive) or all(m in alive or _no_residual(data, alive, m) for m in whole)
 
 
 def _no_residual(data: Correlations, learned: tuple[str, ...], m: str) -> bool:
     if data.is_symbolic:
         return all(sp.cancel(x) == 0 for x in sp.Matrix(data.residual_block(m, learned)))
     return drive(data, m, data.regression(learned))[1] == 0
+
+
+def equations_of(case: Case, data: Correlations, width: Any) -> Any:
+    """How many equations define a stratum: the inputs alive, and the width for every cut and silence."""
+    return data.rank(case.learned) + width * case.conditions
 
 
 # ---- Counting.

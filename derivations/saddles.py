@@ -46,7 +46,7 @@ class Course:
     drives : modality -> the largest |residual| that it meets at a saddle, a scale for its pace.
     tie : two modalities leave zero together, so that the order means nothing.
     notes : what the race does not know.
-    runners : who is learned for itself, and who together (see `runners`).
+    network : whose course it is.
     """
 
     order: tuple[str, ...]
@@ -56,7 +56,7 @@ class Course:
     drives: dict[str, float]
     tie: bool
     notes: tuple[str, ...]
-    runners: tuple[tuple[str, ...], ...]
+    network: FusionNetwork
 
     def share(self, m: str, weights: np.ndarray) -> float:
         """Projection of W_m^tot on its plateau as a share of the plateau: m is learned at one half."""
@@ -182,7 +182,7 @@ def course(
                 f"its layers start at zero, u0 of {m} = 0" if dead_end else _reason(data, m, saddles[-1], drives[g])
             )
     order += sorted((m for g in pending for m in g), key=lambda m: -data.strength(m))
-    return Course(tuple(order), plateaus, never, tuple(saddles), largest, tie, _doubts(network, data), everyone)
+    return Course(tuple(order), plateaus, never, tuple(saddles), largest, tie, _doubts(network, data), network)
 
 
 def _doubts(network: FusionNetwork, data: Correlations) -> tuple[str, ...]:

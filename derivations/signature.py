@@ -12,7 +12,8 @@ with delta_k G_k^T of a lower one, so it is not zero only if P_l != 0 and G_k !=
 
 and by Sylvester's law of inertia Q has rank(B) negative and rank(B) + rank(K on ker B^T) positive directions, the
 rest is zero. ker B^T are the moves that keep P = 0 wherever a forward signal dies; J of them is what the learned
-modalities can do, so rank(K on ker B^T) = rank(Sigma of the learned), as long as no modality that is cut has e = 0.
+modalities can do, so rank(K on ker B^T) = rank(Sigma of the learned). Only for degenerate data, where a modality that
+is cut has e = 0, its weights can move as well, by what the layers below the cut let through (`_moves`).
 
 rank(B) is counted cut by cut. From the inputs of the layer that cuts, the products of layers down to each place
 where a forward signal dies are stacked side by side; the rank of that matrix is what the cut adds: the rank of *the
@@ -31,9 +32,12 @@ from derivations.correlations import Correlations
 from derivations.errors import DomainError
 from derivations.gradient_flow import above, errors, total_weights
 from derivations.network import TRUNK, Chain, FusionNetwork
+from derivations.stratum_points import require_layers
 
 Weights = Mapping[str, Sequence[Any]]
 ZERO = 1e-8  # a signal below this share of what its factors could give counts as zero
+SMALL = 1e-6  # of a layer in a balanced network that has learned everything; rounding of a zero layer is far below
+ROUNDING = 1e-13  # of the largest terms that an error can be the difference of, or that a correlation can be
 
 
 @dataclass(frozen=True)
@@ -73,25 +77,37 @@ class Signals:
 def signals(network: FusionNetwork, data: Correlations, weights: Weights, tolerance: float = ZERO) -> Signals:
     """P and G of every layer, with what counts as zero.
 
-    A signal is zero if it is below `tolerance` times s^n, n its number of factors and s the size of a layer
-    (`layer_scale`); an error e_m if it is below `tolerance` times the terms that it is the difference of.
+    A signal is zero if it is below `tolerance` times the product of the norms of its factors (and of the terms whose
+    difference an error is). A layer below SMALL of one in a balanced network that has learned everything counts as
+    that large, so that the rounding of a layer that is zero is zero.
     """
+    network.require_modalities(data.modalities)
+    if data.is_symbolic:
+        raise DomainError("a signature needs numbers in sigma and sigma_yx, got symbols")
     if data.outputs > 1:
         raise DomainError(f"P and G are rows for one output only, got {data.outputs} outputs")
+    require_layers(network, data, weights)
     rows = above(network, weights)
     total = total_weights(network, weights, rows)
     error = errors(data, total)
-    scale = layer_scale(network, data, weights)
-    depth = {name: _layers_above(network, name) for name in network.chains}
+    norms = layer_norms(network, data, weights)
     up: dict[str, list[np.ndarray]] = {}
     up_alive: dict[str, list[bool]] = {}
-    for name, products in rows.items():
-        layers = weights.get(name, ())
-        up[name] = [np.ones((1, 1)) if p is None else np.asarray(p) for p in products]
-        factors = [depth[name] + len(layers) - 1 - i for i in range(len(layers))]
-        up_alive[name] = [_size(p) > tolerance * scale**n for p, n in zip(up[name], factors, strict=True)]
     down: dict[str, list[np.ndarray]] = {}
     down_alive: dict[str, list[bool]] = {}
+    most: dict[str, float] = {}  # |W_m^tot| could be
+    explained = float(np.sum(np.atleast_2d(data.optimum) * np.atleast_2d(data.sigma_yx)))  # of <y^2>
+
+    def descend(chain: Chain, name: str, could: float) -> None:
+        up[name] = [np.ones((1, 1)) if p is None else np.asarray(p) for p in rows[name]]
+        up_alive[name] = []
+        for product, norm in zip(reversed(up[name]), reversed(norms[name]), strict=True):
+            up_alive[name].insert(0, _size(product) > tolerance * could)
+            could *= norm
+        if not chain.children:
+            most[name] = could
+        for child in chain.children:
+            descend(child, child.name, could)
 
     def push(chain: Chain, name: str) -> tuple[np.ndarray, float]:
         """What a chain puts out, and how large it could be."""
@@ -100,32 +116,24 @@ def signals(network: FusionNetwork, data: Correlations, weights: Weights, tolera
             signal, could = np.sum([p[0] for p in parts], axis=0), max(p[1] for p in parts)
         else:
             signal = np.asarray(error[name], dtype=float)
-            pulls = sum(data.norm(total[n] @ data.input_block(n, name)) for n in data.modalities)
-            rounding = data.strength(name) + pulls
-            signal = signal if _size(signal) > tolerance * rounding else 0.0 * signal
-            could = rounding
+            could = data.strength(name) + sum(data.norm(total[n] @ data.input_block(n, name)) for n in data.modalities)
+            pulls = sum(most[n] * data.norm(data.input_block(n, name)) for n in data.modalities)
+            pulls += np.sqrt(data.norm(data.input_block(name, name)) * explained)
+            signal = signal if _size(signal) > max(tolerance * could, ROUNDING * pulls) else 0.0 * signal
         down[name], down_alive[name] = [signal], [_size(signal) > tolerance * could]
-        for layer in weights.get(name, ()):
-            signal, could = signal @ np.asarray(layer).T, could * scale
+        for layer, norm in zip(weights.get(name, ()), norms[name], strict=True):
+            signal, could = signal @ np.asarray(layer).T, could * norm
             down[name].append(signal)
             down_alive[name].append(_size(signal) > tolerance * could)
         return signal, could
 
+    descend(network.trunk, TRUNK, 1.0)
     push(network.trunk, TRUNK)
     return Signals(up, down, error, up_alive, down_alive)
 
 
 def _size(array: Any) -> float:
     return float(np.max(np.abs(array), initial=0.0))
-
-
-def _layers_above(network: FusionNetwork, name: str) -> int:
-    """Layers between a chain and the output."""
-    parents, count = network.parents, 0
-    while name in parents:
-        name = parents[name]
-        count += network.chains[name].depth
-    return count
 
 
 def cuts(network: FusionNetwork, found: Signals) -> dict[str, int]:
@@ -147,40 +155,64 @@ def cuts(network: FusionNetwork, found: Signals) -> dict[str, int]:
     return chosen
 
 
-def layer_scale(network: FusionNetwork, data: Correlations, weights: Weights) -> float:
-    """Largest norm of a layer, or the norm of one in a balanced network that has learned everything."""
+def usual_norm(network: FusionNetwork, data: Correlations) -> float:
+    """Norm of a layer in a balanced network that has learned everything, to order one."""
     depth = float(max(network.path_depths.values()))
-    goal = float(data.norm(np.atleast_2d(data.optimum)))
-    sizes = [float(np.linalg.norm(w, 2)) for layers in weights.values() for w in layers]
-    return float(max(goal ** (1.0 / depth), *sizes, 0.0))
+    return float(float(data.norm(np.atleast_2d(data.optimum))) ** (1.0 / depth))
 
 
-def coupling_rank(
-    network: FusionNetwork, weights: Weights, found: Signals, scale: float, tolerance: float = ZERO
-) -> int:
-    """rank(B): summed over the cuts, of the products from the cut down to where forward signals die."""
+def layer_norms(network: FusionNetwork, data: Correlations, weights: Weights) -> dict[str, list[float]]:
+    """Norm of every layer, at least SMALL of the usual one."""
+    least = SMALL * usual_norm(network, data)
+    return {
+        name: [max(float(np.linalg.norm(np.asarray(w, dtype=float), 2)), least) for w in weights.get(name, ())]
+        for name in network.chains
+    }
 
-    def stacked(chain: Chain, name: str, layer: int, between: np.ndarray) -> list[tuple[np.ndarray, int]]:
+
+def coupling(
+    network: FusionNetwork, data: Correlations, weights: Weights, found: Signals, tolerance: float = ZERO
+) -> tuple[int, list[np.ndarray]]:
+    """rank(B), and what the modalities that are cut though e = 0 can do: rows of changes of W^tot, (k, D) each.
+
+    rank(B) is summed over the cuts, of the products from the cut down to where forward signals die.
+    """
+    norms = layer_norms(network, data, weights)
+
+    def stacked(chain: Chain, name: str, layer: int, between: np.ndarray) -> list[np.ndarray]:
         """Products from the cut down to each place below `layer` (not included) where a forward signal dies."""
-        factors = 0
         for lower in range(layer - 1, 0, -1):
             if found.alive_below[name][lower - 1]:
-                return [(between, factors)]
-            between, factors = between @ np.asarray(weights[name][lower - 1]), factors + 1
-        parts = []
-        for child in chain.children:
-            inner = stacked(child, child.name, len(weights[child.name]) + 1, between)
-            parts += [(product, factors + more) for product, more in inner]
-        return parts
+                return [between]
+            between = between @ np.asarray(weights[name][lower - 1]) / norms[name][lower - 1]
+        return [
+            product
+            for child in chain.children
+            for product in stacked(child, child.name, len(weights[child.name]) + 1, between)
+        ]
 
-    rank = 0
+    def through(chain: Chain, name: str, layer: int, between: np.ndarray) -> None:
+        """Products from the cut down to the inputs of the modalities with e = 0."""
+        for lower in range(layer - 1, 0, -1):
+            between = between @ np.asarray(weights[name][lower - 1]) / norms[name][lower - 1]
+        if not chain.children and not found.alive_below[name][0]:
+            passed[:, data.span(name)] = between
+        for child in chain.children:
+            through(child, child.name, len(weights[child.name]) + 1, between)
+
+    rank, moves = 0, []
     for name, layer in cuts(network, found).items():
         size = np.asarray(weights[name][layer - 1]).shape[1]
         parts = stacked(network.chains[name], name, layer, np.eye(size))
+        free = np.eye(size)  # rows x with x C = 0: moves of P at the cut that keep the silenced products
         if parts:
-            whole = np.hstack([product / scale**factors for product, factors in parts])
-            rank += int(np.sum(np.linalg.svd(whole, compute_uv=False) > tolerance))
-    return rank
+            left, values, _ = np.linalg.svd(np.hstack(parts))
+            own = int(np.sum(values > tolerance))
+            rank, free = rank + own, left[:, own:].T
+        passed = np.zeros((size, len(data.sigma)))
+        through(network.chains[name], name, layer, np.eye(size))
+        moves.append(free @ passed)
+    return rank, moves
 
 
 def signature(network: FusionNetwork, data: Correlations, weights: Weights, tolerance: float = ZERO) -> Signature:
@@ -194,7 +226,7 @@ def signature(network: FusionNetwork, data: Correlations, weights: Weights, tole
     Raises
     ------
     DomainError
-        Where the weights are not critical, or a modality that is cut has e = 0 (its data are degenerate there).
+        Where the weights are not critical.
 
     Examples
     --------
@@ -213,10 +245,23 @@ def signature(network: FusionNetwork, data: Correlations, weights: Weights, tole
         )
         raise DomainError(f"weights are not critical: the gradient of weights[{name!r}][{layer - 1}] is not zero")
     learned = tuple(m for m in network.modalities if found.alive_above[m][0])
-    still = [m for m in network.modalities if m not in learned and not found.alive_below[m][0]]
-    if still:
-        raise DomainError(f"the residual of {still[0]} is zero here, so ranks do not give the signature")
     count = sum(int(np.size(w)) for layers in weights.values() for w in layers)
-    coupled = coupling_rank(network, weights, found, layer_scale(network, data, weights), tolerance)
-    positive = data.rank(learned) + coupled
+    coupled, moves = coupling(network, data, weights, found, tolerance)
+    positive = _rank_of_moves(data, learned, moves, tolerance) + coupled
     return Signature(coupled, count - coupled - positive, positive)
+
+
+def _rank_of_moves(data: Correlations, learned: tuple[str, ...], moves: list[np.ndarray], tolerance: float) -> int:
+    """Rank of Sigma on the changes of W^tot that are free: those of the learned, and the rows of `moves`."""
+    rows = np.vstack([np.zeros((0, len(data.sigma))), *moves])
+    if not np.any(np.abs(rows) > tolerance):
+        return data.rank(learned)
+    scale = np.sqrt(np.diag(data.sigma))
+    scale = np.where(scale > 0, scale, 1.0)
+    values, vectors = np.linalg.eigh(data.sigma / scale / scale[:, None])
+    root = (scale[:, None] * vectors) * np.sqrt(np.maximum(values, 0.0))
+    own = np.vstack([np.eye(len(data.sigma))[data.span(m)] for m in learned] + [np.zeros((0, len(data.sigma)))])
+    rows = rows[np.max(np.abs(rows), axis=1) > tolerance]
+    whole = np.vstack([own / scale, rows / np.linalg.norm(rows * scale, axis=1)[:, None]]) @ root
+    sizes = np.linalg.svd(whole, compute_uv=False)
+    return int(np.sum(sizes > max(tolerance, 1e-7) * np.max(sizes, initial=0.0)))

@@ -9,29 +9,34 @@ every layer. From the output down:
 - Below a cut P = 0 everywhere and nothing else is asked; G = 0 at the cut is. The forward signal, which begins as
   e_m at the inputs, has been *silenced* on the way: by a layer, G W^T = 0, or at a fusion, where several that are
   not zero add up to zero.
-- A branch that is never cut has G = e_m = 0 at its input: the modality is learned.
+- A branch that is never cut has G = e_m = 0 at its input: the modality is learned, or `silent`: its error is zero
+  of itself.
 
-No case is lost, because every question is answered both ways. e_m is not zero for a modality that is cut: its
-residual, given what is learned, is a nonzero polynomial of Sigma and Sigma_yx (data for which it vanishes are
-treated in `manifolds`).
+No case is lost, because every question is answered both ways. For generic data none is silent: the residual of a
+modality given others is a nonzero polynomial of Sigma and Sigma_yx. `manifolds` says which are, for numbers.
 
 Every cut and every silence is as many equations as the layer is wide. Each stratum is a tower of vector bundles
-over an open set, so it is irreducible. A cut needs one silence; where more than one child of a fusion has been
-silenced apart, the stratum has more equations than the closed set {P W = 0, G = 0 at the cut}, none of whose
-components has more than two a cut: it lies in the closure of another stratum. The others have as many equations as
-each other or differ in what is zero: they are the irreducible components.
+over an open set, so it is irreducible, and its codimension is the number of its equations. Hence a stratum lies in
+the closure of another one iff it satisfies the equations of some stratum that has fewer of them (every component of
+their zeros has at most as many as there are equations); if not, its closure is an irreducible component. Where none
+is silent that comes to: one silence a cut (`components`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import combinations, product
+from typing import TypeVar
 
 from derivations.errors import DomainError
 from derivations.network import TRUNK, Chain, FusionNetwork
 
-MOST = 20_000  # strata that are listed
+MOST = 20_000  # cases that are listed
+
+SYMBOLIC = "fixed points need numbers for depth and fusion_depth, got symbols"
+T = TypeVar("T")
 
 Place = tuple[str, int]  # chain and layer, counted from 1 at the input side of the chain
 
@@ -65,76 +70,187 @@ class Dead:
 
 @dataclass(frozen=True)
 class Case:
-    """One answer to all questions: which modalities are learned, and how the others are dead."""
+    """One answer to all questions: which modalities are alive (never cut), and how the others are dead.
+
+    silent : those whose error is zero of itself, alive or dead
+    """
 
     learned: tuple[str, ...]
     dead: tuple[Dead, ...]
+    silent: tuple[str, ...] = ()
 
     @property
     def conditions(self) -> int:
         """Equations beside those of the learned modalities, in units of the width."""
         return sum(part.conditions for part in self.dead)
 
-    @property
-    def is_component(self) -> bool:
-        """Whether its closure is an irreducible component of the critical set; see the head of this module."""
-        return all(len(part.silenced) == 1 for part in self.dead)
 
-
-def cases(network: FusionNetwork) -> tuple[Case, ...]:
+def cases(network: FusionNetwork, silent: frozenset[str] = frozenset()) -> tuple[Case, ...]:
     """Every way in which all gradients vanish, components of the critical set and what lies in their closure.
+
+    silent : modalities whose error is zero of itself; they may be alive or dead
 
     Raises
     ------
     DomainError
-        For symbolic depths, or a network with more than `MOST` cases.
+        For symbolic depths, or more than `MOST` cases.
+    """
+    return _listed(network, silent, every=True)
+
+
+def components(network: FusionNetwork) -> tuple[Case, ...]:
+    """The irreducible components of the critical set for generic data: one silence a cut.
 
     Examples
     --------
-    >>> [sum(case.is_component for case in cases(FusionNetwork.fused_at(4, f))) for f in (1, 2, 3, 4)]
+    >>> [len(components(FusionNetwork.fused_at(4, f))) for f in (1, 2, 3, 4)]
     [7, 7, 17, 49]
     """
+    return _listed(network, frozenset(), every=False)
+
+
+def learned_sets(network: FusionNetwork) -> tuple[tuple[str, ...], ...]:
+    """The sets of modalities that can be learned while all others are dead, for generic data; the fewest first.
+
+    A branch of one layer cannot be dead beside a living one: there is nothing in it to cut.
+
+    Examples
+    --------
+    >>> learned_sets(FusionNetwork.branches({"A": 1, "B": 2}))
+    (('A',), ('A', 'B'))
+    """
+
+    def sets(chain: Chain) -> list[frozenset[str]]:
+        found = (
+            [frozenset(chain.modalities)]
+            if not chain.children
+            else [frozenset().union(*some) for some in product(*(sets(child) for child in chain.children))]
+        )
+        return [*dict.fromkeys([frozenset(), *found] if _can_die(chain) else found)]
+
     if network.is_symbolic:
-        raise DomainError("fixed points need numbers for depth and fusion_depth, got symbols")
-    number = _count(network.trunk, TRUNK)
-    if number > MOST:
-        raise DomainError(f"this network has more than {number} ways to be critical; {MOST} are listed at most")
+        raise DomainError(SYMBOLIC)
     order = network.modalities
     return tuple(
-        Case(tuple(m for m in order if not any(m in part.modalities for part in dead)), dead)
-        for dead in _below(network.trunk, TRUNK)
+        sorted(
+            (tuple(m for m in order if m in s) for s in sets(network.trunk)),
+            key=lambda s: (len(s), [order.index(m) for m in s]),
+        )
     )
 
 
-def _count(chain: Chain, name: str) -> int:
-    """A lower bound of the number of cases, without listing them: one silence a cut."""
-    number = 1
-    for child in chain.children:
-        number *= _count(child, child.name)
-    return number + int(chain.depth) * (int(chain.depth) + (1 if chain.children else -1)) // 2
+def count_learned_sets(network: FusionNetwork) -> int:
+    """How many `learned_sets` there are, without listing them."""
+
+    def count(chain: Chain) -> int:
+        if not chain.children:
+            return 2 if chain.depth >= 2 else 1
+        whole = math.prod(count(child) for child in chain.children)
+        counted = all(_can_die(child) for child in chain.children)  # all dead is among the products
+        return whole + (1 if chain.depth >= 1 and not counted else 0)
+
+    return count(network.trunk)
 
 
-def _below(chain: Chain, name: str) -> Iterator[tuple[Dead, ...]]:
+def _can_die(chain: Chain) -> bool:
+    """Whether a chain can put out zero while what stands above it does not."""
+    return bool(chain.depth >= 1 if chain.children else chain.depth >= 2)
+
+
+def _listed(network: FusionNetwork, silent: frozenset[str], every: bool) -> tuple[Case, ...]:
+    if network.is_symbolic:
+        raise DomainError(SYMBOLIC)
+    order = network.modalities
+    found = []
+    for dead in _below(network.trunk, TRUNK, silent, every):
+        alive = tuple(m for m in order if not any(m in part.modalities for part in dead))
+        found.append(Case(alive, dead, tuple(m for m in order if m in silent)))
+        if len(found) > MOST:
+            raise DomainError(f"this network has more than {MOST} ways to be critical: too many to list")
+    return tuple(found)
+
+
+def _below(chain: Chain, name: str, silent: frozenset[str], every: bool) -> Iterator[tuple[Dead, ...]]:
     """P != 0 at the top of a chain: the ways in which the gradients of all layers from there down vanish."""
     for layer in range(chain.depth, 0, -1):
-        for silenced in _silences(chain, name, layer):
-            yield (Dead((name, layer), silenced, chain.modalities),)
+        if layer > 1 or chain.children:  # below the first layer of a leaf there is nothing to be cut off
+            for silenced in _silences(chain, name, layer, silent, every):
+                yield (Dead((name, layer), silenced, chain.modalities),)
     # never cut in this chain
-    for branches in product(*(tuple(_below(child, child.name)) for child in chain.children)):
-        yield tuple(dead for branch in branches for dead in branch)
+    yield from (
+        tuple(dead for branch in branches for dead in branch)
+        for branches in _products([lambda c=c: _below(c, c.name, silent, every) for c in chain.children])  # type: ignore[misc]
+    )
 
 
-def _silences(chain: Chain, name: str, layer: int) -> Iterator[tuple[Place | Cancelled, ...]]:
-    """The ways in which G = 0 at the input of a layer; a leaf's own error is not zero."""
+def _silences(
+    chain: Chain, name: str, layer: int, silent: frozenset[str], every: bool
+) -> Iterator[tuple[Place | Cancelled, ...]]:
+    """The ways in which G = 0 at the input of a layer."""
+    if set(chain.modalities) <= silent:
+        yield ()
+        return
     for lower in range(layer - 1, 0, -1):
         yield ((name, lower),)
-    children = chain.children
-    for size in range(len(children) + 1):
-        if size == 1:
-            continue  # a single signal that is not zero cannot cancel
-        for speaking in combinations(children, size):
-            silent = [c for c in children if c not in speaking]
-            ways = [tuple(_silences(child, child.name, child.depth + 1)) for child in silent]
-            for chosen in product(*ways) if children else ():
-                below = tuple(place for way in chosen for place in way)
+    loud = [child for child in chain.children if not set(child.modalities) <= silent]
+    for size in range(len(loud) + 1) if every else {0, len(loud)}:
+        if size == 1 or (size == 0 and len(loud) > 1 and not every) or not loud:
+            continue  # a single signal that is not zero cannot cancel; a leaf's own error is not zero
+        for speaking in combinations(loud, size):
+            rest = [c for c in loud if c not in speaking]
+            for ways in _products([lambda c=c: _silences(c, c.name, c.depth + 1, silent, every) for c in rest]):  # type: ignore[misc]
+                below = tuple(place for way in ways for place in way)
                 yield (Cancelled(name, tuple(c.name for c in speaking)), *below) if speaking else below
+
+
+def _products(makers: list[Callable[[], Iterator[T]]]) -> Iterator[tuple[T, ...]]:
+    """Like itertools.product, but lazy: nothing is listed before it is asked for."""
+    if not makers:
+        yield ()
+        return
+    for first in makers[0]():
+        for rest in _products(makers[1:]):
+            yield (first, *rest)
+
+
+def largest(network: FusionNetwork, candidates: tuple[Case, ...], size: Callable[[Case], int]) -> tuple[Case, ...]:
+    """Cases in no other's closure: none of the others has fewer equations, `size`, that it satisfies as well."""
+    zeros = {case: _zeros(network, case) for case in candidates}
+    return tuple(
+        case
+        for case in candidates
+        if not any(size(other) < size(case) and zeros[other] <= zeros[case] for other in candidates)
+    )
+
+
+def _zeros(network: FusionNetwork, case: Case) -> frozenset[tuple[str, Place]]:
+    """What is zero on a stratum: P below a layer, G after a layer (layer 0: at the input of a chain)."""
+    found: set[tuple[str, Place]] = set()
+    cut = {part.cut[0]: part for part in case.dead}
+
+    def visit(chain: Chain, name: str, above: bool) -> None:
+        for layer in range(chain.depth, -1, -1):
+            if not above:
+                found.add(("P", (name, layer)))
+            if name in cut and cut[name].cut[1] == layer:
+                above = False
+        for child in chain.children:
+            visit(child, child.name, above)
+
+    visit(network.trunk, TRUNK, True)
+    silenced = {place for part in case.dead for place in part.silenced}
+    loud = {m for part in case.dead for m in part.modalities if m not in case.silent}
+
+    def push(chain: Chain, name: str) -> bool:
+        """Whether the forward signal out of a chain is alive."""
+        inner = [push(child, child.name) for child in chain.children]
+        alive = any(inner) if chain.children else name in loud
+        alive = alive and not any(isinstance(p, Cancelled) and p.into == name for p in silenced)
+        for layer in range(chain.depth + 1):
+            alive = alive and (name, layer) not in silenced
+            if not alive:
+                found.add(("G", (name, layer)))
+        return alive
+
+    push(network.trunk, TRUNK)
+    return frozenset(found)

@@ -10,7 +10,7 @@ import numpy as np
 from derivations.correlations import Correlations
 from derivations.errors import DomainError
 from derivations.gradient_flow import above, errors, total_weights
-from derivations.network import Chain, FusionNetwork
+from derivations.network import TRUNK, Chain, FusionNetwork
 from derivations.strata import Cancelled, Case, Place
 
 Weights = dict[str, list[np.ndarray]]
@@ -63,8 +63,16 @@ def dimension_at(network: FusionNetwork, data: Correlations, case: Case, weights
     return int(sum(np.size(layer) for layers in weights.values() for layer in layers)) - equations
 
 
-def moved_onto(network: FusionNetwork, data: Correlations, case: Case, weights: Mapping[str, Sequence[Any]]) -> Weights:
+def moved_onto(
+    network: FusionNetwork,
+    data: Correlations,
+    case: Case,
+    weights: Mapping[str, Sequence[Any]],
+    dead_only: bool = False,
+) -> Weights:
     """A critical point near given weights, in the closure of a stratum: each of its equations is solved in one layer.
+
+    dead_only : leave the modalities that are learned as they are
 
     Raises
     ------
@@ -73,6 +81,7 @@ def moved_onto(network: FusionNetwork, data: Correlations, case: Case, weights: 
     """
     found: Weights = {name: [np.array(layer, dtype=float) for layer in layers] for name, layers in weights.items()}
     residuals = {m: data.residual_block(m, case.learned) for m in network.modalities if m not in case.learned}
+    residuals |= {m: 0.0 * residuals[m] for m in case.silent if m in residuals}  # what is left is rounding
     for part in case.dead:
         for place in part.silenced:
             if isinstance(place, Cancelled):
@@ -91,6 +100,8 @@ def moved_onto(network: FusionNetwork, data: Correlations, case: Case, weights: 
         size = float(np.sum(row * row))
         if size > 0:
             found[name][layer - 1] = found[name][layer - 1] - row.T @ (row @ found[name][layer - 1]) / size
+    if dead_only:
+        return found
     goals, rows = data.regression(case.learned), above(network, found)
     for m in case.learned:
         row = rows[m][0] if rows[m][0] is not None else np.ones((1, 1))
@@ -104,14 +115,36 @@ def moved_onto(network: FusionNetwork, data: Correlations, case: Case, weights: 
 def _take_out(
     found: Weights, network: FusionNetwork, residuals: Mapping[str, Any], children: tuple[str, ...], signal: Any
 ) -> None:
-    """Change the last layer of one child so that the sum of all signals is zero."""
-    for child in children:
-        last = len(found[child])
-        before = _pushed(network.chains[child], child, found, residuals, last - 1)
-        size = float(np.sum(before * before))
+    """The smallest change of the children's last layers for which the sum of their signals is zero."""
+    before = {
+        child: _pushed(network.chains[child], child, found, residuals, len(found[child]) - 1) for child in children
+    }
+    size = sum(float(np.sum(row * row)) for row in before.values())
+    for child, row in before.items():
         if size > 0:
-            found[child][last - 1] = found[child][last - 1] - signal.T @ before / size
-            return
+            found[child][-1] = found[child][-1] - signal.T @ row / size
+
+
+def require_layers(network: FusionNetwork, data: Correlations, weights: Any) -> None:
+    """A DomainError unless weights map each chain to layers (out, in) that fit one another."""
+    if not isinstance(weights, Mapping):
+        raise DomainError(f"weights must map chain name to arrays, got {type(weights).__name__}")
+    ends: dict[str, int] = {}
+    for name, chain in network.chains.items():
+        layers = weights.get(name, ())
+        if len(layers) != chain.depth:
+            raise DomainError(f"weights[{name!r}] must have {chain.depth} layers, got {len(layers)}")
+        size = ends[chain.children[0].name] if chain.children else data.sizes[name]
+        for i, layer in enumerate(layers):
+            shape = np.shape(layer)
+            if len(shape) != 2 or shape[1] != size:
+                raise DomainError(f"weights[{name!r}][{i}] must have {size} columns, got shape {shape}")
+            size = shape[0]
+        ends[name] = size
+        if any(ends[child.name] != ends[chain.children[0].name] for child in chain.children):
+            raise DomainError(f"the chains fused in {name!r} put out different numbers of units")
+    if ends[TRUNK] != 1:
+        raise DomainError(f"the network puts out {ends[TRUNK]} values, the data has one output")
 
 
 def flat(weights: Mapping[str, Sequence[Any]]) -> np.ndarray:

@@ -72,15 +72,22 @@ def _cross(m: str, n: str) -> sp.Symbol:
     return matrix(f"Sigma_{m}" if m == n else f"Sigma_{m}{separator}{n}")
 
 
-def learned_equations(modalities: tuple[str, ...], learned: tuple[str, ...]) -> list[sp.Eq]:
-    """e_m = 0 of the learned modalities, solved where one symbol does it: one modality, or all of them."""
+def learned_equations(modalities: tuple[str, ...], learned: tuple[str, ...], solved: bool = True) -> list[sp.Eq]:
+    """e_m = 0 of the learned modalities, solved where one symbol does it: one modality, or all of them.
+
+    solved : False where Sigma is singular and has no inverse
+    """
     if set(learned) == set(modalities) and len(learned) > 1:
-        return [sp.Eq(matrix("W_tot"), matrix("Sigma_yx") * matrix("Sigma") ** -1, evaluate=False)]
-    if len(learned) == 1:
+        whole, target, sigma = matrix("W_tot"), matrix("Sigma_yx"), matrix("Sigma")
+    elif len(learned) == 1:
         (m,) = learned
-        return [sp.Eq(total_symbol(m), matrix(f"Sigma_yx{m}") * _cross(m, m) ** -1, evaluate=False)]
-    sums = {m: sp.Add(*(total_symbol(n) * _cross(n, m) for n in learned)) for m in learned}
-    return [sp.Eq(sums[m], matrix(f"Sigma_yx{m}"), evaluate=False) for m in learned]
+        whole, target, sigma = total_symbol(m), matrix(f"Sigma_yx{m}"), _cross(m, m)
+    else:
+        sums = {m: sp.Add(*(total_symbol(n) * _cross(n, m) for n in learned)) for m in learned}
+        return [sp.Eq(sums[m], matrix(f"Sigma_yx{m}"), evaluate=False) for m in learned]
+    if solved:
+        return [sp.Eq(whole, target * sigma**-1, evaluate=False)]
+    return [sp.Eq(whole * sigma, target, evaluate=False)]
 
 
 def transposed_error(learned: tuple[str, ...], m: str) -> Any:
@@ -181,7 +188,7 @@ def _by_one_factor(network: FusionNetwork, case: Case, terms: tuple[Word, ...]) 
     reasons: set[str] = set()
     left = []
     for word in terms:
-        learned = [f"e_{m} = 0" for m in case.learned if ("e", m) in word]
+        learned = [f"e_{m} = 0" for m in (*case.learned, *case.silent) if ("e", m) in word]
         cut = [f"P = 0, cut at {place_name(d.cut)}" for d in case.dead if _find(word, _turned(_cut_atoms(network, d)))]
         if learned or cut:
             reasons.add((learned + cut)[0])
@@ -203,6 +210,7 @@ def _by_a_sum(network: FusionNetwork, case: Case, terms: list[Word]) -> tuple[se
             if isinstance(place, Cancelled)
             else network.chains[place[0]].modalities
         )
+        members = [m for m in members if m not in case.silent]
         groups: dict[tuple[Word, Word], dict[str, Word]] = {}
         for word in left:
             for m in members:

@@ -22,6 +22,7 @@ from derivations.errors import DomainError
 from derivations.gradient_flow import above, errors, total_weights
 from derivations.manifolds import shapes
 from derivations.network import TRUNK, Chain, FusionNetwork
+from derivations.strata import SYMBOLIC
 
 LARGEST = 12  # weights; the bases of more take minutes
 
@@ -51,6 +52,10 @@ W_A1 + W_B1*(Sigma_AB*Sigma_yB - Sigma_B*Sigma_yA)/(Sigma_A*Sigma_yB - Sigma_AB*
     network.require_modalities(data.modalities)
     if not data.is_symbolic or data.outputs > 1:
         raise DomainError("critical_components needs symbols in sigma and sigma_yx, and one output")
+    if network.is_symbolic:
+        raise DomainError(SYMBOLIC)
+    if isinstance(width, bool) or not isinstance(width, int) or width < 1:
+        raise DomainError(f"width must be a positive integer, got {width!r}")
     weights = symbolic_weights(network, data, width)
     gens = [entry for layers in weights.values() for layer in layers for entry in layer]
     if len(gens) > LARGEST:

@@ -398,21 +398,21 @@ def _fixed_points(options: argparse.Namespace) -> int:
         unused = [flag for flag, value in (("--modality", options.modality), ("--target", options.target)) if value]
         if unused or options.standardize:
             raise DataError(f"{(unused or ['--standardize'])[0]} goes with a DATA file")
-        names = tuple(flag.rpartition("=")[0] for flag in options.branch) or ("A", "B")
+        names = tuple(dict.fromkeys(flag.rpartition("=")[0] for flag in options.branch)) or ("A", "B")
         network, data = _network(options, names), None
     manifolds = fixed_points(network, data, options.width)
-    if options.json:
-        print(json.dumps([to_dict(m) for m in manifolds], indent=2, allow_nan=False))
-    else:
-        print(critical_table(manifolds).text())
-        if options.equations:
-            print("\n".join(["", *(str(stratum) for m in manifolds for stratum in m.strata)]))
     if options.plot and data is not None:
         from dynamics.flow import integrate
         from dynamics.portraits import portrait
 
         run = integrate(network, data, u0=_u0(options), width=options.width or 100)
         _save_figure(portrait(network, data, runs=[run]).plot(), options.plot)
+    if options.json:
+        print(json.dumps([to_dict(m) for m in manifolds], indent=2, allow_nan=False))
+        return 0
+    print(critical_table(manifolds))
+    if options.equations:
+        print("\n".join(["", *(str(stratum) for m in manifolds for stratum in m.strata)]))
     return 0
 
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import pairwise
 
 import numpy as np
 
 from derivations.correlations import Correlations
 from derivations.saddles import Course, saddle_name
+from derivations.strata import count_learned_sets, learned_sets
 from dynamics.tables import number
 
 NEAR = 1 / 3  # of the distance to the nearest other saddle: such balls do not meet, a visit is never ambiguous
 SETTLED = 1e-5  # of the initial excess loss: closer to the lowest loss that the start can reach, a run stays
+LEVEL = 1e-3  # a run that settles as soon as its last half-time is reached ends half way to its goal, to rounding
 SAME = 1e-9  # saddles that differ by less in their outputs are one
-MOST = 8  # modalities, or siblings learned together, of which all subsets are looked at; else the course's own
+MOST = 256  # saddles looked at; where there are more, the course's own
 
 
 @dataclass(frozen=True)
@@ -50,62 +52,57 @@ def visits(
     learned, so the straight way from zero to the optimum passes it at 0.71 of that distance or more. The start is
     counted to the saddle nearest to it.
     """
-    names, points, _ = _saddles(data, course)
-    gaps = _distances(data, packed, points)  # (T, saddles)
-    between = _distances(data, points, points)
+    names, points = _saddles(data, course)
+    gaps = output_distances(data, packed, points)  # (T, saddles)
+    between = output_distances(data, points, points)
     np.fill_diagonal(between, math.inf)
-    apart = np.min(between, axis=1)
-    unit = _size_of_best(data)
-    inside = gaps <= NEAR * apart
+    inside = gaps <= NEAR * np.min(between, axis=1)
     inside[0, int(np.argmin(gaps[0]))] = True
+    excess, left = float(loss[0]) - course.lowest_loss, float(loss[-1]) - course.lowest_loss
+    end = int(np.argmin(gaps[-1]))
+    final = np.hstack([course.saddles[-1].total[m] for m in data.modalities])
+    goal = int(np.argmin(output_distances(data, final[None], points)[0]))
+    settled = left <= SETTLED * excess and gaps[-1, goal] <= (1 + LEVEL) * gaps[-1, end]
+    end = goal if settled else end
+    inside[-1, end] |= settled  # it may settle before it is near, where little is left to learn
     stays: list[tuple[int, int]] = []  # saddle, index of the closest approach
     for i in np.flatnonzero(np.any(inside, axis=1)):
-        saddle = int(np.argmax(inside[i]))
+        saddle = int(np.argmax(np.where(inside[i], -gaps[i], -math.inf)))
         if stays and stays[-1][0] == saddle:
             closest = stays[-1][1]
             stays[-1] = (saddle, int(i) if gaps[i, saddle] < gaps[closest, saddle] else closest)
         else:
             stays.append((saddle, int(i)))
     borders = [float(t[0]), *(_half_way(t, gaps, one, other) for one, other in pairwise(stays))]
-    excess, left = float(loss[0]) - course.lowest_loss, float(loss[-1]) - course.lowest_loss
-    settled = left <= SETTLED * excess or bool(np.all(packed == packed[0]))
-    leaves = [*borders[1:], math.inf if settled else float(t[-1])]
+    last = math.inf if settled else float(t[-1])
+    if end != stays[-1][0]:  # under way when the record ends
+        last = _half_way(t, gaps, stays[-1], (end, len(t) - 1))
+    unit = size_of_best(data)
     return tuple(
         Visit(names[saddle], enter, leave, float(gaps[closest, saddle]) / unit)
-        for (saddle, closest), enter, leave in zip(stays, borders, leaves, strict=True)
+        for (saddle, closest), enter, leave in zip(stays, borders, [*borders[1:], last], strict=True)
     )
 
 
-def nearest_saddle(data: Correlations, course: Course, packed: np.ndarray) -> tuple[str, tuple[str, ...], float]:
-    """The saddle whose output is nearest to that of total weights (outputs, D): name, what is learned, how near."""
-    names, points, learned = _saddles(data, course)
-    gaps = _distances(data, packed[None], points)[0]
-    i = int(np.argmin(gaps))
-    return names[i], learned[i], float(gaps[i]) / _size_of_best(data)
-
-
-def _size_of_best(data: Correlations) -> float:
+def size_of_best(data: Correlations) -> float:
     best = np.atleast_2d(data.optimum)[None]
-    return float(_distances(data, best, 0 * best)[0, 0]) or 1.0
+    return float(output_distances(data, best, 0 * best)[0, 0]) or 1.0
 
 
-def _saddles(data: Correlations, course: Course) -> tuple[list[str], np.ndarray, list[tuple[str, ...]]]:
-    """Names, total weights (saddles, outputs, D), learned; those with the same output once: as M_*, or the fewest."""
-    everyone, groups = data.modalities, course.runners
-    chosen = (
-        [sum(some, ()) for n in range(len(groups)) for some in combinations(groups, n)]
-        if len(groups) <= MOST
-        else [saddle.learned for saddle in course.saddles[:-1]]
-    )
-    sets = [everyone, *(tuple(m for m in everyone if m in some) for some in chosen)]
+def _saddles(data: Correlations, course: Course) -> tuple[list[str], np.ndarray]:
+    """Names and total weights (saddles, outputs, D); those with the same output once: as M_*, or by the fewest."""
+    everyone = data.modalities
+    few = count_learned_sets(course.network) <= MOST
+    found = learned_sets(course.network) if few else [saddle.learned for saddle in course.saddles]
+    sets = [everyone, (), *found]
     points = np.array([np.hstack([data.regression(s)[m] for m in everyone]) for s in sets])
-    gaps = _distances(data, points, points)
+    gaps = output_distances(data, points, points)
     size = float(np.max(gaps)) or 1.0
     kept = [i for i in range(len(sets)) if not np.any(gaps[i, :i] <= SAME * size)]
-    return [saddle_name(everyone, sets[i]) for i in kept], points[kept], [sets[i] for i in kept]
+    return [saddle_name(everyone, sets[i]) for i in kept], points[kept]
 
 
-def _distances(data: Correlations, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+def output_distances(data: Correlations, one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Rms differences of outputs (n, k) between total weights (n, outputs, D) and (k, outputs, D)."""
     values, vectors = np.linalg.eigh(data.sigma)
     root = vectors * np.sqrt(np.maximum(values, 0.0))

@@ -12,7 +12,8 @@ import numpy as np
 from derivations.correlations import Correlations
 from derivations.errors import DomainError
 from derivations.network import FusionNetwork
-from derivations.saddles import runners, saddle_name
+from derivations.saddles import drive, saddle_name
+from derivations.strata import learned_sets
 from dynamics.trajectory import Trajectory
 from dynamics.weights import checked_integer
 
@@ -102,20 +103,19 @@ def portrait(
      ('M_*', 'global minimum', (1.0, 1.0))]
     """
     network.require_modalities(data.modalities)
-    if data.is_symbolic:
-        raise DomainError("portrait needs numbers in sigma and sigma_yx, got symbols")
+    if data.is_symbolic or network.is_symbolic:
+        raise DomainError("portrait needs numbers in sigma, sigma_yx and depths, got symbols")
     if data.outputs > 1:
         raise DomainError(f"portrait needs one output, got {data.outputs}")
-    pair = data.modalities[:2] if modalities is None else tuple(modalities)
-    if len(pair) != 2 or len(set(pair)) != 2 or not set(pair) <= set(data.modalities):
-        raise DomainError(f"modalities must be two of {', '.join(data.modalities)}, got {pair}")
+    pair = _pair(data, modalities)
     count = checked_integer(points, "points", 5)
-    groups = runners(network)
-    joined = [g for g in groups if set(g) & set(pair) and not set(g) <= set(pair)]
-    if joined:
-        raise DomainError(f"{' and '.join(joined[0])} are learned together: no plane holds only two of them")
+    moving = [m for m in network.modalities if m not in pair and network.depths[m] == 1]
+    if moving:
+        raise DomainError(f"{moving[0]} has one layer before a fusion: its weight moves, no plane holds it at zero")
+    if not isinstance(runs, Sequence) or not all(isinstance(run, Trajectory) for run in runs):
+        raise DomainError(f"runs must be a list of trajectories, got {type(runs).__name__}")
     scalars, rows = _scalar_inputs(data)
-    found = _points(scalars, pair, groups)
+    found = _points(network, scalars, pair)
     paths = tuple(_path(data, run, rows, pair) for run in runs)
     everything = np.vstack([np.array([p.position for p in found]), *paths])
     low, high = everything.min(axis=0), everything.max(axis=0)
@@ -183,15 +183,32 @@ def _path(data: Correlations, run: Trajectory, rows: dict[str, np.ndarray], pair
     return np.array(columns).T
 
 
-def _points(data: Correlations, pair: tuple[str, ...], groups: Sequence[tuple[str, ...]]) -> tuple[PortraitPoint, ...]:
-    """The critical manifolds with only these two learned; siblings of one layer both or neither."""
-    found: list[PortraitPoint] = []
-    sets: list[tuple[str, ...]] = [(), *((m,) for m in pair if (m,) in groups), pair]
-    for learned in sets:
-        total: dict[str, Any] = data.regression(learned)
-        kind = PointKind.SINK if learned == pair else PointKind.SADDLE if learned else PointKind.SOURCE
-        name = saddle_name(data.modalities, learned)
-        if kind is PointKind.SINK and set(pair) != set(data.modalities):
-            kind = PointKind.SADDLE
-        found.append(PortraitPoint(name, kind, (float(total[pair[0]][0, 0]), float(total[pair[1]][0, 0]))))
-    return tuple(found)
+def _pair(data: Correlations, modalities: Any) -> tuple[str, str]:
+    if modalities is None:
+        modalities = data.modalities[:2]
+    good = isinstance(modalities, tuple | list) and all(isinstance(m, str) for m in modalities)
+    if not good or len(modalities) != 2 or len(set(modalities)) != 2 or not set(modalities) <= set(data.modalities):
+        raise DomainError(f"modalities must be two of {', '.join(data.modalities)}, got {modalities!r}")
+    return modalities[0], modalities[1]
+
+
+def _points(network: FusionNetwork, data: Correlations, pair: tuple[str, str]) -> tuple[PortraitPoint, ...]:
+    """The critical manifolds with only these two learned; those at one place once, as the one with most learned.
+
+    Where nothing is left to learn, a point is a minimum however few are learned.
+    """
+    found: dict[tuple[float, float], PortraitPoint] = {}
+    for learned in learned_sets(network):
+        if not set(learned) <= set(pair):
+            continue
+        total = data.regression(learned)
+        left = any(drive(data, m, total)[1] > 0 for m in data.modalities if m not in learned)
+        place = (float(total[pair[0]][0, 0]), float(total[pair[1]][0, 0]))
+        at_zero = not any(total[m].any() for m in pair)
+        kind = PointKind.SINK if not left else PointKind.SOURCE if at_zero else PointKind.SADDLE
+        alike = [p for p in found if np.allclose(p, place, rtol=1e-9, atol=1e-9 * max(map(abs, (*p, *place))))]
+        if alike and kind is not PointKind.SINK:
+            continue
+        key = alike[0] if alike else place
+        found[key] = PortraitPoint(saddle_name(data.modalities, learned), kind, key)
+    return tuple(found.values())

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -14,21 +14,20 @@ from derivations import gradient_flow
 from derivations.correlations import Correlations
 from derivations.errors import DomainError
 from derivations.network import FusionNetwork
-from derivations.saddles import course
-from dynamics.itinerary import nearest_saddle
+from dynamics.itinerary import output_distances, size_of_best
 from dynamics.tables import Table, number
 from dynamics.weights import Weights, checked_integer, checked_weights
 
 if TYPE_CHECKING:
     from derivations.signature import Signals
-    from derivations.strata import Case
+    from derivations.strata import Case, Dead
 
 DENSE = 400  # weights up to which all eigenvalues of the Hessian are computed
 STEP = 1e-30  # of a complex derivative: exact to rounding, nothing is subtracted
 ZERO = 1e-9  # eigenvalues below this share of the largest one are zero
 ALIKE = 1e-3  # rates that differ by less are listed once
 WEAK = 0.1  # a factor below this share of what it could be holds a layer
-AT_REST = 1e-6  # share below which a signal counts as zero when the critical point next to the weights is judged
+AT_REST = 1e-9  # share below which an equation of a stratum holds
 
 
 class Held(StrEnum):
@@ -69,7 +68,7 @@ class Whereabouts:
     name, learned : the critical manifold whose outputs are nearest
     distance : rms difference of the outputs from those there, as a share of the best output's
     displacement : distance in the weights to a critical point of that manifold, as a share of their norm
-    negative, zero, positive : signature there, by the rank theorem; parts below AT_REST count as zero
+    negative, zero, positive : signature there, by the rank theorem
     dimension : of the largest stratum that the critical point lies in; degenerate : zero directions beyond it
     rates : distinct escape rates, minus the negative eigenvalues of the Hessian at the weights given, in 1/tau
     relaxation : the largest eigenvalues, in 1/tau
@@ -156,9 +155,9 @@ def locate(network: FusionNetwork, data: Correlations, weights: Mapping[str, Any
     ('M_0', 8, [5.0, 2.0])
     """
     from derivations.escape import escapes
-    from derivations.signature import layer_scale, signals, signature
-    from derivations.strata import cases
-    from derivations.stratum_points import dimension_at, flat, moved_onto
+    from derivations.manifolds import critical_groups
+    from derivations.signature import layer_norms, signals, signature
+    from derivations.stratum_points import dimension_at, flat
 
     network.require_modalities(data.modalities)
     if data.is_symbolic:
@@ -166,30 +165,19 @@ def locate(network: FusionNetwork, data: Correlations, weights: Mapping[str, Any
     if data.outputs > 1:
         raise DomainError(f"locate needs one output, got {data.outputs}")
     count = checked_integer(rates, "rates", 1)
+    groups = critical_groups(network, data)
     current = checked_weights(network, data, weights)
     total = gradient_flow.total_weights(network, current)
     packed = np.hstack([total[m] for m in data.modalities])
-    plan = course(network, data, dict.fromkeys(data.modalities, 1.0), {})
-    name, learned, distance = nearest_saddle(data, plan, packed)
+    points = np.array([np.hstack([group.total[m] for m in data.modalities]) for group in groups])
+    gaps = output_distances(data, packed[None], points)[0]
+    group = groups[int(np.argmin(gaps))]
 
     # the critical point of that manifold which the weights are moved least to reach
-    options = [case for case in cases(network) if case.is_component and case.learned == learned]
-    here, notes = flat(current), []
-    size = float(np.linalg.norm(here)) or 1.0
-    best: tuple[float, Weights] | None = None
-    for case in options:
-        try:
-            there = moved_onto(network, data, case, current)
-        except DomainError:
-            continue
-        moved = float(np.linalg.norm(flat(there) - here)) / size
-        if best is None or moved < best[0]:
-            best = (moved, there)
-    if best is None:
-        raise DomainError(f"no critical point of {name} is found from these weights: a layer is exactly zero")
-    displacement, critical = best
-    found = signature(network, data, critical, AT_REST)
-    within = [case for case in options if _satisfies(network, data, case, critical)]
+    critical = _nearest(network, data, group.cases, current)
+    displacement = float(np.linalg.norm(flat(critical) - flat(current))) / (float(np.linalg.norm(flat(current))) or 1.0)
+    found = signature(network, data, critical)
+    within = [case for case in group.cases if _satisfies(network, data, case, critical)]
     dimension = max(dimension_at(network, data, case, critical) for case in within)
 
     eigenvalues, complete = _eigenvalues(network, data, current, count)
@@ -199,16 +187,16 @@ def locate(network: FusionNetwork, data: Correlations, weights: Mapping[str, Any
 
     seen = signals(network, data, current, 0.0)
     velocity = gradient_flow.flow(network, current, seen.errors)
-    ways = escapes(network, data, learned)
-    notes += [
+    ways = escapes(network, data, group.learned)
+    notes = [
         f"{way}: an algebraic escape; the rates above are those of these weights, and grow with them"
         for way in ways
         if way.layers > 2
     ]
     return Whereabouts(
-        name,
-        learned,
-        distance,
+        group.name,
+        group.whole if data.is_singular else group.learned,
+        float(np.min(gaps)) / size_of_best(data),
         displacement,
         float(gradient_flow.loss(data, total)),
         float(np.linalg.norm(flat(velocity))),
@@ -219,18 +207,41 @@ def locate(network: FusionNetwork, data: Correlations, weights: Mapping[str, Any
         negative,
         positive,
         complete,
-        _layer_states(network, data, current, seen, velocity, layer_scale(network, data, current)),
+        _layer_states(network, data, seen, velocity, layer_norms(network, data, current)),
         _modality_states(network, data, current, total, velocity, seen.errors),
-        tuple(notes),
+        (*notes, *group.notes, *data.warnings),
     )
 
 
+def _nearest(network: FusionNetwork, data: Correlations, cases: Sequence[Case], weights: Weights) -> Weights:
+    """The weights moved onto the stratum where that changes them least, judged one dead part at a time."""
+    from derivations.stratum_points import flat, moved_onto
+
+    here = flat(weights)
+    moved: dict[tuple[Dead, tuple[str, ...]], float] = {}
+
+    def cost(case: Case) -> float:
+        for part in case.dead:
+            if (part, case.learned) not in moved:
+                only = flat(moved_onto(network, data, replace(case, dead=(part,)), weights, dead_only=True))
+                moved[part, case.learned] = float(np.sum((only - here) ** 2))
+        return sum(moved[part, case.learned] for part in case.dead)
+
+    for case in sorted(cases, key=cost):
+        try:
+            return moved_onto(network, data, case, weights)
+        except DomainError:  # nothing stands above a modality that is learned there
+            continue
+    raise DomainError("no critical point with these outputs is found: a layer that a learned modality needs is zero")
+
+
 def _satisfies(network: FusionNetwork, data: Correlations, case: Case, weights: Weights) -> bool:
-    """Whether a critical point lies in the closure of a stratum: its equations hold to AT_REST."""
-    from derivations.signature import layer_scale
+    """Whether a critical point lies in the closure of a stratum: its equations hold to rounding."""
+    from derivations.signature import layer_norms
     from derivations.stratum_points import conditions
 
-    scale = max(layer_scale(network, data, weights), 1.0) ** max(network.path_depths.values())
+    norms = layer_norms(network, data, weights)
+    scale = math.prod(max(norm, 1.0) for layers in norms.values() for norm in layers)
     unit = AT_REST * scale * max(1.0, *(data.strength(m) for m in data.modalities))
     return all(float(np.max(np.abs(row))) <= unit for row in conditions(network, data, case, weights))
 
@@ -238,11 +249,14 @@ def _satisfies(network: FusionNetwork, data: Correlations, case: Case, weights: 
 def _layer_states(
     network: FusionNetwork,
     data: Correlations,
-    weights: Weights,
     seen: Signals,
     velocity: Mapping[str, list[np.ndarray]],
-    scale: float,
+    norms: Mapping[str, list[float]],
 ) -> tuple[LayerState, ...]:
+    """|P| and |G| as shares of what layers as large as the largest could pass on."""
+    from derivations.signature import usual_norm
+
+    scale = max(usual_norm(network, data), *(norm for layers in norms.values() for norm in layers))
     below = dict.fromkeys(network.chains, 0)
     beyond = dict.fromkeys(network.chains, 0)
     for name, chain in network.chains.items():  # children first
@@ -250,9 +264,8 @@ def _layer_states(
     for name, parent in reversed(network.parents.items()):
         beyond[name] = beyond[parent] + network.chains[parent].depth
     found = []
-    for name, layers in weights.items():
-        reading = network.chains[name].modalities
-        most = sum(data.strength(m) for m in reading) or 1.0
+    for name, layers in norms.items():
+        most = sum(data.strength(m) for m in network.chains[name].modalities) or 1.0
         for i in range(len(layers)):
             above = float(np.linalg.norm(seen.above[name][i])) / scale ** (beyond[name] + len(layers) - 1 - i)
             error = float(np.linalg.norm(seen.below[name][i])) / (most * scale ** (below[name] + i))

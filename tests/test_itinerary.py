@@ -55,6 +55,35 @@ def test_a_slow_passage_is_no_attractor() -> None:
         assert run.itinerary[-1].leave == t_end
 
 
+def test_a_weak_second_modality_is_not_forgotten() -> None:
+    """B is worth a millionth of the loss: at M_A the loss has nearly settled, but the run does not stay there."""
+    data = Correlations(np.eye(2), [1, 2e-3], {"A": 1, "B": 1})
+    for producer in (integrate, integrate_reduced):
+        short = producer(LATE, data, u0=1e-3, t_end=100.0)
+        assert short.itinerary[-1].name == "M_A"
+        assert short.itinerary[-1].leave == 100.0
+        whole = producer(LATE, data, u0=1e-3)
+        assert names(whole) == ["M_0", "M_A", "M_*"]
+        assert whole.itinerary[1].leave == pytest.approx(whole.times["B"], rel=1e-3)
+    still = recorded(LATE, FIGURE_2, [0.0, 1.0, 2.0], {"A": [0.3] * 3, "B": [0.01] * 3})
+    assert still.itinerary[-1].leave == 2.0
+
+
+def test_a_record_that_ends_under_way_has_left_the_saddle_behind() -> None:
+    whole = integrate(LATE, FIGURE_2, u0=1e-8)
+    run = integrate(LATE, FIGURE_2, u0=1e-8, t_end=whole.times["A"] + 0.12)
+    assert names(run) == ["M_0"]
+    assert run.itinerary[0].leave == pytest.approx(whole.times["A"], rel=1e-3)
+
+
+def test_only_saddles_that_exist_are_visited() -> None:
+    """A has one layer: it cannot stay behind. `fixed_points` has no M_B here."""
+    network = FusionNetwork.branches({"A": 1, "B": 2}, trunk=1)
+    data = Correlations([[1, 0.2], [0.2, 3]], [0.05, 3], {"A": 1, "B": 1})
+    run = integrate(network, data, u0={"A": 1e-4, "B": 0.3}, width=4)
+    assert "M_B" not in names(run)
+
+
 def test_every_producer_and_every_form_sees_the_same(tmp_path) -> None:
     flow = integrate(LATE, UNLEARNING, u0=1e-2, width=10)
     down = descend(LATE, UNLEARNING, u0=1e-2, width=10)

@@ -15,12 +15,13 @@ from derivations.escape import EscapeLaw
 from derivations.manifolds import Kind, count_weights
 from derivations.notation import Y_A, Y_B
 from derivations.ordered_products import T, layer, same
+from derivations.signature import signature
 from derivations.strata import Case, Dead
 from derivations.stratum_points import flat
 from derivations.stratum_words import vanishing
 from dynamics.weights import layer_shapes
 from tests.cases import random_correlations, random_tree
-from tests.critical_points import hessian
+from tests.critical_points import counts, hessian, random_layers_of_order_one
 
 DATA = Correlations.scalar(2, 1, 0.5)
 TREE = FusionNetwork.tree(1, Chain(3, "A"), Chain(2, (Chain(1, "B"), Chain(2, "C"))))
@@ -205,21 +206,53 @@ def test_three_learned_at_once_share_a_trunk() -> None:
     assert float(general.rates[0].subs(values)) == pytest.approx(one.rates[0], rel=1e-10)
 
 
-def test_degenerate_data_merge_manifolds_and_say_so() -> None:
-    collinear = Correlations([[4, 2], [2, 1]], [6, 3], {"A": 1, "B": 1})
-    found = named(FusionNetwork.fused_at(2, 2), collinear, 2)
-    assert list(found) == ["M_0", "M_*"]
-    assert found["M_*"].dimension == 7  # one equation for both: rank one
-    assert "the residual of B is zero at M_A" in " ".join(found["M_*"].notes)
-    silent = named(FusionNetwork.fused_at(2, 2), Correlations([[4, 0], [0, 1]], [4, 0], {"A": 1, "B": 1}, 5.0), 2)
-    assert "M_0" in silent
-    assert silent["M_0"].learned == ()
-    for manifold in (*found.values(), *silent.values()):
-        for stratum in manifold.strata:
-            point = stratum.point(0)
-            data = stratum.data
-            total = law.total_weights(stratum.network, point)
-            assert np.max(np.abs(flat(law.flow(stratum.network, point, law.errors(data, total))))) < 1e-12
+DEGENERATE = {
+    "Sigma_yA = 0": Correlations([[2, 0], [0, 1]], [0, 1], {"A": 1, "B": 1}),
+    "Sigma_yA = 0, correlated": Correlations([[2, 0.5], [0.5, 1]], [0, 1], {"A": 1, "B": 1}, 3.0),
+    "collinear": Correlations([[4, 2], [2, 1]], [6, 3], {"A": 1, "B": 1}),
+    "best weight of A zero": Correlations([[1, 0.3], [0.3, 1]], [0.51, 1.7], {"A": 1, "B": 1}),
+    "more silent inputs than units": Correlations(np.eye(4), [1, 0, 0, 0], {"A": 1, "B": 3}),
+}
+
+
+@pytest.mark.parametrize("name", DEGENERATE)
+def test_degenerate_data_have_their_own_strata(name: str) -> None:
+    """A modality whose error is zero may be alive or dead: points, signatures by ranks and by differences agree."""
+    data = DEGENERATE[name]
+    for (depth, fusion_depth), width in itertools.product(((2, 2), (3, 2), (2, 1), (3, 3)), (1, 2, 4)):
+        network = FusionNetwork.fused_at(depth, fusion_depth)
+        found = fixed_points(network, data, width)
+        assert len({m.name for m in found}) == len(found)
+        assert fusion_depth == 1 or any("residual" in note for m in found for note in m.notes)
+        for manifold in found:
+            assert 0 not in manifold.rates
+            for stratum in manifold.strata:
+                start = random_layers_of_order_one(np.random.default_rng(width), network, data.sizes, width)
+                point = stratum.point(weights=start)
+                velocity = law.flow(network, point, law.errors(data, law.total_weights(network, point)))
+                assert np.max(np.abs(flat(velocity))) < 1e-11
+                differences, rounding = hessian(network, data, point)
+                expected = counts(np.linalg.eigvalsh(differences), rounding)
+                assert (stratum.negative, stratum.zero, stratum.positive) == expected
+                by_ranks = signature(network, data, point)
+                assert (by_ranks.negative, by_ranks.zero, by_ranks.positive) == expected
+                assert len(stratum.proof) == sum(len(layers) for layers in point.values())
+
+
+def test_degenerate_data_are_named() -> None:
+    collinear = named(FusionNetwork.fused_at(2, 2), DEGENERATE["collinear"], 2)
+    assert list(collinear) == ["M_0", "M_*"]
+    assert collinear["M_*"].dimension == 7  # one equation for both: rank one
+    assert "W_tot*Sigma" in str(collinear["M_*"].equations)  # there is no inverse
+    assert "sigma is singular" in " ".join(collinear["M_*"].notes)
+    silent = named(FusionNetwork.fused_at(3, 2), DEGENERATE["Sigma_yA = 0"], 2)
+    assert list(silent) == ["M_0", "M_*"]
+    assert silent["M_*"].learned == ("B",)
+    (way,) = silent["M_0"].escapes  # A's weights are zero: B has three layers to grow, not one
+    assert (way.modalities, way.layers, way.speed) == (("B",), 3, 1.0)
+    assert silent["M_0"].dimension == 10  # W^3 = 0 and B silenced: A may do what it likes
+    with pytest.raises(DomainError, match="the residual of A is zero at M_0, where the strata depend on the width"):
+        fixed_points(FusionNetwork.fused_at(3, 2), DEGENERATE["Sigma_yA = 0"])
 
 
 def test_points_take_weights_and_move_them_least() -> None:

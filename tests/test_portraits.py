@@ -64,13 +64,25 @@ def test_points_are_the_critical_manifolds_and_the_field_vanishes_there() -> Non
     assert portrait(EARLY, DATA, points=7).barriers == ()
 
 
+def test_points_that_are_none_are_not_drawn() -> None:
+    """One layer beside two: A is always learned. Silent and collinear modalities: one point a place, minima as such."""
+    one = FusionNetwork.branches({"A": 1, "B": 2})
+    assert [p.name for p in portrait(one, DATA, points=7).points] == ["M_A", "M_*"]
+    silent = Correlations([[2, 0], [0, 1]], [2, 0], {"A": 1, "B": 1})
+    kinds = {p.name: p.kind.name for p in portrait(LATE, silent, points=7).points}
+    assert kinds == {"M_0": "SOURCE", "M_*": "SINK"}
+    collinear = Correlations([[4, 2], [2, 1]], [6, 3], {"A": 1, "B": 1})
+    kinds = {p.name: p.kind.name for p in portrait(LATE, collinear, points=7).points}
+    assert kinds == {"M_0": "SOURCE", "M_A": "SINK", "M_B": "SINK", "M_*": "SINK"}
+
+
 def test_two_of_three_modalities_and_vector_inputs() -> None:
     network = FusionNetwork.fused_at(3, 3, ("A", "B", "C"))
     data = random_correlations(np.random.default_rng(1), {"A": 1, "B": 2, "C": 3})
     plane = portrait(network, data, ("C", "B"), points=9)
-    assert [p.name for p in plane.points] == ["M_0", "M_C", "M_B", "M_BC"]
+    assert [p.name for p in plane.points] == ["M_0", "M_B", "M_C", "M_BC"]
     assert plane.points[-1].kind is PointKind.SADDLE  # A is still to be learned
-    assert plane.points[1].position == pytest.approx((1, 0))  # in units of the unimodal weights
+    assert plane.points[2].position == pytest.approx((1, 0))  # in units of the unimodal weights
     assert plane.note == PREDICTORS
     run = integrate(network, data, u0=0.2, width=4)
     drawn = portrait(network, data, ("A", "B"), runs=[run], points=9)
@@ -111,8 +123,12 @@ def test_refusals() -> None:
         portrait(LATE, DATA, ("A", "X"))
     together = FusionNetwork.branches({"A": 1, "B": 1, "C": 2}, trunk=1)
     data = random_correlations(np.random.default_rng(0), {"A": 1, "B": 1, "C": 1})
-    with pytest.raises(DomainError, match="A and B are learned together: no plane holds only two of them"):
+    with pytest.raises(DomainError, match="B has one layer before a fusion: its weight moves"):
         portrait(together, data, ("A", "C"))
+    with pytest.raises(DomainError, match="modalities must be two of A, B, got 5"):
+        portrait(LATE, DATA, 5)
+    with pytest.raises(DomainError, match="runs must be a list of trajectories, got int"):
+        portrait(LATE, DATA, runs=3)
     with pytest.raises(DomainError, match="needs one output, got 2"):
         portrait(LATE, random_correlations(np.random.default_rng(0), {"A": 1, "B": 1}, outputs=2))
     with pytest.raises(DomainError, match="needs numbers in sigma"):

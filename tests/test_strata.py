@@ -9,7 +9,7 @@ from scipy.optimize import least_squares
 
 from derivations import Chain, Correlations, DomainError, FusionNetwork
 from derivations import gradient_flow as law
-from derivations.strata import cases
+from derivations.strata import cases, components, largest, learned_sets
 from derivations.stratum_points import conditions, flat, moved_onto, tangent_space, unflat
 from derivations.varieties import critical_components, symbolic_weights
 from tests.cases import random_correlations, random_tree
@@ -17,10 +17,6 @@ from tests.critical_points import random_layers_of_order_one
 
 COUNTS = {(2, 2): 4, (2, 1): 2, (3, 1): 4, (3, 2): 5, (3, 3): 16, (4, 2): 7, (4, 3): 17, (4, 4): 49}
 SYMBOLS = Correlations.symbolic({"A": 1, "B": 1})
-
-
-def components(network: FusionNetwork) -> list:
-    return [case for case in cases(network) if case.is_component]
 
 
 @pytest.mark.parametrize(("depth", "fusion_depth"), COUNTS)
@@ -108,7 +104,7 @@ def test_cases_that_are_no_components_lie_in_the_closure_of_one() -> None:
     network = FusionNetwork.tree(1, Chain(2, "A"), Chain(1, (Chain(1, "B"), Chain(2, "C"))))
     rng = np.random.default_rng(1)
     data = random_correlations(rng, {"A": 2, "B": 2, "C": 1})
-    left = [case for case in cases(network) if not case.is_component]
+    left = [case for case in cases(network) if case not in components(network)]
     assert len(left) > 3
     for case in left:
         point = moved_onto(network, data, case, random_layers_of_order_one(rng, network, data.sizes, 3))
@@ -127,11 +123,33 @@ def test_cases_that_are_no_components_lie_in_the_closure_of_one() -> None:
         assert max(tangent_space(network, data, o, p).shape[1] for o, p in zip(larger, moved, strict=True)) > own
 
 
+@pytest.mark.parametrize("width", [1, 2, 7])
+def test_one_silence_a_cut_is_what_counting_equations_says(width: int) -> None:
+    """The short rule for generic data against the general one, on random trees."""
+    rng = np.random.default_rng(3)
+    for _ in range(30):
+        network = random_tree(rng, int(rng.integers(1, 4)), 3)
+        groups: dict = {}
+        for case in cases(network):
+            groups.setdefault(case.learned, []).append(case)
+        chosen = [
+            case
+            for learned, group in groups.items()
+            for case in largest(network, tuple(group), lambda c: len(c.learned) + width * c.conditions)
+        ]
+        assert set(chosen) == set(components(network))
+        assert set(learned_sets(network)) == set(groups)
+
+
+def test_many_modalities_of_one_layer_are_no_burden() -> None:
+    assert len(components(FusionNetwork.fused_at(2, 1, tuple("ABCDEFGHIJKLMNOPQRSTU")))) == 2
+
+
 def test_refusals() -> None:
     depth = sp.Symbol("L", positive=True)
     with pytest.raises(DomainError, match="need numbers for depth and fusion_depth"):
         cases(FusionNetwork.fused_at(depth, 2))
-    with pytest.raises(DomainError, match="ways to be critical; 20000 are listed at most"):
+    with pytest.raises(DomainError, match="more than 20000 ways to be critical"):
         cases(FusionNetwork.fused_at(6, 6, tuple("ABCDEFGH")))
     with pytest.raises(DomainError, match="width 4 gives 16 weights, 12 at most"):
         critical_components(FusionNetwork.fused_at(2, 2), width=4)

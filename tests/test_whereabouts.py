@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from derivations import Correlations, DomainError, FusionNetwork, fixed_points
+from derivations.signature import signature
 from derivations.stratum_points import flat, unflat
 from dynamics import aligned_weights, integrate, locate, random_weights
 from dynamics.whereabouts import DENSE, Held, _eigenvalues, hessian_product
@@ -96,6 +97,39 @@ def test_degenerate_directions_are_counted_apart() -> None:
     here = locate(network, DATA, weights)
     assert (here.name, here.negative, here.degenerate) == ("M_A", 0, 8)
     assert here.rates == ()
+
+
+def test_unbalanced_deep_networks_and_any_units_are_judged_right() -> None:
+    """One layer a thousand times another; random minima eight layers deep; inputs in units of a millionth."""
+    deep = FusionNetwork.fused_at(6, 6)
+    one = lambda x: np.full((1, 1), x)
+    weights = {"A": [one(0.05)] * 5 + [one(1000.0)], "B": [one(1.0)] * 6, "trunk": []}
+    with pytest.raises(DomainError, match="not critical"):
+        signature(deep, DATA, weights)
+    network = FusionNetwork.fused_at(8, 8)
+    minimum = fixed_points(network, DATA, 2)[-1]
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        start = minimum.strata[0].point(seed)
+        loose = {name: [w * np.exp(rng.normal()) for w in layers] for name, layers in start.items()}
+        here = locate(network, DATA, minimum.strata[0].point(weights=loose))
+        assert (here.name, here.negative, here.positive) == ("M_*", 0, 2)
+    small = DATA.rescaled({"A": 1e-6, "B": 1e-6})
+    for manifold in fixed_points(LATE, small, 2):
+        here = locate(LATE, small, manifold.strata[0].point(1))
+        assert (here.name, here.negative) == (manifold.name, manifold.negative)
+
+
+def test_degenerate_data_have_a_place_too() -> None:
+    silent = Correlations([[2, 0], [0, 1]], [0, 1], {"A": 1, "B": 1})
+    for depth, fusion_depth in ((2, 2), (3, 2), (4, 2), (2, 1)):
+        network = FusionNetwork.fused_at(depth, fusion_depth)
+        here = locate(network, silent, random_weights(network, silent, 1e-2, width=3))
+        assert here.name == "M_0"
+        assert here.displacement < 1.01
+    one = FusionNetwork.branches({"A": 1, "B": 2})
+    data = Correlations([[2, 0.5], [0.5, 1]], [2, 1], {"A": 1, "B": 1})
+    assert locate(one, data, random_weights(one, data, 1e-3, width=4)).name == "M_A"  # there is no M_0
 
 
 def test_refusals() -> None:
