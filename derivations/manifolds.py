@@ -40,6 +40,7 @@ from derivations.stratum_words import (
     word_of,
 )
 
+ALIKE = 1e-12  # rates that differ by less are one
 h = sp.Symbol("h", integer=True, positive=True)  # the width, where none is given
 
 
@@ -56,8 +57,12 @@ class Stratum:
 
     Counts are those of a generic point. There they add up: `zero` is `dimension`, so nothing is degenerate
     (Morse-Bott). At special points of the same stratum fewer directions are negative; `signature` counts them.
+
+    manifold : the name of the manifold that it is part of
+    learned : the modalities that are never cut
     """
 
+    manifold: str
     network: FusionNetwork
     data: Correlations
     width: Any
@@ -69,11 +74,12 @@ class Stratum:
 
     @property
     def name(self) -> str:
-        """The manifold, and for each dead part where the backward and the forward signal die."""
+        """The manifold, and for each dead part where the backward and the forward signal die: M_A B3<-B1."""
         parts = [
             f"{place_name(part.cut)}<-{'&'.join(source_name(p) for p in part.silenced)}" for part in self.case.dead
         ]
-        return " ".join([saddle_name(self.data.modalities, self.learned), *parts])
+        parts += [f"{m} alive" for m in self.case.silent if m in self.learned and self.case.dead]
+        return " ".join([self.manifold, *parts])
 
     @cached_property
     def codimension(self) -> Any:
@@ -81,12 +87,12 @@ class Stratum:
 
     @cached_property
     def dimension(self) -> Any:
-        return sp.expand(count_weights(self.network, self.data.sizes, self.width) - self.codimension)
+        return _plain(count_weights(self.network, self.data.sizes, self.width) - self.codimension)
 
     @property
     def negative(self) -> Any:
         """Rank of the product of the layers between the two deaths, summed over the cuts: full at generic points."""
-        return self.width * sum(bool(part.silenced) for part in self.case.dead)
+        return _plain(self.width * sum(bool(part.silenced) for part in self.case.dead))
 
     @property
     def positive(self) -> Any:
@@ -97,7 +103,7 @@ class Stratum:
                 more = (*seen, *part.modalities)
                 found += min(self.width, self.data.rank(more) - self.data.rank(seen))
                 seen = more
-        return found + self.negative
+        return _plain(found + self.negative)
 
     @property
     def zero(self) -> Any:
@@ -211,8 +217,10 @@ class Manifold:
     def rates(self) -> tuple[Any, ...]:
         """Distinct escape rates where all weights of the unlearned modalities vanish; the largest first if numbers."""
         found = [way.speed for way in self.escapes if way.law is EscapeLaw.EXPONENTIAL]
-        distinct = list(dict.fromkeys(found))
-        return tuple(distinct if any(isinstance(r, sp.Basic) for r in found) else sorted(distinct, reverse=True))
+        if any(isinstance(rate, sp.Basic) for rate in found):
+            return tuple(dict.fromkeys(found))
+        found.sort(reverse=True)
+        return tuple(r for i, r in enumerate(found) if i == 0 or r < found[i - 1] * (1 - ALIKE))
 
     @property
     def degenerate(self) -> bool:
@@ -288,13 +296,14 @@ def fixed_points(
     found = []
     for group in critical_groups(network, data):
         value = loss(data, group.total)
+        chosen = group.components(network, data, width)
         found.append(
             Manifold(
                 group.name,
                 group.whole if data.is_singular else group.learned,
                 group.total,
                 sp.cancel(value) if data.is_symbolic else max(float(value), 0.0),
-                tuple(Stratum(network, data, hidden, case) for case in group.components(network, data, width)),
+                tuple(Stratum(group.name, network, data, hidden, case) for case in chosen),
                 escapes(network, data, group.learned),
                 (*group.notes, *data.warnings) if data.is_singular else group.notes,
             )
@@ -380,6 +389,12 @@ def equations_of(case: Case, data: Correlations, width: Any) -> Any:
 
 
 # ---- Counting.
+
+
+def _plain(count: Any) -> Any:
+    """An int where it is one, else an expression in h."""
+    value = sp.expand(count)
+    return int(value) if value.is_Integer else value
 
 
 def shapes(network: FusionNetwork, sizes: Mapping[str, int], width: Any) -> dict[str, list[tuple[Any, Any]]]:

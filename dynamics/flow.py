@@ -160,7 +160,7 @@ def integrate(
         )
         found = {"balance": _balance_drift(network, layers, unpack(last)), "compression": 0.0}
         (lost, rounding), worked = _lost(data, plan, system, last), float(last[-1])
-        if worked > 1e3 * rounding:
+        if worked > max(1e3 * rounding, 0.0):
             found["energy"] = abs(lost - worked) / worked
         return replace(trajectory, monitors={**trajectory.monitors, **found})
 
