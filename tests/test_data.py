@@ -187,7 +187,7 @@ for file in files:
 """
 
 
-@pytest.mark.parametrize("bytes_", [2 * 10**9 if SOAK else 25 * 10**6])
+@pytest.mark.parametrize("bytes_", [2 * 10**9 if SOAK else 60 * 10**6])
 def test_a_long_csv_is_streamed_in_bounded_memory(tmp_path, bytes_: int) -> None:
     body = "\n".join(",".join(map(repr, row)) for row in table(20_000).tolist()) + "\n"
     for name, size in (("short.csv", 8 * 10**6), ("long.csv", bytes_)):
@@ -205,7 +205,8 @@ def test_a_long_csv_is_streamed_in_bounded_memory(tmp_path, bytes_: int) -> None
     )
     peaks = [float(line.split()[0]) for line in done.stdout.splitlines()]
     assert peaks[-1] < 300
-    assert peaks[-1] - peaks[0] < 5
+    numbers = (bytes_ - 8 * 10**6) / 19 * 8 / 2**20  # MB that the longer file's numbers would take, 19 characters each
+    assert peaks[-1] - peaks[0] < numbers / 2
     if SOAK:
         print(f"2 GB CSV: {done.stdout.strip()} (MB, s)")
     for file in files:
