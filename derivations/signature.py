@@ -78,8 +78,8 @@ def signals(network: FusionNetwork, data: Correlations, weights: Weights, tolera
     """P and G of every layer, with what counts as zero.
 
     A signal is zero if it is below `tolerance` times the product of the norms of its factors (and of the terms whose
-    difference an error is). A layer below SMALL of one in a balanced network that has learned everything counts as
-    that large, so that the rounding of a layer that is zero is zero.
+    difference an error is). A layer below SMALL of the largest, or of one in a balanced network that has learned
+    everything, counts as that large, so that the rounding of a layer that is zero is zero.
     """
     network.require_modalities(data.modalities)
     if data.is_symbolic:
@@ -162,12 +162,13 @@ def usual_norm(network: FusionNetwork, data: Correlations) -> float:
 
 
 def layer_norms(network: FusionNetwork, data: Correlations, weights: Weights) -> dict[str, list[float]]:
-    """Norm of every layer, at least SMALL of the usual one."""
-    least = SMALL * usual_norm(network, data)
-    return {
-        name: [max(float(np.linalg.norm(np.asarray(w, dtype=float), 2)), least) for w in weights.get(name, ())]
+    """Norm of every layer, at least SMALL of the usual one and of the largest."""
+    norms = {
+        name: [float(np.linalg.norm(np.asarray(w, dtype=float), 2)) for w in weights.get(name, ())]
         for name in network.chains
     }
+    least = SMALL * max(usual_norm(network, data), *(norm for layers in norms.values() for norm in layers))
+    return {name: [max(norm, least) for norm in layers] for name, layers in norms.items()}
 
 
 def coupling(

@@ -82,6 +82,15 @@ def moved_onto(
     found: Weights = {name: [np.array(layer, dtype=float) for layer in layers] for name, layers in weights.items()}
     residuals = {m: data.residual_block(m, case.learned) for m in network.modalities if m not in case.learned}
     residuals |= {m: 0.0 * residuals[m] for m in case.silent if m in residuals}  # what is left is rounding
+    for _ in range(2):  # the second time takes out what rounding left where weights became much smaller
+        _kill(network, case, found, residuals)
+        if not dead_only:
+            _teach(network, data, case, found)
+    return found
+
+
+def _kill(network: FusionNetwork, case: Case, found: Weights, residuals: Mapping[str, Any]) -> None:
+    """Solve the cuts and silences."""
     for part in case.dead:
         for place in part.silenced:
             if isinstance(place, Cancelled):
@@ -100,8 +109,10 @@ def moved_onto(
         size = float(np.sum(row * row))
         if size > 0:
             found[name][layer - 1] = found[name][layer - 1] - row.T @ (row @ found[name][layer - 1]) / size
-    if dead_only:
-        return found
+
+
+def _teach(network: FusionNetwork, data: Correlations, case: Case, found: Weights) -> None:
+    """Solve W^tot of the learned modalities, in their first layers."""
     goals, rows = data.regression(case.learned), above(network, found)
     for m in case.learned:
         row = rows[m][0] if rows[m][0] is not None else np.ones((1, 1))
@@ -109,7 +120,6 @@ def moved_onto(
         if size == 0:
             raise DomainError(f"{m} cannot be learned: the product of the layers above its first one is zero")
         found[m][0] = found[m][0] + row.T @ (goals[m] - row @ found[m][0]) / size
-    return found
 
 
 def _take_out(

@@ -176,11 +176,15 @@ def locate(network: FusionNetwork, data: Correlations, weights: Mapping[str, Any
     # the critical point of that manifold which the weights are moved least to reach
     critical = _nearest(network, data, group.cases, current)
     displacement = float(np.linalg.norm(flat(critical) - flat(current))) / (float(np.linalg.norm(flat(current))) or 1.0)
-    found = signature(network, data, critical)
+    try:
+        found = signature(network, data, critical)
+    except DomainError:
+        line = f"no critical point of {group.name} is found to rounding from these weights"
+        raise DomainError(f"{line}: bring the columns to similar units") from None
     within = [case for case in group.cases if _satisfies(network, data, case, critical)]
-    dimension = max(dimension_at(network, data, case, critical) for case in within)
+    dimension = max((dimension_at(network, data, case, critical) for case in within), default=found.zero)
 
-    eigenvalues, complete = _eigenvalues(network, data, current, count)
+    eigenvalues, complete, converged = _eigenvalues(network, data, current, count)
     largest = float(np.max(np.abs(eigenvalues), initial=0.0))
     negative = _distinct(-eigenvalues[eigenvalues < -ZERO * largest])[:count]
     positive = _distinct(eigenvalues[eigenvalues > ZERO * largest])[:count]
@@ -193,6 +197,9 @@ def locate(network: FusionNetwork, data: Correlations, weights: Mapping[str, Any
         for way in ways
         if way.layers > 2
     ]
+    notes += (
+        [] if converged else ["the eigenvalue iteration did not converge: escape or relaxation rates may be missing"]
+    )
     return Whereabouts(
         group.name,
         group.whole if data.is_singular else group.learned,
@@ -311,8 +318,10 @@ def hessian_product(
     return {name: [-v.imag / STEP for v in layers] for name, layers in found.items()}
 
 
-def _eigenvalues(network: FusionNetwork, data: Correlations, weights: Weights, count: int) -> tuple[np.ndarray, bool]:
-    """Eigenvalues of the Hessian: all of them, or those at both ends; and whether these are all."""
+def _eigenvalues(
+    network: FusionNetwork, data: Correlations, weights: Weights, count: int
+) -> tuple[np.ndarray, bool, bool]:
+    """Eigenvalues of the Hessian, all or those at both ends; whether these are all, and whether all asked for came."""
     from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
     from derivations.stratum_points import flat, unflat
@@ -324,14 +333,14 @@ def _eigenvalues(network: FusionNetwork, data: Correlations, weights: Weights, c
 
     if size <= DENSE:
         hessian = np.array([product(unit) for unit in np.eye(size)])
-        return np.linalg.eigvalsh((hessian + hessian.T) / 2), True
+        return np.linalg.eigvalsh((hessian + hessian.T) / 2), True, True
     operator = LinearOperator((size, size), matvec=product, dtype=float)
     start = np.random.default_rng(0).normal(size=size)  # a fixed start: the same answer each time
     try:
         values = eigsh(operator, k=min(4 * count, size - 2), which="BE", v0=start, return_eigenvectors=False, tol=1e-8)
     except ArpackNoConvergence as error:
-        values = error.eigenvalues
-    return np.asarray(values), False
+        return np.asarray(error.eigenvalues), False, False
+    return np.asarray(values), False, True
 
 
 def _distinct(values: np.ndarray) -> tuple[float, ...]:

@@ -35,7 +35,8 @@ def test_lanczos_finds_the_ends_of_the_dense_spectrum() -> None:
     weights = random_weights(network, data, 0.7, width=16)
     size = len(flat(weights))
     assert size > DENSE
-    ends, complete = _eigenvalues(network, data, weights, 3)
+    ends, complete, converged = _eigenvalues(network, data, weights, 3)
+    assert converged
     assert not complete
     columns = [flat(hessian_product(network, data, weights, unflat(unit, weights))) for unit in np.eye(size)]
     dense = np.linalg.eigvalsh(np.array(columns))
