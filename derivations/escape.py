@@ -62,14 +62,15 @@ class Escape:
         return sp.Eq(sp.Symbol("tau*du/dt"), sp.sympify(self.speed) * u ** (self.layers - 1), evaluate=False)
 
     def __str__(self) -> str:
-        names, speed = " and ".join(self.modalities), _text(self.speed)
+        names, speed = " and ".join(self.modalities), shown(self.speed)
         if self.law is EscapeLaw.EXPONENTIAL:
             return f"{names} at the rate {speed}"
         factor = "" if self.layers == 3 else f"{self.layers - 2} * "
         return f"{names}, whose u^{2 - self.layers} falls at {factor}{speed}"
 
 
-def _text(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A number or an expression as text."""
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 

@@ -12,20 +12,19 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from html import escape as html_escape
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import sympy as sp
 
 from derivations.correlations import Correlations
+from derivations.critical_totals import critical_groups, equations_of
 from derivations.errors import DomainError
-from derivations.escape import Escape, EscapeLaw, escapes
+from derivations.escape import Escape, EscapeLaw, escapes, shown
 from derivations.gradient_flow import loss
-from derivations.network import TRUNK, FusionNetwork
+from derivations.network import FusionNetwork, layer_shapes
 from derivations.notation import latex_of, text_lines
-from derivations.saddles import drive, saddle_name
-from derivations.strata import Case, cases, components, largest, learned_sets
+from derivations.strata import Case
 from derivations.stratum_points import Weights, moved_onto, require_layers, tangent_space
 from derivations.stratum_words import (
     forward,
@@ -151,7 +150,7 @@ class Stratum:
             rng = np.random.default_rng(seed)
             weights = {
                 name: [rng.normal(size=shape) / np.sqrt(shape[1]) for shape in shapes]
-                for name, shapes in shapes(self.network, self.data.sizes, int(self.width)).items()
+                for name, shapes in layer_shapes(self.network, self.data.sizes, 1, int(self.width)).items()
             }
         require_layers(self.network, self.data, weights)
         return moved_onto(self.network, self.data, self.case, weights)
@@ -242,7 +241,7 @@ class Manifold:
     def __str__(self) -> str:
         lines = [
             self.name + f": {self.kind}, {len(self.strata)} strat{'um' if len(self.strata) == 1 else 'a'}",
-            f"  dimension {self.dimension}, loss {_number(self.loss)}",
+            f"  dimension {self.dimension}, loss {shown(self.loss)}",
             f"  signature: {self.negative} negative, {self.zero} zero, {self.positive} positive",
             *(f"  {line}" for line in text_lines(self.equations)),
             *(f"  leaves: {way}" for way in self.escapes),
@@ -311,83 +310,6 @@ def fixed_points(
     return tuple(found)
 
 
-@dataclass(frozen=True, eq=False)
-class Group:
-    """Critical points with the same total weights.
-
-    learned : the fewest modalities whose regression gives these weights
-    silent : others whose residual is zero there: they may be alive or dead
-    """
-
-    name: str
-    learned: tuple[str, ...]
-    silent: tuple[str, ...]
-    total: Mapping[str, Any]
-    cases: tuple[Case, ...]
-    notes: tuple[str, ...]
-
-    @property
-    def whole(self) -> tuple[str, ...]:
-        """Learned and silent."""
-        return tuple(m for m in self.total if m in self.learned or m in self.silent)
-
-    def components(self, network: FusionNetwork, data: Correlations, width: int | None) -> tuple[Case, ...]:
-        """Those in no other's closure; where one is silent that depends on the width."""
-        if not self.silent:
-            return self.cases
-        if width is None:
-            line = f"the residual of {self.silent[0]} is zero at {self.name}, where the strata depend on the width"
-            raise DomainError(f"{line}: give one")
-        return largest(network, self.cases, lambda case: int(equations_of(case, data, int(width))))
-
-
-def critical_groups(network: FusionNetwork, data: Correlations) -> tuple[Group, ...]:
-    """The critical set by its total weights, the fewest learned first. Generic data: one group for each learned set.
-
-    Where the residual of m is zero given S, total weights with S and with S and m learned are the same.
-    """
-    everyone = data.modalities
-    silent_at: dict[tuple[str, ...], tuple[str, ...]] = {}
-    for learned in learned_sets(network):
-        silent = tuple(m for m in everyone if m not in learned and _no_residual(data, learned, m))
-        whole = tuple(m for m in everyone if m in learned or m in silent)
-        if not any(set(other) | set(more) == set(whole) for other, more in silent_at.items()):
-            silent_at[learned] = silent
-    generic: dict[tuple[str, ...], list[Case]] = {}
-    for case in components(network):
-        generic.setdefault(case.learned, []).append(case)
-    found = []
-    for learned, silent in silent_at.items():
-        whole = tuple(m for m in everyone if m in learned or m in silent)
-        chosen = tuple(generic[learned])
-        if silent:
-            every = cases(network, frozenset(whole))
-            chosen = tuple(case for case in every if _same_weights(data, case.learned, learned, whole))
-        name = "M_*" if set(whole) == set(everyone) else saddle_name(everyone, learned)
-        line = f"the residual of {' and '.join(silent)} is zero at {name}: whether learned or not, the loss is the same"
-        total = data.regression(whole if data.is_singular else learned)
-        found.append(Group(name, learned, silent, total, chosen, (line,) if silent else ()))
-    return tuple(sorted(found, key=lambda group: group.name == "M_*"))
-
-
-def _same_weights(data: Correlations, alive: tuple[str, ...], learned: tuple[str, ...], whole: tuple[str, ...]) -> bool:
-    """Whether the regression on `alive`, a part of `whole`, leaves nothing of `whole` to learn."""
-    if not set(alive) <= set(whole):
-        return False
-    return set(learned) <= set(alive) or all(m in alive or _no_residual(data, alive, m) for m in whole)
-
-
-def _no_residual(data: Correlations, learned: tuple[str, ...], m: str) -> bool:
-    if data.is_symbolic:
-        return all(sp.cancel(x) == 0 for x in sp.Matrix(data.residual_block(m, learned)))
-    return drive(data, m, data.regression(learned))[1] == 0
-
-
-def equations_of(case: Case, data: Correlations, width: Any) -> Any:
-    """How many equations define a stratum: the inputs alive, and the width for every cut and silence."""
-    return data.rank(case.learned) + width * case.conditions
-
-
 # ---- Counting.
 
 
@@ -397,24 +319,6 @@ def _plain(count: Any) -> Any:
     return int(value) if value.is_Integer else value
 
 
-def shapes(network: FusionNetwork, sizes: Mapping[str, int], width: Any) -> dict[str, list[tuple[Any, Any]]]:
-    """Shape (out, in) of every layer, one output; the width may be a symbol."""
-    late = network.trunk.depth == 0
-    found: dict[str, list[tuple[Any, Any]]] = {}
-    for name, chain in network.chains.items():
-        ends = [width] * (int(chain.depth) + 1)
-        if not chain.children:
-            ends[0] = sizes[name]
-        if name == TRUNK or (late and network.parents[name] == TRUNK):
-            ends[-1] = 1
-        found[name] = [(out, into) for into, out in pairwise(ends)]
-    return found
-
-
 def count_weights(network: FusionNetwork, sizes: Mapping[str, int], width: Any) -> Any:
     """P, the number of weights, as a number or in h."""
-    return sum(out * into for layers in shapes(network, sizes, width).values() for out, into in layers)
-
-
-def _number(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return sum(out * into for layers in layer_shapes(network, sizes, 1, width).values() for out, into in layers)

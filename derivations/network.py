@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
+from itertools import pairwise
 from numbers import Integral
 from typing import Any
 
@@ -216,3 +217,22 @@ class FusionNetwork:
             for name, layers, goal in self._rows()
         )
         return f"<table><tr><th>chain</th><th>depth</th><th>feeds</th></tr>{cells}</table>"
+
+
+def layer_shapes(
+    network: FusionNetwork, sizes: Mapping[str, int], outputs: int, width: Any
+) -> dict[str, list[tuple[Any, Any]]]:
+    """Shape (out, in) of every layer; the width may be a symbol.
+
+    What feeds the output, or a fusion without a trunk, has `outputs` rows.
+    """
+    shapes: dict[str, list[tuple[Any, Any]]] = {}
+    late = network.trunk.depth == 0
+    for name, chain in network.chains.items():
+        wide = [width] * (int(chain.depth) + 1)
+        if not chain.children:
+            wide[0] = sizes[name]
+        if name == TRUNK or (late and chain in network.trunk.children):
+            wide[-1] = outputs
+        shapes[name] = [(out, into) for into, out in pairwise(wide)]
+    return shapes

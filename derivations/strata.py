@@ -27,6 +27,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations, product
 from typing import TypeVar
 
@@ -179,7 +180,7 @@ def _below(chain: Chain, name: str, silent: frozenset[str], every: bool) -> Iter
     # never cut in this chain
     yield from (
         tuple(dead for branch in branches for dead in branch)
-        for branches in _products([lambda c=c: _below(c, c.name, silent, every) for c in chain.children])  # type: ignore[misc]
+        for branches in _products([partial(_below, c, c.name, silent, every) for c in chain.children])
     )
 
 
@@ -198,7 +199,7 @@ def _silences(
             continue  # a single signal that is not zero cannot cancel; a leaf's own error is not zero
         for speaking in combinations(loud, size):
             rest = [c for c in loud if c not in speaking]
-            for ways in _products([lambda c=c: _silences(c, c.name, c.depth + 1, silent, every) for c in rest]):  # type: ignore[misc]
+            for ways in _products([partial(_silences, c, c.name, c.depth + 1, silent, every) for c in rest]):
                 below = tuple(place for way in ways for place in way)
                 yield (Cancelled(name, tuple(c.name for c in speaking)), *below) if speaking else below
 

@@ -83,13 +83,13 @@ def moved_onto(
     residuals = {m: data.residual_block(m, case.learned) for m in network.modalities if m not in case.learned}
     residuals |= {m: 0.0 * residuals[m] for m in case.silent if m in residuals}  # what is left is rounding
     for _ in range(2):  # the second time takes out what rounding left where weights became much smaller
-        _kill(network, case, found, residuals)
+        _solve_dead(network, case, found, residuals)
         if not dead_only:
-            _teach(network, data, case, found)
+            _solve_learned(network, data, case, found)
     return found
 
 
-def _kill(network: FusionNetwork, case: Case, found: Weights, residuals: Mapping[str, Any]) -> None:
+def _solve_dead(network: FusionNetwork, case: Case, found: Weights, residuals: Mapping[str, Any]) -> None:
     """Solve the cuts and silences."""
     for part in case.dead:
         for place in part.silenced:
@@ -111,7 +111,7 @@ def _kill(network: FusionNetwork, case: Case, found: Weights, residuals: Mapping
             found[name][layer - 1] = found[name][layer - 1] - row.T @ (row @ found[name][layer - 1]) / size
 
 
-def _teach(network: FusionNetwork, data: Correlations, case: Case, found: Weights) -> None:
+def _solve_learned(network: FusionNetwork, data: Correlations, case: Case, found: Weights) -> None:
     """Solve W^tot of the learned modalities, in their first layers."""
     goals, rows = data.regression(case.learned), above(network, found)
     for m in case.learned:

@@ -20,8 +20,7 @@ from sympy.polys.rings import PolyRing
 from derivations.correlations import Correlations
 from derivations.errors import DomainError
 from derivations.gradient_flow import above, errors, total_weights
-from derivations.manifolds import shapes
-from derivations.network import TRUNK, Chain, FusionNetwork
+from derivations.network import TRUNK, Chain, FusionNetwork, layer_shapes
 from derivations.strata import SYMBOLIC
 
 LARGEST = 12  # weights; the bases of more take minutes
@@ -72,7 +71,7 @@ W_A1 + W_B1*(Sigma_AB*Sigma_yB - Sigma_B*Sigma_yA)/(Sigma_A*Sigma_yB - Sigma_AB*
 def symbolic_weights(network: FusionNetwork, data: Correlations, width: int) -> dict[str, list[sp.Matrix]]:
     """A symbol for every weight: W_A1 for a layer of one entry, W_A1_12 for row 1, column 2 of a larger one."""
     found: dict[str, list[sp.Matrix]] = {}
-    for name, layers in shapes(network, data.sizes, width).items():
+    for name, layers in layer_shapes(network, data.sizes, 1, width).items():
         label = "W" if name == TRUNK else f"W_{name}"
         found[name] = [
             sp.Matrix(

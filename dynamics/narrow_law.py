@@ -17,9 +17,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from derivations.correlations import Correlations
-from derivations.network import FusionNetwork
+from derivations.network import FusionNetwork, layer_shapes
 from dynamics.compression import Layer, Space, end_spaces, layers_of
-from dynamics.weights import Weights, layer_shapes, start_norms
+from dynamics.weights import Weights, start_norms
 
 NEW = 1e-12  # length below which a unit vector lies in the span of those asked before
 

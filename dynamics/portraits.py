@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MARGIN = 0.3  # of the range of critical points and runs, around them
-PREDICTORS = "inputs reduced to each modality's own best predictor, 1 = its unimodal weights"
+PREDICTORS = "each block replaced by its own best predictor, 1 = unimodal"
 
 
 class PointKind(StrEnum):
@@ -63,11 +63,17 @@ class Portrait:
     barriers: tuple[str, ...] = ()
     note: str = ""
 
-    def plot(self, ax: Axes | None = None) -> Figure:
-        """Stream lines, nullclines, critical points and runs; on `ax` if one is given."""
+    def plot(self) -> Figure:
+        """Stream lines, nullclines, critical points and runs, with a legend."""
         from dynamics.figures.portraits import draw
 
-        return draw(self, ax)
+        return draw(self)
+
+    def draw_on(self, ax: Axes) -> None:
+        """The same on axes of one's own, without the legend."""
+        from dynamics.figures.portraits import draw_portrait
+
+        draw_portrait(ax, self)
 
 
 def portrait(

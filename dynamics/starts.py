@@ -20,11 +20,11 @@ import numpy as np
 
 from derivations.correlations import Correlations
 from derivations.errors import DataError, DomainError
-from derivations.network import TRUNK, FusionNetwork
+from derivations.network import TRUNK, FusionNetwork, layer_shapes
 from derivations.saddles import course, drive
 from derivations.samples import real_array
 from dynamics.tables import Table, number
-from dynamics.weights import Weights, checked_integer, checked_weights, layer_shapes
+from dynamics.weights import Weights, checked_integer, checked_weights
 
 UNEVEN = 3.0  # layers of a chain whose norms differ by more are far from balanced
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping
 from numbers import Integral, Real
@@ -12,7 +11,7 @@ import numpy as np
 
 from derivations.correlations import Correlations
 from derivations.errors import DomainError
-from derivations.network import TRUNK, FusionNetwork
+from derivations.network import TRUNK, FusionNetwork, layer_shapes
 
 Weights = dict[str, list[np.ndarray]]
 SMALLEST, LARGEST = 1e-300, 1e100  # norms whose tolerances and squares stay in the range of floats
@@ -59,22 +58,6 @@ def start_norms(network: FusionNetwork, u0: float | Mapping[str, float]) -> dict
         else:
             norms[name] = math.hypot(*(norms[child.name] for child in chain.children))
     return norms
-
-
-def layer_shapes(
-    network: FusionNetwork, sizes: Mapping[str, int], outputs: int, width: int
-) -> dict[str, list[tuple[int, int]]]:
-    """Shape (out, in) of every layer. What feeds the output, or a fusion without a trunk, has `outputs` rows."""
-    shapes: dict[str, list[tuple[int, int]]] = {}
-    late = network.trunk.depth == 0
-    for name, chain in network.chains.items():
-        wide = [width] * (chain.depth + 1)
-        if not chain.children:
-            wide[0] = sizes[name]
-        if name == TRUNK or (late and chain in network.trunk.children):
-            wide[-1] = outputs
-        shapes[name] = [(out, into) for into, out in itertools.pairwise(wide)]
-    return shapes
 
 
 def random_weights(

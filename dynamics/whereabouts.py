@@ -154,8 +154,8 @@ def locate(network: FusionNetwork, data: Correlations, weights: Mapping[str, Any
     >>> here.name, here.negative, [round(rate, 3) for rate in here.rates]
     ('M_0', 8, [5.0, 2.0])
     """
+    from derivations.critical_totals import critical_groups
     from derivations.escape import escapes
-    from derivations.manifolds import critical_groups
     from derivations.signature import layer_norms, signals, signature
     from derivations.stratum_points import dimension_at, flat
 

@@ -11,12 +11,12 @@ import numpy as np
 
 from derivations.correlations import Correlations
 from derivations.errors import DomainError
-from derivations.network import FusionNetwork
+from derivations.network import FusionNetwork, layer_shapes
 from dynamics.compression import compressed
 from dynamics.half_times import Status
 from dynamics.narrow_law import NarrowDraw
 from dynamics.trajectory import Trajectory
-from dynamics.weights import Weights, checked_integer, layer_shapes, random_weights, require_rank
+from dynamics.weights import Weights, checked_integer, random_weights, require_rank
 
 LARGEST_DRAWN = 2000  # width up to which every weight of a random start is drawn; beyond it the narrow network is
 COMPRESSED = 1e-4  # error in the half-times that a narrow run may have

@@ -32,6 +32,21 @@ def test_figure_2e_and_2b() -> None:
     assert names(integrate(EARLY, FIGURE_2, u0=1e-8)) == ["M_0", "M_*"]
 
 
+def test_at_a_border_the_outputs_are_half_way_between_two_saddles() -> None:
+    """Distances written out anew, weights interpolated; vector inputs. The curve between two steps bends: 2 %."""
+    data = random_correlations(np.random.default_rng(8), {"A": 2, "B": 3}, correlation=0.4)
+    run = integrate(LATE, data, u0=1e-6, width=10)
+    goals = {"M_0": (), "M_A": ("A",), "M_B": ("B",), "M_*": ("A", "B")}
+    assert len(run.itinerary) == 3
+    for before, after in zip(run.itinerary, run.itinerary[1:], strict=False):
+        here = np.hstack([[np.interp(after.enter, run.t, w) for w in run.total[m].T] for m in "AB"])
+        gaps = []
+        for visit in (before, after):
+            gap = here - np.hstack([data.regression(goals[visit.name])[m][0] for m in "AB"])
+            gaps.append(float(np.sqrt(gap @ data.sigma @ gap)))
+        assert gaps[0] == pytest.approx(gaps[1], rel=0.02)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_an_unlearning_path_from_a_random_start(seed: int) -> None:
     """A is learned, gives way to B, and comes back with the other sign."""

@@ -13,13 +13,13 @@ from derivations import gradient_flow as law
 from derivations.critical_sets import printed_sets
 from derivations.escape import EscapeLaw
 from derivations.manifolds import Kind, count_weights
+from derivations.network import layer_shapes
 from derivations.notation import Y_A, Y_B
 from derivations.ordered_products import T, layer, same
 from derivations.signature import signature
 from derivations.strata import Case, Dead
 from derivations.stratum_points import flat
 from derivations.stratum_words import vanishing
-from dynamics.weights import layer_shapes
 from tests.cases import random_correlations, random_tree
 from tests.critical_points import counts, hessian, random_layers_of_order_one
 

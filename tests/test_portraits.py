@@ -112,10 +112,28 @@ def test_the_figure_shows_what_it_must() -> None:
     assert [line.get_label() for line in legend(plane) if line.get_label() != " "] == [
         "global minimum", "nothing learned", "A stands still", "B stands still",
     ]  # fmt: skip
-    assert plane.plot(ax) is ax.figure
+    before = len(ax.lines)
+    plane.draw_on(ax)
+    assert len(ax.lines) > before
     plt.close(ax.figure)
     named = load_example("star98")
     assert portrait(FusionNetwork.fused_at(2, 2, named.modalities), named, points=9).plot().axes
+
+
+def test_runs_of_one_label_share_a_style_and_the_legend_shows_each() -> None:
+    runs = [integrate(LATE, DATA, width=5, seed=seed) for seed in (0, 1)] + [integrate_reduced(LATE, DATA)]
+    plane = portrait(LATE, DATA, runs=runs, points=9)
+    figure = plane.plot()
+    colours = [line.get_color() for line in figure.axes[0].lines if len(line.get_xdata()) > 10]
+    assert len(colours) == 3
+    shown = {line.get_label(): line.get_color() for line in legend(plane)}
+    assert colours == [shown["run, random start"]] * 2 + [shown["run, aligned start"]]
+
+
+@pytest.mark.parametrize("names", [("a_b", "c d"), ("x$y", "50%"), ("a{", "b\\c"), ("é", "ß")])
+def test_any_name_of_a_modality_can_be_drawn(names: tuple[str, str], tmp_path) -> None:
+    data = Correlations([[4, 1], [1, 1]], [5, 2], dict.fromkeys(names, 1))
+    portrait(FusionNetwork.fused_at(2, 2, names), data, points=9).plot().savefig(tmp_path / "named.png")
 
 
 def test_refusals() -> None:

@@ -27,12 +27,9 @@ STYLES: list[dict[str, Any]] = [  # of runs, one after the other
 STILL: Any = (0, (3, 2))  # dashes of a nullcline
 
 
-def draw(portrait: Portrait, ax: Axes | None = None) -> Figure:
-    """One panel with its legend above; or only the panel, on the axes given."""
+def draw(portrait: Portrait) -> Figure:
+    """One panel with its legend above."""
     with as_file(files("dynamics.figures") / "fusion.mplstyle") as style, plt.style.context(str(style)):
-        if ax is not None:
-            draw_portrait(ax, portrait)
-            return ax.figure  # type: ignore[return-value]
         figure, panel = plt.subplots(figsize=(4.6, 4.9), layout="constrained")
         draw_portrait(panel, portrait)
         panel.legend(
@@ -52,13 +49,14 @@ def draw_portrait(ax: Axes, portrait: Portrait) -> None:
         if m in portrait.barriers:  # its weight is zero there and stays so: no sign changes
             line = ax.axvline if m == portrait.modalities[0] else ax.axhline
             line(0.0, color=colour, ls=STILL, lw=1.2, zorder=2)
-    for path, style in zip(portrait.paths, itertools.cycle(STYLES)):
-        ax.plot(*path.T, zorder=3, **style)
-        _arrow(ax, path, style["color"])
+    styles = _styles(portrait)
+    for path, label in zip(portrait.paths, portrait.labels, strict=True):
+        ax.plot(*path.T, zorder=3, **styles[label])
+        _arrow(ax, path, styles[label]["color"])
     for point in portrait.points:
         ax.plot(*point.position, **_marker(point.kind, _colour(portrait, point.name)), zorder=4)
         ax.annotate(
-            f"$\\mathcal{{M}}_{{{_subscript(point.name)}}}$",
+            _name(point.name),
             point.position,
             xytext=(7, 6),
             textcoords="offset points",
@@ -69,8 +67,8 @@ def draw_portrait(ax: Axes, portrait: Portrait) -> None:
     ax.set_ylim(y[0], y[-1])
     one, two = portrait.modalities
     unit = " / unimodal" if portrait.note else ""
-    ax.set_xlabel(f"total weight of {one}{unit}")
-    ax.set_ylabel(f"total weight of {two}{unit}")
+    ax.set_xlabel(f"total weight of {_plain(one)}{unit}" + (f"\n({portrait.note})" if portrait.note else ""))
+    ax.set_ylabel(f"total weight of {_plain(two)}{unit}")
 
 
 def legend(portrait: Portrait) -> list[Line2D]:
@@ -78,19 +76,31 @@ def legend(portrait: Portrait) -> list[Line2D]:
     kinds = {point.kind for point in portrait.points}
     points = [Line2D([], [], ls="", **_marker(k, INK), label=k.value) for k in reversed(PointKind) if k in kinds]
     lines = [
-        Line2D([], [], color=colour, ls=STILL, lw=1.2, label=f"{m} stands still")
+        Line2D([], [], color=colour, ls=STILL, lw=1.2, label=f"{_plain(m)} stands still")
         for m, colour in zip(portrait.modalities, COLOURS, strict=True)
     ]
-    runs = dict(zip(portrait.labels, itertools.cycle(STYLES))) if len(set(portrait.labels)) > 1 else {}
-    runs = runs or dict.fromkeys(portrait.labels[:1], STYLES[0])
-    lines += [Line2D([], [], label=label, **style) for label, style in runs.items()]
+    lines += [Line2D([], [], label=label, **style) for label, style in _styles(portrait).items()]
     blank = [Line2D([], [], ls="", label=" ")]
     return points + blank * (len(lines) - len(points)) + lines + blank * (len(points) - len(lines))
 
 
-def _subscript(name: str) -> str:
+def _styles(portrait: Portrait) -> dict[str, dict[str, Any]]:
+    """Runs with the same label are drawn alike."""
+    return dict(zip(dict.fromkeys(portrait.labels), itertools.cycle(STYLES)))
+
+
+def _name(name: str) -> str:
+    """A manifold's name with a subscript, which only letters and digits make without a fault."""
     inner = name.removeprefix("M_")
-    return "*" if inner == "*" else f"\\mathrm{{{inner}}}"
+    if inner == "*":
+        return r"$\mathcal{M}_{*}$"
+    fine = inner.isascii() and inner.isalnum()
+    return rf"$\mathcal{{M}}_{{\mathrm{{{inner}}}}}$" if fine else rf"$\mathcal{{M}}$ {_plain(inner)}"
+
+
+def _plain(text: str) -> str:
+    """A modality's name as it is: a dollar sign would begin a formula."""
+    return text.replace("$", r"\$")
 
 
 def _colour(portrait: Portrait, name: str) -> str:
