@@ -1,7 +1,7 @@
 # Short names for what contributors run. PYTHON is the environment's interpreter.
 PYTHON ?= .venv/bin/python
 
-.PHONY: test soak lint notebooks bench figures ci
+.PHONY: test soak lint notebooks bench honesty figures ci
 test:
 	$(PYTHON) -m pytest
 soak:  # what takes longer than the tests may: all mutants, 500 symmetries of each kind, 2 GB of CSV, 64 layers
@@ -12,6 +12,9 @@ notebooks:
 	$(PYTHON) -m jupyter nbconvert --to notebook --execute --inplace notebooks/*.ipynb
 bench:
 	OMP_NUM_THREADS=1 $(PYTHON) -m benchmarks
+N ?= 1000
+honesty:  # N random problems: is every claimed half-time within its bound?
+	OMP_NUM_THREADS=1 $(PYTHON) -m benchmarks.honesty --problems $(N)
 figures:
 	$(PYTHON) -m dynamics compare --example diabetes --seeds 5 --plot docs/compare-diabetes.png
 ci:

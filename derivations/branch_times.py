@@ -68,6 +68,11 @@ def way(layers: Any, start: sp.Symbol) -> sp.Expr:
     return sp.log(1 / start) if layers == 2 else start ** (2 - layers) / (layers - 2)
 
 
+def size_left(layers: Any, left: sp.Symbol) -> sp.Expr:
+    """The norm of a branch that has `left` of its way to go: the inverse of `way`, E_n of the theory."""
+    return sp.exp(-left) if layers == 2 else ((layers - 2) * left) ** (1 / (2 - layers))
+
+
 @dataclass(frozen=True)
 class Branches:
     """Two branches, each of two layers or of more; `first` and `second` are their depths: 2 or a symbol.

@@ -14,7 +14,11 @@ Each entry lives beside its law; this module only collects them.
     closed_forms         (21), 109
     conservation         (23), (38)-(41), 105
     ansatz               (24), (25), (43), (44), 110
-    logistic             (34)-(37)
+    logistic             (34)-(37), 125
+    two_layer_cases      121-124: collinear, tied, unlearned modalities, gradient descent
+    relu                 126
+    next_order           117-120: what saturation adds for scalar inputs
+    random_starts        127-131: the way of a branch from its own weights
 """
 
 from __future__ import annotations
@@ -44,6 +48,10 @@ HOMES = (
     "conservation",
     "ansatz",
     "logistic",
+    "two_layer_cases",
+    "relu",
+    "next_order",
+    "random_starts",
 )
 
 

@@ -1,4 +1,4 @@
-"""Logistic loss: (34)-(37), and where its time ratio leaves (9)."""
+"""Logistic loss: (34)-(37), and where its time ratio leaves (9), 125."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 import sympy as sp
 
-from derivations.entry import Entry, Statement, first_order
+from derivations.entry import Entry, Kind, Statement, first_order, small
 from derivations.errors import SolveError
-from derivations.notation import a, b, r, rate
-from derivations.symbolic_flow import equation
+from derivations.notation import S_A, S_AB, Y_A, Y_B, a, b, c, matrix, r, rate, residual_B, u_0, u_A, u_B
+from derivations.ordered_products import normal
+from derivations.symbolic_flow import EQ_31, equation
+from derivations.two_layer_times import EQ_26, EQ_30, EQ_32, LOG_ORDER, RATIO, X_B, X, u_B_at
 
 y_hat = sp.Symbol("y_hat", real=True)
 label = sp.Symbol("y", real=True)
@@ -123,4 +125,66 @@ EQ_37 = Entry(
     ),
 )  # fmt: skip
 
-ENTRIES = (EQ_34, EQ_35, EQ_36, EQ_37)
+# ---- Extension: the ratio for any targets.
+
+w_A = sp.Symbol("w_A", real=True)
+_x_A, _x_B = sp.symbols("x_A x_B", real=True)
+LATE = matrix("<y*x_B*sigmoid(-y*w_A*x_A)>")
+
+
+def _late_drive(eq35: sp.Tuple) -> sp.Expr:
+    """What one sample drives B with while y_hat = w_A x_A: -dl/dy_hat x_B."""
+    return velocity(eq35[0], _LOGISTIC_NAME).rhs.subs({y_hat: w_A * _x_A, SLOPE: _x_B})
+
+
+def _for_signs(eq35: sp.Tuple, eq31: sp.Tuple) -> sp.Eq:
+    """The mean of it for labels +-1, a linear E[x_B | x_A] and w_A that minimises the loss of A alone.
+
+    For y = +-1, y sigmoid(-y z) = (y - tanh(z/2))/2. The minimiser makes <tanh x_A> = <y x_A>; as tanh depends on
+    x_A alone, <tanh x_B> = <tanh x_A> Sigma_A^-1 Sigma_AB.
+    """
+    z = w_A * _x_A
+    bent = _late_drive(eq35) - (label - sp.tanh(z / 2)) * _x_B / 2
+    if any(sp.simplify(bent.subs(label, sign).rewrite(sp.exp)) != 0 for sign in (1, -1)):
+        raise SolveError("the drive of a label is not (y - tanh)/2")
+    tanh_A = Y_A  # <tanh x_A>, by (<y x_A> - <tanh x_A>)/2 = 0 at the minimum
+    tanh_B = tanh_A * S_A**-1 * S_AB
+    solved = residual_B - (eq31[2].rhs - Y_B)  # Sigma_yx_B by the residual
+    return equation(LATE, normal(((Y_B - tanh_B) / 2).subs(Y_B, solved)))
+
+
+def _ratio_of_logistic(eq37: sp.Eq, eq26: sp.Eq, eq32: sp.Tuple, eq30: sp.Eq) -> sp.Eq:
+    """(9) with the drives of the logistic loss: a and b times the share in (37), then s_B in place of r."""
+    share = eq37.rhs / (label * SLOPE)
+    if share.free_symbols:
+        raise SolveError(f"{eq37} is no share of y dy_hat/dW")
+    drives = {a: share * a, b: share * c * b}
+    first = eq26.rhs.subs(drives, simultaneous=True).subs(u_A, X)
+    start = eq30.rhs.subs(drives, simultaneous=True)
+    lag = eq32[1].rhs.subs({r: LATE_DRIVE, u_B: X_B}).subs(sp.log(u_B_at), start)
+    return equation(RATIO, 1 + lag / first)
+
+
+EXT_125 = Entry(
+    125, "", "time ratio, logistic loss",
+    (
+        Statement(
+            equation(rate("W_B"), label * _x_B / (1 + sp.exp(label * w_A * _x_A))),
+            lambda *s: equation(rate("W_B"), _late_drive(s[0])),
+        ),
+        Statement(
+            equation(RATIO, 1 + (a - c * b) / (2 * LATE_DRIVE)), lambda *s: _ratio_of_logistic(*s[1:5]),
+            lead=small(u_0), neglected=LOG_ORDER,
+        ),
+        Statement(equation(LATE, residual_B / 2), lambda *s: _for_signs(s[0], s[5])),
+    ),
+    (EQ_35, EQ_37, EQ_26, EQ_32, EQ_30, EQ_31),
+    condition="two layers, s_B = |<y x_B sigmoid(-y w_A x_A)>|, w_A the minimiser of the logistic loss of A alone (it "
+    "must be finite); c as in (102), the sign of s_B for that of r; last line: labels +-1 and linear E[x_B | x_A]",
+    proof="Near zero the drives are those of the square loss times 1/2, (37). With A at its minimum a sample drives B "
+    "with y x_B sigmoid(-y w_A x_A); s_B takes the place of r in (32).",
+    note="For labels +-1 and a linear E[x_B | x_A] s_B = r/2, and the ratio is (9); for other targets it is not.",
+    kind=Kind.EXTENSION,
+)  # fmt: skip
+
+ENTRIES = (EQ_34, EQ_35, EQ_36, EQ_37, EXT_125)

@@ -47,6 +47,7 @@ class Course:
     tie : two modalities leave zero together, so that the order means nothing.
     notes : what the race does not know.
     network : whose course it is.
+    rivals : at each saddle: who escapes, who would be next, and the share of its way that this one has left then.
     """
 
     order: tuple[str, ...]
@@ -57,6 +58,7 @@ class Course:
     tie: bool
     notes: tuple[str, ...]
     network: FusionNetwork
+    rivals: tuple[tuple[str, str, float], ...] = ()
 
     def share(self, m: str, weights: np.ndarray) -> float:
         """Projection of W_m^tot on its plateau as a share of the plateau: m is learned at one half."""
@@ -147,6 +149,7 @@ def course(
     saddles = [_saddle(data, learned, signs)]
     largest = dict.fromkeys(data.modalities, 0.0)
     tie = False
+    rivals: list[tuple[str, str, float]] = []
     while True:
         pending = [g for g in everyone if g[0] not in learned]
         ways = _ways(network, data, norms, pending, learned)
@@ -166,6 +169,9 @@ def course(
             left[g][sign] -= gone
             if _is_scalar(data, g):  # the mode of the other sign decays as fast as this one grows
                 left[g][-sign] += gone
+        if others:
+            second = min((g for g in arrivals if g != first), key=lambda g: arrivals[g])
+            rivals.append((first[0], second[0], left[second][drives[second][0]]))
         learned = (*learned, *first)
         saddles.append(_saddle(data, learned, signs))
         total = saddles[-1].total
@@ -182,7 +188,9 @@ def course(
                 f"its layers start at zero, u0 of {m} = 0" if dead_end else _reason(data, m, saddles[-1], drives[g])
             )
     order += sorted((m for g in pending for m in g), key=lambda m: -data.strength(m))
-    return Course(tuple(order), plateaus, never, tuple(saddles), largest, tie, _doubts(network, data), network)
+    return Course(
+        tuple(order), plateaus, never, tuple(saddles), largest, tie, _doubts(network, data), network, tuple(rivals)
+    )
 
 
 def _doubts(network: FusionNetwork, data: Correlations) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from dynamics.half_times import HalfTimes, Status, finite
 from dynamics.tables import number
 
 if TYPE_CHECKING:
+    from dynamics.ensembles import Ensemble
     from dynamics.laws import TwoBranches
 
 RTOL = 1e-8  # of the reduced flow behind a prediction
@@ -28,6 +29,8 @@ ROUNDING = 100 * float(np.finfo(float).eps)  # times the condition number: what 
 class Kind(StrEnum):
     EXACT = "exact"
     ASYMPTOTIC = "asymptotic"
+    HEURISTIC = "heuristic"
+    SIMULATED = "simulated"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -37,6 +40,8 @@ class Estimate:
     bound : modality -> relative error of its time: an estimate of the neglected terms, or of the solver
     fit_times : modality -> when half of its final output is there (runs only; see Trajectory)
     printed_ratio : what (9), (12) or (57) print, in norms; nan where none applies
+    spread : modality -> relative standard deviation of its time over seeds; empty for a start that has none
+    runs : the Ensemble behind an estimate that is one
     """
 
     equations: str
@@ -47,6 +52,8 @@ class Estimate:
     reasons: Mapping[str, str]
     fit_times: Mapping[str, float] = field(default_factory=dict)
     printed_ratio: float = math.nan
+    spread: Mapping[str, float] = field(default_factory=dict)
+    runs: Ensemble | None = None
 
     @property
     def order(self) -> tuple[str, ...]:
@@ -90,6 +97,7 @@ class Estimate:
             "reasons": dict(self.reasons),
             "fit_times": {m: finite(v) for m, v in self.fit_times.items()},
             "printed_ratio": finite(self.printed_ratio),
+            "spread": {m: finite(v) for m, v in self.spread.items()},
         }
 
 

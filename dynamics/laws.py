@@ -16,6 +16,7 @@ from derivations import notation as sym
 from derivations.correlations import Correlations
 from derivations.errors import DomainError
 from derivations.network import TRUNK, FusionNetwork
+from derivations.next_order import SATURATION
 from derivations.saddles import drive
 from derivations.timescales import logarithm, rotation_angle_integrand
 from dynamics.lambdified import array_function, function
@@ -81,6 +82,18 @@ def log_integral(
     if error > 1e-11 * value:
         raise DomainError(f"the time integral at {rest} is known to {error / value:.1e} only")
     return float(top + math.log(value * stop))
+
+
+@lru_cache(maxsize=256)
+def saturation(depth: int) -> float:
+    """C_L of (117): what the end of a transition adds to its half-time, in units of U^(2-L); L > 2."""
+    import sympy as sp
+
+    (inner,) = SATURATION.atoms(sp.Integral)
+    ((variable, low, high),) = inner.limits
+    top = function(high, sym.L)(depth)
+    value, _ = quad(function(inner.function, variable, sym.L), float(low), top, (depth,), epsabs=0.0, epsrel=1e-13)
+    return float(value + function(SATURATION - inner, sym.L)(depth))
 
 
 @lru_cache(maxsize=4096)

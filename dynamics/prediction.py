@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from derivations import preference
 from derivations.correlations import Correlations
-from derivations.errors import DomainError
+from derivations.errors import DomainError, SolveError
 from derivations.network import FusionNetwork
 from derivations.saddles import Course, aligned_signs, course
 from dynamics.estimates import Estimate, leading_estimate, reduced_estimate
 from dynamics.half_times import Status
+from dynamics.race import size_left, way
+from dynamics.refined import ensemble_estimate, refined_aligned, refined_from, refined_typical, refined_wide
+from dynamics.starts import start_of
 from dynamics.tables import Table, from_log, number, percent
-from dynamics.weights import checked_positive, start_norms
+from dynamics.weights import checked_integer, checked_positive, checked_weights, random_weights, start_norms
 
 NOISE = 1e-3  # a law that misses by less is not worth a warning
+CLOSE = 0.1  # share of its plateau that a runner-up has, at least, in a close call
+NAMES = {"leading": "leading law", "refined": "refined law", "reduced": "reduced flow", "ensemble": "ensemble"}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -35,7 +41,10 @@ class Prediction:
     contribution : modality -> Sigma_yx_m Sigma_m^-1 Sigma_yx_m^T
     superficial : whether the first modality is not the one that contributes most, (10); None on a tie and
         in early fusion
-    leading, refined, reduced, ensemble : estimates; None where the road does not exist (or is not built)
+    leading : the paper's law, with sign and rotation; leading order
+    refined : next order from an aligned start, or the law of random starts
+    reduced : the reduced flow, exact for an aligned start
+    ensemble : medians of simulated random starts (`.runs` has all of them), on request
     """
 
     network: FusionNetwork
@@ -51,7 +60,7 @@ class Prediction:
     leading: Estimate | None
     refined: Estimate | None
     reduced: Estimate | None
-    ensemble: Any = None
+    ensemble: Estimate | None = None
 
     @property
     def estimate(self) -> Estimate:
@@ -93,7 +102,7 @@ class Prediction:
 
     def _table(self, learning_rate: float | None) -> Table:
         rows = []
-        for name in ("leading", "reduced"):
+        for name in ("leading", "refined", "reduced", "ensemble"):
             estimate: Estimate | None = getattr(self, name)
             if estimate is None:
                 continue
@@ -197,37 +206,62 @@ class Prediction:
             "leading": self.leading and self.leading.to_dict(),
             "refined": self.refined and self.refined.to_dict(),
             "reduced": self.reduced and self.reduced.to_dict(),
-            "ensemble": None,
+            "ensemble": self.ensemble and self.ensemble.to_dict(),
         }
 
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), indent=2, allow_nan=False)
 
 
-def predict(network: FusionNetwork, data: Correlations, *, u0: float | Mapping[str, float] = 1e-3) -> Prediction:
-    """Predict order, half-times, unimodal phase and misattribution from an aligned balanced start.
+def predict(
+    network: FusionNetwork,
+    data: Correlations,
+    *,
+    u0: float | Mapping[str, float] = 1e-3,
+    width: int | None = None,
+    seed: int | None = None,
+    seeds: int | Sequence[int] | None = None,
+    weights: Mapping[str, Any] | None = None,
+) -> Prediction:
+    """Predict order, half-times, unimodal phase and misattribution.
 
-    The source is the reduced flow, exact for that start; where such a start never learns a modality that a
-    random start does learn (the sign of a scalar residual flips), it is the leading law of a random start.
+    Without a width the start is aligned and balanced, and the source is the reduced flow, exact for that start; where
+    such a start never learns a modality that a random start does learn (the sign of a scalar residual flips), it is
+    the law of a random start. With a width the start is random, and the source is the law of random starts.
 
     Parameters
     ----------
     u0 : norm of every layer before a fusion at t = 0, or chain name -> norm
+    width : hidden units: `refined` is the typical network of a random start, its bound five deviations over seeds
+    seed : with a width: `refined` is the law from the weights of that start (late fusion, scalar inputs)
+    seeds : with a width: n for 0..n-1, or a list: `ensemble` simulates these
+    weights : chain name -> [(out, in), ...], instead of u0, width and seed: the law from these weights
 
     Raises
     ------
     DomainError
-        When u0^L is at or above half of a plateau, or no estimate exists (several outputs).
+        When u0^L is at or above half of a plateau, or no estimate exists.
 
     Examples
     --------
     >>> p = predict(FusionNetwork.fused_at(4, 3), Correlations.scalar(2, 1, 0.5), u0=1e-2)
     >>> p.order, p.source, round(p.ratio, 3), round(p.leading.ratio, 3)
     (('A', 'B'), 'reduced', 1.093, 1.095)
+    >>> p = predict(FusionNetwork.fused_at(4, 3), Correlations.scalar(2, 1, 0.5), u0=1e-2, width=100)
+    >>> p.source, round(p.ratio, 3), round(p.refined.spread["A"], 2)
+    ('refined', 1.063, 0.09)
     """
     network.require_modalities(data.modalities)
     if data.is_symbolic:
         raise DomainError("a prediction needs numbers in sigma and sigma_yx, got symbols; see derivations.timescales")
+    if weights is not None:
+        given = [name for name, value in (("width", width), ("seed", seed), ("seeds", seeds)) if value is not None]
+        if given:
+            raise DomainError(f"weights are a start: {given[0]} says another one")
+        u0 = start_of(network, data, weights).u0
+    elif width is None and (seed is not None or seeds is not None):
+        raise DomainError(f"{'seed' if seed is not None else 'seeds'} goes with a width")
+    width = None if width is None else checked_integer(width, "width", 1)
     norms = start_norms(network, u0)
     leaf_norms = {m: norms[m] for m in data.modalities}
     random_course = course(network, data, leaf_norms, {})
@@ -237,6 +271,8 @@ def predict(network: FusionNetwork, data: Correlations, *, u0: float | Mapping[s
     warnings = list(data.warnings)
     if random_course.tie:
         warnings.append(f"{' and '.join(random_course.order[:2])} are equally fast: their order is undefined")
+    else:
+        warnings += _close_calls(network, data, norms, random_course)
     warnings += _upset(network, data, norms, random_course)
     reduced = reduced_estimate(network, data, u0, aligned_course, warnings)
     leading = leading_estimate(network, data, norms, random_course, warnings)
@@ -245,19 +281,28 @@ def predict(network: FusionNetwork, data: Correlations, *, u0: float | Mapping[s
         warnings.append(
             f"an aligned balanced start never learns {', '.join(lost)} (its weight keeps its sign); a random start does"
         )
-    source = "leading" if leading is not None and (reduced is None or lost) else "reduced"
+    start = _Start(network, data, u0, norms, width, seed, weights, aligned_course, random_course, bool(lost))
+    refined, missing = _refined(start)
+    simulated = None
+    if seeds is not None and width is not None:
+        simulated = ensemble_estimate(network, data, u0, width, seeds, random_course)
+    is_random = width is not None or weights is not None
+    source = _source(leading, refined, reduced, simulated, is_random, bool(lost))
+    if refined is None and is_random:
+        warnings.append(f"no law of this random start: {missing}; the times shown are of {SHOWN[source]}")
     warnings += [f"{m} is never learned: {reason}" for m, reason in random_course.never.items()]
-    if reduced is None and leading is None:
+    if not source:
         reasons = "; ".join(w for w in warnings if w.startswith(("no reduced flow", "no leading law")))
         raise DomainError(f"no estimate exists here: {reasons}; see integrate")
-    if source == "reduced" and max(network.path_depths.values()) > 2 and not network.is_early_fusion:
+    deep = max(network.path_depths.values()) > 2 and not network.is_early_fusion
+    if source == "reduced" and deep and not is_random:
         warnings.append(
             "these times hold for an aligned start: at depth > 2 a random one is slower, by a factor that grows with "
-            "the width (several at width 100); see integrate or compare"
+            "the width (several at width 100); give a width"
         )
-    if reduced is not None and leading is not None and not lost:
-        warnings += _disagreements(leading, reduced)
-    chosen = leading if source == "leading" else reduced
+    estimates = {"leading": leading, "refined": refined, "reduced": reduced, "ensemble": simulated}
+    warnings += _disagreements({name: e for name, e in estimates.items() if e is not None})
+    chosen = estimates[source]
     order = chosen.order if chosen is not None else random_course.order
     worth = preference.contribution(data)
     return Prediction(
@@ -274,9 +319,98 @@ def predict(network: FusionNetwork, data: Correlations, *, u0: float | Mapping[s
         else preference.superficial(order, worth, random_course.tie),
         tuple(dict.fromkeys(warnings)),
         leading,
-        None,
+        refined,
         reduced,
+        simulated,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Start:
+    """What a prediction starts from."""
+
+    network: FusionNetwork
+    data: Correlations
+    u0: float | Mapping[str, float]
+    norms: Mapping[str, float]
+    width: int | None
+    seed: int | None
+    weights: Mapping[str, Any] | None
+    aligned: Course
+    random: Course
+    lost: bool
+
+
+def _refined(s: _Start) -> tuple[Estimate | None, str]:
+    """The refined estimate of a start, or why there is none."""
+    missing = ""
+    try:
+        if s.weights is not None:
+            layers = checked_weights(s.network, s.data, s.weights)
+            return refined_from(s.network, s.data, layers, s.random, "given start"), ""
+        if s.width is None:
+            if s.lost:
+                return refined_wide(s.network, s.data, s.norms, s.random), ""
+            return refined_aligned(s.network, s.data, s.norms, s.aligned), ""
+        if s.seed is not None:
+            layers = random_weights(s.network, s.data, s.u0, s.width, s.seed)
+            try:
+                start = f"random start, width {s.width}, seed {s.seed}"
+                return refined_from(s.network, s.data, layers, s.random, start), ""
+            except DomainError as error:
+                missing = str(error)
+        return refined_typical(s.network, s.data, s.u0, s.width, s.random), ""
+    except (DomainError, SolveError) as error:
+        return None, missing or str(error)
+
+
+SHOWN = {
+    "leading": "the leading law, whose start is another one",
+    "reduced": "an aligned start",
+    "ensemble": "the simulated starts",
+    "": "nothing",
+}
+
+
+def _source(
+    leading: Estimate | None,
+    refined: Estimate | None,
+    reduced: Estimate | None,
+    simulated: Estimate | None,
+    is_random: bool,
+    lost: bool,
+) -> str:
+    """The estimate that a prediction speaks of; empty if there is none."""
+    if refined is not None and (is_random or lost):
+        return "refined"
+    if simulated is not None:
+        return "ensemble"
+    if leading is not None and (reduced is None or lost):
+        return "leading"
+    if reduced is not None:
+        return "reduced"
+    return "refined" if refined is not None else ""
+
+
+def _close_calls(network: FusionNetwork, data: Correlations, norms: Mapping[str, float], plan: Course) -> list[str]:
+    """Where the runner-up of a race has most of its weight in sight when the winner escapes."""
+    if network.is_early_fusion or data.outputs > 1:
+        return []
+    found = []
+    for winner, other, left in plan.rivals:
+        layers, goal = network.depths[other], data.norm(plan.plateaus[other])
+        if other in plan.never or norms[other] == 0 or goal == 0 or layers < 2:
+            continue
+        size = size_left(layers, left * way(layers, norms[other]))
+        trunk = data.norm(plan.plateaus[winner]) ** (1 / network.path_depths[winner])
+        log_weight = (
+            layers * math.log(size) + network.trunk.depth * math.log(trunk) if math.isfinite(size) else math.inf
+        )
+        if log_weight > math.log(CLOSE * goal):
+            found.append(
+                f"{other} follows {winner} closely: a change of the start or of the data can turn their order round"
+            )
+    return found
 
 
 def _upset(network: FusionNetwork, data: Correlations, norms: Mapping[str, float], plan: Course) -> list[str]:
@@ -305,22 +439,36 @@ def _refuse_large_start(network: FusionNetwork, data: Correlations, norms: Mappi
             )
 
 
-def _disagreements(leading: Estimate, reduced: Estimate) -> list[str]:
-    """Warn, with the cause, where the law misses the exact aligned flow by half or by more than it neglects."""
+def _disagreements(estimates: Mapping[str, Estimate]) -> list[str]:
+    """Warn, with the cause, where two estimates of a half-time differ by half or by more than both leave out.
+
+    The medians of an ensemble are of the very start that the refined estimate is of: only that pair is compared.
+    """
     found = []
-    for m in reduced.order:
-        if leading.status[m] is not Status.REACHED or reduced.status[m] is not Status.REACHED:
+    for (name, one), (other_name, other) in combinations(estimates.items(), 2):
+        if "random" in (one.assumes + other.assumes) and (name == "leading" or other.runs is not None):
             continue
-        gap = abs(math.expm1(leading.log_times[m] - reduced.log_times[m]))
-        known = leading.bound[m] + reduced.bound[m]
-        if gap <= 0.5 and (gap <= known or gap < NOISE):
+        far = {}
+        for m in other.order:
+            if one.status[m] is Status.REACHED and other.status[m] is Status.REACHED:
+                gap = abs(math.expm1(one.log_times[m] - other.log_times[m]))
+                known = one.bound[m] + other.bound[m]
+                if gap > 0.5 or (gap > known and gap >= NOISE):
+                    far[m] = (gap, known)
+        if one.assumes.split()[0] != other.assumes.split()[0]:  # refined and reduced
+            if far:
+                factors = ", ".join(f"{m} {number(math.exp(one.log_times[m] - other.log_times[m]), 3)}" for m in far)
+                found.append(f"half-times from the {one.assumes} are those from the {other.assumes} times: {factors}")
             continue
-        if reduced.fit_times[m] < 0.7 * reduced.times[m]:
-            cause = (
-                f"inputs of {m} are nearly collinear: half of its output is there at {number(reduced.fit_times[m])}, "
-                f"half of its weights only at {number(reduced.times[m])}"
+        for m, (gap, known) in far.items():
+            cause = f"what is left out is estimated at {percent(known)} here"
+            if other.fit_times and other.fit_times[m] < 0.7 * other.times[m]:
+                cause = (
+                    f"inputs of {m} are nearly collinear: half of its output is there at {number(other.fit_times[m])}, "
+                    f"half of its weights only at {number(other.times[m])}"
+                )
+            found.append(
+                f"the {NAMES[name]} misses the half-time of {m} by {number(100 * gap, 2)} % "
+                f"({NAMES[other_name]}): {cause}"
             )
-        else:
-            cause = f"what it leaves out is estimated at {percent(known)} here"
-        found.append(f"the leading law misses the half-time of {m} by {number(100 * gap, 2)} %: {cause}")
     return found

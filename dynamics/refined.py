@@ -1,0 +1,166 @@
+"""Refined estimates: the next order of an aligned start, and the laws of random starts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+from derivations.correlations import Correlations
+from derivations.errors import DomainError, SolveError
+from derivations.network import FusionNetwork
+from derivations.saddles import Course
+from dynamics.escapes import random_field, typical_way
+from dynamics.estimates import SOLVED, Estimate, Kind
+from dynamics.flow import integrate
+from dynamics.half_times import HalfTimes, Status
+from dynamics.race import Field, Passage, Ways, aligned_field, race, require_raceable, way
+from dynamics.typical import typical_runs, typical_weights
+from dynamics.weights import Weights, start_norms
+from dynamics.widths import is_exact
+
+RANDOM_TWO_LAYERS = 5 / math.sqrt(2e6)  # five deviations of ln |w_1 + w_2^T| at the width that "wide" stands for
+DEVIATIONS = 5.0  # over seeds, that a bound of a typical network covers
+
+
+def refined_aligned(network: FusionNetwork, data: Correlations, norms: Mapping[str, float], plan: Course) -> Estimate:
+    """Next order in u0 (117-119), for any number of scalar modalities and branches fused once."""
+    field = aligned_field(network, data, {m: norms[m] for m in data.modalities})
+    return _raced(field, plan, "next order, (117)-(119)", "aligned start")
+
+
+def refined_wide(network: FusionNetwork, data: Correlations, norms: Mapping[str, float], plan: Course) -> Estimate:
+    """Two layers from a random start as the width grows: both modes of a scalar start at u0/sqrt(2), (127)."""
+    require_raceable(network, data)
+    if set(network.path_depths.values()) != {2}:
+        raise DomainError(
+            "in deep networks a random start is slower by a factor that grows with the width: give a width"
+        )
+    ways = {m: Ways(*(way(2, norms[m] / math.sqrt(2)),) * 2) for m in data.modalities}
+    known = dict.fromkeys(data.modalities, RANDOM_TWO_LAYERS)
+    field = Field(data, network.depths, 0, ways, {m: norms[m] for m in data.modalities}, known)
+    return _raced(field, plan, "(120), (127), next order", "random start, wide")
+
+
+def refined_from(network: FusionNetwork, data: Correlations, weights: Weights, plan: Course, start: str) -> Estimate:
+    """From actual weights: late fusion, scalar inputs."""
+    return _raced(random_field(network, data, weights), plan, "(120), (127)-(129), next order", start)
+
+
+def refined_typical(
+    network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float], width: int, plan: Course
+) -> Estimate:
+    """The typical network of a width, and its spread over seeds.
+
+    Late fusion of scalar inputs needs no run: its ways are numbers of depth and width alone, and (120) does the rest.
+    """
+    start = f"random start, width {width}"
+    try:
+        require_raceable(network, data)
+    except DomainError:
+        pass
+    else:
+        if not network.trunk.depth:
+            return _raced_typical(network, data, start_norms(network, u0), width, plan, start)
+    weights = typical_weights(network, data, u0, width)
+    half_times, found = typical_runs(network, data, plan, weights, width)
+    fits: Mapping[str, float] = {}
+    if is_exact(network):  # two layers: one more run is cheap, and knows when half of the output is there
+        run = integrate(network, data, weights=weights)
+        half_times, fits = run.half_times, run.fit_times
+    bound = {m: _covered(found.times[m]) if s is Status.REACHED else math.nan for m, s in half_times.status.items()}
+    return Estimate("typical network", Kind.HEURISTIC, start, half_times, bound, plan.never, fits, spread=found.times)
+
+
+def _raced_typical(
+    network: FusionNetwork, data: Correlations, norms: Mapping[str, float], width: int, plan: Course, start: str
+) -> Estimate:
+    """(120) with typical ways (130); a race with each way one deviation longer gives the spread."""
+    names, depths = data.modalities, network.depths
+    ways, deviations = {}, {}
+    for m in names:
+        whole, deviation = typical_way(depths[m], width)
+        unit = (depths[m] - 2) * way(depths[m], norms[m]) if depths[m] > 2 else 1.0  # u0^(2-n)
+        ways[m] = whole * unit + (way(2, norms[m]) if depths[m] == 2 else 0.0)
+        deviations[m] = deviation * unit
+    exact = dict.fromkeys(names, 0.0)
+
+    def field(longer: str | None) -> Field:
+        both = {m: ways[m] + (deviations[m] if m == longer else 0.0) for m in names}
+        return Field(data, depths, 0, {m: Ways(w, w) for m, w in both.items()}, {m: norms[m] for m in names}, exact)
+
+    centre = _raced(field(None), plan, "(120), (130), typical network", start)
+    gaps = {m: [] for m in names}  # type: dict[str, list[float]]
+    for n in names:
+        other = _raced(field(n), plan, "", start)
+        for m in names:
+            gaps[m].append(abs(other.log_times[m] - centre.log_times[m]))
+    found = {m: math.hypot(*gaps[m]) if centre.status[m] is Status.REACHED else math.nan for m in names}
+    bound = {m: _covered(found[m]) + centre.bound[m] for m in names}
+    return replace(centre, kind=Kind.HEURISTIC, bound=bound, spread=found)
+
+
+def ensemble_estimate(
+    network: FusionNetwork,
+    data: Correlations,
+    u0: float | Mapping[str, float],
+    width: int,
+    seeds: int | Sequence[int],
+    plan: Course,
+) -> Estimate:
+    """Medians over simulated random starts; the bound holds for each of them."""
+    import numpy as np
+
+    from dynamics.ensembles import ensemble
+
+    runs = ensemble(network, data, u0=u0, width=width, seeds=seeds)
+    middle = runs.quantile(0.5)
+    status, bound, deviation = {}, {}, {}
+    for m in data.modalities:
+        reached = bool(np.all(runs.status[m] == Status.REACHED))
+        status[m] = Status.REACHED if math.isfinite(middle.times[m]) else Status(str(min(runs.status[m])))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            apart = np.log(runs.times[m] / middle.times[m])
+        bound[m] = float(np.expm1(np.max(np.abs(apart)))) + 1e-4 if reached else math.nan
+        deviation[m] = float(np.std(apart, ddof=1)) if reached and len(runs) > 1 else math.nan
+    logs = {m: math.log(t) if t > 0 else -math.inf for m, t in middle.times.items()}
+    excess = math.log(middle.ratio - 1) if middle.ratio > 1 else math.nan
+    half_times = HalfTimes(runs.order, logs, status, middle.lag, excess)
+    return Estimate(
+        f"{len(runs)} gradient flows, median", Kind.SIMULATED, f"random start, width {width}", half_times, bound,
+        plan.never, spread=deviation, runs=runs,
+    )  # fmt: skip
+
+
+def _covered(deviation: float) -> float:
+    return math.expm1(DEVIATIONS * deviation) + SOLVED if deviation < 1 else math.inf
+
+
+def _raced(field: Field, plan: Course, equations: str, start: str) -> Estimate:
+    try:
+        passages = race(field)
+    except SolveError as error:
+        raise DomainError(str(error)) from None
+    learned = tuple(m for m in plan.order if m not in plan.never)
+    if tuple(p.modality for p in passages) != learned:
+        found = ", ".join(p.modality for p in passages)
+        raise DomainError(f"the next order has another course: {found or 'nothing'} is learned")
+    half_times = _half_times(passages, plan)
+    bound = dict.fromkeys(field.data.modalities, math.nan)
+    bound |= {p.modality: p.error / p.half_time if p.error < p.half_time else math.inf for p in passages}
+    if any(later.error + first.error > later.lag for first, later in pairwise(passages)):
+        bound = {m: math.nan if math.isnan(b) else math.inf for m, b in bound.items()}  # their order is not sure
+    return Estimate(equations, Kind.ASYMPTOTIC, start, half_times, bound, plan.never)
+
+
+def _half_times(passages: Sequence[Passage], plan: Course) -> HalfTimes:
+    times = {p.modality: p.half_time for p in passages}
+    logs = {m: math.log(times[m]) if m in times else math.inf for m in plan.plateaus}
+    status = {m: Status.REACHED if m in times else Status.NEVER for m in plan.plateaus}
+    if len(times) < len(plan.order):
+        return HalfTimes(plan.order, logs, status)
+    lag = float(sum(p.lag for p in passages))
+    return HalfTimes(
+        plan.order, logs, status, lag, math.log(lag) - math.log(passages[0].half_time) if lag > 0 else math.nan
+    )
