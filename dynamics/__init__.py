@@ -29,10 +29,12 @@ _HOMES = {
     "locate": "dynamics.whereabouts",
     "portrait": "dynamics.portraits",
     "predict": "dynamics.prediction",
+    "prescribe": "dynamics.prescription",
     "random_weights": "dynamics.weights",
     "read_table": "dynamics.data",
     "recorded": "dynamics.recording",
     "start_of": "dynamics.starts",
+    "typical_weights": "dynamics.typical",
     "weights_from_state": "dynamics.starts",
 }
 
@@ -59,10 +61,12 @@ __all__ = [
     "locate",
     "portrait",
     "predict",
+    "prescribe",
     "random_weights",
     "read_table",
     "recorded",
     "start_of",
+    "typical_weights",
     "weights_from_state",
 ]
 

@@ -35,7 +35,8 @@ def test_arrows_point_downwards(path: Path) -> None:
             assert top not in {"scipy", "matplotlib"}
         if top == "matplotlib" and "figures" not in own.parts:
             assert own.name in {
-                "cli.py",
+                "commands.py",
+                "prescription.py",
                 "comparison.py",
                 "ensembles.py",
                 "portraits.py",

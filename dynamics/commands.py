@@ -1,0 +1,382 @@
+"""What each command does: from parsed options to what is printed. `cli` has the parser."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from derivations.errors import DataError, DomainError, StoreError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from derivations.correlations import Correlations
+    from derivations.network import FusionNetwork
+
+FIGURES = (".png", ".pdf", ".svg", ".jpg", ".jpeg", ".eps", ".tif", ".tiff", ".webp")
+
+
+def _problem(options: argparse.Namespace) -> tuple[FusionNetwork, Correlations]:
+    """Network and data of a command line."""
+    from dynamics.data import read_table
+    from dynamics.examples import load_example
+
+    if (options.data is None) == (options.example is None):
+        raise DataError("give a DATA file or --example NAME, one of the two")
+    if options.example is not None:
+        given = [
+            flag
+            for flag, used in (
+                ("--modality", options.modality),
+                ("--standardize", options.standardize),
+                ("--target", options.target),
+            )
+            if used
+        ]
+        if given:
+            raise DataError(f"{given[0]} goes with a DATA file; an example has its own blocks and is z-scored")
+        data = load_example(options.example)
+    else:
+        modalities = _modalities(options.modality)
+        if modalities is None and not options.data.lower().endswith(".npz"):
+            raise DataError("name the columns of each modality: --modality NAME=column1,column2, once for each")
+        data = read_table(options.data, _targets(options.target or "y"), modalities, options.standardize)
+    return _network(options, data.modalities), data
+
+
+def _network(options: argparse.Namespace, modalities: tuple[str, ...]) -> FusionNetwork:
+    """Equal branches by --depth and --fusion-depth, or any by --branch and --trunk."""
+    from derivations.network import FusionNetwork
+
+    equal = [f for f, v in (("--depth", options.depth), ("--fusion-depth", options.fusion_depth)) if v is not None]
+    if not options.branch:
+        if options.trunk is not None:
+            raise DomainError("--trunk goes with --branch; without it the trunk is --depth minus --fusion-depth")
+        depth = 2 if options.depth is None else options.depth
+        return FusionNetwork.fused_at(depth, 2 if options.fusion_depth is None else options.fusion_depth, modalities)
+    if equal:
+        raise DomainError(f"{equal[0]} and --branch say the same: give one of the two")
+    depths: dict[str, int] = {}
+    for flag in options.branch:
+        name, _, layers = flag.rpartition("=")
+        if not layers.isascii() or not layers.isdigit():
+            raise DomainError(f"--branch must look like NAME=LAYERS, got {flag!r}")
+        if name not in modalities or name in depths:
+            raise DomainError(f"--branch must name each of {', '.join(modalities)} once, got {name!r}")
+        depths[name] = int(layers)
+    missing = [m for m in modalities if m not in depths]
+    if missing:
+        raise DomainError(f"--branch must name each of {', '.join(modalities)} once, {missing[0]!r} is missing")
+    return FusionNetwork.branches({m: depths[m] for m in modalities}, trunk=options.trunk or 0)
+
+
+def _u0(options: argparse.Namespace) -> float:
+    if options.u0 is not None and getattr(options, "init", None) is not None:
+        raise DomainError("--u0 and --init say the same: give one of the two")
+    return 1e-3 if options.u0 is None else float(options.u0)
+
+
+def _check_figure(path: str) -> None:
+    """Before the work: whether a figure can be saved there."""
+    folder, name = os.path.split(path)
+    if not name.lower().endswith(FIGURES):
+        raise DataError(f"--plot must end in {', '.join(FIGURES)}, got {path!r}")
+    if not os.path.isdir(folder or "."):
+        raise DataError(f"--plot: no folder {folder!r}")
+
+
+def _targets(flag: str) -> str | list[str]:
+    names = [name.strip() for name in flag.split(",")]
+    if not all(names):
+        raise DataError(f"--target must look like COLUMN or C1,C2, got {flag!r}")
+    return names[0] if len(names) == 1 else names
+
+
+def _modalities(flags: list[str]) -> dict[str, list[str]] | None:
+    found: dict[str, list[str]] = {}
+    for flag in flags:
+        name, equals, columns = flag.partition("=")
+        members = [column.strip() for column in columns.split(",")]
+        if not equals or not name or not all(members):
+            raise DataError(f"--modality must look like NAME=column1,column2, got {flag!r}")
+        if name in found:
+            raise DataError(f"--modality {name!r} is given twice")
+        found[name] = members
+    return found or None
+
+
+def predict_command(options: argparse.Namespace) -> int:
+    from dynamics.half_times import finite
+    from dynamics.prediction import predict
+    from dynamics.scalings import both_scalings
+
+    network, data = _problem(options)
+    start: Any = None
+    u0: Any = _u0(options)
+    random: dict[str, Any] = {"width": options.width, "seed": options.seed, "seeds": options.seeds}
+    if options.init is not None:
+        from dynamics.starts import default_start
+
+        if options.seeds is not None or options.seed is not None:
+            raise DomainError("--init goes with no --seed and no --seeds: see simulate --init")
+        start = default_start(network, data, options.init, 100 if options.width is None else options.width)
+        u0, random = start.u0, {}
+        try:
+            prediction = predict(network, data, u0=u0)
+        except DomainError as error:
+            norms = ", ".join(f"{name} {norm:.3g}" for name, norm in start.u0.items())
+            raise DomainError(
+                f"{error} (u0 of {options.init}: {norms}); simulate --init {options.init} runs the flow from there"
+            ) from None
+    else:
+        prediction = predict(network, data, u0=u0, **random)
+    rate = options.learning_rate
+    table = prediction.table if rate is None else prediction.in_steps(rate)
+    document = prediction.to_dict()
+    if rate is not None:
+        document["steps"] = {m: finite(t / rate) for m, t in prediction.times.items()}
+    raw = options.example is None and not options.standardize
+    scaled = both_scalings(network, data, u0) if raw else None
+    if scaled is not None:
+        document["scalings"] = scaled.to_dict()
+    sure = _confidence(options, network, data, u0)
+    if sure is not None:
+        document["bootstrap"] = sure.to_dict()
+    parts = [data, *([start] if start else []), table.text(), *(p for p in (scaled, sure) if p is not None)]
+    print(json.dumps(document, indent=2, allow_nan=False) if options.json else "\n\n".join(map(str, parts)))
+    return 0
+
+
+def _confidence(options: argparse.Namespace, network: FusionNetwork, data: Correlations, u0: Any) -> Any:
+    """The bootstrap, where it is asked for."""
+    if options.bootstrap is None:
+        return None
+    from dynamics.resampling import bootstrap
+
+    return bootstrap(network, data, u0=u0, draws=options.bootstrap, progress=_finished_counter("draws"))
+
+
+def prescribe_command(options: argparse.Namespace) -> int:
+    from dynamics.prescription import prescribe
+
+    if options.plot:
+        _draw_to_files(options.plot)
+    network, data = _problem(options)
+    found = prescribe(
+        network, data, u0=_u0(options), ratio=options.ratio, width=options.width, block=options.block,
+        outputs=options.outputs,
+        progress=lambda line: print(f"  {line} ...", file=sys.stderr, flush=True),
+    )  # fmt: skip
+    if options.plot:
+        _save_figure(found.plot(), options.plot)
+    print(json.dumps(found.to_dict(), indent=2, allow_nan=False) if options.json else f"{data}\n\n{found}")
+    return 0
+
+
+def simulate_command(options: argparse.Namespace) -> int:
+    from dynamics.comparison import run_dict
+    from dynamics.descent import descend
+    from dynamics.flow import integrate
+    from dynamics.reduced import integrate_reduced
+
+    network, data = _problem(options)
+    if options.learning_rate is not None and options.method != "descent":
+        raise DomainError(f"--learning-rate goes with --method descent, got --method {options.method}")
+    start: dict[str, Any] = {"u0": _u0(options), "t_end": options.t_end}
+    if options.seeds is not None:
+        return _simulate_many(options, network, data, start)
+    if options.plot is not None:
+        raise DomainError("--plot draws an ensemble: give --seeds")
+    seed = 0 if options.seed is None else options.seed
+    random: dict[str, Any] = {"width": options.width, "seed": seed}
+    if options.init is not None:
+        from dynamics.starts import default_weights
+
+        if options.method == "reduced":
+            raise DomainError("--init draws random weights; --method reduced starts aligned")
+        random = {"weights": default_weights(network, data, options.init, options.width, seed)}
+    if options.method == "reduced":
+        run = integrate_reduced(network, data, **start)
+    elif options.method == "flow":
+        run = integrate(network, data, **random, **start)
+    else:
+        run = descend(network, data, learning_rate=options.learning_rate, **random, **start)
+    if options.output:
+        run.save(options.output)
+    print(json.dumps(run_dict(run), indent=2, allow_nan=False) if options.json else run)
+    return 0
+
+
+def _simulate_many(
+    options: argparse.Namespace, network: FusionNetwork, data: Correlations, start: dict[str, Any]
+) -> int:
+    """An ensemble of random starts."""
+    from dynamics.descent import start_learning_rate
+    from dynamics.ensembles import ensemble
+
+    one_run = (("--seed", options.seed), ("--init", options.init), ("--output", options.output))
+    given = [flag for flag, value in one_run if value is not None]
+    if given or options.method == "reduced":
+        raise DomainError(f"--seeds draws many random starts; it does not go with {(given or ['--method reduced'])[0]}")
+    rate = options.learning_rate
+    if options.method == "descent" and rate is None:
+        rate = start_learning_rate(network, data, start["u0"])
+    if options.plot is not None:
+        _draw_to_files(options.plot)
+    print(f"  drawing {options.seeds} starts ...", file=sys.stderr, flush=True)
+    runs = ensemble(
+        network,
+        data,
+        **start,
+        width=options.width,
+        seeds=options.seeds,
+        learning_rate=rate,
+        progress=_finished_counter(),
+    )
+    print(json.dumps(runs.to_dict(), indent=2, allow_nan=False) if options.json else runs)
+    if options.plot is not None:
+        _save_figure(runs.plot(), options.plot)
+    return 0
+
+
+def _finished_counter(what: str = "members") -> Callable[[int, int], None]:
+    """How many have finished, on standard error, once for each tenth."""
+    told = [0]
+
+    def tell(finished: int, total: int) -> None:
+        if finished == total or finished >= told[0] + total / 10:
+            told[0] = finished
+            end = "\n" if finished == total or not sys.stderr.isatty() else "\r"
+            print(f"  {finished} of {total} {what}", end=end, file=sys.stderr, flush=True)
+
+    return tell
+
+
+def _draw_to_files(path: str) -> None:
+    """Before the work: no window, and whether the figure can be saved."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    _check_figure(path)
+
+
+def _save_figure(figure: Figure, path: str) -> None:
+    try:
+        figure.savefig(path)
+    except (OSError, ValueError) as error:
+        raise StoreError(f"figure not saved to {path!r}: {error}") from None
+
+
+def compare_command(options: argparse.Namespace) -> int:
+    from dynamics.comparison import compare
+
+    if options.plot:
+        _draw_to_files(options.plot)
+    network, data = _problem(options)
+    result = compare(
+        network,
+        data,
+        u0=_u0(options),
+        width=options.width,
+        seeds=options.seeds,
+        learning_rate=options.learning_rate,
+        progress=lambda line: print(f"  {line} ...", file=sys.stderr, flush=True),
+    )
+    if options.plot:
+        _save_figure(result.plot(), options.plot)
+    print(json.dumps(result.to_dict(), indent=2, allow_nan=False) if options.json else f"{data}\n\n{result}")
+    return 0
+
+
+def fixed_points_command(options: argparse.Namespace) -> int:
+    from derivations.manifolds import fixed_points
+    from dynamics.critical_table import critical_table, to_dict
+
+    given = options.data is not None or options.example is not None
+    if options.plot and not given:
+        raise DataError("--plot needs numbers: give a DATA file or --example NAME")
+    if options.u0 is not None and not options.plot:
+        raise DomainError("--u0 goes with --plot, whose run starts from it; critical points depend on no start")
+    if options.plot:
+        _draw_to_files(options.plot)
+    if given:
+        network, data = _problem(options)
+    else:
+        unused = [flag for flag, value in (("--modality", options.modality), ("--target", options.target)) if value]
+        if unused or options.standardize:
+            raise DataError(f"{(unused or ['--standardize'])[0]} goes with a DATA file")
+        names = tuple(dict.fromkeys(flag.rpartition("=")[0] for flag in options.branch)) or ("A", "B")
+        network, data = _network(options, names), None
+    manifolds = fixed_points(network, data, options.width)
+    if options.plot and data is not None:
+        from dynamics.flow import integrate
+        from dynamics.portraits import portrait
+
+        run = integrate(network, data, u0=_u0(options), width=options.width or 100)
+        _save_figure(portrait(network, data, runs=[run]).plot(), options.plot)
+    if options.json:
+        print(json.dumps([to_dict(m) for m in manifolds], indent=2, allow_nan=False))
+        return 0
+    print(critical_table(manifolds))
+    if options.equations:
+        print("\n".join(["", *(str(stratum) for m in manifolds for stratum in m.strata)]))
+    return 0
+
+
+def derive_command(options: argparse.Namespace) -> int:
+    from derivations.entry import Status
+    from derivations.equations import Ledger, latex_document, ledger, to_dict
+    from dynamics.ledger_text import derivation_text, ledger_table
+
+    book = ledger()
+    chosen = book.entries if options.number is None else book.derivation(options.number)
+    if options.html:
+        from dynamics.ledger_page import page
+
+        _check_target(options.html)
+        _write(options.html, page(Ledger(chosen), progress=_counter(len(chosen))))
+    elif options.json:
+        shown = chosen if options.number is None else book.numbered(options.number)
+        print(json.dumps([to_dict(entry) for entry in shown], indent=2, allow_nan=False))
+    elif options.latex:
+        print(latex_document(chosen))
+    elif options.number is None:
+        print(ledger_table(book).text())
+    else:
+        print(derivation_text(book, options.number))
+    return 1 if any(Status.FAILS in entry.status for entry in chosen) else 0
+
+
+def _counter(total: int) -> Callable[[str], None]:
+    seen = []
+
+    def count(name: str) -> None:
+        seen.append(name)
+        end = "\n" if len(seen) == total else "\r"
+        print(f"  {len(seen)} of {total}: ({name})    ", end=end, file=sys.stderr, flush=True)
+
+    return count
+
+
+def _check_target(path: str) -> None:
+    """Before the work: whether a file can be written there; nothing but a plain file is replaced."""
+    folder = os.path.dirname(path) or "."
+    if not os.path.isdir(folder):
+        raise StoreError(f"not written to {path!r}: no folder {folder!r}")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise StoreError(f"not written to {path!r}: it is no plain file")
+
+
+def _write(path: str, text: str) -> None:
+    """A file is written whole or not at all."""
+    partial = f"{path}.part"
+    try:
+        with open(partial, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(partial, path)
+    except OSError as error:
+        raise StoreError(f"not written to {path!r}: {error}") from None

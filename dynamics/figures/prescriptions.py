@@ -1,0 +1,64 @@
+"""The figure of a Prescription: what every fusion depth and every rescaling does."""
+
+from __future__ import annotations
+
+from importlib.resources import as_file, files
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from dynamics.prescription import Prescription
+
+
+def draw(prescription: Prescription) -> Figure:
+    """Left: half-times of first and last for every fusion depth. Right: the ratio over the factor of the block."""
+    with as_file(files("dynamics.figures") / "fusion.mplstyle") as style, plt.style.context(str(style)):
+        figure, axes = plt.subplots(1, 2, figsize=(7.6, 3.4), layout="constrained")
+        draw_depths(axes[0], prescription)
+        draw_rescaling(axes[1], prescription)
+        figure.suptitle(f"{prescription.source}, {prescription.assumes}", fontsize="medium")
+        plt.close(figure)  # a notebook would show it twice
+    return figure
+
+
+def draw_depths(ax: Axes, prescription: Prescription) -> None:
+    """The unimodal phase is the bar between the two."""
+    cycle = plt.rcParams["axes.prop_cycle"].by_key()["color"]
+    options = [o for o in prescription.fusion_depths if np.isfinite(o.first) and np.isfinite(o.last)]
+    depths = [o.value for o in options]
+    for o in options:
+        ax.plot([o.value, o.value], [o.first, o.last], color="0.8", linewidth=6, zorder=0, solid_capstyle="butt")
+    shown = [o.first for o in options], [o.last for o in options]
+    ends = (prescription.order[0], prescription.order[-1])
+    for i, (m, times, mark) in enumerate(zip(ends, shown, "os", strict=True)):
+        ax.plot(depths, times, mark, color=cycle[i], label=m)
+    for o in options:
+        ax.annotate(f"{o.ratio:.3g}", (o.value, max(o.first, o.last)), (0, 6), textcoords="offset points", ha="center")
+    ax.set_xticks(depths)
+    ax.set_xlabel("fusion depth")
+    ax.set_ylabel(rf"{prescription.measure} [$\tau$]")
+    ax.set_yscale("log")
+    ax.margins(x=0.15, y=0.18)
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize="small")
+
+
+def draw_rescaling(ax: Axes, prescription: Prescription) -> None:
+    factors, ratios = (np.array(column) for column in zip(*prescription.sweep, strict=True))
+    kept = np.isfinite(ratios) & (ratios > 0)
+    ax.plot(factors[kept], ratios[kept], ".-", color="0.25")
+    ax.axhline(prescription.wanted, color="0.6", linewidth=1, linestyle="--", label="wanted")
+    if np.isfinite(prescription.rescale.ratio):
+        ax.plot(
+            prescription.rescale.value, prescription.rescale.ratio, "D", color="black", label=prescription.rescale.what
+        )
+    if np.isfinite(prescription.leading_factor):
+        ax.axvline(prescription.leading_factor, color="0.6", linewidth=1, linestyle=":", label=r"equal $|\Sigma_{yx}|$")
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.set_xlabel(f"factor of the columns of {prescription.block}")
+    ax.set_ylabel(f"ratio, {prescription.order[-1]} to {prescription.order[0]}")
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize="small")

@@ -1,0 +1,323 @@
+"""What to change: the rescaling, fusion depth, u0 or width at which the modalities are learned at a wanted ratio."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.optimize import brentq
+
+from derivations.correlations import Correlations
+from derivations.errors import DomainError, SolveError
+from derivations.network import FusionNetwork
+from dynamics.half_times import Status, finite
+from dynamics.prediction import predict
+from dynamics.tables import Table, number
+from dynamics.weights import checked_integer, checked_positive, start_norms
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MET = 0.01  # a ratio this close to the wanted one counts as met
+WIDEST = 10**6  # widths are looked for up to it
+SMALLEST_U0 = 1e-9
+FAR = 100.0  # a factor is looked for up to this many times the leading-order one
+
+
+@dataclass(frozen=True)
+class Option:
+    """One thing to change, and what it gives by the same estimate as the rest.
+
+    what : in words
+    value : the factor, depth, norm or width; nan where none does it
+    first, last : half-times of the modalities that are first and last now, units of tau
+    ratio : last / first
+    met : within 1 % of the wanted ratio
+    note : why not, if not
+    """
+
+    what: str
+    value: float
+    first: float
+    last: float
+    ratio: float
+    met: bool
+    note: str = ""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Prescription:
+    """What each change of the network or of the data does to the time ratio.
+
+    wanted : the ratio aimed at; 1 is together
+    order : modalities in the order in which they leave zero now
+    source, assumes : the estimate behind all numbers, and its start
+    now : as it is
+    rescale : columns of `block` times a factor
+    leading_factor : 1/k to leading order: the factor at which |Sigma_yx| of both are equal; two modalities
+    fusion_depths : every fusion depth of the same total depth
+    start : another u0
+    width : other hidden units; None for an aligned start, which has none
+    sweep : (factor of the block, ratio), all that were tried, in order
+    outputs : half-outputs are compared, not half-times of weights
+    """
+
+    wanted: float
+    order: tuple[str, ...]
+    block: str
+    source: str
+    assumes: str
+    now: Option
+    rescale: Option
+    leading_factor: float
+    fusion_depths: tuple[Option, ...]
+    start: Option
+    width: Option | None
+    sweep: tuple[tuple[float, float], ...]
+    outputs: bool
+    warnings: tuple[str, ...]
+
+    @property
+    def measure(self) -> str:
+        return "half-output" if self.outputs else "half-time"
+
+    @property
+    def options(self) -> tuple[Option, ...]:
+        """All of them, what is now first."""
+        rest = () if self.width is None else (self.width,)
+        return (self.now, self.rescale, *self.fusion_depths, self.start, *rest)
+
+    @property
+    def table(self) -> Table:
+        first, last = self.order[0], self.order[-1]
+        rows = [
+            (o.what, number(o.first), number(o.last), number(o.ratio), "yes" if o.met else "no", o.note)
+            for o in self.options
+        ]
+        aim = "together" if self.wanted == 1 else f"at the ratio {number(self.wanted)}"
+        title = f"To learn {first} and {last} {aim} [{self.source}, {self.assumes}]"
+        head = ("change", f"{self.measure} {first} [tau]", f"{self.measure} {last} [tau]", "ratio", "met", "")
+        notes = [f"To leading order |Sigma_yx| of both are equal at {self.block} x {number(self.leading_factor)}."]
+        return Table(title, head, tuple(rows), (*notes, *(f"Warning: {w}" for w in self.warnings)))
+
+    def plot(self) -> Figure:
+        """Half-times and ratio of every fusion depth, and the ratio over the rescaling: one figure."""
+        from dynamics.figures.prescriptions import draw
+
+        return draw(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `prescribe --json` prints."""
+
+        def plain(o: Option) -> dict[str, Any]:
+            numbers = {name: finite(getattr(o, name)) for name in ("value", "first", "last", "ratio")}
+            return {"what": o.what, **numbers, "met": o.met, "note": o.note}
+
+        return {
+            "wanted": self.wanted,
+            "order": list(self.order),
+            "block": self.block,
+            "source": self.source,
+            "assumes": self.assumes,
+            "measure": self.measure,
+            "now": plain(self.now),
+            "rescale": plain(self.rescale),
+            "leading_factor": finite(self.leading_factor),
+            "fusion_depths": [plain(o) for o in self.fusion_depths],
+            "start": plain(self.start),
+            "width": self.width and plain(self.width),
+            "warnings": list(self.warnings),
+        }
+
+    def __str__(self) -> str:
+        return self.table.text()
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return self.table.html()
+
+
+def prescribe(
+    network: FusionNetwork,
+    data: Correlations,
+    *,
+    ratio: float = 1.0,
+    u0: float | Mapping[str, float] = 1e-3,
+    width: int | None = None,
+    block: str | None = None,
+    outputs: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> Prescription:
+    """Which change makes the modality that is last now be learned `ratio` times as late as the first.
+
+    Every number comes from the source of `predict`: the reduced flow (aligned start), or with a width the typical
+    network of a random start. Half-times count weights; the rescaling acts on inputs, so that a weight of the rescaled
+    block divides by the factor.
+
+    Parameters
+    ----------
+    ratio : wanted half-time of the last over that of the first; 1 for together
+    block : modality whose columns are rescaled; None for the last one
+    outputs : compare half-outputs, not half-times of weights: what counts where inputs are nearly collinear
+    progress : called with a line before each piece of work
+
+    Raises
+    ------
+    DomainError
+        When `predict` does, or half-outputs are not known (a deep random start).
+
+    Examples
+    --------
+    >>> p = prescribe(FusionNetwork.fused_at(2, 2), Correlations.scalar(2, 1, 0), u0=1e-6)
+    >>> p.order, p.leading_factor, p.rescale.met or round(p.rescale.ratio, 2)
+    (('A', 'B'), 2.0, True)
+    """
+    wanted = checked_positive(ratio, "ratio")
+    width = None if width is None else checked_integer(width, "width", 1)
+    start_norms(network, u0)
+    say = progress or (lambda _: None)
+    say("as it is")
+    base = predict(network, data, u0=u0, width=width)
+    if len(base.order) < 2:
+        raise DomainError(f"a ratio needs two modalities, got {', '.join(base.order)}")
+    first, last = base.order[0], base.order[-1]
+    block = last if block is None else block
+    if block not in data.modalities:
+        raise DomainError(f"block must be one of {', '.join(data.modalities)}, got {block!r}")
+    if outputs and not base.estimate.fit_times:
+        raise DomainError("half-outputs are known for an aligned start and for two layers only")
+    problem = _Problem(network, data, u0, width, first, last, wanted, bool(outputs), base.source)
+    factor = data.strength(first) / data.strength(block) if data.has_signal(block) else math.nan
+    if block == first:
+        factor = data.strength(last) / data.strength(first)
+    say(f"rescaling of {block}")
+    rescale, sweep = problem.rescaled(block, factor)
+    say("fusion depths")
+    depths = problem.fusion_depths()
+    say("u0")
+    start = problem.other_start()
+    widths = None
+    if width is not None:
+        say("width")
+        widths = problem.other_width()
+    now = problem.option("as it is", math.nan, problem.at())
+    return Prescription(
+        wanted, base.order, block, base.source, base.estimate.assumes, now, rescale, factor, depths, start, widths,
+        sweep, bool(outputs), base.warnings,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class _Problem:
+    """One question, asked at other networks, data, starts and widths."""
+
+    network: FusionNetwork
+    data: Correlations
+    u0: float | Mapping[str, float]
+    width: int | None
+    first: str
+    last: str
+    wanted: float
+    outputs: bool
+    source: str
+
+    def at(self, **changed: Any) -> tuple[float, float]:
+        """Half-times of the two; nan where there is no prediction."""
+        given: dict[str, Any] = {"network": self.network, "data": self.data, "u0": self.u0, "width": self.width}
+        given |= changed
+        try:
+            found = predict(given.pop("network"), given.pop("data"), **given)
+        except (DomainError, SolveError):
+            return math.nan, math.nan
+        if found.source != self.source:  # another start: not to be compared
+            return math.nan, math.nan
+        known: Mapping[str, float] = found.estimate.fit_times if self.outputs else found.times
+        pair = [
+            known.get(m, math.nan) if found.status[m] is Status.REACHED else math.inf for m in (self.first, self.last)
+        ]
+        return pair[0], pair[1]
+
+    def option(self, what: str, value: float, times: tuple[float, float], note: str = "") -> Option:
+        ratio = times[1] / times[0] if math.isfinite(times[0]) and times[0] > 0 else math.nan
+        return Option(what, value, *times, ratio, self.gap(times) <= MET, note)
+
+    def gap(self, times: tuple[float, float]) -> float:
+        """Distance from what is wanted, as a share."""
+        off = self.off(times)
+        return abs(math.expm1(off)) if math.isfinite(off) else math.inf
+
+    def off(self, times: tuple[float, float]) -> float:
+        """ln of ratio over the wanted one."""
+        if not all(math.isfinite(t) and t > 0 for t in times):
+            return math.inf if times[1] > times[0] else math.nan
+        return math.log(times[1] / times[0]) - math.log(self.wanted)
+
+    def search(
+        self, ask: Callable[[float], tuple[float, float]], logs: np.ndarray, near: float
+    ) -> tuple[float, tuple[float, float], str, dict[float, tuple[float, float]]]:
+        """The value at which the ratio is as wanted, the one next to e^near; else the one that comes closest."""
+        known = {y: ask(math.exp(y)) for y in logs}
+        found: list[float] = []
+        for low, high in pairwise(logs):
+            ends = [self.off(known[y]) for y in (low, high)]
+            if all(map(math.isfinite, ends)) and ends[0] * ends[1] <= 0:
+
+                def off(y: float) -> float:
+                    known[y] = ask(math.exp(y))
+                    return self.off(known[y])
+
+                try:
+                    found.append(float(brentq(off, low, high, xtol=1e-5)))
+                except ValueError:  # no prediction inside: the ends stand
+                    continue
+        met = [y for y in known if self.gap(known[y]) <= MET]
+        best = min(met, key=lambda y: abs(y - near)) if met else min(known, key=lambda y: self.gap(known[y]))
+        note = "" if met else ("nearest to it: the half-times jump past it" if found else "nearest to it")
+        return math.exp(best), known[best], note, known
+
+    def rescaled(self, block: str, factor: float) -> tuple[Option, tuple[tuple[float, float], ...]]:
+        if not math.isfinite(factor) or factor <= 0:
+            note = f"{block} has no correlation with the target"
+            return self.option(f"{block} x ?", math.nan, (math.nan, math.nan), note), ()
+        reach = math.log(FAR)
+        steps = np.concatenate([[0.0], np.geomspace(0.02, reach, 9)])
+        logs = math.log(factor) + np.sort(np.concatenate([-steps[1:], steps]))
+        value, times, note, known = self.search(lambda s: self.at(data=self.data.rescaled({block: s})), logs, 0.0)
+        tried = tuple((math.exp(y), self.option("", math.nan, known[y]).ratio) for y in sorted(known))
+        return self.option(f"{block} x {number(value)}", value, times, note), tried
+
+    def fusion_depths(self) -> tuple[Option, ...]:
+        """Empty unless the branches are alike and fused once."""
+        depths = set(self.network.depths.values())
+        if (
+            len(depths) != 1
+            or len(self.network.chains) != len(self.network.modalities) + 1
+            or isinstance(self.u0, Mapping)
+        ):
+            return ()
+        total = depths.pop() + self.network.trunk.depth
+        found = []
+        for depth in range(1, total + 1):
+            other = FusionNetwork.fused_at(total, depth, self.network.modalities)
+            note = "no modality is alone" if depth == 1 else ""
+            found.append(self.option(f"fusion depth {depth}", depth, self.at(network=other), note))
+        return tuple(found)
+
+    def other_start(self) -> Option:
+        if isinstance(self.u0, Mapping):
+            return self.option("u0", math.nan, (math.nan, math.nan), "give u0 as one number")
+        logs = np.log(np.geomspace(SMALLEST_U0, max(0.3, 2 * self.u0), 12))
+        value, times, note, _ = self.search(lambda u0: self.at(u0=u0), logs, math.log(self.u0))
+        return self.option(f"u0 {number(value)}", value, times, note)
+
+    def other_width(self) -> Option:
+        least = sum(self.data.sizes.values()) + self.data.outputs
+        logs = np.log(np.geomspace(max(least, 10), WIDEST, 8))
+        near = math.log(self.width or least)
+        value, times, note, _ = self.search(lambda h: self.at(width=round(h)), logs, near)
+        return self.option(f"width {round(value)}", round(value), times, note)
