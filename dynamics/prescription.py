@@ -285,7 +285,7 @@ class _Problem:
             note = f"{block} has no correlation with the target"
             return self.option(f"{block} x ?", math.nan, (math.nan, math.nan), note), ()
         reach = math.log(FAR)
-        steps = np.concatenate([[0.0], np.geomspace(0.02, reach, 9)])
+        steps = np.concatenate([[0.0], np.geomspace(0.03, reach, 6)])
         logs = math.log(factor) + np.sort(np.concatenate([-steps[1:], steps]))
         value, times, note, known = self.search(lambda s: self.at(data=self.data.rescaled({block: s})), logs, 0.0)
         tried = tuple((math.exp(y), self.option("", math.nan, known[y]).ratio) for y in sorted(known))
@@ -311,13 +311,13 @@ class _Problem:
     def other_start(self) -> Option:
         if isinstance(self.u0, Mapping):
             return self.option("u0", math.nan, (math.nan, math.nan), "give u0 as one number")
-        logs = np.log(np.geomspace(SMALLEST_U0, max(0.3, 2 * self.u0), 12))
+        logs = np.log(np.geomspace(SMALLEST_U0, max(0.3, 2 * self.u0), 9))
         value, times, note, _ = self.search(lambda u0: self.at(u0=u0), logs, math.log(self.u0))
         return self.option(f"u0 {number(value)}", value, times, note)
 
     def other_width(self) -> Option:
         least = sum(self.data.sizes.values()) + self.data.outputs
-        logs = np.log(np.geomspace(max(least, 10), WIDEST, 8))
+        logs = np.log(np.geomspace(max(least, 10), WIDEST, 6))
         near = math.log(self.width or least)
         value, times, note, _ = self.search(lambda h: self.at(width=round(h)), logs, near)
         return self.option(f"width {round(value)}", round(value), times, note)

@@ -16,7 +16,8 @@ estimated at every transition and carried along as the error of what comes later
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -330,10 +331,10 @@ def _orbit(
 
     def grown(y: np.ndarray, low: float, high: float) -> np.ndarray:
         """From one ln of the new branch's norm to another."""
-        done = solve_ivp(by_log, (low, high), y, "LSODA", rtol=RTOL, atol=atol)
-        if not done.success or not done.y[-1, -1] > 0:
+        y = _run(by_log, low, high, y, atol)
+        if not (np.all(np.isfinite(y)) and y[-1] > 0):
             raise SolveError(f"the transition to {new} turns back before half of its plateau")
-        return np.asarray(np.where(np.arange(len(y)) == last, math.exp(high), done.y[:, -1]))
+        return np.where(np.arange(len(y)) == last, math.exp(high), y)
 
     # as long as the new branch grows, its norm is the clock, so that no wait is too long
     clock = (way(depths[new], u[last]) if n[last] > 2 else 1.0) / first
@@ -351,16 +352,24 @@ def _orbit(
             y, low = half, high
         high += lacks / (n[last] + q * squares[last] / np.sum(squares))
     y = half
-    rest = solve_ivp(
-        lambda _, y: velocity(y), (0.0, RELAXED / slowest * last_trunk**q), y, "LSODA", rtol=RTOL, atol=atol
-    )
-    if not rest.success:
+    y = _run(lambda _, y: velocity(y), 0.0, RELAXED / slowest * last_trunk**q, y, atol)
+    if not np.all(np.isfinite(y)):
         raise SolveError(f"the transition to {new} did not end")
     # alone or with the others slaved e = first (1 - W/plateau): what saturation has cost up to here, (117)
     unit = (depths[new] - 2) * way(depths[new], goal[last]) if depths[new] > 2 else 1.0
     power = 2 if before else 2 + q
     left = way(depths[new], u[last]) - unit * share**power / power
     return _Orbit(
-        left, math.log(goal[last]), float(half[-1]), float(half[-2]), float(rest.y[-1, -1]),
-        float(rest.y[-2, -1]), dict(zip(names, rest.y[count : 2 * count, -1], strict=True)),
+        left, math.log(goal[last]), float(half[-1]), float(half[-2]), float(y[-1]),
+        float(y[-2]), dict(zip(names, y[count : 2 * count], strict=True)),
     )  # fmt: skip
+
+
+def _run(
+    flow: Callable[[float, np.ndarray], np.ndarray], low: float, high: float, y: np.ndarray, atol: np.ndarray
+) -> np.ndarray:
+    """The end of a flow; nan where the solver gives up."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # LSODA says in its own words that it gives up
+        done = solve_ivp(flow, (low, high), y, "LSODA", rtol=RTOL, atol=atol)
+    return np.asarray(done.y[:, -1] if done.success else np.full(len(y), math.nan))

@@ -1,0 +1,67 @@
+"""The typical network against many random ones: medians, and their spread over seeds."""
+
+import math
+import os
+
+import numpy as np
+import pytest
+
+from derivations import Correlations, FusionNetwork
+from dynamics import DomainError, ensemble, predict, typical_weights
+from tests.cases import random_correlations
+
+SCALAR = Correlations.scalar(2, 1, 0.5)
+CASES = [(2, 2), (3, 2), (4, 3)] if not os.environ.get("SOAK") else [(2, 2), (3, 2), (3, 3), (4, 2), (4, 3), (4, 4)]
+
+
+@pytest.mark.parametrize(("depth", "fused"), CASES)
+def test_medians_and_spread_over_seeds(depth: int, fused: int) -> None:
+    """h = 100, 400 seeds. The median of n is known to 1.25 sd/sqrt(n), the deviation to 1/sqrt(2 n): three of each.
+
+    Beyond that the typical network leaves out the order 1/h: 2 %.
+    """
+    u0, n = 0.1 if depth > 2 else 1e-3, 400
+    for data in (SCALAR, random_correlations(np.random.default_rng(3), {"A": 2, "B": 2}, correlation=0.5)):
+        network = FusionNetwork.fused_at(depth, fused)
+        law = predict(network, data, u0=u0, width=100).refined
+        runs = ensemble(network, data, u0=u0, width=100, seeds=n, rtol=1e-3)
+        for m in "AB":
+            logs = np.log(runs.times[m])
+            known = 3 * 1.25 * float(np.std(logs)) / math.sqrt(n)
+            assert abs(math.log(law.times[m]) - float(np.median(logs))) < known + 0.02, (m, data.sizes)
+            assert law.spread[m] == pytest.approx(float(np.std(logs)), rel=0.15 + 3 / math.sqrt(2 * n)), (m, data.sizes)
+            assert np.max(np.abs(np.expm1(logs - math.log(law.times[m])))) < law.bound[m]
+
+
+NETWORKS = (
+    FusionNetwork.fused_at(4, 2),
+    FusionNetwork.fused_at(3, 1),
+    FusionNetwork.branches({"A": 2, "B": 3, "C": 2}, trunk=1),
+)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_layers_act_on_vectors_like_random_ones(network: FusionNetwork) -> None:
+    """|W v| of each layer, for what is pushed forward and pulled back, is that of a wide random layer."""
+    rng = np.random.default_rng(0)
+    data = random_correlations(rng, {m: int(rng.integers(1, 4)) for m in network.modalities})
+    weights = typical_weights(network, data, 0.1, width=10**6)
+    for name, layers in weights.items():
+        chain = network.chains[name]
+        norm = 0.1 * math.sqrt(len(chain.modalities))
+        inputs = sum(data.sizes[m] for m in chain.modalities)
+        for i, layer in enumerate(layers):
+            first, last = i == 0 and not chain.children, name == "trunk" and i == len(layers) - 1
+            forward = np.linalg.norm(layer[:, :inputs], axis=0)
+            if not last:
+                np.testing.assert_allclose(forward, norm / math.sqrt(inputs if first else 10**6), rtol=1e-5)
+            if not first:
+                np.testing.assert_allclose(np.linalg.norm(layer[:, inputs:]), norm / (1 if last else 1000), rtol=1e-5)
+
+
+def test_a_width_below_the_inputs_is_refused() -> None:
+    with pytest.raises(DomainError, match="width of at least inputs and outputs, 3, got 2"):
+        typical_weights(FusionNetwork.fused_at(2, 2), SCALAR, 0.1, width=2)
+    p = predict(FusionNetwork.fused_at(3, 2), SCALAR, u0=0.1, width=2)
+    assert p.refined is None
+    assert any("no law of this random start" in w for w in p.warnings)
