@@ -82,7 +82,7 @@ class Tally:
 
 
 def problem(seed: int, smallest: float = 1e-12) -> Problem:
-    """2-4 modalities of 1-5 inputs, 2-6 layers, every fusion depth, unequal branches, u0 from `smallest` to 0.2, either start."""
+    """2-4 modalities of 1-5 inputs, 2-6 layers, every fusion, unequal branches, u0 up to 0.2, either start."""
     rng = np.random.default_rng(seed)
     names = "ABCD"[: rng.integers(2, 5)]
     scalar = rng.random() < 0.4

@@ -53,16 +53,15 @@ def refined_typical(
 ) -> Estimate:
     """The typical network of a width, and its spread over seeds.
 
-    Late fusion of scalar inputs needs no run: its ways are numbers of depth and width alone, and (120) does the rest.
+    Late fusion of scalar inputs one after the other needs no run: ways depend on depth and width alone, (120) does the
+    rest.
     """
     start = f"random start, width {width}"
-    try:
-        require_raceable(network, data)
-    except DomainError:
-        pass
-    else:
-        if not network.trunk.depth:
+    if not network.trunk.depth:
+        try:
             return _raced_typical(network, data, start_norms(network, u0), width, plan, start)
+        except DomainError:  # vector inputs, or two that are learned together
+            pass
     weights = typical_weights(network, data, u0, width)
     half_times, found = typical_runs(network, data, plan, weights, width)
     fits: Mapping[str, float] = {}
@@ -77,6 +76,7 @@ def _raced_typical(
     network: FusionNetwork, data: Correlations, norms: Mapping[str, float], width: int, plan: Course, start: str
 ) -> Estimate:
     """(120) with typical ways (130); a race with each way one deviation longer gives the spread."""
+    require_raceable(network, data)
     names, depths = data.modalities, network.depths
     ways, deviations = {}, {}
     for m in names:

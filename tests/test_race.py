@@ -26,7 +26,7 @@ def random_problem(seed: int) -> tuple[FusionNetwork, Correlations, float]:
 
 
 def test_half_times_are_within_their_error_of_the_reduced_flow() -> None:
-    """Random problems; the error is an estimate by sizes, so no miss at all is the claim. Most errors are below 1e-5."""
+    """Random problems. The error is an estimate by sizes: no miss at all is the claim. Most misses are below 1e-5."""
     checked, errors, refused = 0, [], 0
     for seed in range(40):
         network, data, u0 = random_problem(seed)
