@@ -342,6 +342,8 @@ class _Late:
         depths = {L: depth, L_f: depth}
         clock = _without_empty(eq118[2 if depth == 2 else 0].rhs.subs(depths))
         rate = canonical(eq53[0].rhs.subs(depths) / u_B ** (depth - 1))
+        if not rate.has(r):
+            raise SolveError(f"the residual does not drive B: {rate}")
         if depth == 2:
             size = {sp.log(u_0): -T_A, sp.log(1 / u_0): T_A}
             constant = sp.expand_log(clock.doit(), force=True)

@@ -18,7 +18,6 @@ from derivations.network import FusionNetwork
 from derivations.saddles import Course, aligned_signs, course
 from dynamics.estimates import Estimate, leading_estimate, reduced_estimate
 from dynamics.half_times import Status
-from dynamics.race import size_left, way
 from dynamics.refined import ensemble_estimate, refined_aligned, refined_from, refined_typical, refined_wide
 from dynamics.starts import start_of
 from dynamics.tables import Table, from_log, number, percent
@@ -249,7 +248,7 @@ def predict(
     (('A', 'B'), 'reduced', 1.093, 1.095)
     >>> p = predict(FusionNetwork.fused_at(4, 3), Correlations.scalar(2, 1, 0.5), u0=1e-2, width=100)
     >>> p.source, round(p.ratio, 3), round(p.refined.spread["A"], 2)
-    ('refined', 1.063, 0.09)
+    ('refined', 1.063, 0.08)
     """
     network.require_modalities(data.modalities)
     if data.is_symbolic:
@@ -401,12 +400,13 @@ def _close_calls(network: FusionNetwork, data: Correlations, norms: Mapping[str,
         layers, goal = network.depths[other], data.norm(plan.plateaus[other])
         if other in plan.never or norms[other] == 0 or goal == 0 or layers < 2:
             continue
-        size = size_left(layers, left * way(layers, norms[other]))
-        trunk = data.norm(plan.plateaus[winner]) ** (1 / network.path_depths[winner])
-        log_weight = (
-            layers * math.log(size) + network.trunk.depth * math.log(trunk) if math.isfinite(size) else math.inf
-        )
-        if log_weight > math.log(CLOSE * goal):
+        if left <= 0:
+            log_size = math.inf
+        else:  # the norm with that share of its way left, (113), in logarithms
+            start = math.log(norms[other])
+            log_size = left * start if layers == 2 else start - math.log(left) / (layers - 2)
+        trunk = math.log(data.norm(plan.plateaus[winner])) / network.path_depths[winner]
+        if layers * log_size + network.trunk.depth * trunk > math.log(CLOSE * goal):
             found.append(
                 f"{other} follows {winner} closely: a change of the start or of the data can turn their order round"
             )

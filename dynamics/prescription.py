@@ -175,7 +175,7 @@ def prescribe(
     --------
     >>> p = prescribe(FusionNetwork.fused_at(2, 2), Correlations.scalar(2, 1, 0), u0=1e-6)
     >>> p.order, p.leading_factor, p.rescale.met or round(p.rescale.ratio, 2)
-    (('A', 'B'), 2.0, True)
+    (('A', 'B'), 4.0, True)
     """
     wanted = checked_positive(ratio, "ratio")
     width = None if width is None else checked_integer(width, "width", 1)

@@ -77,6 +77,12 @@ def aligned_field(network: FusionNetwork, data: Correlations, norms: Mapping[str
         Where the race has no law: several outputs or fusions, vector inputs, branches of one layer.
     """
     require_raceable(network, data)
+    dead = [m for m in data.modalities if norms[m] == 0]
+    if dead:
+        raise DomainError(f"the next order needs a positive u0, got 0 for {dead[0]}")
+    silent = [m for m in data.modalities if not data.has_signal(m)]
+    if silent:
+        raise DomainError(f"an aligned start is undefined: Sigma_yx of {silent[0]} is zero")
     depths = network.depths
     ways = {m: aligned_ways(depths[m], norms[m], math.copysign(1.0, data.target_block(m)[0, 0])) for m in depths}
     return Field(data, depths, network.trunk.depth, ways, norms, dict.fromkeys(depths, 0.0))
@@ -225,7 +231,11 @@ def race(field: Field) -> tuple[Passage, ...]:
         blur += SOLVED * half
         if found and half <= found[-1].half_time:
             raise SolveError(f"{new} follows {found[-1].modality} before it is learned: they are learned together")
-        found.append(Passage(new, sign, half, lag if before else 0.0, SIZES * (blur - SOLVED * half) + SOLVED * half))
+        found.append(
+            Passage(
+                new, sign, float(half), float(lag) if before else 0.0, SIZES * (blur - SOLVED * half) + SOLVED * half
+            )
+        )
         since = orbit.end - orbit.half
         now = half + since
         total, errors, trunk = after, next_errors, next_trunk

@@ -26,7 +26,10 @@ DEVIATIONS = 5.0  # over seeds, that a bound of a typical network covers
 
 def refined_aligned(network: FusionNetwork, data: Correlations, norms: Mapping[str, float], plan: Course) -> Estimate:
     """Next order in u0 (117-119), for any number of scalar modalities and branches fused once."""
-    field = aligned_field(network, data, {m: norms[m] for m in data.modalities})
+    try:
+        field = aligned_field(network, data, {m: norms[m] for m in data.modalities})
+    except OverflowError:
+        raise DomainError("powers of u0 leave the range of floats: the leading law is in logarithms") from None
     return _raced(field, plan, "next order, (117)-(119)", "aligned start")
 
 
@@ -142,6 +145,8 @@ def _raced(field: Field, plan: Course, equations: str, start: str) -> Estimate:
         passages = race(field)
     except SolveError as error:
         raise DomainError(str(error)) from None
+    except (OverflowError, ZeroDivisionError, FloatingPointError):
+        raise DomainError("powers of u0 leave the range of floats: the leading law is in logarithms") from None
     learned = tuple(m for m in plan.order if m not in plan.never)
     if tuple(p.modality for p in passages) != learned:
         found = ", ".join(p.modality for p in passages)

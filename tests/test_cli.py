@@ -118,7 +118,7 @@ def test_compare_prints_draws_and_reports_progress(capsys, table: str, tmp_path)
         (["predict", "TABLE", *FLAGS, "--branch", "A=2", "--depth", "3"], "--depth and --branch say the same"),
         (["predict", "TABLE", *FLAGS, "--trunk", "1"], "--trunk goes with --branch"),
         (["predict", "TABLE", *FLAGS, "--init", "lecun", "--u0", "1"], "--u0 and --init say the same"),
-        (["predict", "TABLE", *FLAGS, "--width", "10"], "--width goes with --init"),
+        (["predict", "TABLE", *FLAGS, "--seed", "1"], "seed goes with a width"),
         (["predict", "TABLE", *FLAGS, "--init", "kaiming"], "simulate --init kaiming runs the flow from there"),
         (["predict", "TABLE", *FLAGS, "--target", "y,"], "--target must look like COLUMN or C1,C2, got 'y,'"),
         (["simulate", "TABLE", *FLAGS, "--init", "lecun", "--method", "reduced"], "--method reduced starts aligned"),
@@ -176,6 +176,28 @@ def test_interruption_is_status_130(capsys, monkeypatch) -> None:
     code, _, err = run(capsys, "predict", "--example", "diabetes")
     assert code == 130
     assert "interrupted" in err
+
+
+def test_predict_takes_a_width_and_a_bootstrap(capsys, table: str) -> None:
+    code, out, _ = run(
+        capsys, "predict", table, *FLAGS, "--width", "30", "--seeds", "3", "--bootstrap", "100", "--json"
+    )
+    document = json.loads(out)
+    assert code == 0
+    assert document["source"] == "refined"
+    assert document["ensemble"]["assumes"] == "random start, width 30"
+    assert 0.9 < sum(document["bootstrap"]["first"].values()) <= 1  # draws that tie count for nobody
+
+
+def test_prescribe_prints_and_draws(capsys, table: str, tmp_path) -> None:
+    figure = tmp_path / "prescription.png"
+    code, out, err = run(capsys, "prescribe", table, *FLAGS, "--ratio", "2", "--plot", str(figure))
+    assert code == 0
+    assert "at the ratio 2" in out
+    assert "rescaling of" in err
+    assert figure.stat().st_size > 10_000
+    code, out, _ = run(capsys, "prescribe", table, *FLAGS, "--outputs", "--json")
+    assert (code, json.loads(out)["measure"]) == (0, "half-output")
 
 
 def test_derive_lists_all_equations(capsys) -> None:

@@ -13,7 +13,7 @@ from dynamics.escapes import escape_ways, random_field, typical_way
 from dynamics.race import race
 
 DATA = Correlations.scalar(2, 1, 0.5)
-SEEDS = 50 if os.environ.get("SOAK") else 10
+SEEDS = 50 if os.environ.get("SOAK") else 5
 
 
 @pytest.mark.parametrize(("depth", "u0"), [(2, 1e-4), (3, 1e-2), (4, 5e-2)])

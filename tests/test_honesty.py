@@ -4,9 +4,9 @@ from benchmarks.honesty import problem, run
 
 
 def test_no_claim_misses_its_bound() -> None:
-    tally = run(count=20, seed=500_000, progress=False, smallest=1e-4)  # smaller starts take their judges minutes
+    tally = run(count=10, seed=500_000, progress=False, smallest=1e-4)  # smaller starts take their judges minutes
     assert tally.misses == []
-    assert tally.within >= 50
+    assert tally.within >= 25
     assert sum(tally.refused.values()) <= 2
 
 

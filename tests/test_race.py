@@ -28,7 +28,7 @@ def random_problem(seed: int) -> tuple[FusionNetwork, Correlations, float]:
 def test_half_times_are_within_their_error_of_the_reduced_flow() -> None:
     """Random problems. The error is an estimate by sizes: no miss at all is the claim. Most misses are below 1e-5."""
     checked, errors, refused = 0, [], 0
-    for seed in range(40):
+    for seed in range(24):
         network, data, u0 = random_problem(seed)
         try:
             passages = race(aligned_field(network, data, dict.fromkeys(network.modalities, u0)))
@@ -41,8 +41,8 @@ def test_half_times_are_within_their_error_of_the_reduced_flow() -> None:
             assert gap <= p.error + 1e-7 * p.half_time, (seed, p)
             errors.append(gap / p.half_time)
             checked += 1
-    assert checked >= 60
-    assert refused <= 12
+    assert checked >= 35
+    assert refused <= 8
     assert np.median(errors) < 1e-5
 
 
