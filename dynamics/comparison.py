@@ -11,13 +11,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from derivations.correlations import Correlations
+from derivations.errors import DomainError, SolveError
 from derivations.network import FusionNetwork
 from dynamics.descent import descend, start_learning_rate
 from dynamics.ensembles import checked_seeds
-from dynamics.flow import integrate
+from dynamics.estimates import Estimate
+from dynamics.flow import integrate, random_course
 from dynamics.half_times import Status, finite
 from dynamics.prediction import Prediction, predict
 from dynamics.reduced import integrate_reduced
+from dynamics.refined import refined_typical
 from dynamics.tables import Table, number
 from dynamics.trajectory import Trajectory
 
@@ -34,6 +37,7 @@ class Comparison:
     prediction : the laws and what they say of the data
     reduced : reduced flow from the aligned start; None where that start is undefined
     flows, descents : full gradient flow and gradient descent, one run a seed, from the same random weights
+    typical : the law of random starts of this width; None where there is none
     skipped : why seeds have no gradient descent: too many steps
     fusion_depths : L_f -> reduced flow of the same depth L fused at L_f (two modalities of equal depth)
     seconds : road -> wall time, median over its runs
@@ -45,6 +49,7 @@ class Comparison:
     descents: tuple[Trajectory, ...]
     fusion_depths: Mapping[int, Trajectory]
     seconds: Mapping[str, float]
+    typical: Estimate | None = None
     skipped: str = ""
 
     @property
@@ -65,6 +70,10 @@ class Comparison:
         if self.reduced is not None:
             runs = {"reduced flow": (self.reduced,), **runs}
         for name, members in runs.items():
+            if name == "gradient flow" and self.typical is not None:
+                e = self.typical
+                fits = [number(e.fit_times[m]) for m in order] if e.fit_times else [""] * len(order)
+                rows.append(("typical network", e.assumes, *_half_times([e], order), *fits, self._cost("typical")))
             rate = f", rate {members[0].provenance['learning_rate']:.3g}" if name == "gradient descent" else ""
             seeds = f"random, {len(members)} seed{'s' if len(members) > 1 else ''}"
             start = "aligned start" if name == "reduced flow" else seeds
@@ -110,6 +119,7 @@ class Comparison:
         strip = {str(depth): run_dict(run) for depth, run in self.fusion_depths.items()}
         return {
             "prediction": self.prediction.to_dict(),
+            "typical": self.typical and self.typical.to_dict(),
             **roads,
             "fusion_depths": strip,
             "warnings": list(self.warnings),
@@ -176,7 +186,7 @@ def compare(
     --------
     >>> c = compare(FusionNetwork.fused_at(2, 2), Correlations.scalar(2, 1, 0.5), width=10, seeds=2)
     >>> [row[0] for row in c.table.rows]
-    ['law (8), (9)', 'reduced flow', 'gradient flow', 'gradient descent, rate 0.0093']
+    ['law (8), (9)', 'reduced flow', 'typical network', 'gradient flow', 'gradient descent, rate 0.0093']
     """
     chosen = checked_seeds(seeds)
     say = progress or (lambda _: None)
@@ -193,6 +203,8 @@ def compare(
     reduced = None
     if prediction.reduced is not None:
         reduced = timed("reduced flow", lambda: integrate_reduced(network, data, u0=u0))
+    say("law of random starts")
+    typical = timed("typical", lambda: _typical(network, data, u0, width))
     flows: list[Trajectory] = []
     descents: list[Trajectory] = []
     skipped = ""
@@ -216,8 +228,18 @@ def compare(
         tuple(descents),
         _fusion_depths(network, data, u0, reduced),
         {road: statistics.median(values) for road, values in seconds.items()},
+        typical,
         skipped,
     )
+
+
+def _typical(
+    network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float], width: int
+) -> Estimate | None:
+    try:
+        return refined_typical(network, data, u0, width, random_course(network, data, u0))
+    except (DomainError, SolveError):
+        return None
 
 
 def _horizon(flow: Trajectory) -> float:

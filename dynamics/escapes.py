@@ -77,8 +77,8 @@ def escape_ways(layers: list[np.ndarray]) -> tuple[Ways, float]:
 
 
 @lru_cache(maxsize=256)
-def typical_way(depth: int, width: int) -> tuple[float, float]:
-    """The way of the typical branch of this width with layers of norm one and a scalar input, and its deviation.
+def typical_way(depth: int, width: int, inputs: int = 1) -> tuple[float, float]:
+    """The way of the typical branch of this width with layers of norm one, along one direction, and its deviation.
 
     Returns
     -------
@@ -92,6 +92,7 @@ def typical_way(depth: int, width: int) -> tuple[float, float]:
     """
     single, data = FusionNetwork.branches({"A": depth}), Correlations([[1.0]], [1.0], {"A": 1})
     weights = typical_weights(single, data, 1.0, width)
+    weights["A"][0] /= math.sqrt(inputs)
     changes = variations(single, data, course(single, data, {"A": 1.0}, {}), width)
     changed = [weights, *(moved(weights, one) for one in changes)]
     if depth == 2:

@@ -16,6 +16,7 @@ from derivations.correlations import Correlations
 from derivations.errors import DomainError, SolveError
 from derivations.network import FusionNetwork
 from derivations.saddles import Course, aligned_signs, course
+from dynamics.escapes import typical_way
 from dynamics.estimates import Estimate, leading_estimate, reduced_estimate
 from dynamics.half_times import Status
 from dynamics.refined import ensemble_estimate, refined_aligned, refined_from, refined_typical, refined_wide
@@ -285,6 +286,8 @@ def predict(
     simulated = None
     if seeds is not None and width is not None:
         simulated = ensemble_estimate(network, data, u0, width, seeds, random_course)
+    if width is not None and weights is None:
+        warnings += _first_by_inputs(network, data, norms, width, random_course)
     is_random = width is not None or weights is not None
     source = _source(leading, refined, reduced, simulated, is_random, bool(lost))
     if refined is None and is_random:
@@ -408,7 +411,8 @@ def _close_calls(network: FusionNetwork, data: Correlations, norms: Mapping[str,
         trunk = math.log(data.norm(plan.plateaus[winner])) / network.path_depths[winner]
         if layers * log_size + network.trunk.depth * trunk > math.log(CLOSE * goal):
             found.append(
-                f"{other} follows {winner} closely: a change of the start or of the data can turn their order round"
+                f"{other} follows {winner} closely: it has some of its weight when {winner} is learned, so that their "
+                "half-times depend on each other, and their order on the start"
             )
     return found
 
@@ -424,6 +428,29 @@ def _upset(network: FusionNetwork, data: Correlations, norms: Mapping[str, float
     )
     domain = f"; (59), (60) with {strongest} first are outside their domain" if len(network.modalities) == 2 else ""
     return [f"{strongest} has the larger |Sigma_yx| but {first} leaves zero first: {facts}{domain}"]
+
+
+def _first_by_inputs(
+    network: FusionNetwork, data: Correlations, norms: Mapping[str, float], width: int, plan: Course
+) -> list[str]:
+    """Say where the numbers of inputs decide who is first: a random first layer acts on a vector with u0/sqrt(d).
+
+    To leading order in u0 this matters in deep networks only; the order is by |Sigma_yx| all the same.
+    """
+    depths = network.depths
+    raced = [m for m in plan.order if m not in plan.never]
+    if network.trunk.depth or plan.tie or min(depths.values()) < 3 or len(raced) < 2 or data.outputs > 1:
+        return []
+    arrivals = {}
+    for m in raced:
+        whole, _ = typical_way(depths[m], width, data.sizes[m])
+        arrivals[m] = math.log(whole) + (2 - depths[m]) * math.log(norms[m]) - math.log(data.strength(m))
+    earliest = min(raced, key=lambda m: arrivals[m])
+    if earliest == plan.order[0]:
+        return []
+    first, inputs = plan.order[0], ", ".join(f"{m} {data.sizes[m]}" for m in (plan.order[0], earliest))
+    cause = f"a first layer acts on a vector with u0/sqrt(inputs) ({inputs})"
+    return [f"{first} is first by |Sigma_yx|, but a typical random start learns {earliest} first: {cause}"]
 
 
 def _refuse_large_start(network: FusionNetwork, data: Correlations, norms: Mapping[str, float], plan: Course) -> None:

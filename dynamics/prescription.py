@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,11 @@ from scipy.optimize import brentq
 from derivations.correlations import Correlations
 from derivations.errors import DomainError, SolveError
 from derivations.network import FusionNetwork
+from derivations.saddles import course
+from dynamics.estimates import Estimate
 from dynamics.half_times import Status, finite
 from dynamics.prediction import predict
+from dynamics.refined import refined_typical
 from dynamics.tables import Table, number
 from dynamics.weights import checked_integer, checked_positive, start_norms
 
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
 MET = 0.01  # a ratio this close to the wanted one counts as met
 WIDEST = 10**6  # widths are looked for up to it
 SMALLEST_U0 = 1e-9
+BISECTIONS = 8  # of a factor next to a jump
 FAR = 100.0  # a factor is looked for up to this many times the leading-order one
 
 
@@ -229,18 +234,28 @@ class _Problem:
     def at(self, **changed: Any) -> tuple[float, float]:
         """Half-times of the two; nan where there is no prediction."""
         given: dict[str, Any] = {"network": self.network, "data": self.data, "u0": self.u0, "width": self.width}
-        given |= changed
         try:
-            found = predict(given.pop("network"), given.pop("data"), **given)
+            found = self.estimate(**(given | changed))
         except (DomainError, SolveError):
             return math.nan, math.nan
-        if found.source != self.source:  # another start: not to be compared
+        if found is None:
             return math.nan, math.nan
-        known: Mapping[str, float] = found.estimate.fit_times if self.outputs else found.times
+        known: Mapping[str, float] = found.fit_times if self.outputs else found.times
         pair = [
             known.get(m, math.nan) if found.status[m] is Status.REACHED else math.inf for m in (self.first, self.last)
         ]
         return pair[0], pair[1]
+
+    def estimate(
+        self, network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float], width: int | None
+    ) -> Estimate | None:
+        """By the source, and by none with another start. The spread over seeds is not asked for: it takes longest."""
+        if self.source == "refined" and width is not None:
+            norms = start_norms(network, u0)
+            plan = course(network, data, {m: norms[m] for m in data.modalities}, {})
+            return refined_typical(network, data, u0, width, plan, spread=False)
+        found = predict(network, data, u0=u0, width=width)
+        return found.estimate if found.source == self.source else None
 
     def option(self, what: str, value: float, times: tuple[float, float], note: str = "") -> Option:
         ratio = times[1] / times[0] if math.isfinite(times[0]) and times[0] > 0 else math.nan
@@ -262,22 +277,29 @@ class _Problem:
     ) -> tuple[float, tuple[float, float], str, dict[float, tuple[float, float]]]:
         """The value at which the ratio is as wanted, the one next to e^near; else the one that comes closest."""
         known = {y: ask(math.exp(y)) for y in logs}
-        found: list[float] = []
+
+        def off(y: float) -> float:
+            if y not in known:
+                known[y] = ask(math.exp(y))
+            return self.off(known[y])
+
+        jumps = False
         for low, high in pairwise(logs):
-            ends = [self.off(known[y]) for y in (low, high)]
-            if all(map(math.isfinite, ends)) and ends[0] * ends[1] <= 0:
-
-                def off(y: float) -> float:
-                    known[y] = ask(math.exp(y))
-                    return self.off(known[y])
-
-                try:
-                    found.append(float(brentq(off, low, high, xtol=1e-5)))
-                except ValueError:  # no prediction inside: the ends stand
-                    continue
+            ends = [off(y) for y in (low, high)]
+            if any(map(math.isnan, ends)) or (ends[0] > 0) is (ends[1] > 0):
+                continue
+            if all(map(math.isfinite, ends)):
+                with suppress(ValueError):  # no prediction inside: what has been met stands
+                    brentq(off, low, high, xtol=1e-5)
+            else:  # on one side the last one is not learned at all, with the plateau that it would have as the first
+                left, right = low, high
+                for _ in range(BISECTIONS):
+                    middle = (left + right) / 2
+                    left, right = (middle, right) if (off(middle) > 0) is (ends[0] > 0) else (left, middle)
+            jumps = True
         met = [y for y in known if self.gap(known[y]) <= MET]
         best = min(met, key=lambda y: abs(y - near)) if met else min(known, key=lambda y: self.gap(known[y]))
-        note = "" if met else ("nearest to it: the half-times jump past it" if found else "nearest to it")
+        note = "" if met else ("nearest to it: the half-times jump past it" if jumps else "nearest to it")
         return math.exp(best), known[best], note, known
 
     def rescaled(self, block: str, factor: float) -> tuple[Option, tuple[tuple[float, float], ...]]:

@@ -52,9 +52,14 @@ def refined_from(network: FusionNetwork, data: Correlations, weights: Weights, p
 
 
 def refined_typical(
-    network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float], width: int, plan: Course
+    network: FusionNetwork,
+    data: Correlations,
+    u0: float | Mapping[str, float],
+    width: int,
+    plan: Course,
+    spread: bool = True,
 ) -> Estimate:
-    """The typical network of a width, and its spread over seeds.
+    """The typical network of a width, and its spread over seeds (left out, with the bound, if not `spread`).
 
     Late fusion of scalar inputs one after the other needs no run: ways depend on depth and width alone, (120) does the
     rest.
@@ -62,11 +67,11 @@ def refined_typical(
     start = f"random start, width {width}"
     if not network.trunk.depth:
         try:
-            return _raced_typical(network, data, start_norms(network, u0), width, plan, start)
+            return _raced_typical(network, data, start_norms(network, u0), width, plan, start, spread)
         except DomainError:  # vector inputs, or two that are learned together
             pass
     weights = typical_weights(network, data, u0, width)
-    half_times, found = typical_runs(network, data, plan, weights, width)
+    half_times, found = typical_runs(network, data, plan, weights, width, spread)
     fits: Mapping[str, float] = {}
     if is_exact(network):  # two layers: one more run is cheap, and knows when half of the output is there
         run = integrate(network, data, weights=weights)
@@ -76,7 +81,13 @@ def refined_typical(
 
 
 def _raced_typical(
-    network: FusionNetwork, data: Correlations, norms: Mapping[str, float], width: int, plan: Course, start: str
+    network: FusionNetwork,
+    data: Correlations,
+    norms: Mapping[str, float],
+    width: int,
+    plan: Course,
+    start: str,
+    spread: bool,
 ) -> Estimate:
     """(120) with typical ways (130); a race with each way one deviation longer gives the spread."""
     require_raceable(network, data)
@@ -94,6 +105,8 @@ def _raced_typical(
         return Field(data, depths, 0, {m: Ways(w, w) for m, w in both.items()}, {m: norms[m] for m in names}, exact)
 
     centre = _raced(field(None), plan, "(120), (130), typical network", start)
+    if not spread:
+        return replace(centre, kind=Kind.HEURISTIC)
     gaps = {m: [] for m in names}  # type: dict[str, list[float]]
     for n in names:
         other = _raced(field(n), plan, "", start)

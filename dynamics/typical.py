@@ -221,10 +221,11 @@ def moved(weights: Weights, variation: Variation) -> Weights:
 
 
 def typical_runs(
-    network: FusionNetwork, data: Correlations, plan: Course, weights: Weights, width: int
+    network: FusionNetwork, data: Correlations, plan: Course, weights: Weights, width: int, spread: bool = True
 ) -> tuple[HalfTimes, Spread]:
-    """Half-times of the typical network, and by propagation of errors how they vary over seeds."""
-    changed = [weights, *(moved(weights, one) for one in variations(network, data, plan, width))]
+    """Half-times of the typical network, and by propagation of errors how they vary over seeds (0 if not `spread`)."""
+    changes = variations(network, data, plan, width) if spread else []
+    changed = [weights, *(moved(weights, one) for one in changes)]
     runs = batch_flow.run(network, [Member(w, data, plan) for w in changed], rtol=RTOL, max_steps=MOST_STEPS)
     learned = [i for i, m in enumerate(data.modalities) if runs.status[i, 0] == Status.REACHED]
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -28,10 +28,13 @@ def test_the_table_has_a_row_a_road(comparison) -> None:
     assert [row[0].split(",")[0].split(" (")[0] for row in table.rows] == [
         "law",
         "reduced flow",
+        "typical network",
         "gradient flow",
         "gradient descent",
     ]
-    assert [row[1] for row in table.rows] == ["aligned start"] * 2 + ["random, 3 seeds"] * 2
+    starts = [row[1] for row in table.rows]
+    assert starts[:2] + starts[3:] == ["aligned start"] * 2 + ["random, 3 seeds"] * 2
+    assert starts[2].startswith("random start, width")
     assert "is alone for" in str(comparison)
     assert "<table>" in comparison._repr_html_()
 
@@ -84,5 +87,10 @@ def test_gradient_descent_of_a_hundred_million_steps_is_left_out_and_said() -> N
     result = compare(FusionNetwork.fused_at(4, 2), DATA, u0=1e-3, width=10, seeds=1)
     assert result.descents == ()
     assert any("gradient descent is left out: it would take" in w for w in result.warnings)
-    assert [row[0].split(" (")[0] for row in result.table.rows] == ["law", "reduced flow", "gradient flow"]
+    assert [row[0].split(" (")[0] for row in result.table.rows] == [
+        "law",
+        "reduced flow",
+        "typical network",
+        "gradient flow",
+    ]
     assert len(result.plot().axes) == 3

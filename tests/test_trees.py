@@ -76,7 +76,12 @@ def test_the_monitor_sees_a_flow_that_does_not_conserve() -> None:
 def test_all_roads_are_open_to_a_tree() -> None:
     data = random_correlations(np.random.default_rng(5), SIZES, correlation=0.4)
     result = compare(FOUR, data, u0=0.4, width=6, seeds=1)
-    assert [row[0].split(",")[0] for row in result.table.rows] == ["reduced flow", "gradient flow", "gradient descent"]
+    assert [row[0].split(",")[0] for row in result.table.rows] == [
+        "reduced flow",
+        "typical network",
+        "gradient flow",
+        "gradient descent",
+    ]
     assert any("not 4 and 1" in w for w in result.warnings)
     assert any("heuristic: the fusion is nested" in w for w in result.warnings)
     flow, descent = result.flows[0], result.descents[0]
