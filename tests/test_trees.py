@@ -78,7 +78,6 @@ def test_all_roads_are_open_to_a_tree() -> None:
     result = compare(FOUR, data, u0=0.4, width=6, seeds=1)
     assert [row[0].split(",")[0] for row in result.table.rows] == [
         "reduced flow",
-        "typical network",
         "gradient flow",
         "gradient descent",
     ]
