@@ -22,8 +22,9 @@ from dynamics.batch import flow as batch_flow
 from dynamics.batch.members import Member
 from dynamics.compression import compressed
 from dynamics.laws import saturation
-from dynamics.race import Field, Ways, require_raceable
-from dynamics.race import way as way_left
+from dynamics.orbits import Field, Ways
+from dynamics.orbits import way as way_left
+from dynamics.race import require_raceable
 from dynamics.typical import STEP, moved, typical_weights, variations
 from dynamics.weights import Weights, checked_weights
 

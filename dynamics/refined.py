@@ -9,13 +9,14 @@ from itertools import pairwise
 
 from derivations.correlations import Correlations
 from derivations.errors import DomainError, SolveError
-from derivations.network import FusionNetwork
+from derivations.network import TRUNK, FusionNetwork
 from derivations.saddles import Course
 from dynamics.escapes import random_field, typical_way
 from dynamics.estimates import SOLVED, Estimate, Kind
 from dynamics.flow import integrate
 from dynamics.half_times import HalfTimes, Status
-from dynamics.race import Field, Passage, Ways, aligned_field, race, require_raceable, way
+from dynamics.orbits import Field, Ways, way
+from dynamics.race import Passage, aligned_field, race, require_raceable
 from dynamics.typical import typical_runs, typical_weights
 from dynamics.weights import Weights, start_norms
 from dynamics.widths import is_exact
@@ -26,6 +27,9 @@ DEVIATIONS = 5.0  # over seeds, that a bound of a typical network covers
 
 def refined_aligned(network: FusionNetwork, data: Correlations, norms: Mapping[str, float], plan: Course) -> Estimate:
     """Next order in u0 (117-119), for any number of scalar modalities and branches fused once."""
+    rule = math.hypot(*(norms[m] for m in data.modalities))
+    if network.trunk.depth and not math.isclose(norms[TRUNK], rule, rel_tol=1e-9):
+        raise DomainError(f"the next order needs a trunk at {rule:.6g}, by (41), got u0['trunk'] = {norms[TRUNK]:.6g}")
     try:
         field = aligned_field(network, data, {m: norms[m] for m in data.modalities})
     except OverflowError:

@@ -8,7 +8,8 @@ import pytest
 from derivations import Correlations, FusionNetwork
 from dynamics import DomainError, SolveError, integrate_reduced
 from dynamics.laws import log_integral, saturation
-from dynamics.race import Field, Ways, aligned_field, race, size_left, way
+from dynamics.orbits import Field, Ways, size_left, way
+from dynamics.race import aligned_field, race
 from tests.cases import random_correlations
 
 
