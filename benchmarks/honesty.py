@@ -155,6 +155,9 @@ def check(p: Problem, tally: Tally) -> None:
     except DomainError as error:
         tally.refused[_reason(str(error))] += 1
         return
+    if not claims or (p.width is not None and "typical network" not in claims):
+        tally.refused["no law of this start"] += 1
+        return
     source = prediction.estimate
     open_ended = [m for m, s in source.status.items() if s is Status.REACHED and not math.isfinite(source.bound[m])]
     if open_ended:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from dynamics.laws import TwoBranches
 
 RTOL = 1e-8  # of the reduced flow behind a prediction
+ROUNDED = 1e-10  # what quadrature and logarithms of several thousand leave of a law's time
 SOLVED = 1e-6  # its bound: a hundred times RTOL, checked against 30 digits
 ROUNDING = 100 * float(np.finfo(float).eps)  # times the condition number: what rounding does to the weakest pace
 
@@ -163,7 +164,7 @@ def leading_estimate(
     else:
         lag = math.exp(log_lag) if log_lag < 709 else math.inf
         half_times = HalfTimes(plan.order, log_times, status, lag, log_excess)
-    bound = {m: bound[m] for m in data.modalities}
+    bound = {m: bound[m] + ROUNDED for m in data.modalities}
     return Estimate(_equations(law), Kind.ASYMPTOTIC, start, half_times, bound, plan.never, printed_ratio=printed)
 
 

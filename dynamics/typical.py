@@ -227,6 +227,8 @@ def typical_runs(
     changes = variations(network, data, plan, width) if spread else []
     changed = [weights, *(moved(weights, one) for one in changes)]
     runs = batch_flow.run(network, [Member(w, data, plan) for w in changed], rtol=RTOL, max_steps=MOST_STEPS)
+    if not runs.settled[0] and np.any(runs.status[:, 0] == Status.NOT_REACHED):
+        raise DomainError(f"the typical network takes more than {MOST_STEPS} steps: see ensemble, or a larger u0")
     learned = [i for i, m in enumerate(data.modalities) if runs.status[i, 0] == Status.REACHED]
     with np.errstate(divide="ignore", invalid="ignore"):
         gaps = np.log(runs.times[:, 1:] / runs.times[:, :1]) / STEP

@@ -117,3 +117,14 @@ def test_the_race_is_right_for_random_problems() -> None:
             assert sorted("ABC", key=lambda m: run.fit_times[m]) == list(run.order)
             checked += 1
     assert checked >= 8
+
+
+def test_rounding_of_norms_does_not_decide_a_race() -> None:
+    """Norms measured on weights are equal to a rounding; equal branches are compared by their speeds all the same."""
+    network = FusionNetwork.fused_at(4, 2, tuple("ABCD"))
+    data = random_correlations(np.random.default_rng(2), dict.fromkeys("ABCD", 2))
+    exact = course(network, data, dict.fromkeys("ABCD", 0.0148), {})
+    for seed in range(20):
+        noise = np.random.default_rng(seed).uniform(-4e-16, 4e-16, 4)
+        rounded = {m: 0.0148 * (1 + e) for m, e in zip("ABCD", noise, strict=True)}
+        assert course(network, data, rounded, {}).rivals == exact.rivals
