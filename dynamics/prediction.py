@@ -118,6 +118,7 @@ class Prediction:
                     percent(estimate.bound[m]),
                     ratio,
                     estimate.assumes,
+                    estimate.kind.value,
                 ]
                 rows.append((name, m, estimate.status[m].value, *cells))
         steps = [] if learning_rate is None else ["steps"]
@@ -131,6 +132,7 @@ class Prediction:
             "est. error",
             "ratio",
             "start",
+            "kind",
         )
         return Table(self._title(), head, tuple(rows), tuple(self._notes()))
 
