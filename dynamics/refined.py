@@ -66,12 +66,14 @@ def refined_typical(
     """The typical network of a width, and its spread over seeds (left out, with the bound, if not `spread`).
 
     Late fusion of scalar inputs one after the other needs no run: ways depend on depth and width alone, (120) does the
-    rest.
+    rest. A modality that a later one turns round below half of its plateau has no bound: a seed that learns them in
+    another order may never reach that half.
     """
     start = f"random start, width {width}"
     if not network.trunk.depth:
         try:
-            return _raced_typical(network, data, start_norms(network, u0), width, plan, start, spread)
+            raced = _raced_typical(network, data, start_norms(network, u0), width, plan, start, spread)
+            return replace(raced, bound=_promised(raced.bound, plan))
         except DomainError:  # vector inputs, or two that are learned together
             pass
     weights = typical_weights(network, data, u0, width)
@@ -81,7 +83,12 @@ def refined_typical(
         run = integrate(network, data, weights=weights)
         half_times, fits = run.half_times, run.fit_times
     bound = {m: _covered(found.times[m]) if s is Status.REACHED else math.nan for m, s in half_times.status.items()}
+    bound = _promised(bound, plan)
     return Estimate("typical network", Kind.HEURISTIC, start, half_times, bound, plan.never, fits, spread=found.times)
+
+
+def _promised(bound: Mapping[str, float], plan: Course) -> dict[str, float]:
+    return {m: math.inf if m in plan.overtaken and math.isfinite(b) else b for m, b in bound.items()}
 
 
 def _raced_typical(

@@ -6,6 +6,7 @@ import os
 import numpy as np
 import pytest
 
+from benchmarks.honesty import problem
 from derivations import Correlations, FusionNetwork
 from dynamics import DomainError, ensemble, predict, typical_weights
 from tests.cases import random_correlations
@@ -65,3 +66,25 @@ def test_a_width_below_the_inputs_is_refused() -> None:
     p = predict(FusionNetwork.fused_at(3, 2), SCALAR, u0=0.1, width=2)
     assert p.refined is None
     assert any("no law of this random start" in w for w in p.warnings)
+
+
+def test_what_another_order_may_never_reach_is_not_promised() -> None:
+    """C is learned first and A second, then B turns A round below half of its plateau: some seeds never reach that."""
+    network, data, u0 = overtaken_problem()
+    p = predict(network, data, u0=u0, width=75)
+    assert p.refined.status["A"] == "reached"
+    assert p.refined.bound["A"] == math.inf
+    assert math.isfinite(p.refined.bound[p.order[0]])
+
+
+def overtaken_problem() -> tuple[FusionNetwork, Correlations, float]:
+    """Problem 989 of `make honesty`, which found it."""
+    found = problem(989)
+    return found.network, found.data, found.u0
+
+
+def test_a_typical_run_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dynamics.typical.MOST_STEPS", 20)
+    p = predict(FusionNetwork.fused_at(4, 3), SCALAR, u0=0.05, width=50)
+    assert p.refined is None
+    assert any("the typical network takes more than 20 steps" in w for w in p.warnings)
