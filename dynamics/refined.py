@@ -52,7 +52,7 @@ def refined_wide(network: FusionNetwork, data: Correlations, norms: Mapping[str,
 
 def refined_from(network: FusionNetwork, data: Correlations, weights: Weights, plan: Course, start: str) -> Estimate:
     """From actual weights: late fusion, scalar inputs."""
-    return _raced(random_field(network, data, weights), plan, "(120), (127)-(129), next order", start)
+    return _raced(random_field(network, data, weights), plan, "(120), ways from the weights", start)
 
 
 def refined_typical(
