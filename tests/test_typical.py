@@ -5,10 +5,12 @@ import os
 
 import numpy as np
 import pytest
+from scipy.stats import chi
 
 from benchmarks.honesty import problem
 from derivations import Correlations, FusionNetwork
 from dynamics import DomainError, ensemble, predict, typical_weights
+from dynamics.typical import median_length
 from tests.cases import random_correlations
 
 SCALAR = Correlations.scalar(2, 1, 0.5)
@@ -88,3 +90,9 @@ def test_a_typical_run_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -
     p = predict(FusionNetwork.fused_at(4, 3), SCALAR, u0=0.05, width=50)
     assert p.refined is None
     assert any("the typical network takes more than 20 steps" in w for w in p.warnings)
+
+
+@pytest.mark.parametrize("width", [3, 10, 100])
+def test_median_length_is_that_of_the_chi_distribution(width: int) -> None:
+    exact = float(chi.ppf(0.5, width)) / math.sqrt(width)
+    assert 0 < median_length(width) / exact - 1 < 0.035 / width**2
