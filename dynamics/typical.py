@@ -34,7 +34,7 @@ MOST_STEPS = 5000  # of a run; a start so small that it takes more is refused
 
 
 def median_length(width: int) -> float:
-    """Median of |v| for v of `width` entries of variance 1/width (Wilson and Hilferty; too large by the share 0.035/width^2)."""
+    """Median of |v|, v of `width` entries of variance 1/width (Wilson and Hilferty; 0.035/width^2 too large)."""
     return float((1 - 2 / (9 * width)) ** 1.5)
 
 
