@@ -16,8 +16,8 @@ from dynamics.estimates import SOLVED, Estimate, Kind
 from dynamics.flow import integrate
 from dynamics.half_times import HalfTimes, Status
 from dynamics.orbits import Field, Ways, way
-from dynamics.race import Passage, aligned_field, race, require_raceable
-from dynamics.typical import typical_runs, typical_weights
+from dynamics.race import SIZES, Passage, aligned_field, race, require_raceable
+from dynamics.typical import SCALE_FREE, larger_start, typical_runs, typical_weights
 from dynamics.weights import Weights, start_norms
 from dynamics.widths import is_exact
 
@@ -66,29 +66,48 @@ def refined_typical(
     """The typical network of a width, and its spread over seeds (left out, with the bound, if not `spread`).
 
     Late fusion of scalar inputs one after the other needs no run: ways depend on depth and width alone, (120) does the
-    rest. A modality that a later one turns round below half of its plateau has no bound: a seed that learns them in
-    another order may never reach that half.
+    rest. A modality that a later one turns round below half of its plateau has no bound unless the order is clear: a
+    seed that learns them in another order may never reach that half.
     """
     start = f"random start, width {width}"
     if not network.trunk.depth:
         try:
             raced = _raced_typical(network, data, start_norms(network, u0), width, plan, start, spread)
-            return replace(raced, bound=_promised(raced.bound, plan))
+            return replace(raced, bound=_promised(raced.bound, plan, raced.spread))
         except DomainError:  # vector inputs, or two that are learned together
             pass
-    weights = typical_weights(network, data, u0, width)
+    norms = start_norms(network, u0)
+    scale = larger_start(network, data, norms, plan)
+    weights = typical_weights(network, data, {m: scale * norms[m] for m in data.modalities} if scale > 1 else u0, width)
     half_times, found = typical_runs(network, data, plan, weights, width, spread)
+    left_out = 0.0
+    if scale > 1:
+        half_times = half_times.slower((network.depths[plan.order[0]] - 2) * math.log(scale))
+        left_out = SIZES * SCALE_FREE
     fits: Mapping[str, float] = {}
     if is_exact(network):  # two layers: one more run is cheap, and knows when half of the output is there
         run = integrate(network, data, weights=weights)
         half_times, fits = run.half_times, run.fit_times
-    bound = {m: _covered(found.times[m]) if s is Status.REACHED else math.nan for m, s in half_times.status.items()}
-    bound = _promised(bound, plan)
+    reached = [m for m, s in half_times.status.items() if s is Status.REACHED]
+    bound = {m: _covered(found.times[m]) + left_out if m in reached else math.nan for m in data.modalities}
+    bound = _promised(bound, plan, found.times)
     return Estimate("typical network", Kind.HEURISTIC, start, half_times, bound, plan.never, fits, spread=found.times)
 
 
-def _promised(bound: Mapping[str, float], plan: Course) -> dict[str, float]:
-    return {m: math.inf if m in plan.overtaken and math.isfinite(b) else b for m, b in bound.items()}
+def _promised(bound: Mapping[str, float], plan: Course, spread: Mapping[str, float]) -> dict[str, float]:
+    """No bound for what is overtaken, unless the races up to it are too clear for any seed to turn.
+
+    Clear is a runner-up with more of its way left than DEVIATIONS of the difference of two half-times.
+    """
+    found = dict(bound)
+    known = [s for s in spread.values() if math.isfinite(s)]
+    unsure = DEVIATIONS * math.sqrt(2) * max(known, default=math.inf)
+    for m in plan.overtaken:
+        before = next((i for i, (winner, _, _) in enumerate(plan.rivals) if winner == m), len(plan.rivals))
+        clear = all(left > unsure for _, _, left in plan.rivals[: before + 1])
+        if math.isfinite(found[m]) and not clear:
+            found[m] = math.inf
+    return found
 
 
 def _raced_typical(

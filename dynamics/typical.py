@@ -31,6 +31,7 @@ from dynamics.weights import Weights, checked_integer, start_norms
 STEP = 0.5  # of a standard deviation: the difference quotients of the spread
 RTOL = 1e-5  # of the runs: half-times to 1e-4, far below the spread over seeds
 MOST_STEPS = 5000  # of a run; a start so small that it takes more is refused
+SCALE_FREE = 1e-4  # (u0/U)^(L-2) from which on a deep late fusion network is run, and its times scaled to smaller u0
 
 
 def median_length(width: int) -> float:
@@ -218,6 +219,23 @@ def moved(weights: Weights, variation: Variation) -> Weights:
     changed = {name: [layer.copy() for layer in layers] for name, layers in weights.items()}
     variation.apply(changed, STEP * variation.deviation)
     return changed
+
+
+def larger_start(network: FusionNetwork, data: Correlations, norms: Mapping[str, float], plan: Course) -> float:
+    """By how much a start may be larger and give the same half-times times factor^(L-2), up to order SCALE_FREE.
+
+    Late fusion, L > 2 layers in every branch. Small branches do not feel each other, and u -> s u, t -> s^(2-L) t
+    leaves dW_l/dt = (the others)^T e (the others)^T as it is; what a transition between saddles lasts does not scale,
+    and is a share of order (u0/U)^(L-2) of the wait, U = |W_m^tot|^(1/L) at a plateau.
+    """
+    depths = set(network.depths.values())
+    (depth,) = depths if len(depths) == 1 else (0,)
+    largest = max(norms[m] for m in data.modalities)
+    goals = [data.norm(plan.plateaus[m]) for m in plan.order if m not in plan.never]
+    if network.trunk.depth or depth <= 2 or largest == 0 or not goals or min(goals) == 0:
+        return 1.0
+    largest_free = math.log(min(goals)) / depth + math.log(SCALE_FREE) / (depth - 2)
+    return math.exp(max(0.0, largest_free - math.log(largest)))
 
 
 def typical_runs(
