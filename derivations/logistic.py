@@ -130,6 +130,7 @@ EQ_37 = Entry(
 w_A = sp.Symbol("w_A", real=True)
 _x_A, _x_B = sp.symbols("x_A x_B", real=True)
 LATE = matrix("<y*x_B*sigmoid(-y*w_A*x_A)>")
+LOGISTIC_RATIO = 1 + (a - c * b) / (2 * LATE_DRIVE)
 
 
 def _late_drive(eq35: sp.Tuple) -> sp.Expr:
@@ -173,7 +174,7 @@ EXT_125 = Entry(
             lambda *s: equation(rate("W_B"), _late_drive(s[0])),
         ),
         Statement(
-            equation(RATIO, 1 + (a - c * b) / (2 * LATE_DRIVE)), lambda *s: _ratio_of_logistic(*s[1:5]),
+            equation(RATIO, LOGISTIC_RATIO), lambda *s: _ratio_of_logistic(*s[1:5]),
             lead=small(u_0), neglected=LOG_ORDER,
         ),
         Statement(equation(LATE, residual_B / 2), lambda *s: _for_signs(s[0], s[5])),

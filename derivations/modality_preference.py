@@ -133,6 +133,7 @@ EQ_10B = Entry(
 
 sd_A, sd_B = sp.symbols("sigma_A sigma_B", positive=True)
 w_ratio = sp.Symbol("w_A/w_B", real=True)
+AS_FAST, AS_MUCH = sd_B**2 / sd_A**2, sd_B / sd_A  #: |w_A/w_B| where both are as fast, and contribute as much
 sign = sp.Symbol("sign(w_A/w_B)", real=True)
 
 
@@ -177,7 +178,7 @@ EQ_11 = Entry(
     11, "", "superficial preference of scalars",
     (
         Statement(
-            sp.Tuple(sp.Lt(sd_B**2 / sd_A**2, w_ratio), sp.Lt(w_ratio, sd_B / sd_A)),
+            sp.Tuple(sp.Lt(AS_FAST, w_ratio), sp.Lt(w_ratio, AS_MUCH)),
             scalar_conditions, given={sign: 1}, counterexample=_negative_weights,
         ),
         Statement(

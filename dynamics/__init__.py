@@ -33,7 +33,10 @@ _HOMES = {
     "random_weights": "dynamics.weights",
     "read_table": "dynamics.data",
     "recorded": "dynamics.recording",
+    "reproduce": "dynamics.reproduction.gallery",
     "start_of": "dynamics.starts",
+    "train_linear": "dynamics.nonlinear.linear",
+    "train_relu": "dynamics.nonlinear.relu",
     "typical_weights": "dynamics.typical",
     "weights_from_state": "dynamics.starts",
 }
@@ -65,7 +68,10 @@ __all__ = [
     "random_weights",
     "read_table",
     "recorded",
+    "reproduce",
     "start_of",
+    "train_linear",
+    "train_relu",
     "typical_weights",
     "weights_from_state",
 ]

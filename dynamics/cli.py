@@ -92,6 +92,18 @@ def _parser() -> argparse.ArgumentParser:
     fixed.add_argument("--width", type=int, help="hidden units (default: counts are expressions in h)")
     fixed.add_argument("--equations", action="store_true", help="print the equations of every stratum")
     fixed.add_argument("--plot", metavar="FILE", help="save the phase portrait of the first two modalities")
+    figure = commands.add_parser(
+        "figure",
+        help="a figure of the paper from this code, with the numbers behind it (seconds to minutes)",
+        description="Figures of the paper: simulations, laws, and checks of one against the other. The picture and the "
+        "numbers drawn (JSON) are saved; the checks are printed. Status 1 if a check fails.",
+    )
+    figure.set_defaults(run=actions.figure_command)
+    figure.add_argument("number", metavar="NUMBER", help="1-6, 8-12, or all")
+    figure.add_argument("-o", "--output", metavar="FILE", help="default figure-N.png; with all: a folder (default .)")
+    figure.add_argument("--data", metavar="FILE.json", help="the numbers drawn (default: beside the picture)")
+    figure.add_argument("--seeds", type=int, metavar="N", help="seeds 0 to N-1 (default: 5, figure 12: 20)")
+    figure.add_argument("--json", action="store_true", help="print the checks as JSON")
     derive = commands.add_parser(
         "derive",
         help="the ledger: every numbered equation, derived and checked; or one with its derivation",

@@ -80,13 +80,13 @@ def _u0(options: argparse.Namespace) -> float:
     return 1e-3 if options.u0 is None else float(options.u0)
 
 
-def _check_figure(path: str) -> None:
+def _check_figure(path: str, flag: str = "--plot") -> None:
     """Before the work: whether a figure can be saved there."""
     folder, name = os.path.split(path)
     if not name.lower().endswith(FIGURES):
-        raise DataError(f"--plot must end in {', '.join(FIGURES)}, got {path!r}")
+        raise DataError(f"{flag} must end in {', '.join(FIGURES)}, got {path!r}")
     if not os.path.isdir(folder or "."):
-        raise DataError(f"--plot: no folder {folder!r}")
+        raise DataError(f"{flag}: no folder {folder!r}")
 
 
 def _targets(flag: str) -> str | list[str]:
@@ -325,6 +325,47 @@ def fixed_points_command(options: argparse.Namespace) -> int:
     if options.equations:
         print("\n".join(["", *(str(stratum) for m in manifolds for stratum in m.strata)]))
     return 0
+
+
+def figure_command(options: argparse.Namespace) -> int:
+    """One figure, or all of them: each is saved as soon as it is done."""
+    import matplotlib
+
+    from dynamics.experiments import EXPERIMENTS
+    from dynamics.reproduction.gallery import reproduce
+
+    matplotlib.use("Agg")
+    every = options.number == "all"
+    if not every and not (options.number.isascii() and options.number.isdigit()):
+        raise DomainError(f"figure must be one of {', '.join(map(str, EXPERIMENTS))} or all, got {options.number!r}")
+    if every and options.data is not None:
+        raise DomainError("--data names the file of one figure; with all the numbers lie beside the pictures")
+    targets = {}
+    for n in EXPERIMENTS if every else (int(options.number),):
+        folder = options.output or "."
+        picture = os.path.join(folder, f"figure-{n}.png") if every else options.output or f"figure-{n}.png"
+        numbers = options.data or f"{os.path.splitext(picture)[0]}.json"
+        targets[n] = picture, numbers
+        _check_figure(picture, "-o")
+        _check_target(numbers)
+    found = []
+    for n, (picture, numbers) in targets.items():
+        result = reproduce(n, seeds=options.seeds, progress=_told(f"figure {n}"))
+        _save_figure(result.plot(), picture)
+        result.save(numbers)
+        print(f"  {picture}, {numbers}", file=sys.stderr, flush=True)
+        found.append(result)
+        if not options.json:
+            print(result, end="\n\n" if every else "\n", flush=True)
+    if options.json:
+        checks = [{"figure": r.number, "holds": r.holds, "checks": [c.to_dict() for c in r.checks]} for r in found]
+        print(json.dumps(checks if every else checks[0], indent=2, allow_nan=False))
+    return 0 if all(r.holds for r in found) else 1
+
+
+def _told(what: str) -> Callable[[str], None]:
+    """What is being done, on standard error."""
+    return lambda line: print(f"  {what}: {line} ...", file=sys.stderr, flush=True)
 
 
 def derive_command(options: argparse.Namespace) -> int:

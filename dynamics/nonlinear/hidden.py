@@ -1,0 +1,157 @@
+"""What one layer of ReLU units makes of the samples: the loss and its gradient, in three exact forms.
+
+`on_samples` is the definition. Where the inputs have little in them the same sums take far fewer terms:
+
+- `on_atoms`, late fusion of scalars and of inputs with few distinct values. relu(w x) of a scalar is
+  relu(w) max(x, 0) + relu(-w) max(-x, 0); of a table of values it is one number a value. So a branch puts out
+  o_1 F_1(x) + ... + o_k F_k(x), o the units' output at k atoms, and the loss is a quadratic form in o whose
+  coefficients are means of products F_i F_j and y F_i, taken once.
+- `on_lines`, one continuous column beside few distinct values. Along each value y_hat is piecewise linear in the
+  continuous column with one kink a unit; with the samples sorted, sums over active samples are differences of
+  cumulative sums.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from itertools import pairwise
+
+import numpy as np
+
+#: A hidden layer: first weights (h, d) and second weights (h,).
+Units = tuple[np.ndarray, np.ndarray]
+#: Hidden layers that are added at the output -> loss and minus its gradient.
+HiddenVelocity = Callable[[list[Units]], tuple[float, list[Units]]]
+
+BLOCK = 512  # samples at a time: their activations stay in the cache
+FEW = 16  # distinct values up to which a table of them pays
+
+
+class Form(StrEnum):
+    """How the sums over samples are taken; all are exact."""
+
+    SAMPLES = "samples"
+    ATOMS = "atoms"
+    LINES = "lines"
+
+
+def best_form(blocks: list[np.ndarray]) -> Form:
+    """The cheapest form for these hidden layers, one (P, d) block of inputs each."""
+    if len(blocks) > 1 and all(_atoms_of(x) is not None for x in blocks):
+        return Form.ATOMS
+    if len(blocks) == 1 and _continuous_column(blocks[0]) is not None:
+        return Form.LINES
+    return Form.SAMPLES
+
+
+def hidden_velocity(blocks: list[np.ndarray], y: np.ndarray, form: Form) -> HiddenVelocity:
+    """Half the mean squared error of y_hat = sum over layers of second . relu(first x)."""
+    return {Form.SAMPLES: on_samples, Form.ATOMS: on_atoms, Form.LINES: on_lines}[form](blocks, y)
+
+
+def on_samples(blocks: list[np.ndarray], y: np.ndarray) -> HiddenVelocity:
+    count = len(y)
+    cuts = [slice(i, i + BLOCK) for i in range(0, count, BLOCK)]
+
+    def velocity(units: list[Units]) -> tuple[float, list[Units]]:
+        moved = [(np.zeros_like(first), np.zeros_like(second)) for first, second in units]
+        loss = 0.0
+        for cut in cuts:
+            active = [np.maximum(x[cut] @ first.T, 0.0) for x, (first, _) in zip(blocks, units, strict=True)]
+            error = y[cut] - sum(a @ second for a, (_, second) in zip(active, units, strict=True))
+            loss += float(error @ error)
+            for x, a, (_, second), (to_first, to_second) in zip(blocks, active, units, moved, strict=True):
+                np.add(to_second, error @ a, out=to_second)
+                np.add(to_first, second[:, None] * ((a > 0).T @ (error[:, None] * x[cut])), out=to_first)
+        return loss / (2 * count), [(first / count, second / count) for first, second in moved]
+
+    return velocity
+
+
+def _atoms_of(x: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Where units are evaluated, (k, d), and the features F, (P, k): relu(w x) = relu(atoms w) F(x)."""
+    if x.shape[1] == 1:
+        return np.array([[1.0], [-1.0]]), np.hstack([np.maximum(x, 0.0), np.maximum(-x, 0.0)])
+    values, which = np.unique(x[: FEW + 1], axis=0, return_inverse=True)
+    if len(values) > FEW:
+        return None
+    values, which = np.unique(x, axis=0, return_inverse=True)
+    return (values, np.eye(len(values))[which.ravel()]) if len(values) <= FEW else None
+
+
+def on_atoms(blocks: list[np.ndarray], y: np.ndarray) -> HiddenVelocity:
+    found = [pair for pair in map(_atoms_of, blocks) if pair is not None]
+    features = np.hstack([f for _, f in found])
+    ends = np.cumsum([0, *(len(a) for a, _ in found)])
+    spans = [slice(begin, end) for begin, end in pairwise(ends)]
+    gram, cross = features.T @ features / len(y), y @ features / len(y)
+    power = float(y @ y) / len(y)
+
+    def velocity(units: list[Units]) -> tuple[float, list[Units]]:
+        active = [np.maximum(first @ atoms.T, 0.0) for (first, _), (atoms, _) in zip(units, found, strict=True)]
+        put_out = np.concatenate([second @ a for a, (_, second) in zip(active, units, strict=True)])
+        error = cross - gram @ put_out
+        moved = [
+            ((second[:, None] * ((a > 0) * error[span])) @ atoms, a @ error[span])
+            for a, (_, second), (atoms, _), span in zip(active, units, found, spans, strict=True)
+        ]
+        return (power - float(put_out @ (cross + error))) / 2, moved
+
+    return velocity
+
+
+def _continuous_column(x: np.ndarray) -> int | None:
+    """The one column without which few distinct rows are left; None unless there is one."""
+    if x.shape[1] < 2:
+        return None
+    for column in range(x.shape[1]):
+        rest = np.delete(x, column, axis=1)
+        if len(np.unique(rest[: FEW + 1], axis=0)) <= FEW and len(np.unique(rest, axis=0)) <= FEW:
+            return column
+    return None
+
+
+def on_lines(blocks: list[np.ndarray], y: np.ndarray) -> HiddenVelocity:
+    (x,) = blocks
+    column = _continuous_column(x)
+    assert column is not None
+    values, which = np.unique(np.delete(x, column, axis=1), axis=0, return_inverse=True)
+    order = np.lexsort((x[:, column], which.ravel()))
+    along, target, count = x[order, column], y[order], len(y)
+    ends = np.searchsorted(which.ravel()[order], np.arange(len(values) + 1))
+    lines = [along[begin:end] for begin, end in pairwise(ends)]
+    others = np.delete(np.arange(x.shape[1]), column)
+
+    def velocity(units: list[Units]) -> tuple[float, list[Units]]:
+        ((first, second),) = units
+        slope, offset = first[:, column], first[:, others] @ values.T  # (h,) and (h, lines)
+        rising = slope > 0
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            kink = np.where(slope[:, None] != 0, -offset / slope[:, None], np.where(offset > 0, np.inf, -np.inf))
+        # a unit is active after its kink if it rises, before it if not
+        begin = np.column_stack([np.searchsorted(line, kink[:, i]) for i, line in enumerate(lines)]) + ends[:-1]
+        sign = np.where(rising, second, -second)
+        tilt, level = np.zeros(count + 1), np.zeros(count + 1)
+        for i in range(len(lines)):  # what starts or stops at a kink, and what is active where the line begins
+            at = begin[:, i]
+            tilt += np.bincount(at, sign * slope, count + 1)
+            level += np.bincount(at, sign * offset[:, i], count + 1)
+            tilt[ends[i]] += np.sum(np.where(rising, 0.0, second * slope))
+            level[ends[i]] += np.sum(np.where(rising, 0.0, second * offset[:, i]))
+            if i:  # the line before ends here with all of its rising units
+                tilt[ends[i]] -= np.sum(np.where(rising, second * slope, 0.0))
+                level[ends[i]] -= np.sum(np.where(rising, second * offset[:, i - 1], 0.0))
+        error = target - np.cumsum(tilt[:-1]) * along - np.cumsum(level[:-1])
+        plain = np.concatenate([[0.0], np.cumsum(error)]) / count
+        scaled = np.concatenate([[0.0], np.cumsum(error * along)]) / count
+        after, before = rising[:, None], ends[:-1]
+        seen = np.where(after, plain[ends[1:]] - plain[begin], plain[begin] - plain[before])
+        weighed = np.where(after, scaled[ends[1:]] - scaled[begin], scaled[begin] - scaled[before])
+        first_moved = np.empty_like(first)
+        first_moved[:, column] = second * np.sum(weighed, axis=1)
+        first_moved[:, others] = second[:, None] * (seen @ values)
+        second_moved = slope * np.sum(weighed, axis=1) + np.sum(offset * seen, axis=1)
+        return float(error @ error) / (2 * count), [(first_moved, second_moved)]
+
+    return velocity

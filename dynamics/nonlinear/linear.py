@@ -1,0 +1,102 @@
+"""Linear networks of any depth by full-batch gradient descent on samples, with squared or logistic loss."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+
+from derivations import gradient_flow
+from derivations.errors import DomainError
+from derivations.network import FusionNetwork
+from dynamics.nonlinear.samples import Samples, checked_samples
+from dynamics.nonlinear.training import Training, start_and_origin, trained
+from dynamics.weights import Weights
+
+
+class Loss(StrEnum):
+    """Of one sample: (34), (y - y_hat)^2 / 2, or (35), ln(1 + exp(-y y_hat))."""
+
+    SQUARED = "squared"
+    LOGISTIC = "logistic"
+
+
+def logistic(y: np.ndarray, put_out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(35) of each sample and minus its derivative by y_hat, y/(1 + exp(y y_hat)), in a form that never overflows."""
+    margin = y * put_out
+    decay = np.exp(-np.abs(margin))
+    return np.log1p(decay) + np.maximum(-margin, 0.0), y * np.where(margin > 0, decay, 1.0) / (1 + decay)
+
+
+def train_linear(
+    network: FusionNetwork,
+    inputs: Mapping[str, Any],
+    targets: Any,
+    *,
+    loss: Loss | str = Loss.LOGISTIC,
+    u0: float | Mapping[str, float] = 1e-3,
+    width: int = 100,
+    seed: int = 0,
+    weights: Mapping[str, Any] | None = None,
+    learning_rate: float = 0.04,
+    t_end: float | None = None,
+    max_steps: int = 20_000,
+    snapshots: Sequence[float] = (),
+) -> Training:
+    """Train a linear network on samples as they are. All weights are kept, which `descend` does not do.
+
+    Parameters
+    ----------
+    inputs : modality -> (P,) or (P, d); targets : (P,), labels -1 and 1 or any numbers
+    loss : "logistic" or "squared"; the squared one is that of `descend`, from the means of the samples
+    u0, width, seed, weights : the start, as for `integrate`
+    learning_rate, t_end, max_steps, snapshots : as for `train_relu`
+
+    With logistic loss and targets that a linear map separates, weights grow for ever: give a `t_end`.
+
+    Raises
+    ------
+    DataError, DomainError, SolveError
+
+    Examples
+    --------
+    >>> from dynamics.nonlinear.samples import gaussian_samples
+    >>> drawn = gaussian_samples([[4, 0], [0, 1]], [1, 1], count=500)
+    >>> late = FusionNetwork.fused_at(2, 2)
+    >>> run = train_linear(late, drawn.inputs, np.sign(drawn.targets), t_end=40)
+    >>> run.total["A"].shape, bool(run.loss[-1] < run.loss[0])
+    ((1001, 1), True)
+    """
+    samples = checked_samples(inputs, targets)
+    try:
+        kind = Loss(loss)
+    except ValueError:
+        raise DomainError(f"loss must be one of {', '.join(Loss)}, got {loss!r}") from None
+    data = samples.correlations
+    start, origin = start_and_origin(network, data, u0, width, seed, weights)
+
+    def velocity(now: Weights) -> tuple[float, Weights]:
+        products = gradient_flow.above(network, now)
+        total = gradient_flow.total_weights(network, now, products)
+        if kind is Loss.SQUARED:
+            value, error = gradient_flow.loss(data, total), gradient_flow.errors(data, total)
+        else:
+            value, error = _on_samples(samples, total)
+        return float(value), gradient_flow.flow(network, now, error, products)
+
+    def totals(now: Weights) -> dict[str, np.ndarray]:
+        return {m: w[0] for m, w in gradient_flow.total_weights(network, now).items()}
+
+    return trained(
+        velocity, totals, start, learning_rate=learning_rate, t_end=t_end, max_steps=max_steps, snapshots=snapshots,
+        provenance={"producer": f"linear network, {kind.value} loss, descent", "network": str(network), **origin},
+    )  # fmt: skip
+
+
+def _on_samples(samples: Samples, total: Mapping[str, np.ndarray]) -> tuple[float, dict[str, np.ndarray]]:
+    """Mean logistic loss, and e_m = -<dl/dy_hat x_m^T>, which takes the place of (5)."""
+    put_out = sum(x @ total[m][0] for m, x in samples.inputs.items())
+    losses, drive = logistic(samples.targets, np.asarray(put_out))
+    return float(np.mean(losses)), {m: (drive @ x)[None] / samples.count for m, x in samples.inputs.items()}

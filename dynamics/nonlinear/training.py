@@ -1,0 +1,161 @@
+"""Training: the result of full-batch gradient descent on samples, and the loop that makes it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from derivations.correlations import Correlations
+from derivations.errors import DomainError, SolveError
+from derivations.network import FusionNetwork
+from dynamics.nonlinear.samples import Samples
+from dynamics.recording import recorded
+from dynamics.tables import Table, number
+from dynamics.trajectory import Trajectory
+from dynamics.weights import (
+    Weights,
+    checked_integer,
+    checked_number,
+    checked_positive,
+    checked_weights,
+    random_weights,
+)
+
+#: Weights -> loss and minus its gradient, layer by layer.
+Velocity = Callable[[Weights], tuple[float, Weights]]
+#: Weights -> modality -> (d,): product of the layers, activations left out.
+Totals = Callable[[Weights], dict[str, np.ndarray]]
+
+DIVERGED = 1e100
+SOLVED = 1e-6  # without a t_end, descent stops at this share of the loss at the start
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Training:
+    """Loss and weights along gradient descent on samples.
+
+    t : (T,), in units of tau: step times learning rate
+    loss : (T,), the mean over the samples
+    total : modality -> (T, d): product of the layers, activations left out (W^2 W^1 of two layers)
+    snapshots : time -> weights, chain name -> list of arrays (out, in); the last one is the end
+    warnings : what a user should know
+    provenance : how to make this run again
+    """
+
+    t: np.ndarray
+    loss: np.ndarray
+    total: Mapping[str, np.ndarray]
+    snapshots: Mapping[float, Weights]
+    warnings: tuple[str, ...] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for array in (self.t, self.loss, *self.total.values()):
+            array.setflags(write=False)
+
+    @property
+    def weights(self) -> Weights:
+        """At the end."""
+        return self.snapshots[max(self.snapshots)]
+
+    def as_linear(self, network: FusionNetwork, samples: Samples, factor: float = 1.0) -> Trajectory:
+        """Half-times and saddles, as if `factor` times the total weights were those of a linear network.
+
+        For two layers of ReLU on data symmetric under x -> -x, equation (126), the factor is 1/2: each half of the
+        hidden units carries the whole map on its half of the inputs.
+        """
+        total = {m: factor * w for m, w in self.total.items()}
+        return recorded(network, samples.correlations, self.t, total)
+
+    @property
+    def table(self) -> Table:
+        rows = [(m, number(float(np.linalg.norm(w[-1])))) for m, w in self.total.items()]
+        title = (
+            f"{self.provenance.get('producer', 'training')}, {len(self.t)} points to t = {number(float(self.t[-1]))}"
+        )
+        notes = (f"loss {number(float(self.loss[0]))} -> {number(float(self.loss[-1]))}", *self.warnings)
+        return Table(title, ("modality", "|product of its layers|"), tuple(rows), notes)
+
+    def __str__(self) -> str:
+        return self.table.text()
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return self.table.html()
+
+
+def start_and_origin(
+    network: FusionNetwork,
+    data: Correlations,
+    u0: float | Mapping[str, float],
+    width: int,
+    seed: int,
+    weights: Mapping[str, Any] | None,
+) -> tuple[Weights, dict[str, Any]]:
+    """Weights at t = 0, drawn or given, and their provenance."""
+    if weights is not None:
+        return checked_weights(network, data, weights), {"start": "given"}
+    norms = dict(u0) if isinstance(u0, Mapping) else u0
+    origin = {"start": "random", "u0": norms, "width": width, "seed": seed}
+    return random_weights(network, data, u0, width, seed), origin
+
+
+def trained(
+    velocity: Velocity,
+    totals: Totals,
+    weights: Weights,
+    *,
+    learning_rate: float,
+    t_end: float | None,
+    max_steps: int,
+    snapshots: Sequence[float],
+    provenance: Mapping[str, Any],
+) -> Training:
+    """Gradient descent from `weights`: every step is stored.
+
+    Without a `t_end` it stops once the loss is SOLVED of its start, or at `max_steps` with a warning.
+    """
+    rate = checked_positive(learning_rate, "learning_rate")
+    steps = checked_integer(max_steps, "max_steps", 1)
+    if t_end is not None:
+        steps = min(steps, math.floor(checked_positive(t_end, "t_end") / rate + 1e-9))
+    wanted = {math.floor(checked_number(t, "snapshots") / rate + 0.5) for t in snapshots}
+    if wanted and max(wanted) > steps:
+        raise DomainError(f"snapshots must lie within the run, up to t = {steps * rate:.6g}, got {max(snapshots)}")
+    losses: list[float] = []
+    path: list[dict[str, np.ndarray]] = []
+    kept: dict[float, Weights] = {}
+    current = {name: list(layers) for name, layers in weights.items()}
+    for step in range(steps + 1):
+        with np.errstate(over="ignore", invalid="ignore"):
+            loss, moved = velocity(current)
+        if not loss < DIVERGED:  # catches nan too
+            raise SolveError(f"gradient descent diverged at step {step}: learning_rate {rate:.3g} is too large")
+        losses.append(loss)
+        path.append(totals(current))
+        solved = t_end is None and loss <= SOLVED * losses[0] and (not wanted or step >= max(wanted))
+        if step in wanted or step == steps or solved:
+            kept[step * rate] = {name: [w.copy() for w in layers] for name, layers in current.items()}
+        if solved or step == steps:
+            break
+        current = {
+            name: [w + rate * v for w, v in zip(layers, moved[name], strict=True)] for name, layers in current.items()
+        }
+    notes = []
+    if t_end is None and losses[-1] > SOLVED * losses[0]:
+        notes.append(
+            f"{losses[-1] / losses[0]:.2g} of the loss is left after {steps} steps: give a t_end or more steps"
+        )
+    return Training(
+        np.arange(len(losses)) * rate,
+        np.array(losses),
+        {m: np.array([now[m] for now in path]) for m in path[0]},
+        kept,
+        tuple(notes),
+        {**provenance, "learning_rate": rate, "t_end": t_end},
+    )

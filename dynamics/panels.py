@@ -1,0 +1,273 @@
+"""What a figure shows, as data: series in panels, a caption, and checks of simulation against theory."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from derivations.errors import StoreError
+from derivations.network import FusionNetwork
+from dynamics.half_times import finite
+from dynamics.portraits import Portrait
+from dynamics.tables import Table, number
+from dynamics.trajectory import _version
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class Role(StrEnum):
+    """What a series is, which decides how it is drawn."""
+
+    LAW = "law"
+    SECOND_LAW = "second law"
+    PRINTED = "as printed"
+    FLOW = "gradient flow"
+    DESCENT = "gradient descent"
+    RELU = "ReLU network"
+    RUN = "run"
+    SECOND_RUN = "second run"
+    LEVEL = "level"
+    TIME = "time"
+    UNITS = "hidden units"
+    ARROW = "arrow from zero"
+    REGION = "region"
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """Points of one thing.
+
+    x, y : (n,)
+    hue : which colour of the style; None for black
+    spread : (n,) standard deviation over seeds, or nothing
+    shade : (n,) values shown by the colour of each point, or nothing
+    note : written at the last point, or nothing
+    """
+
+    label: str
+    role: Role
+    x: np.ndarray
+    y: np.ndarray
+    hue: int | None = None
+    spread: np.ndarray | None = None
+    shade: np.ndarray | None = None
+    note: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        arrays = {"x": self.x, "y": self.y, "spread": self.spread, "shade": self.shade}
+        numbers = {k: [finite(float(v)) for v in np.ravel(a)] for k, a in arrays.items() if a is not None}
+        return {"label": self.label, "role": self.role.value, **numbers}
+
+
+@dataclass(frozen=True, eq=False)
+class Plot:
+    """Series on two axes.
+
+    shade_label : what the colour of points shows
+    keys : what roles are called in the legend, where their series have no labels of their own
+    """
+
+    title: str
+    x_label: str
+    y_label: str
+    series: tuple[Series, ...]
+    x_log: bool = False
+    y_log: bool = False
+    shade_label: str = ""
+    keys: Mapping[Role, str] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        series = [s.to_dict() for s in self.series]
+        return {"title": self.title, "x": self.x_label, "y": self.y_label, "series": series}
+
+
+@dataclass(frozen=True, eq=False)
+class Schematic:
+    """A network as boxes, a layer each."""
+
+    title: str
+    network: FusionNetwork
+
+    def to_dict(self) -> dict[str, Any]:
+        chains = {name: chain.depth for name, chain in self.network.chains.items()}
+        return {"title": self.title, "layers": chains, "feeds": self.network.parents}
+
+
+@dataclass(frozen=True, eq=False)
+class PhasePlane:
+    """A phase portrait."""
+
+    title: str
+    portrait: Portrait
+
+    def to_dict(self) -> dict[str, Any]:
+        points = [{"name": p.name, "kind": p.kind.value, "position": list(p.position)} for p in self.portrait.points]
+        runs = [
+            {"label": label, "path": path.tolist()}
+            for label, path in zip(self.portrait.labels, self.portrait.paths, strict=True)
+        ]
+        return {"title": self.title, "modalities": list(self.portrait.modalities), "points": points, "runs": runs}
+
+
+Panel = Plot | Schematic | PhasePlane
+
+
+class Side(StrEnum):
+    """How a number must lie to the one expected."""
+
+    CLOSE = "close to"
+    BELOW = "below"
+    ABOVE = "above"
+
+
+@dataclass(frozen=True)
+class Check:
+    """A number found by simulation against the one expected.
+
+    within : largest difference allowed, as a share of what is expected (absolute where that is zero)
+    reason : where the expectation, or the allowance, comes from
+    """
+
+    what: str
+    found: float
+    expected: float
+    within: float
+    reason: str = ""
+    side: Side = Side.CLOSE
+
+    @property
+    def miss(self) -> float:
+        gap = abs(self.found - self.expected)
+        return gap / abs(self.expected) if self.expected else gap
+
+    @property
+    def allowed(self) -> str:
+        if self.side is not Side.CLOSE:
+            return self.side.value
+        return f"{100 * self.within:.3g} %" if self.expected and self.within else f"{self.within:g}"
+
+    @property
+    def holds(self) -> bool:
+        if self.side is Side.CLOSE:
+            return bool(self.miss <= self.within)  # nan does not hold
+        return self.found < self.expected if self.side is Side.BELOW else self.found > self.expected
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "what": self.what, "found": finite(self.found), "expected": finite(self.expected),
+            "side": self.side.value, "within": self.within, "holds": self.holds, "reason": self.reason,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Reproduction:
+    """A figure of the paper from this code.
+
+    panels : letter -> what it shows
+    layout : rows of letters; a letter may stand twice in a row to be wide, "." is empty
+    caption : what is drawn; where simulation and paper differ it says why
+    checks : simulation against theory
+    setting : how to make it again
+    """
+
+    number: int
+    title: str
+    panels: Mapping[str, Panel]
+    layout: tuple[str, ...]
+    caption: str
+    checks: tuple[Check, ...]
+    setting: Mapping[str, Any]
+
+    @property
+    def holds(self) -> bool:
+        return all(check.holds for check in self.checks)
+
+    @property
+    def table(self) -> Table:
+        rows = [
+            (c.what, number(c.found), number(c.expected), c.allowed, "yes" if c.holds else "NO") for c in self.checks
+        ]
+        head = ("check", "found", "expected", "within", "holds")
+        return Table(f"figure {self.number}: {self.title}", head, tuple(rows), (self.caption,))
+
+    def __str__(self) -> str:
+        return self.table.text()
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return self.table.html()
+
+    def plot(self) -> Figure:
+        from dynamics.figures.panels import draw
+
+        return draw(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every number drawn, for strict JSON."""
+        return {
+            "figure": self.number, "title": self.title, "caption": self.caption,
+            "checks": [c.to_dict() for c in self.checks], "setting": dict(self.setting), "version": _version(),
+            "panels": {letter: panel.to_dict() for letter, panel in self.panels.items()},
+        }  # fmt: skip
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """The numbers as JSON; whole or not at all."""
+        target = Path(path)
+        temporary = target.with_name(target.name + ".part")
+        try:
+            temporary.write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+            os.replace(temporary, target)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise StoreError(f"numbers not saved to {str(path)!r}: {error}") from None
+
+
+def prose(text: str) -> str:
+    """A paragraph on one line."""
+    return " ".join(text.split())
+
+
+def line(label: str, role: Role, x: Any, y: Any, hue: int | None = None, **more: Any) -> Series:
+    return Series(label, role, np.asarray(x, dtype=float), np.asarray(y, dtype=float), hue, **more)
+
+
+def level(label: str, value: float, hue: int | None = None) -> Series:
+    """A horizontal line."""
+    return line(label, Role.LEVEL, [math.nan], [value], hue)
+
+
+def time(label: str, value: float, hue: int | None = None) -> Series:
+    """A vertical line."""
+    return line(label, Role.TIME, [value], [math.nan], hue)
+
+
+def over_seeds(label: str, role: Role, x: Sequence[float], values: Any, hue: int | None = None) -> Series:
+    """Mean and standard deviation along the last axis of `values` (n, seeds); unreached members are left out."""
+    found = np.asarray(values, dtype=float)
+    known = np.where(np.isfinite(found), found, np.nan)
+    with np.errstate(invalid="ignore"):
+        mean = np.array([np.mean(v[np.isfinite(v)]) if np.any(np.isfinite(v)) else math.nan for v in known])
+        spread = np.array([np.std(v[np.isfinite(v)], ddof=1) if np.sum(np.isfinite(v)) > 1 else 0.0 for v in known])
+    return line(label, role, x, mean, hue, spread=spread)
+
+
+def worst(what: str, found: Any, expected: Any, within: float, reason: str = "") -> Check:
+    """The check of the worst of many pairs."""
+    pairs = [
+        Check(what, float(f), float(e), within, reason)
+        for f, e in zip(np.ravel(found), np.ravel(expected), strict=True)
+    ]
+    return max(pairs, key=lambda check: math.inf if math.isnan(check.miss) else check.miss)
+
+
+Progress = Callable[[str], None]

@@ -1,0 +1,47 @@
+"""Which figures can be made, and making them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib import import_module
+
+from derivations.errors import DomainError
+from dynamics.experiments import EXPERIMENTS
+from dynamics.panels import Reproduction
+from dynamics.reproduction.common import Progress
+
+
+def reproduce(
+    figure: int, *, seeds: int | Sequence[int] | None = None, progress: Progress | None = None
+) -> Reproduction:
+    """A figure of the paper from this code, with the numbers drawn and checks against the theory.
+
+    Parameters
+    ----------
+    figure : its number, one of `dynamics.experiments.EXPERIMENTS`
+    seeds : n for 0..n-1, or a list; None takes those of the setting
+    progress : called with a line for each part of the work
+
+    Raises
+    ------
+    DomainError
+        On a figure that is not built.
+
+    Examples
+    --------
+    >>> found = reproduce(8, seeds=1)
+    >>> found.holds, sorted(found.panels)
+    (True, ['a'])
+    """
+    if figure not in EXPERIMENTS:
+        raise DomainError(f"figure must be one of {', '.join(map(str, EXPERIMENTS))}, got {figure!r}")
+    experiment = EXPERIMENTS[figure]
+    if seeds is not None:
+        chosen = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
+        if not chosen or any(isinstance(s, bool) or not isinstance(s, int) or s < 0 for s in chosen):
+            raise DomainError(f"seeds must be a positive number or a list of integers >= 0, got {seeds!r}")
+        experiment = replace(experiment, seeds=chosen)
+    module = import_module(f"dynamics.reproduction.figure_{figure:02}")
+    found: Reproduction = module.reproduced(experiment, progress or (lambda line: None))
+    return found
