@@ -40,7 +40,7 @@ class Experiment:
     tasks : of the example runs
     networks : (depth, fusion depth)
     entry : standard deviation of every weight at the start, where J gives it; else `u0`, the norm of a layer
-    rhos, sigma_ratios, u0s : of the sweeps; sigma_ratios are sigma_A / sigma_B
+    rhos, sigma_ratios, u0s, sigma_as : of the sweeps; sigma_ratios are sigma_A / sigma_B
     samples : of each data set, for what is trained on samples
     learning_rate : of gradient descent (J.1: 0.04, so that tau is 25 steps)
     chosen : what the paper does not state
@@ -55,7 +55,7 @@ class Experiment:
     rhos: tuple[float, ...] = ()
     sigma_ratios: tuple[float, ...] = ()
     u0s: tuple[float, ...] = ()
-    variances: tuple[float, ...] = ()
+    sigma_as: tuple[float, ...] = ()
     seeds: tuple[int, ...] = DEFAULT_SEEDS
     width: int = 100
     samples: int = 8192
@@ -125,9 +125,10 @@ EXPERIMENTS: Mapping[int, Experiment] = MappingProxyType(
             Experiment(10, "feature evolution", tasks=(PLAIN,), networks=EARLY_AND_LATE, chosen="the times"),
             Experiment(11, "ReLU networks on the linear task", tasks=(PLAIN,), networks=EARLY_AND_LATE),
             Experiment(
-                12, "ReLU networks on XOR and a linear task", networks=EARLY_AND_LATE, variances=(1.0, 2.0, 3.0),
+                12, "ReLU networks on XOR and a linear task", networks=EARLY_AND_LATE, sigma_as=(1.0, 2.0, 3.0),
                 seeds=tuple(range(20)), more=MappingProxyType({"t_end": 240.0, "success": 0.05}),
-                chosen="20 seeds; 6000 steps; success is less than 5 % of the variance of XOR left in the residual",
+                chosen="20 seeds; 6000 steps; sigma_A is a standard deviation (H.2: a variance); success is less than "
+                "5 % of the variance of XOR left in the residual",
             ),
         )
     }

@@ -96,7 +96,7 @@ def on_atoms(blocks: list[np.ndarray], y: np.ndarray) -> HiddenVelocity:
             ((second[:, None] * ((a > 0) * error[span])) @ atoms, a @ error[span])
             for a, (_, second), (atoms, _), span in zip(active, units, found, spans, strict=True)
         ]
-        return (power - float(put_out @ (cross + error))) / 2, moved
+        return max(power - float(put_out @ (cross + error)), 0.0) / 2, moved  # rounds at 1e-16 of <y^2>
 
     return velocity
 

@@ -90,8 +90,8 @@ def gaussian_samples(sigma: Any, weights: Any, count: int = 8192, seed: int = 0,
     return checked_samples({"A": x[:, :half], "B": x[:, half:]}, y)
 
 
-def xor_samples(variance: float = 1.0, count: int = 8192, seed: int = 0) -> Samples:
-    """Samples of y = x_A + XOR(x_B), appendix H.2: x_A from N(0, variance), x_B one of the four corners (+-1, +-1).
+def xor_samples(sigma: float = 1.0, count: int = 8192, seed: int = 0) -> Samples:
+    """Samples of y = x_A + XOR(x_B), appendix H.2: x_A from N(0, sigma^2), x_B one of the four corners (+-1, +-1).
 
     XOR is 1 where the two entries of x_B differ and -1 where they agree, so that its mean is zero and no linear map
     of x_B explains any of it.
@@ -104,5 +104,5 @@ def xor_samples(variance: float = 1.0, count: int = 8192, seed: int = 0) -> Samp
     """
     rng = np.random.default_rng(seed)
     corners = rng.choice([-1.0, 1.0], size=(count, 2))
-    linear = rng.normal(0.0, np.sqrt(variance), count)
+    linear = rng.normal(0.0, sigma, count)
     return checked_samples({"A": linear, "B": corners}, linear - np.prod(corners, axis=1))

@@ -57,11 +57,11 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
             progress(f"{title}, L_f = {fused}: {len(points)} x {len(experiment.seeds)} starts")
             steps = letter == "b"
             series += _lines(experiment, network, fused, points, fine, hue)
-            simulated = _simulated(experiment, network, points, None)
-            series.append(over_seeds("", Role.FLOW, [x for x, _, _ in points], simulated, hue))
-            checks += _against_laws(experiment, network, fused, title, points, simulated)
+            found = simulated(experiment, network, points, None)
+            series.append(over_seeds("", Role.FLOW, [x for x, _, _ in points], found, hue))
+            checks += _against_laws(experiment, network, fused, title, points, found)
             if steps:
-                descended = _simulated(experiment, network, points, experiment.learning_rate)
+                descended = simulated(experiment, network, points, experiment.learning_rate)
                 series.append(over_seeds("", Role.DESCENT, [x for x, _, _ in points], descended, hue))
                 if fused in TRAINED:
                     mean, deviation = TRAINED[fused]
@@ -100,7 +100,7 @@ def _lines(
     ]
 
 
-def _simulated(
+def simulated(
     experiment: Experiment, network: FusionNetwork, points: Points, learning_rate: float | None
 ) -> np.ndarray:
     """Ratios (points, seeds), B's half-time over A's."""
@@ -114,18 +114,18 @@ def _simulated(
 
 
 def _against_laws(
-    experiment: Experiment, network: FusionNetwork, fused: int, title: str, points: Points, simulated: np.ndarray
+    experiment: Experiment, network: FusionNetwork, fused: int, title: str, points: Points, runs: np.ndarray
 ) -> list[Check]:
     """Late fusion: each seed against the law of its weights. Intermediate: means against the typical network."""
     if network.is_early_fusion:
-        return [worst(f"{title}, L_f = 1: one transition", np.mean(simulated, axis=1), np.ones(len(points)), 0.1)]
+        return [worst(f"{title}, L_f = 1: one transition", np.mean(runs, axis=1), np.ones(len(points)), 0.1)]
     if network.trunk.depth == 0:
         laws = [
             [predict(network, data, u0=u0, width=experiment.width, seed=seed).refined for seed in experiment.seeds]
             for _, data, u0 in points
         ]
         expected = [[e.ratio if e else math.nan for e in row] for row in laws]
-        return [worst(f"{title}, L_f = {fused}: ratio of each seed", simulated, expected, 0.005, "ways of a start")]
+        return [worst(f"{title}, L_f = {fused}: ratio of each seed", runs, expected, 0.005, "ways of a start")]
     typical = [predict(network, data, u0=u0, width=experiment.width).refined for _, data, u0 in points]
     medians = [e.ratio if e else math.nan for e in typical]
-    return [worst(f"{title}, L_f = {fused}: mean ratio", np.mean(simulated, axis=1), medians, 0.06, "typical network")]
+    return [worst(f"{title}, L_f = {fused}: mean ratio", np.mean(runs, axis=1), medians, 0.06, "typical network")]

@@ -66,7 +66,10 @@ def flow_ratio(samples: Samples, norm: float) -> float:
 
     events: list[Any] = [half(0), half(1)]
     events[1].terminal = True
-    run = solve_ivp(velocity, (0.0, 1e4), np.zeros(2), "LSODA", rtol=1e-8, atol=1e-8, events=events)
+    fastest = float(np.max(np.abs(data.sigma_yx)))  # while nothing saturates a step could leave the range of sinh
+    run = solve_ivp(
+        velocity, (0.0, 1e5), np.zeros(2), "LSODA", rtol=1e-8, atol=1e-8, events=events, max_step=5 / fastest
+    )
     first, second = (float(t[0]) if len(t) else math.nan for t in run.t_events)
     return second / first
 
