@@ -225,7 +225,7 @@ class Reproduction:
         target = Path(path)
         temporary = target.with_name(target.name + ".part")
         try:
-            temporary.write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+            temporary.write_text(json.dumps(self.to_dict(), allow_nan=False, ensure_ascii=False) + "\n")
             os.replace(temporary, target)
         except OSError as error:
             temporary.unlink(missing_ok=True)

@@ -22,7 +22,7 @@ from dynamics.prediction import predict
 from dynamics.reproduction.common import Progress, flows, latest, plateau_weight, trajectories
 from dynamics.trajectory import Trajectory
 
-RHO_CURVE = np.linspace(-0.85, 0.85, 86)
+RHO_CURVE = np.linspace(-0.85, 0.85, 35)
 #: (rho, ratio, deviation) of sigma = (2, 1) at learning rate 0.04, from full training in PyTorch, 5 seeds.
 TRAINED = ((0.0, 3.84, 0.12), (0.6, 5.22, 0.19), (-0.6, 5.60, 0.17))
 KEYS = {Role.PRINTED: "(9) as printed"}

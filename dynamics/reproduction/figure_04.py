@@ -13,7 +13,7 @@ from dynamics.prediction import predict
 from dynamics.reproduction.common import Progress, flows, latest, trajectories
 
 GRID = np.linspace(0.02, 1.5, 100)  # of sigma_B / sigma_A
-PROBLEMS = 50  # random ones, to check the map
+PROBLEMS = 25  # random ones, to check the map
 REGIONS = (  # at sigma_B/sigma_A, w_A/w_B
     (0.5, 1.3, "I"),
     (1.35, 1.58, "II"),

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from derivations.correlations import Correlations
 from derivations.network import FusionNetwork
 from dynamics.ensembles import ensemble
 from dynamics.experiments import Experiment, Task
+from dynamics.grids import law_grid
 from dynamics.panels import Check, Panel, Plot, Reproduction, Role, Series, line, over_seeds, prose, worst
 from dynamics.prediction import predict
 from dynamics.reproduction.common import TIME, Progress, flows, latest, on_grid
@@ -40,12 +40,12 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
             for i, run in enumerate(runs)
         ]
     panels: dict[str, Panel] = {"a": Plot(r"losses, $\rho$ = 0", TIME, "loss", tuple(losses))}
-    rhos = [(rho, Task(task.sigma_a, task.sigma_b, rho).data, u0) for rho in experiment.rhos]
-    ratios = [(ratio, Task(ratio, 1).data, u0) for ratio in experiment.sigma_ratios]
-    starts = [(start, task.data, start) for start in experiment.u0s]
-    fine_rhos = [(rho, Task(task.sigma_a, task.sigma_b, rho).data, u0) for rho in np.linspace(-0.8, 0.8, CURVE)]
-    fine_ratios = [(ratio, Task(ratio, 1).data, u0) for ratio in np.linspace(1.2, 3, CURVE)]
-    fine_starts = [(start, task.data, start) for start in np.geomspace(min(experiment.u0s), max(experiment.u0s), 9)]
+    rhos = [(rho, Task(task.sigma_a, task.sigma_b, rho), u0) for rho in experiment.rhos]
+    ratios = [(ratio, Task(ratio, 1), u0) for ratio in experiment.sigma_ratios]
+    starts = [(start, task, start) for start in experiment.u0s]
+    fine_rhos = [(rho, Task(task.sigma_a, task.sigma_b, rho), u0) for rho in np.linspace(-0.8, 0.8, CURVE)]
+    fine_ratios = [(ratio, Task(ratio, 1), u0) for ratio in np.linspace(1.2, 3, CURVE)]
+    fine_starts = [(start, task, start) for start in np.geomspace(min(experiment.u0s), max(experiment.u0s), 9)]
     checks: list[Check] = []
     for letter, title, label, points, fine in (
         ("b", "correlation", r"correlation $\rho$", rhos, fine_rhos),
@@ -55,17 +55,17 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
         series: list[Series] = []
         for hue, (fused, network) in enumerate(networks.items()):
             progress(f"{title}, L_f = {fused}: {len(points)} x {len(experiment.seeds)} starts")
-            steps = letter == "b"
-            series += _lines(experiment, network, fused, points, fine, hue)
+            law, wide = _lines(experiment, network, fused, points, fine, hue)
             found = simulated(experiment, network, points, None)
-            series.append(over_seeds("", Role.FLOW, [x for x, _, _ in points], found, hue))
-            checks += _against_laws(experiment, network, fused, title, points, found)
-            if steps:
-                descended = simulated(experiment, network, points, experiment.learning_rate)
-                series.append(over_seeds("", Role.DESCENT, [x for x, _, _ in points], descended, hue))
+            series += [law, wide, over_seeds("", Role.FLOW, [x for x, _, _ in points], found, hue)]
+            checks.append(_against_law(experiment, network, f"{title}, L_f = {fused}", points, found, wide.y))
+            if letter == "b":
+                some = points[::2]
+                descended = simulated(experiment, network, some, experiment.learning_rate)
+                series.append(over_seeds("", Role.DESCENT, [x for x, _, _ in some], descended, hue))
                 if fused in TRAINED:
                     mean, deviation = TRAINED[fused]
-                    at = float(np.mean(descended[experiment.rhos.index(0.0)]))
+                    at = float(np.mean(descended[[rho for rho, _, _ in some].index(0.0)]))
                     within = max(0.06, deviation / mean)
                     checks.append(Check(f"ratio, steps of 0.04, rho = 0, L_f = {fused}", at, mean, within, "PyTorch"))
         panels[letter] = Plot(title, label, RATIO, tuple(series), x_log=letter == "d", y_log=True, keys=KEYS)
@@ -83,21 +83,22 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
     return Reproduction(6, experiment.title, panels, ("ab", "cd"), caption, tuple(checks), experiment.to_dict())
 
 
-Points = Sequence[tuple[float, Correlations, float]]
+Points = Sequence[tuple[float, Task, float]]  # where it is drawn, the data, u0
 
 
 def _lines(
     experiment: Experiment, network: FusionNetwork, fused: int, points: Points, fine: Points, hue: int
-) -> list[Series]:
-    """The leading law and the random-start law; early fusion has neither."""
+) -> tuple[Series, Series]:
+    """The leading law and the random-start law; early fusion has neither, its modalities are learned together."""
+    at, grid = ([x for x, _, _ in some] for some in (points, fine))
     if network.is_early_fusion:
-        return [line(_name(fused), Role.LAW, [x for x, _, _ in fine], np.ones(len(fine)), hue)]
-    leading = [predict(network, data, u0=u0).leading for _, data, u0 in fine]
-    wide = [predict(network, data, u0=u0, width=experiment.width).refined for _, data, u0 in points]
-    return [
-        line(_name(fused), Role.LAW, [x for x, _, _ in fine], [e.ratio if e else math.nan for e in leading], hue),
-        line("", Role.SECOND_LAW, [x for x, _, _ in points], [e.ratio if e else math.nan for e in wide], hue),
-    ]
+        return line(_name(fused), Role.LAW, grid, np.ones(len(fine)), hue), line("", Role.SECOND_LAW, [], [], hue)
+    leading = [float(law_grid(network, t.sigma_a, t.sigma_b, t.rho, u0=u0).ratio) for _, t, u0 in fine]
+    wide = [predict(network, task.data, u0=u0, width=experiment.width).refined for _, task, u0 in points]
+    return (
+        line(_name(fused), Role.LAW, grid, leading, hue),
+        line("", Role.SECOND_LAW, at, [e.ratio if e else math.nan for e in wide], hue),
+    )
 
 
 def simulated(
@@ -105,27 +106,25 @@ def simulated(
 ) -> np.ndarray:
     """Ratios (points, seeds), B's half-time over A's."""
     rows = []
-    for _, data, u0 in points:
+    for _, task, u0 in points:
         found = ensemble(
-            network, data, u0=u0, width=experiment.width, seeds=experiment.seeds, learning_rate=learning_rate
+            network, task.data, u0=u0, width=experiment.width, seeds=experiment.seeds, learning_rate=learning_rate
         )
         rows.append(found.times["B"] / found.times["A"])
     return np.array(rows)
 
 
-def _against_laws(
-    experiment: Experiment, network: FusionNetwork, fused: int, title: str, points: Points, runs: np.ndarray
-) -> list[Check]:
+def _against_law(
+    experiment: Experiment, network: FusionNetwork, what: str, points: Points, runs: np.ndarray, typical: np.ndarray
+) -> Check:
     """Late fusion: each seed against the law of its weights. Intermediate: means against the typical network."""
     if network.is_early_fusion:
-        return [worst(f"{title}, L_f = 1: one transition", np.mean(runs, axis=1), np.ones(len(points)), 0.1)]
-    if network.trunk.depth == 0:
-        laws = [
-            [predict(network, data, u0=u0, width=experiment.width, seed=seed).refined for seed in experiment.seeds]
-            for _, data, u0 in points
-        ]
-        expected = [[e.ratio if e else math.nan for e in row] for row in laws]
-        return [worst(f"{title}, L_f = {fused}: ratio of each seed", runs, expected, 0.005, "ways of a start")]
-    typical = [predict(network, data, u0=u0, width=experiment.width).refined for _, data, u0 in points]
-    medians = [e.ratio if e else math.nan for e in typical]
-    return [worst(f"{title}, L_f = {fused}: mean ratio", np.mean(runs, axis=1), medians, 0.06, "typical network")]
+        return worst(f"{what}: one transition", np.mean(runs, axis=1), np.ones(len(points)), 0.1)
+    if network.trunk.depth:
+        return worst(f"{what}: mean ratio", np.mean(runs, axis=1), typical, 0.06, "typical network")
+    laws = [
+        [predict(network, task.data, u0=u0, width=experiment.width, seed=seed).refined for seed in experiment.seeds]
+        for _, task, u0 in points
+    ]
+    expected = [[e.ratio if e else math.nan for e in row] for row in laws]
+    return worst(f"{what}: ratio of each seed", runs, expected, 0.005, "ways of a start")
