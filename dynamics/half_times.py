@@ -58,12 +58,6 @@ class HalfTimes:
         difference = self.log_times[last] - self.log_times[first]
         return math.nan if math.isnan(difference) else _exp(difference)
 
-    def slower(self, log_factor: float) -> HalfTimes:
-        """All half-times times exp(log_factor); the ratio stays."""
-        later = {m: value + log_factor for m, value in self.log_times.items()}
-        lag = math.copysign(_exp(math.log(abs(self.lag)) + log_factor), self.lag) if self.lag else self.lag
-        return HalfTimes(self.order, later, dict(self.status), lag, self.log_excess)
-
     def to_dict(self) -> dict[str, Any]:
         """For strict JSON: infinite times as "inf", unreached ones as "not reached", nan as None."""
         late = Status.NOT_REACHED

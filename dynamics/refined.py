@@ -17,7 +17,7 @@ from dynamics.flow import integrate
 from dynamics.half_times import HalfTimes, Status
 from dynamics.orbits import Field, Ways, way
 from dynamics.race import SIZES, Passage, aligned_field, race, require_raceable
-from dynamics.typical import SCALE_FREE, larger_start, typical_runs, typical_weights
+from dynamics.typical import from_larger_start, shortened, typical_runs, typical_weights, waited
 from dynamics.weights import Weights, start_norms
 from dynamics.widths import is_exact
 
@@ -77,13 +77,14 @@ def refined_typical(
         except DomainError:  # vector inputs, or two that are learned together
             pass
     norms = start_norms(network, u0)
-    scale = larger_start(network, data, norms, plan)
-    weights = typical_weights(network, data, {m: scale * norms[m] for m in data.modalities} if scale > 1 else u0, width)
+    logs = shortened(network, data, norms, plan)
+    larger = from_larger_start(network, norms, logs) if any(logs.values()) else u0
+    weights = typical_weights(network, data, larger, width)
     half_times, found = typical_runs(network, data, plan, weights, width, spread)
     left_out = 0.0
-    if scale > 1:
-        half_times = half_times.slower((network.depths[plan.order[0]] - 2) * math.log(scale))
-        left_out = SIZES * SCALE_FREE
+    if any(logs.values()):
+        half_times, share = waited(half_times, logs)
+        left_out = SIZES * share
     fits: Mapping[str, float] = {}
     if is_exact(network):  # two layers: one more run is cheap, and knows when half of the output is there
         run = integrate(network, data, weights=weights)

@@ -31,7 +31,7 @@ from dynamics.weights import Weights, checked_integer, start_norms
 STEP = 0.5  # of a standard deviation: the difference quotients of the spread
 RTOL = 1e-5  # of the runs: half-times to 1e-4, far below the spread over seeds
 MOST_STEPS = 5000  # of a run; a start so small that it takes more is refused
-SCALE_FREE = 1e-4  # (u0/U)^(L-2) from which on a deep late fusion network is run, and its times scaled to smaller u0
+SCALE_FREE = 1e-4  # share of a wait that what happens before it may be where waits are shortened and scaled back
 
 
 def median_length(width: int) -> float:
@@ -221,21 +221,60 @@ def moved(weights: Weights, variation: Variation) -> Weights:
     return changed
 
 
-def larger_start(network: FusionNetwork, data: Correlations, norms: Mapping[str, float], plan: Course) -> float:
-    """By how much a start may be larger and give the same half-times times factor^(L-2), up to order SCALE_FREE.
+def shortened(network: FusionNetwork, data: Correlations, norms: Mapping[str, float], plan: Course) -> dict[str, float]:
+    """By which factor each branch of a late network may wait shorter, all else the same: modality -> ln of it.
 
-    Late fusion, L > 2 layers in every branch. Small branches do not feel each other, and u -> s u, t -> s^(2-L) t
-    leaves dW_l/dt = (the others)^T e (the others)^T as it is; what a transition between saddles lasts does not scale,
-    and is a share of order (u0/U)^(L-2) of the wait, U = |W_m^tot|^(1/L) at a plateau.
+    Small branches do not feel each other, and u -> F^(1/(L-2)) u, t -> t/F leaves dW_l/dt = (the others)^T e (the
+    others)^T of a branch of L > 2 layers as it is. Its wait is of order (U/u)^(L-2), U = |W_m^tot|^(1/L) at its plateau.
+    Waits in the order of their lengths, transitions and the logarithms of two layers first: a gap of more than
+    1/SCALE_FREE between one and the next is closed to that much; what is left of the shorter ones is then a share of
+    SCALE_FREE of the longer ones, and waits of one size keep their ratio.
     """
-    depths = set(network.depths.values())
-    (depth,) = depths if len(depths) == 1 else (0,)
-    largest = max(norms[m] for m in data.modalities)
-    goals = [data.norm(plan.plateaus[m]) for m in plan.order if m not in plan.never]
-    if network.trunk.depth or depth <= 2 or largest == 0 or not goals or min(goals) == 0:
-        return 1.0
-    largest_free = math.log(min(goals)) / depth + math.log(SCALE_FREE) / (depth - 2)
-    return math.exp(max(0.0, largest_free - math.log(largest)))
+    logs = {}
+    for m in () if network.trunk.depth or network.is_early_fusion else plan.order:
+        depth, goal = network.depths[m], data.norm(plan.plateaus[m])
+        if m not in plan.never and depth > 2 and norms[m] > 0 and goal > 0:
+            logs[m] = (depth - 2) * (math.log(goal) / depth - math.log(norms[m]))
+    found = dict.fromkeys(network.modalities, 0.0)
+    below, cut = 0.0, 0.0
+    for m in sorted(logs, key=lambda m: logs[m]):
+        cut += max(0.0, logs[m] - below + math.log(SCALE_FREE))
+        found[m], below = cut, max(below, logs[m])
+    return found
+
+
+def from_larger_start(
+    network: FusionNetwork, norms: Mapping[str, float], logs: Mapping[str, float]
+) -> dict[str, float]:
+    """Norms from which each branch waits shorter by its factor."""
+    depths = network.depths
+    return {
+        m: math.exp(math.log(norms[m]) + logs[m] / (depths[m] - 2)) if logs[m] else norms[m] for m in network.modalities
+    }
+
+
+def waited(found: HalfTimes, logs: Mapping[str, float]) -> tuple[HalfTimes, float]:
+    """Half-times with the waits as long as they are, and the relative error of that.
+
+    A modality is as late as the longest wait up to it says.
+    """
+    learned = sorted((m for m, s in found.status.items() if s is Status.REACHED), key=lambda m: found.log_times[m])
+    later, share, longest = dict(found.log_times), 0.0, 0.0
+    for i, m in enumerate(learned):
+        if logs[m] > longest and i:
+            share = max(share, math.exp(found.log_times[learned[i - 1]] - found.log_times[m]))
+        longest = max(longest, logs[m])
+        later[m] += longest
+    first, last = found.order[0], found.order[-1]
+    if first not in learned or last not in learned or not found.lag > 0:
+        return HalfTimes(found.order, later, dict(found.status), found.lag, found.log_excess), SCALE_FREE + share
+    moved = later[first] - found.log_times[first]
+    if later[last] - found.log_times[last] == moved:  # one clock for both: the lag is known better than as a difference
+        log_lag = math.log(found.lag) + moved
+    else:
+        log_lag = later[last] + math.log1p(-math.exp(later[first] - later[last]))
+    lag = math.exp(log_lag) if log_lag < 709 else math.inf
+    return HalfTimes(found.order, later, dict(found.status), lag, log_lag - later[first]), SCALE_FREE + share
 
 
 def typical_runs(
