@@ -225,8 +225,8 @@ def shortened(network: FusionNetwork, data: Correlations, norms: Mapping[str, fl
     """By which factor each branch of a late network may wait shorter, all else the same: modality -> ln of it.
 
     Small branches do not feel each other, and u -> F^(1/(L-2)) u, t -> t/F leaves dW_l/dt = (the others)^T e (the
-    others)^T of a branch of L > 2 layers as it is. Its wait is of order (U/u)^(L-2), U = |W_m^tot|^(1/L) at its plateau.
-    Waits in the order of their lengths, transitions and the logarithms of two layers first: a gap of more than
+    others)^T of a branch of L > 2 layers as it is. It waits for a time of order (U/u)^(L-2), U = |W_m^tot|^(1/L) at its
+    plateau. Waits in the order of their lengths, transitions and the logarithms of two layers first: a gap of more than
     1/SCALE_FREE between one and the next is closed to that much; what is left of the shorter ones is then a share of
     SCALE_FREE of the longer ones, and waits of one size keep their ratio.
     """
