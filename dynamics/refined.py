@@ -17,7 +17,7 @@ from dynamics.flow import integrate
 from dynamics.half_times import HalfTimes, Status
 from dynamics.orbits import Field, Ways, way
 from dynamics.race import SIZES, Passage, aligned_field, race, require_raceable
-from dynamics.typical import from_larger_start, shortened, typical_runs, typical_weights, waited
+from dynamics.typical import typical_runs, typical_weights
 from dynamics.weights import Weights, start_norms
 from dynamics.widths import is_exact
 
@@ -76,21 +76,13 @@ def refined_typical(
             return replace(raced, bound=_promised(raced.bound, plan, raced.spread))
         except DomainError:  # vector inputs, or two that are learned together
             pass
-    norms = start_norms(network, u0)
-    logs = shortened(network, data, norms, plan)
-    larger = from_larger_start(network, norms, logs) if any(logs.values()) else u0
-    weights = typical_weights(network, data, larger, width)
-    half_times, found = typical_runs(network, data, plan, weights, width, spread)
-    left_out = 0.0
-    if any(logs.values()):
-        half_times, share = waited(half_times, logs)
-        left_out = SIZES * share
+    half_times, found, share = typical_runs(network, data, plan, start_norms(network, u0), width, spread)
     fits: Mapping[str, float] = {}
     if is_exact(network):  # two layers: one more run is cheap, and knows when half of the output is there
-        run = integrate(network, data, weights=weights)
+        run = integrate(network, data, weights=typical_weights(network, data, u0, width))
         half_times, fits = run.half_times, run.fit_times
     reached = [m for m, s in half_times.status.items() if s is Status.REACHED]
-    bound = {m: _covered(found.times[m]) + left_out if m in reached else math.nan for m in data.modalities}
+    bound = {m: _covered(found.times[m]) + SIZES * share if m in reached else math.nan for m in data.modalities}
     bound = _promised(bound, plan, found.times)
     return Estimate("typical network", Kind.HEURISTIC, start, half_times, bound, plan.never, fits, spread=found.times)
 

@@ -26,12 +26,12 @@ from derivations.saddles import Course
 from dynamics.batch import flow as batch_flow
 from dynamics.batch.members import Member
 from dynamics.half_times import HalfTimes, Status
+from dynamics.shortening import lengthened, shortened, waited
 from dynamics.weights import Weights, checked_integer, start_norms
 
 STEP = 0.5  # of a standard deviation: the difference quotients of the spread
 RTOL = 1e-5  # of the runs: half-times to 1e-4, far below the spread over seeds
 MOST_STEPS = 5000  # of a run; a start so small that it takes more is refused
-SCALE_FREE = 1e-4  # share of a wait that what happens before it may be where waits are shortened and scaled back
 
 
 def median_length(width: int) -> float:
@@ -221,80 +221,39 @@ def moved(weights: Weights, variation: Variation) -> Weights:
     return changed
 
 
-def shortened(network: FusionNetwork, data: Correlations, norms: Mapping[str, float], plan: Course) -> dict[str, float]:
-    """By which factor each branch of a late network may wait shorter, all else the same: modality -> ln of it.
-
-    Small branches do not feel each other, and u -> F^(1/(L-2)) u, t -> t/F leaves dW_l/dt = (the others)^T e (the
-    others)^T of a branch of L > 2 layers as it is. It waits for a time of order (U/u)^(L-2), U = |W_m^tot|^(1/L) at its
-    plateau. Waits in the order of their lengths, transitions and the logarithms of two layers first: a gap of more than
-    1/SCALE_FREE between one and the next is closed to that much; what is left of the shorter ones is then a share of
-    SCALE_FREE of the longer ones, and waits of one size keep their ratio.
-    """
-    logs = {}
-    for m in () if network.trunk.depth or network.is_early_fusion else plan.order:
-        depth, goal = network.depths[m], data.norm(plan.plateaus[m])
-        if m not in plan.never and depth > 2 and norms[m] > 0 and goal > 0:
-            logs[m] = (depth - 2) * (math.log(goal) / depth - math.log(norms[m]))
-    found = dict.fromkeys(network.modalities, 0.0)
-    below, cut = 0.0, 0.0
-    for m in sorted(logs, key=lambda m: logs[m]):
-        cut += max(0.0, logs[m] - below + math.log(SCALE_FREE))
-        found[m], below = cut, max(below, logs[m])
-    return found
-
-
-def from_larger_start(
-    network: FusionNetwork, norms: Mapping[str, float], logs: Mapping[str, float]
-) -> dict[str, float]:
-    """Norms from which each branch waits shorter by its factor."""
-    depths = network.depths
-    return {
-        m: math.exp(math.log(norms[m]) + logs[m] / (depths[m] - 2)) if logs[m] else norms[m] for m in network.modalities
-    }
-
-
-def waited(found: HalfTimes, logs: Mapping[str, float]) -> tuple[HalfTimes, float]:
-    """Half-times with the waits as long as they are, and the relative error of that.
-
-    A modality is as late as the longest wait up to it says.
-    """
-    learned = sorted((m for m, s in found.status.items() if s is Status.REACHED), key=lambda m: found.log_times[m])
-    later, share, longest = dict(found.log_times), 0.0, 0.0
-    for i, m in enumerate(learned):
-        if logs[m] > longest and i:
-            share = max(share, math.exp(found.log_times[learned[i - 1]] - found.log_times[m]))
-        longest = max(longest, logs[m])
-        later[m] += longest
-    first, last = found.order[0], found.order[-1]
-    if first not in learned or last not in learned or not found.lag > 0:
-        return HalfTimes(found.order, later, dict(found.status), found.lag, found.log_excess), SCALE_FREE + share
-    moved = later[first] - found.log_times[first]
-    if later[last] - found.log_times[last] == moved:  # one clock for both: the lag is known better than as a difference
-        log_lag = math.log(found.lag) + moved
-    else:
-        log_lag = later[last] + math.log1p(-math.exp(later[first] - later[last]))
-    lag = math.exp(log_lag) if log_lag < 709 else math.inf
-    return HalfTimes(found.order, later, dict(found.status), lag, log_lag - later[first]), SCALE_FREE + share
-
-
 def typical_runs(
-    network: FusionNetwork, data: Correlations, plan: Course, weights: Weights, width: int, spread: bool = True
-) -> tuple[HalfTimes, Spread]:
-    """Half-times of the typical network, and by propagation of errors how they vary over seeds (0 if not `spread`)."""
+    network: FusionNetwork,
+    data: Correlations,
+    plan: Course,
+    norms: Mapping[str, float],
+    width: int,
+    spread: bool = True,
+) -> tuple[HalfTimes, Spread, float]:
+    """Half-times of the typical network; by propagation of errors how they vary over seeds (0 if not `spread`).
+
+    Last, the relative error of having run it from a larger start (`shortened`).
+    """
+    shorter = shortened(network, data, norms, plan)
+    weights = typical_weights(network, data, shorter.norms, width)
     changes = variations(network, data, plan, width) if spread else []
     changed = [weights, *(moved(weights, one) for one in changes)]
     runs = batch_flow.run(network, [Member(w, data, plan) for w in changed], rtol=RTOL, max_steps=MOST_STEPS)
     if not runs.settled[0] and np.any(runs.status[:, 0] == Status.NOT_REACHED):
         raise DomainError(f"the typical network takes more than {MOST_STEPS} steps: see ensemble, or a larger u0")
-    learned = [i for i, m in enumerate(data.modalities) if runs.status[i, 0] == Status.REACHED]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        gaps = np.log(runs.times[:, 1:] / runs.times[:, :1]) / STEP
+    names = data.modalities
+    columns = [lengthened(dict(zip(names, map(float, column), strict=True)), shorter) for column in runs.times.T]
+    logs = np.array([[column[m] for column, _ in columns] for m in names])
+    learned = [i for i in range(len(names)) if runs.status[i, 0] == Status.REACHED]
+    with np.errstate(invalid="ignore"):
+        gaps = (logs[:, 1:] - logs[:, :1]) / STEP
     sizes = np.sqrt(np.sum(np.where(np.isnan(gaps), math.inf, gaps) ** 2, axis=1))
-    first, last = (data.modalities.index(plan.order[i]) for i in (0, -1))
-    ratio = float(np.linalg.norm(gaps[last] - gaps[first])) if len(learned) == len(data.modalities) else math.nan
-    clock = dict(zip(data.modalities, map(float, runs.times[:, 0]), strict=True))
-    status = {m: Status(str(runs.status[i, 0])) for i, m in enumerate(data.modalities)}
+    first, last = (names.index(plan.order[i]) for i in (0, -1))
+    ratio = float(np.linalg.norm(gaps[last] - gaps[first])) if len(learned) == len(names) else math.nan
+    clock = dict(zip(names, map(float, runs.times[:, 0]), strict=True))
+    status = {m: Status(str(runs.status[i, 0])) for i, m in enumerate(names)}
     half_times = HalfTimes.from_clock(plan.order, clock, status, float(runs.lag[0]))
-    return half_times, Spread(
-        {m: float(sizes[i]) if i in learned else math.nan for i, m in enumerate(data.modalities)}, ratio
-    )
+    later, share = columns[0]
+    if shorter.changes:
+        half_times = waited(half_times, later, shorter)
+    found = {m: float(sizes[i]) if i in learned else math.nan for i, m in enumerate(names)}
+    return half_times, Spread(found, ratio), share

@@ -10,7 +10,10 @@ from scipy.stats import chi
 from benchmarks.honesty import problem
 from derivations import Correlations, FusionNetwork
 from dynamics import DomainError, ensemble, predict, typical_weights
+from dynamics.flow import random_course
+from dynamics.shortening import Shortening, shortened
 from dynamics.typical import median_length
+from dynamics.weights import start_norms
 from tests.cases import random_correlations
 
 SCALAR = Correlations.scalar(2, 1, 0.5)
@@ -98,25 +101,31 @@ def test_median_length_is_that_of_the_chi_distribution(width: int) -> None:
     assert 0 < median_length(width) / exact - 1 < 0.035 / width**2
 
 
-LATE = (  # layers of A, B, C; u0
-    ((3, 3, 3), 1e-6),
-    ((4, 4, 4), 2e-3),
-    ((5, 5, 5), 5e-3),
-    ((3, 4, 3), 1e-5),
-    ((2, 3, 3), 1e-6),
-    ((4, 2, 2), 1e-3),
+DEEP = (  # layers of A, B, C; of the trunk; u0
+    ((3, 3, 3), 0, 1e-6),
+    ((4, 4, 4), 0, 2e-3),
+    ((5, 5, 5), 0, 5e-3),
+    ((3, 4, 3), 0, 1e-5),
+    ((2, 3, 3), 0, 1e-6),
+    ((4, 2, 2), 0, 1e-3),
+    ((3, 3, 3), 1, 1e-6),
+    ((4, 4, 4), 1, 2e-3),
+    ((3, 3, 3), 3, 1e-5),
 )
 
 
-@pytest.mark.parametrize(("depths", "u0"), LATE, ids=str)
-def test_a_deep_late_network_is_run_from_a_larger_start(
-    depths: tuple[int, ...], u0: float, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("depths", "trunk", "u0"), DEEP, ids=str)
+def test_a_deep_network_is_run_from_a_larger_start(
+    depths: tuple[int, ...], trunk: int, u0: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Waits scale with u0^(2-L). What that leaves out is SCALE_FREE or the share of shorter waits: 1e-3 here."""
-    network = FusionNetwork.branches(dict(zip("ABC", depths, strict=True)))
+    network = FusionNetwork.branches(dict(zip("ABC", depths, strict=True)), trunk=trunk)
     data = random_correlations(np.random.default_rng(sum(depths)), {"A": 2, "B": 3, "C": 2})
     scaled = predict(network, data, u0=u0, width=100).refined
-    monkeypatch.setattr("dynamics.refined.shortened", lambda *_: dict.fromkeys("ABC", 0.0))
+    norms = start_norms(network, u0)
+    assert shortened(network, data, norms, random_course(network, data, u0)).changes
+    unchanged = Shortening(norms, dict.fromkeys("ABC", 0.0))
+    monkeypatch.setattr("dynamics.typical.shortened", lambda *_: unchanged)
     direct = predict(network, data, u0=u0, width=100).refined
     for m in data.modalities:
         assert scaled.times[m] == pytest.approx(direct.times[m], rel=1e-3)
@@ -125,9 +134,9 @@ def test_a_deep_late_network_is_run_from_a_larger_start(
     assert scaled.log_excess == pytest.approx(direct.log_excess, abs=1e-3)
 
 
-@pytest.mark.parametrize("seed", [50, 78, 99])
+@pytest.mark.parametrize("seed", [78, 134])
 def test_a_tiny_start_of_a_deep_late_network_has_a_law(seed: int) -> None:
-    """Problems of `make honesty` that wait for 1e14 to 1e40 tau, which no run gets through."""
+    """Problems of `make honesty` that wait for 1e25 tau and more, which no run gets through."""
     p = problem(seed)
     refined = predict(p.network, p.data, u0=p.u0, width=p.width).refined
     assert refined is not None
