@@ -1,7 +1,7 @@
 # Short names for what contributors run. PYTHON is the environment's interpreter.
 PYTHON ?= .venv/bin/python
 
-.PHONY: test soak lint notebooks bench honesty figures ci
+.PHONY: test soak lint notebooks bench honesty cluster figures ci
 test:
 	$(PYTHON) -m pytest
 soak:  # what takes longer than the tests may: all mutants, 500 symmetries of each kind, 2 GB of CSV, 64 layers
@@ -15,7 +15,10 @@ bench:
 N ?= 1000
 honesty:  # N random problems: is every claimed half-time within its bound?
 	OMP_NUM_THREADS=1 $(PYTHON) -m benchmarks.honesty --problems $(N)
+cluster:  # figure 6b on a Dask scheduler and two workers of this machine, one of which is killed
+	OMP_NUM_THREADS=1 $(PYTHON) -m benchmarks.cluster
 figures:
 	$(PYTHON) -m dynamics compare --example diabetes --seeds 5 --plot docs/compare-diabetes.png
+	$(PYTHON) -m dynamics figure 3 -o docs/figure-3.png --data docs/figure-3.json
 ci:
 	bash .ci/run

@@ -104,6 +104,21 @@ def _parser() -> argparse.ArgumentParser:
     figure.add_argument("--data", metavar="FILE.json", help="the numbers drawn (default: beside the picture)")
     figure.add_argument("--seeds", type=int, metavar="N", help="seeds 0 to N-1 (default: 5, figure 12: 20)")
     figure.add_argument("--json", action="store_true", help="print the checks as JSON")
+    sweep = commands.add_parser(
+        "sweep",
+        help="half-times over a grid of networks, data and starts; resumable",
+        description="Runs the sweep that a TOML file describes: sections [network], [data], [start], [run]; a list of "
+        "values makes an axis. Finished batches are kept in STORE, and a run that was killed goes on from there. The "
+        "result is written to STORE.nc (netCDF).",
+    )
+    sweep.set_defaults(run=actions.sweep_command)
+    sweep.add_argument("spec", metavar="SPEC.toml")
+    sweep.add_argument("-o", "--output", metavar="STORE", required=True, help="folder of finished batches")
+    sweep.add_argument("--jobs", type=int, default=1, metavar="N", help="processes on this machine (default 1)")
+    sweep.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler, whose workers run the batches")
+    sweep.add_argument("--plot", metavar="FILE", help="draw the ratio along the first axes (.png, .pdf, .svg)")
+    sweep.add_argument("--heatmap", action="store_true", help="with --plot: a heatmap instead of lines")
+    sweep.add_argument("--json", action="store_true", help="print JSON")
     derive = commands.add_parser(
         "derive",
         help="the ledger: every numbered equation, derived and checked; or one with its derivation",

@@ -368,6 +368,32 @@ def _told(what: str) -> Callable[[str], None]:
     return lambda line: print(f"  {what}: {line} ...", file=sys.stderr, flush=True)
 
 
+def sweep_command(options: argparse.Namespace) -> int:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy is there: batches are small, and bytes stay the same
+    from dynamics.sweeps.dataset import save_dataset, summary
+    from dynamics.sweeps.runner import shown, sweep
+    from dynamics.sweeps.spec import read_spec
+
+    if options.heatmap and not options.plot:
+        raise DomainError("--heatmap goes with --plot")
+    if options.plot:
+        _draw_to_files(options.plot)
+    target = f"{options.output.rstrip('/')}.nc"
+    _check_target(target)
+    spec = read_spec(options.spec)
+    found = sweep(spec, options.output, jobs=options.jobs, scheduler=options.scheduler, progress=shown)
+    save_dataset(found, target)
+    if options.plot:
+        from dynamics.figures.sweeps import Picture, plot_sweep
+
+        _save_figure(plot_sweep(found, kind=Picture.HEATMAP if options.heatmap else Picture.LINES), options.plot)
+    table = summary(found)
+    document = {"result": target, "points": spec.count, "axes": list(spec.axes), "warnings": list(table.notes)}
+    document["rows"] = [dict(zip(table.head, row, strict=True)) for row in table.rows]
+    print(json.dumps(document, indent=2, allow_nan=False) if options.json else f"{table}\nresult: {target}")
+    return 0
+
+
 def derive_command(options: argparse.Namespace) -> int:
     from derivations.entry import Status
     from derivations.equations import Ledger, latex_document, ledger, to_dict

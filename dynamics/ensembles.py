@@ -16,35 +16,18 @@ from derivations.correlations import Correlations
 from derivations.errors import DomainError
 from derivations.network import FusionNetwork
 from derivations.saddles import Course
-from dynamics.batch import descent as batch_descent
-from dynamics.batch import flow as batch_flow
-from dynamics.batch.members import Member, Runs
-from dynamics.descent import WITHIN_STEP, unstable
-from dynamics.flow import FLIP, RERUN, cancelled, digits_left, random_course
+from dynamics.batch.jobs import PILOTS, Job, moved, run_jobs
+from dynamics.batch.members import Runs
+from dynamics.flow import RERUN, random_course
 from dynamics.half_times import Status, finite
 from dynamics.integration import ENDS_BELOW, OVERTAKEN, checked_rtol
 from dynamics.tables import Table, number
 from dynamics.trajectory import origin_of
 from dynamics.weights import checked_integer, checked_positive
-from dynamics.widths import (
-    COMPRESSED,
-    LARGEST_NARROW,
-    PAYS,
-    UNFINISHED,
-    InitialWeights,
-    count,
-    is_exact,
-    random_start,
-    remainder,
-)
+from dynamics.widths import random_start
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-PILOTS = 8  # members that are run at two widths, to see how wide all of them must be
-FLOW_STEPS = 20_000  # default budgets of a member
-DESCENT_STEPS = 200_000
-OSCILLATING_STEPS = 20_000  # where the learning rate is beyond stable
 
 
 @dataclass(frozen=True)
@@ -258,49 +241,26 @@ def ensemble(
     chosen, rtol = checked_seeds(seeds), checked_rtol(rtol)
     end = math.inf if t_end is None else checked_positive(t_end, "t_end")
     rate = None if learning_rate is None else checked_positive(learning_rate, "learning_rate")
-    budget = (FLOW_STEPS if rate is None else DESCENT_STEPS) if max_steps is None else max_steps
-    budget = checked_integer(budget, "max_steps", 1)
+    if max_steps is not None:
+        max_steps = checked_integer(max_steps, "max_steps", 1)
     network.require_modalities(data.modalities)
     if data.is_symbolic:
         raise DomainError("a simulation needs numbers in sigma and sigma_yx, got symbols")
     plan = random_course(network, data, u0)
-    starts = [random_start(network, data, u0, width, seed, kept=i < PILOTS) for i, seed in enumerate(chosen)]
-    share = digits_left(network, data, plan, starts[0].narrow(0))
-    # Runge-Kutta steps of two layers commute with the change to growing and shrinking modes: in a flip only rounding
-    # cancels, where layers are far too large the integrator's error does, too
-    lost = np.finfo(float).eps / (share * cancelled(network, data, plan, starts[0].narrow(0)))
-    warnings = [*data.warnings, *plan.notes, *([FLIP.format(lost)] if lost > 10 * rtol else [])]
-    risks = [] if rate is None else unstable(network, data, plan, rate)
-    warnings += risks
-    if risks and max_steps is None:
-        budget = OSCILLATING_STEPS
-
-    def run(some: Sequence[InitialWeights], rounds: int | None, watched: bool = False, tighter: float = 1.0) -> Runs:
-        members = [
-            Member(s.full() if rounds is None else s.narrow(rounds), data, plan, f"seed {seed}")
-            for s, seed in zip(some, chosen, strict=False)
-        ]
-        tell = progress if watched else None
-        if rate is not None:
-            settle = bool(risks)  # to see whether it diverges
-            return batch_descent.run(network, members, rate, t_end=end, max_steps=budget, settle=settle, progress=tell)
-        used, steps = max(rtol * share / tighter, 1e-13), budget if tighter == 1 else 4 * budget
-        return batch_flow.run(network, members, rtol=used, t_end=end, max_steps=steps, progress=tell)
-
-    def target(runs: Runs) -> float:
-        latest = float(np.max(runs.times, initial=0.0, where=np.isfinite(runs.times)))
-        within = WITHIN_STEP * rate / latest if rate is not None and latest > 0 else math.inf
-        return min(max(COMPRESSED, 10 * rtol), within)
-
-    rounds, error, found = (0, 0.0, None) if is_exact(network) else _rounds(starts[:PILOTS], run, target, warnings)
-    runs = found if found is not None and len(starts) <= PILOTS else run(starts, rounds, watched=True)
-    warnings += _notes(plan, data.modalities, runs)
+    jobs = [
+        Job(random_start(network, data, u0, width, seed, kept=i < PILOTS), data, plan, f"seed {seed}", rate)
+        for i, seed in enumerate(chosen)
+    ]
+    pilots = range(min(PILOTS, len(jobs)))
+    done = run_jobs(network, jobs, pilots, rtol=rtol, t_end=end, max_steps=max_steps, progress=progress)
+    runs, rounds, error = done.runs, done.rounds, done.error
+    warnings = [*data.warnings, *plan.notes, *done.warnings, *_notes(plan, data.modalities, runs)]
     monitors = {"balance": runs.balance, "energy": runs.energy, "steps": runs.steps, "grown": runs.grown}
     if verify and rate is None:
-        moved = _moved(runs, run(starts, rounds, tighter=10.0))
-        monitors["rerun"] = moved
-        if np.max(moved) > 100 * rtol:
-            warnings.append(RERUN.format(float(np.max(moved)), rtol))
+        rerun = moved(runs, done.again())
+        monitors["rerun"] = rerun
+        if np.max(rerun) > 100 * rtol:
+            warnings.append(RERUN.format(float(np.max(rerun)), rtol))
     first = runs.times[data.modalities.index(plan.order[0])]
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = 1 + runs.lag / first
@@ -331,34 +291,6 @@ def ensemble(
     )
 
 
-def _rounds(
-    pilots: Sequence[InitialWeights],
-    run: Callable[[Sequence[InitialWeights], int], Runs],
-    target: Callable[[Runs], float],
-    warnings: list[str],
-) -> tuple[int | None, float, Runs | None]:
-    """The least number of rounds that misses half-times by less than `target`; by how much; the pilots' runs.
-
-    The miss is the gap to one more round, and what a geometric series of gaps adds to it. None for the full width,
-    where a narrow network would not be much smaller; a warning where the next narrow one would be too large.
-    """
-    rounds, before, error, last = 1, run(pilots, 1), math.inf, math.inf
-    while True:
-        wider = pilots[0].narrow(rounds + 1)
-        if count(wider) > PAYS * pilots[0].entries:
-            return None, 0.0, None
-        if rounds > 1 and count(wider) > LARGEST_NARROW:
-            error = remainder(last, error)  # of the wider of the two that were compared
-            warnings.append(UNFINISHED.format(error, count(wider)))
-            return rounds, error, before
-        after = run(pilots, rounds + 1)
-        last, error = error, float(np.max(_moved(before, after)))
-        error /= 1 - min(error / last, 0.5) if last > 0 else 1.0
-        if error <= target(after):
-            return rounds, error, before
-        rounds, before = rounds + 1, after
-
-
 def _notes(plan: Course, names: tuple[str, ...], runs: Runs) -> list[str]:
     """What `integrate` would warn of, with the number of members that it holds for."""
     count = runs.times.shape[1]
@@ -382,10 +314,3 @@ def _notes(plan: Course, names: tuple[str, ...], runs: Runs) -> list[str]:
             text = f"{other} reaches half of its plateau before {one}, which leaves zero first"
             found.append(f"{np.sum(inverted)} of {count} members: {text}")
     return found
-
-
-def _moved(one: Runs, other: Runs) -> np.ndarray:
-    """Largest relative difference of half-times of each member, (n,); inf where not the same are reached."""
-    both = np.isfinite(one.times) & np.isfinite(other.times) & (other.times > 0)
-    gaps = np.where(both, np.abs(one.times / np.where(both, other.times, 1.0) - 1), 0.0)
-    return np.asarray(np.where(np.any(one.status != other.status, axis=0), math.inf, np.max(gaps, axis=0)))

@@ -202,11 +202,11 @@ def test_errors_name_the_seed() -> None:
 
 
 def test_a_narrow_network_that_would_be_too_large_says_how_well_it_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    from dynamics import ensembles as ensembles_module
     from dynamics import widths as widths_module
+    from dynamics.batch import jobs as jobs_module
 
     monkeypatch.setattr(widths_module, "LARGEST_NARROW", 400)
-    monkeypatch.setattr(ensembles_module, "LARGEST_NARROW", 400)
+    monkeypatch.setattr(jobs_module, "LARGEST_NARROW", 400)
     net = FusionNetwork.fused_at(6, 3)
     runs = ensemble(net, DATA, u0=0.5, width=100, seeds=2)
     one = integrate(net, DATA, u0=0.5, width=100)

@@ -21,12 +21,13 @@ def run(
     *,
     t_end: float = math.inf,
     max_steps: int = 200_000,
-    settle: bool = False,
+    settle: bool | np.ndarray = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Runs:
     """Descend with all members until each has learned what it can; half-times are linear within a step.
 
-    settle : go on until the loss has settled, which steps that are too long never do: they diverge or hit the budget
+    settle : which members go on until their loss has settled: steps that are too long never do, they diverge or hit the
+        budget
 
     Raises
     ------
@@ -40,6 +41,7 @@ def run(
     moved, begin = kernel.velocity(state)
     shares, total = problem.shares(begin, everyone), begin
     record, goal, still = HalfTimeRecord(problem, shares), problem.settled(begin), np.all(moved == 0, axis=0)
+    restless = np.broadcast_to(np.asarray(settle, dtype=bool), (count,))
     last_steps = np.minimum(np.floor(t_end / rates + 1e-9), max_steps)
     last, ended, settled = begin.copy(), np.zeros(count, dtype=int), np.zeros(count, dtype=bool)
     ids, slope, step, evaluations = everyone, kernel.slope(everyone), 0, 1
@@ -47,9 +49,9 @@ def run(
         waiting = record.waiting(ids)
         patient = np.any(waiting & ~problem.overtaken[:, ids], axis=0) & ~problem.singular[ids]
         through = ~patient
-        if settle or np.any(through & np.any(waiting, axis=0)):  # nothing is sure to come: until the loss has settled
-            low = problem.excess(total, ids) <= goal[ids]
-            through &= low if settle else low | ~np.any(waiting, axis=0)
+        unsure = restless[ids] | np.any(waiting, axis=0)  # nothing is sure to come: until the loss has settled
+        if np.any(through & unsure):
+            through &= ~unsure | (problem.excess(total, ids) <= goal[ids])
         through |= still[ids]
         settled[ids] = through
         through = through | (step >= last_steps[ids])

@@ -1,0 +1,116 @@
+"""Pictures of a sweep: lines with bars over seeds, or a heatmap."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from importlib.resources import as_file, files
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from derivations.errors import DomainError
+
+LABELS = {
+    "ratio": r"time ratio $t_{\mathrm{last}}/t_{\mathrm{first}}$",
+    "lag": r"lag [$\tau$]",
+    "half_time": r"half-time [$\tau$]",
+}
+WIDE = 20.0  # a quantity that varies by more than this factor is drawn on a logarithmic scale
+
+
+class Picture(StrEnum):
+    LINES = "lines"
+    HEATMAP = "heatmap"
+
+
+def plot_sweep(
+    found: Any, quantity: str = "ratio", kind: Picture | str = Picture.LINES, x: str | None = None, y: str | None = None
+) -> Figure:
+    """One picture of a sweep's Dataset.
+
+    Parameters
+    ----------
+    found : what `sweep` returns
+    quantity : ratio, lag, half_time, ...; half-times are those of the last modality
+    kind : lines (over `x`, one for each value of `y`, bars the deviation over seeds) or heatmap (of `x` and `y`)
+    x, y : axes of the sweep; the first two that are not the seed, the one with more values along x
+
+    Other axes are averaged over.
+
+    Raises
+    ------
+    DomainError
+    """
+    try:
+        kind = Picture(kind)
+    except ValueError:
+        raise DomainError(f"kind must be one of {', '.join(Picture)}, got {kind!r}") from None
+    if quantity not in found:
+        raise DomainError(f"quantity must be one of {', '.join(map(str, found.data_vars))}, got {quantity!r}")
+    values = found[quantity]
+    if "modality" in values.dims:
+        values = values.isel(modality=-1)
+    if values.dtype.kind not in "fi":
+        raise DomainError(f"{quantity} has no numbers to draw")
+    if "point" in values.dims:
+        raise DomainError("a list has no axes to draw along: give the sweep as a grid")
+    swept = sorted((d for d in values.dims if d != "seed"), key=lambda d: -values.sizes[d])
+    x = x if x is not None else (swept[0] if swept else None)
+    y = y if y is not None else next((d for d in swept if d != x), None)
+    for name in (x, y) if kind is Picture.HEATMAP or y else (x,):
+        if name not in values.dims or name == "seed":
+            raise DomainError(f"{kind.value} need axes among {', '.join(map(str, swept)) or 'none'}, got {name!r}")
+    values = values.where(np.isfinite(values))
+    rest = [d for d in values.dims if d not in {x, y, "seed"}]
+    values = values.mean(rest) if rest else values
+    seeds = ["seed"] if "seed" in values.dims else []
+    mean, spread = values.mean(seeds), values.std(seeds, ddof=1) if seeds and values.sizes["seed"] > 1 else None
+    with as_file(files("dynamics.figures") / "fusion.mplstyle") as style, plt.style.context(str(style)):
+        figure, ax = plt.subplots(figsize=(4.8, 3.5), layout="constrained")
+        if kind is Picture.HEATMAP:
+            _heatmap(ax, mean, str(x), str(y), quantity)
+        else:
+            _lines(ax, mean, spread, str(x), y, quantity)
+        ax.set_title(str(found.attrs.get("title", "")))
+        plt.close(figure)  # a notebook would show it twice
+    return figure
+
+
+def _lines(ax: Axes, mean: Any, spread: Any, x: str, y: str | None, quantity: str) -> None:
+    for value in mean[y].values if y else [None]:
+        one = mean.sel({y: value}) if y else mean
+        bars = None if spread is None else (spread.sel({y: value}) if y else spread).values
+        label = f"{y} = {value:g}" if y else None
+        ax.errorbar(one[x].values.astype(float), one.values, bars, marker="o", ms=3.5, elinewidth=0.9, label=label)
+    ax.set_xlabel(_axis(mean, x))
+    ax.set_ylabel(LABELS.get(quantity, quantity))
+    if _wide(mean.values):
+        ax.set_yscale("log")
+    if y:
+        ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize="small")
+
+
+def _heatmap(ax: Axes, mean: Any, x: str, y: str, quantity: str) -> None:
+    grid = mean.transpose(y, x)
+    scale = "log" if _wide(grid.values) else "linear"
+    columns, rows = (np.arange(grid.sizes[d] + 1) - 0.5 for d in (x, y))  # cells of one size, whatever the steps
+    mesh = ax.pcolormesh(columns, rows, grid.values, norm=scale, cmap="viridis")
+    for axis, name in ((ax.xaxis, x), (ax.yaxis, y)):
+        ticks = np.unique(np.linspace(0, grid.sizes[name] - 1, min(grid.sizes[name], 7)).round().astype(int))
+        axis.set_ticks(list(ticks), [f"{float(grid[name].values[i]):g}" for i in ticks])
+    ax.set_xlabel(_axis(mean, x))
+    ax.set_ylabel(_axis(mean, y))
+    ax.figure.colorbar(mesh, ax=ax, label=LABELS.get(quantity, quantity))
+
+
+def _axis(values: Any, name: str) -> str:
+    units = values[name].attrs.get("units", "1")
+    return name.replace("_", " ") + ("" if units == "1" else f" [{units}]")
+
+
+def _wide(values: np.ndarray) -> bool:
+    known = values[np.isfinite(values)]
+    return bool(len(known) and np.min(known) > 0 and np.max(known) > WIDE * np.min(known))

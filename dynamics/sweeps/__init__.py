@@ -1,0 +1,1 @@
+"""Sweeps over networks, data, starts and learning rates: in batches, stored as they finish, resumable."""

@@ -1,0 +1,220 @@
+"""What a sweep runs: parameters with one value or many, a grid of them or a list, and its points in batches."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+import os
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+from derivations.correlations import Correlations
+from derivations.errors import DataError, DomainError
+
+MOST_POINTS = 10_000_000
+BATCH = 64  # points that are run together: one result, one file
+LARGEST_SPEC = 2**20  # bytes
+
+Value = int | float | str
+Point = dict[str, Value]
+
+
+class Layout(StrEnum):
+    GRID = "grid"  # every combination
+    LIST = "list"  # first with first, second with second
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One thing that may be swept."""
+
+    section: str
+    kind: type
+    default: Value | None
+    least: float
+    units: str = "1"
+    meaning: str = ""
+
+
+PARAMETERS: dict[str, Parameter] = {
+    "depth": Parameter("network", int, 2, 1, meaning="layers from an input to the output"),
+    "fusion_depth": Parameter("network", int, 2, 1, meaning="layer of fusion"),
+    "sigma_a": Parameter("data", float, None, 0, meaning="standard deviation of x_A"),
+    "sigma_b": Parameter("data", float, 1.0, 0, meaning="standard deviation of x_B"),
+    "rho": Parameter("data", float, 0.0, -1, meaning="correlation of x_A and x_B"),
+    "w_a": Parameter("data", float, 1.0, -math.inf, meaning="weight of x_A in the target"),
+    "w_b": Parameter("data", float, 1.0, -math.inf, meaning="weight of x_B in the target"),
+    "example": Parameter("data", str, None, 0, meaning="a real data set instead of scalars"),
+    "factor": Parameter("data", float, 1.0, 0, meaning="of the columns of the last modality"),
+    "u0": Parameter("start", float, 1e-3, 0, meaning="norm of every layer before the fusion at t = 0"),
+    "width": Parameter("start", int, 100, 1, meaning="hidden units"),
+    "seed": Parameter("start", int, 0, 0, meaning="of the random start"),
+    "learning_rate": Parameter("run", float, 0.0, 0, "tau", "of gradient descent; 0 is gradient flow"),
+    "rtol": Parameter("run", float, 1e-5, 0, meaning="relative tolerance of the integrator"),
+}
+SCALARS = ("sigma_a", "sigma_b", "rho", "w_a", "w_b")
+GROUPED = ("depth", "fusion_depth", "width", "rtol")  # points that differ in one of these are run in other batches
+
+
+@dataclass(frozen=True, eq=False)
+class Spec:
+    """A sweep. `axes` holds what has many values, in order; `fixed` the rest; `data` replaces the data parameters."""
+
+    name: str
+    layout: Layout
+    axes: Mapping[str, tuple[Value, ...]]
+    fixed: Mapping[str, Value]
+    data: Correlations | None = None
+
+    @property
+    def count(self) -> int:
+        lengths = [len(values) for values in self.axes.values()]
+        return (lengths[0] if lengths else 1) if self.layout is Layout.LIST else math.prod(lengths)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.count,) if self.layout is Layout.LIST else tuple(len(v) for v in self.axes.values())
+
+    def points(self) -> Iterator[Point]:
+        """In the order of the grid, the last axis fastest."""
+        columns = self.axes.values()
+        rows = zip(*columns, strict=True) if self.layout is Layout.LIST else itertools.product(*columns)
+        for row in rows if self.axes else [()]:
+            yield {**self.fixed, **dict(zip(self.axes, row, strict=True))}
+
+    def at(self, numbers: Sequence[int]) -> list[Point]:
+        """Some points by their numbers."""
+        found = []
+        for i in numbers:
+            places: Any = (i,) * len(self.axes) if self.layout is Layout.LIST else np.unravel_index(i, self.shape)
+            row = {k: values[int(place)] for (k, values), place in zip(self.axes.items(), places, strict=True)}
+            found.append({**self.fixed, **row})
+        return found
+
+    def canonical(self) -> str:
+        """The same text for the same sweep, whatever wrote it down."""
+        digest = None
+        if self.data is not None:
+            sums = (self.data.sigma, self.data.sigma_yx, self.data.sigma_yy)
+            digest = hashlib.sha256(b"".join(np.asarray(s, dtype=float).tobytes() for s in sums)).hexdigest()
+            digest += ":" + ",".join(f"{m}={d}" for m, d in self.data.sizes.items())
+        document = {
+            "name": self.name, "layout": self.layout.value, "axes": [[k, list(v)] for k, v in self.axes.items()],
+            "fixed": dict(sorted(self.fixed.items())), "data": digest, "batch": BATCH,
+        }  # fmt: skip
+        return json.dumps(document, sort_keys=True, allow_nan=False)
+
+    @property
+    def key(self) -> str:
+        return hashlib.sha256(self.canonical().encode()).hexdigest()
+
+    def batches(self) -> list[list[int]]:
+        """Numbers of the points that are run together; they depend on the spec alone."""
+        groups: dict[tuple[Any, ...], list[int]] = {}
+        for i, point in enumerate(self.points()):
+            groups.setdefault((*(point[name] for name in GROUPED), point["learning_rate"] == 0), []).append(i)
+        return [g[begin : begin + BATCH] for g in groups.values() for begin in range(0, len(g), BATCH)]
+
+
+def read_spec(source: str | os.PathLike[str]) -> Spec:
+    """From a TOML file; nothing in it is evaluated.
+
+    Raises
+    ------
+    DataError, DomainError
+    """
+    path = os.fspath(source)
+    try:
+        if not os.path.isfile(path):
+            raise DataError(f"spec {path!r}: no such file")
+        if os.path.getsize(path) > LARGEST_SPEC:
+            raise DataError(f"spec {path!r} is larger than {LARGEST_SPEC} bytes")
+        with open(path, "rb") as file:
+            document = tomllib.load(file)
+    except OSError as error:
+        raise DataError(f"spec {path!r} not read: {error}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"spec {path!r} is no TOML: {error}") from None
+    return make_spec(document)
+
+
+def make_spec(document: Mapping[str, Any], data: Correlations | None = None) -> Spec:
+    """From sections [network], [data], [start], [run] (or the same names without sections), `name` and `layout`."""
+    flat: dict[str, Any] = {}
+    name, layout = "sweep", Layout.GRID
+    for key, value in document.items():
+        if key == "name":
+            if not isinstance(value, str) or not value.isprintable() or len(value) > 200:
+                raise DataError(f"name must be a line of text, got {value!r}"[:200])
+            name = value
+        elif key == "layout":
+            if value not in list(Layout):
+                raise DataError(f"layout must be one of {', '.join(Layout)}, got {value!r}")
+            layout = Layout(value)
+        elif isinstance(value, Mapping) and key in {p.section for p in PARAMETERS.values()}:
+            wrong = [k for k in value if k not in PARAMETERS or PARAMETERS[k].section != key]
+            if wrong:
+                known = ", ".join(k for k, p in PARAMETERS.items() if p.section == key)
+                raise DataError(f"[{key}] has no {wrong[0]!r}; it may have {known}")
+            flat |= value
+        elif key in PARAMETERS:
+            flat[key] = value
+        else:
+            raise DataError(f"a sweep has no {key!r}; it may have {', '.join(PARAMETERS)}")
+    return _checked(name, layout, flat, data)
+
+
+def _checked(name: str, layout: Layout, flat: Mapping[str, Any], data: Correlations | None) -> Spec:
+    mixed = [k for k in flat if k in SCALARS]
+    if data is not None and (mixed or "example" in flat):
+        raise DataError(f"data is given, and so is {(mixed or ['example'])[0]!r}: give one of the two")
+    if mixed and "example" in flat:
+        raise DataError(f"example and {mixed[0]!r} do not go together")
+    axes: dict[str, tuple[Value, ...]] = {}
+    fixed: dict[str, Value] = {}
+    for key, parameter in PARAMETERS.items():  # defaults first, so that the order of what is given decides the axes
+        if key not in flat and parameter.default is not None and not (key in SCALARS and (data or "example" in flat)):
+            fixed[key] = parameter.default
+    for key, value in flat.items():
+        many = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str)
+        if isinstance(value, Mapping):
+            raise DataError(f"{key} must be a value or a list of values, got a table")
+        if not many:
+            fixed[key] = _value(key, value)
+            continue
+        if PARAMETERS[key].kind is str or not len(value):
+            raise DataError(f"{key} must have one value, got {value!r}"[:200] if len(value) else f"{key} has no values")
+        axes[key] = tuple(_value(key, one) for one in value)
+        twice = len(axes[key]) != len(set(axes[key]))
+        if twice and layout is Layout.GRID:
+            raise DataError(f"{key} has the same value twice")
+    if data is None and "example" not in flat and "sigma_a" not in flat:
+        raise DataError("a sweep needs data: sigma_a (and sigma_b, rho, w_a, w_b), example, or data=")
+    lengths = {k: len(v) for k, v in axes.items()}
+    if layout is Layout.LIST and len(set(lengths.values())) > 1:
+        raise DataError(f"in a list all parameters need as many values, got {lengths}")
+    spec = Spec(name, layout, axes, fixed, data)
+    if spec.count > MOST_POINTS:
+        raise DomainError(f"a sweep of {spec.count:,} points is too large; at most {MOST_POINTS:,}")
+    return spec
+
+
+def _value(key: str, value: Any) -> Value:
+    parameter = PARAMETERS[key]
+    if parameter.kind is str:
+        if not isinstance(value, str):
+            raise DataError(f"{key} must be text, got {value!r}"[:200])
+        return value
+    wanted = "an integer" if parameter.kind is int else "a finite number"
+    fine = isinstance(value, Integral if parameter.kind is int else Real) and not isinstance(value, bool | np.bool_)
+    if not fine or not math.isfinite(value) or value < parameter.least:
+        raise DataError(f"{key} must be {wanted} >= {parameter.least:g}, got {value!r}"[:200])
+    return int(value) if parameter.kind is int else float(value)

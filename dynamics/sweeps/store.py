@@ -1,0 +1,145 @@
+"""A folder of finished batches. Nothing is lost on a kill, nothing torn is read, nothing of another sweep is mixed in.
+
+    manifest.json           format, version of the package, the spec, how many batches
+    batch-000012.npz        arrays of one batch, its warnings, and a SHA-256 of both
+
+A file is written beside its place, flushed to the disk, and renamed: it is there whole or not at all. Batches depend on
+the spec alone and hold no date, so two writers write the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from derivations.errors import StoreError
+from dynamics.sweeps.spec import Spec
+from dynamics.trajectory import _version
+
+FORMAT = "fusion-dynamics sweep 1"
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the date of every member of an archive
+MANIFEST = "manifest.json"
+
+
+def open_store(folder: str | os.PathLike[str], spec: Spec, batches: int) -> Path:
+    """Make a store, or find one of the same sweep and version; a StoreError if it is another's."""
+    path = Path(folder)
+    wanted = {
+        "format": FORMAT, "version": _version(), "key": spec.key, "spec": json.loads(spec.canonical()),
+        "points": spec.count, "batches": batches,
+    }  # fmt: skip
+    manifest = path / MANIFEST
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if not manifest.exists():
+            foreign = [p.name for p in path.iterdir() if not p.name.endswith(".part")]
+            if foreign:
+                raise StoreError(f"{str(path)!r} is no store of a sweep: it holds {foreign[0]!r}")
+            _write(manifest, (json.dumps(wanted, indent=1, allow_nan=False) + "\n").encode())
+            return path
+        found = json.loads(manifest.read_text())
+    except OSError as error:
+        raise StoreError(f"store {str(path)!r}: {error}") from None
+    except ValueError:
+        raise StoreError(f"store {str(path)!r}: {MANIFEST} is damaged") from None
+    for key in ("format", "version", "key"):
+        if not isinstance(found, dict) or found.get(key) != wanted[key]:
+            other = found.get(key) if isinstance(found, dict) else found
+            what = "another sweep" if key == "key" else f"{key} {other!r}"
+            raise StoreError(f"store {str(path)!r} is of {what}, not mixed with this one: take another folder")
+    return path
+
+
+def batch_path(store: Path, number: int) -> Path:
+    return store / f"batch-{number:06}.npz"
+
+
+def write_batch(store: Path, number: int, arrays: Mapping[str, np.ndarray], warnings: list[str]) -> None:
+    """Whole or not at all; a StoreError where the disk does not take it."""
+    try:
+        _write(batch_path(store, number), _packed(arrays, warnings))
+    except OSError as error:
+        raise StoreError(f"store {str(store)!r}: batch {number} not written: {error}") from None
+
+
+def read_batch(store: Path, number: int) -> tuple[dict[str, np.ndarray], list[str]] | None:
+    """A finished batch; None where there is none. A damaged one is set aside, to be run again.
+
+    A sound file is, byte for byte, what its arrays are packed to, and the checksum is that of the arrays.
+    """
+    path = batch_path(store, number)
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StoreError(f"store {str(store)!r}: batch {number} not read: {error}") from None
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            members = {name: file[name] for name in file.files}
+        del members["checksum"]
+        warnings = json.loads(members.pop("warnings").tobytes())
+        if _packed(members, warnings) != content:
+            raise ValueError("its bytes are not those of its arrays")
+    except Exception:  # NumPy leaks BadZipFile, zlib.error, KeyError, TokenError on damaged files
+        set_aside(path)
+        return None
+    return members, warnings
+
+
+def _packed(arrays: Mapping[str, np.ndarray], warnings: list[str]) -> bytes:
+    """The archive of a batch; the same bytes for the same arrays."""
+    members = {**arrays, "warnings": np.frombuffer(json.dumps(warnings).encode(), dtype=np.uint8)}
+    members["checksum"] = np.frombuffer(_checksum(members), dtype=np.uint8)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, array in members.items():
+            member = io.BytesIO()
+            np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy", EPOCH), member.getvalue())
+    return buffer.getvalue()
+
+
+def set_aside(path: Path) -> None:
+    """Keep a damaged file under another name."""
+    for i in range(1000):
+        aside = path.with_name(f"{path.name}.damaged-{i}")
+        if not aside.exists():
+            os.replace(path, aside)
+            return
+
+
+def _checksum(members: Mapping[str, Any]) -> bytes:
+    whole = hashlib.sha256()
+    for name in sorted(members):
+        array = np.ascontiguousarray(members[name])
+        whole.update(f"{name} {array.dtype.str} {array.shape};".encode())
+        whole.update(array.tobytes())
+    return whole.digest()
+
+
+def _write(path: Path, content: bytes) -> None:
+    """By temporary file, fsync and rename; the folder's entry is flushed, too."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,107 @@
+"""One batch of a sweep, from points to arrays. It depends on its points alone, not on who runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from derivations.correlations import Correlations
+from derivations.errors import DomainError, SolveError
+from derivations.network import FusionNetwork
+from dynamics.batch.jobs import PILOTS, Job, run_jobs
+from dynamics.examples import load_example
+from dynamics.flow import random_course
+from dynamics.half_times import Status
+from dynamics.sweeps.spec import SCALARS, Point
+from dynamics.widths import InitialWeights, random_start
+
+STATUSES = tuple(Status)  # a code is a place in this
+Result = dict[str, np.ndarray]
+
+
+def run_batch(points: Sequence[Point], data: Correlations | None) -> tuple[Result, list[str]]:
+    """Arrays with one entry a point, modalities first, and what a user should know.
+
+    half_time (M, n), status (M, n) as a place in STATUSES, ratio, lag, balance, steps (n,), compression (n,)
+    """
+    head = points[0]
+    sets: dict[tuple[Any, ...], Correlations] = {}
+    starts: dict[tuple[Any, ...], InitialWeights] = {}
+    plans: dict[tuple[Any, ...], Any] = {}
+    jobs, warnings = [], list[str]()
+    for point in points:
+        which = tuple(point.get(name) for name in (*SCALARS, "example", "factor"))
+        if which not in sets:
+            sets[which] = _data(point, data)
+            warnings += sets[which].warnings
+        here = sets[which]
+        network = FusionNetwork.fused_at(head["depth"], head["fusion_depth"], here.modalities)
+        u0, width, seed = float(point["u0"]), int(point["width"]), int(point["seed"])
+        begin = u0, seed, tuple(here.sizes.items())
+        if begin not in starts:
+            starts[begin] = random_start(network, here, u0, width, seed)
+        if (which, u0) not in plans:
+            plans[which, u0] = random_course(network, here, u0)
+            warnings += plans[which, u0].notes
+        rate = float(point["learning_rate"]) or None
+        jobs.append(Job(starts[begin], here, plans[which, u0], _label(point), rate))
+    pilots = sorted({round(i) for i in np.linspace(0, len(jobs) - 1, PILOTS)})
+    done = run_jobs(network, jobs, pilots, rtol=float(head["rtol"]))
+    runs = done.runs
+    first = np.array([list(network.modalities).index(job.plan.order[0]) for job in jobs])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = 1 + runs.lag / runs.times[first, np.arange(len(jobs))]
+    codes = np.vectorize({s.value: i for i, s in enumerate(STATUSES)}.get)(runs.status.astype(str))
+    result = {
+        "half_time": runs.times,
+        "status": codes.astype(np.int8),
+        "ratio": ratio,
+        "lag": runs.lag,
+        "balance": runs.balance,
+        "steps": runs.steps.astype(np.int32),
+        "compression": np.full(len(jobs), done.error),
+    }
+    late = int(np.sum(np.any(runs.status == Status.NOT_REACHED, axis=0)))
+    if late:
+        warnings.append(f"{late} points have a modality that was not reached")
+    return result, list(dict.fromkeys([*warnings, *done.warnings]))
+
+
+def attempted(points: Sequence[Point], data: Correlations | None) -> tuple[Result, list[str]]:
+    """The same; where a batch fails its points are run one by one, and those that fail alone are nan with a warning."""
+    try:
+        return run_batch(points, data)
+    except (DomainError, SolveError) as error:
+        if len(points) == 1:
+            return _failed(points[0], data), [f"failed: {_label(points[0])}: {error}"]
+    parts = [attempted([point], data) for point in points]
+    names = parts[0][0].keys()
+    joined = {name: np.concatenate([part[name] for part, _ in parts], axis=-1) for name in names}
+    return joined, list(dict.fromkeys(w for _, warnings in parts for w in warnings))
+
+
+def _failed(point: Point, data: Correlations | None) -> Result:
+    count = len(_data(point, data).modalities)
+    nan = np.full(1, np.nan)
+    return {
+        "half_time": np.full((count, 1), np.nan), "status": np.full((count, 1), -1, dtype=np.int8), "ratio": nan,
+        "lag": nan, "balance": nan, "steps": np.zeros(1, dtype=np.int32), "compression": nan,
+    }  # fmt: skip
+
+
+def _data(point: Mapping[str, Any], data: Correlations | None) -> Correlations:
+    if data is not None:
+        found = data
+    elif "example" in point:
+        found = load_example(point["example"])
+    else:
+        a, b, rho, w_a, w_b = (point[name] for name in SCALARS)
+        found = Correlations.scalar(a, b, rho, (w_a, w_b))
+    return found if point["factor"] == 1 else found.rescaled({found.modalities[-1]: point["factor"]})
+
+
+def _label(point: Point) -> str:
+    shown = ("sigma_a", "sigma_b", "rho", "example", "factor", "u0", "seed", "learning_rate")
+    return ", ".join(f"{name} = {point[name]}" for name in shown if name in point)
