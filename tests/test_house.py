@@ -109,6 +109,7 @@ def test_the_readmes_commands_run(tmp_path, monkeypatch, capsys) -> None:
     (tmp_path / "data.csv").write_text(
         "a1,a2,b1,y\n" + "\n".join(f"{i % 7},{i % 5},{i % 3},{i % 11}" for i in range(40))
     )
+    (tmp_path / "docs").symlink_to(ROOT / "docs")
     monkeypatch.chdir(tmp_path)
     for command in commands:
         assert main(command.replace("--seeds 5", "--seeds 1").split()[1:]) == 0, (command, capsys.readouterr().err)

@@ -19,7 +19,7 @@ from dynamics.panels import Check, Plot, Reproduction, Role, Side, line, over_se
 from dynamics.reproduction import figure_03, figure_06, figure_09, figure_12
 
 SOAK = bool(os.environ.get("SOAK"))
-QUICK = {1: None, 2: 3, 4: 1, 5: 1, 8: 5, 10: None, 11: 1}  # figure -> seeds
+QUICK = {1: None, 2: None, 4: 1, 5: 1, 8: 5, 10: None, 11: 1}  # figure -> seeds
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +65,12 @@ def test_what_is_drawn_is_what_is_saved(made: dict[int, Reproduction], number: i
         for xy, s in zip(drawn, stored, strict=True):
             np.testing.assert_array_equal(xy, np.column_stack([s["x"], s["y"]]))
         plt.close("all")
+
+
+def test_the_readme_shows_the_checks_of_figure_2(made: dict[int, Reproduction]) -> None:
+    shown = (Path(__file__).parent.parent / "README.md").read_text()
+    for line in str(figure(made, 2)).splitlines()[:-1]:
+        assert line in shown
 
 
 def test_no_legend_or_title_leaves_the_picture(made: dict[int, Reproduction]) -> None:
