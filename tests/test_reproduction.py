@@ -69,8 +69,8 @@ def test_what_is_drawn_is_what_is_saved(made: dict[int, Reproduction], number: i
 
 def test_the_readme_shows_the_checks_of_figure_2(made: dict[int, Reproduction]) -> None:
     shown = (Path(__file__).parent.parent / "README.md").read_text()
-    for line in str(figure(made, 2)).splitlines()[:-1]:
-        assert line in shown
+    for row in str(figure(made, 2)).splitlines()[:-1]:
+        assert row in shown
 
 
 def test_no_legend_or_title_leaves_the_picture(made: dict[int, Reproduction]) -> None:
