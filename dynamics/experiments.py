@@ -116,7 +116,10 @@ EXPERIMENTS: Mapping[int, Experiment] = MappingProxyType(
                 chosen="the grids; every layer before the fusion starts at norm u0 (J: N(0, 1e-4) an entry is u0 = 0.1 "
                 "for a first layer, but 1 for a square one)",
             ),
-            Experiment(8, "collinear modalities", tasks=(Task(2, 1, 1.0),), networks=((2, 2),)),
+            Experiment(
+                8, "collinear modalities", tasks=(Task(2, 1, 1.0),), networks=((2, 2),),
+                more=MappingProxyType({"t_end": 20.0}), chosen="how long to train: six half-times",
+            ),
             Experiment(
                 9, "logistic loss", tasks=(PLAIN,), networks=EARLY_AND_LATE, rhos=(-0.6, -0.3, 0.0, 0.3, 0.6),
                 chosen="the targets: labels sign(x_A + x_B), and x_A + x_B itself; what counts as learned: half of the "

@@ -5,15 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from dynamics.experiments import Experiment
+from dynamics.flow import integrate
 from dynamics.half_times import Status
 from dynamics.panels import Check, Panel, Reproduction, level, prose, worst
-from dynamics.reproduction.common import Progress, flows, trajectories
+from dynamics.reproduction.common import Progress, trajectories
 
 
 def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
     network, data = experiment.network(), experiment.tasks[0].data
-    runs = flows(experiment, network, data)
-    end = 4 * max(run.times["A"] for run in runs)
+    norms, width, end = experiment.norms(network), experiment.width, experiment.more["t_end"]
+    runs = [integrate(network, data, u0=norms, width=width, seed=seed, t_end=end) for seed in experiment.seeds]
     alone = float(np.ravel(data.unimodal("A"))[0])
     panels: dict[str, Panel] = {
         "a": trajectories(r"$\Sigma$ = [4, 2; 2, 1]", runs, end, level(r"$W_A^{\mathrm{tot}}$ alone", alone, 0))
