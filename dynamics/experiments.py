@@ -68,9 +68,9 @@ class Experiment:
 
     def norms(self, network: FusionNetwork) -> dict[str, float]:
         """u0 of each chain: that of the setting, or of `entry` at this width (two layers, scalar inputs)."""
-        norm = self.entry * math.sqrt(self.width) if self.u0 is None else self.u0
         if self.u0 is not None:  # a trunk follows its children
-            return dict.fromkeys(network.modalities, norm)
+            return dict.fromkeys(network.modalities, self.u0)
+        norm = self.entry * math.sqrt(self.width)
         return {name: norm for name, chain in network.chains.items() if chain.depth}
 
     def to_dict(self) -> dict[str, Any]:

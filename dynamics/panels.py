@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -34,7 +34,6 @@ class Role(StrEnum):
     DESCENT = "gradient descent"
     RELU = "ReLU network"
     RUN = "run"
-    SECOND_RUN = "second run"
     LEVEL = "level"
     TIME = "time"
     UNITS = "hidden units"
@@ -268,6 +267,3 @@ def worst(what: str, found: Any, expected: Any, within: float, reason: str = "")
         for f, e in zip(np.ravel(found), np.ravel(expected), strict=True)
     ]
     return max(pairs, key=lambda check: math.inf if math.isnan(check.miss) else check.miss)
-
-
-Progress = Callable[[str], None]

@@ -30,7 +30,6 @@ STYLES: dict[Role, dict[str, Any]] = {
     Role.SECOND_LAW: {"lw": 1.4, "ls": (0, (5, 2)), "zorder": 4},
     Role.PRINTED: {"lw": 1.4, "ls": (0, (1, 1.2))},
     Role.RUN: {"lw": 1.2},
-    Role.SECOND_RUN: {"lw": 1.2, "ls": (0, (4, 2))},
     Role.LEVEL: {"lw": 1.2, "ls": (0, (1, 1.5))},
     Role.TIME: {"lw": 1.2, "ls": (0, (1, 1.5))},
     Role.FLOW: {"ls": "", "marker": "o", "ms": 4.5, "mfc": "none"},
@@ -51,7 +50,7 @@ def draw(reproduction: Reproduction) -> Figure:
         text = "\n".join(textwrap.wrap(reproduction.caption, int(22 * width)))
         height = CELL[1] * 1.12 * len(rows) + 0.14 * (text.count("\n") + 1)
         figure = plt.figure(figsize=(width, height), layout="constrained")
-        axes = figure.subplot_mosaic("\n".join(rows), gridspec_kw={})
+        axes = figure.subplot_mosaic("\n".join(rows))
         for letter, panel in reproduction.panels.items():
             draw_panel(axes[letter], panel)
             _title(axes[letter], f"({letter}) {panel.title}")
