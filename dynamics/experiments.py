@@ -106,9 +106,9 @@ EXPERIMENTS: Mapping[int, Experiment] = MappingProxyType(
             Experiment(
                 5, "under- and overparameterised networks", networks=EARLY_AND_LATE,
                 more=MappingProxyType(
-                    {"inputs": 50, "variances": (1.0, 3.0), "w": 0.1, "noise": 0.5, "samples": (700, 70)}
+                    {"inputs": 50, "variances": (1.0, 3.0), "w": 0.1, "noise": 0.5, "samples": (700, 70), "t_end": 60.0}
                 ),
-                chosen="how long to train: t = 40",
+                chosen="how long to train",
             ),
             Experiment(
                 6, "duration of the unimodal phase in four layers", tasks=(PLAIN,), networks=EVERY_FUSION, u0=0.1,

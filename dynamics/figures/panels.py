@@ -28,7 +28,7 @@ PANEL_COLUMNS = 3.4  # inches of a panel that is one letter wide, where all are
 STYLES: dict[Role, dict[str, Any]] = {
     Role.LAW: {"lw": 1.6},
     Role.SECOND_LAW: {"lw": 1.4, "ls": (0, (5, 2)), "zorder": 4},
-    Role.PRINTED: {"lw": 1.4, "ls": (0, (1, 1.2))},
+    Role.PRINTED: {"lw": 1.4, "ls": (0, (1, 1.2)), "zorder": 5},
     Role.RUN: {"lw": 1.2},
     Role.LEVEL: {"lw": 1.2, "ls": (0, (1, 1.5))},
     Role.TIME: {"lw": 1.2, "ls": (0, (1, 1.5))},

@@ -15,8 +15,6 @@ from dynamics.panels import Check, Panel, Plot, Reproduction, Role, Series, Side
 from dynamics.reproduction.common import TIME, Progress, on_grid
 from dynamics.trajectory import Trajectory
 
-T_END = 60.0  # some start to learn their last directions late
-
 
 @dataclass(frozen=True)
 class Truth:
@@ -46,6 +44,7 @@ def entries_start(
 
 def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
     size, (var_a, var_b), w, noise = (experiment.more[k] for k in ("inputs", "variances", "w", "noise"))
+    end = experiment.more["t_end"]
     truth = Truth({"A": np.full(size, var_a), "B": np.full(size, var_b)}, w, noise)
     sigma = np.diag(np.concatenate(list(truth.variances.values())))
     panels: dict[str, Panel] = {}
@@ -63,9 +62,9 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
                 run = _run(experiment, network, samples.correlations, seed)
                 error = truth.generalisation(run)
                 first = not pairs
-                series.append(line("loss" if first else "", Role.RUN, *on_grid(run.t, run.loss, T_END)))
+                series.append(line("loss" if first else "", Role.RUN, *on_grid(run.t, run.loss, end)))
                 named = "generalisation error" if first else ""
-                series.append(line(named, Role.RUN, *on_grid(run.t, error, T_END), hue=2))
+                series.append(line(named, Role.RUN, *on_grid(run.t, error, end), hue=2))
                 pairs.append((float(error.min()) / best, float(error[-1]) / best))
             ends[count, i == 0] = pairs
             series.append(level("best single modality, mean", float(np.mean(alone)), 3))
@@ -94,7 +93,7 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
 
 def _run(experiment: Experiment, network: FusionNetwork, data: Correlations, seed: int) -> Trajectory:
     start = entries_start(network, data, experiment.width, experiment.entry, seed)
-    return integrate(network, data, weights=start, t_end=T_END)
+    return integrate(network, data, weights=start, t_end=experiment.more["t_end"])
 
 
 def _best_alone(experiment: Experiment, truth: Truth, samples: Samples, seed: int) -> float:
