@@ -309,6 +309,9 @@ def test_the_papers_sweeps_have_the_settings_of_appendix_j(name: str) -> None:
         ({"sigma_a": [1.0, 2.0], "rho": [0.1], "layout": "list"}, "as many values"),
         ({"sigma_a": 2.0, "layout": "spiral"}, "layout must be one of grid, list"),
         ({"sigma_a": 2.0, "name": "a\nb"}, "name must be a line of text"),
+        ({"sigma_a": 2.0, "rho": [0.0, 1.2]}, "rho must be a finite number >= -1 and <= 1, got 1.2"),
+        ({"sigma_a": 2.0, "u0": -1e-3}, "u0 must be a finite number >= 0"),
+        ({"sigma_a": 2.0, "fusion_depth": 3}, "fusion_depth must be at most depth, got 3 and 2"),
     ],
 )
 def test_a_spec_that_is_none_is_named(document: dict, text: str) -> None:

@@ -42,6 +42,7 @@ class Parameter:
     least: float
     units: str = "1"
     meaning: str = ""
+    most: float = math.inf
 
 
 PARAMETERS: dict[str, Parameter] = {
@@ -49,7 +50,7 @@ PARAMETERS: dict[str, Parameter] = {
     "fusion_depth": Parameter("network", int, 2, 1, meaning="layer of fusion"),
     "sigma_a": Parameter("data", float, None, 0, meaning="standard deviation of x_A"),
     "sigma_b": Parameter("data", float, 1.0, 0, meaning="standard deviation of x_B"),
-    "rho": Parameter("data", float, 0.0, -1, meaning="correlation of x_A and x_B"),
+    "rho": Parameter("data", float, 0.0, -1, meaning="correlation of x_A and x_B", most=1),
     "w_a": Parameter("data", float, 1.0, -math.inf, meaning="weight of x_A in the target"),
     "w_b": Parameter("data", float, 1.0, -math.inf, meaning="weight of x_B in the target"),
     "example": Parameter("data", str, None, 0, meaning="a real data set instead of scalars"),
@@ -58,7 +59,7 @@ PARAMETERS: dict[str, Parameter] = {
     "width": Parameter("start", int, 100, 1, meaning="hidden units"),
     "seed": Parameter("start", int, 0, 0, meaning="of the random start"),
     "learning_rate": Parameter("run", float, 0.0, 0, "tau", "of gradient descent; 0 is gradient flow"),
-    "rtol": Parameter("run", float, 1e-5, 0, meaning="relative tolerance of the integrator"),
+    "rtol": Parameter("run", float, 1e-5, 1e-13, meaning="relative tolerance of the integrator", most=1e-3),
 }
 SCALARS = ("sigma_a", "sigma_b", "rho", "w_a", "w_b")
 GROUPED = ("depth", "fusion_depth", "width", "rtol")  # points that differ in one of these are run in other batches
@@ -201,10 +202,27 @@ def _checked(name: str, layout: Layout, flat: Mapping[str, Any], data: Correlati
     lengths = {k: len(v) for k, v in axes.items()}
     if layout is Layout.LIST and len(set(lengths.values())) > 1:
         raise DataError(f"in a list all parameters need as many values, got {lengths}")
+    if data is not None and data.is_symbolic:
+        raise DataError("a sweep needs numbers in sigma and sigma_yx, got symbols")
     spec = Spec(name, layout, axes, fixed, data)
+    if not any(_possible(layout, axes, fixed)):
+        raise DataError(f"fusion_depth must be at most depth, got {_shown(axes, fixed)}")
     if spec.count > MOST_POINTS:
         raise DomainError(f"a sweep of {spec.count:,} points is too large; at most {MOST_POINTS:,}")
     return spec
+
+
+def _possible(layout: Layout, axes: Mapping[str, tuple[Value, ...]], fixed: Mapping[str, Value]) -> Iterator[bool]:
+    """Of the combinations of depth and fusion depth that are swept: whether such a network exists."""
+    depths, fused = (axes.get(name, (fixed.get(name),)) for name in ("depth", "fusion_depth"))
+    pairs = itertools.product(depths, fused)
+    if layout is Layout.LIST and len(depths) == len(fused):
+        pairs = zip(depths, fused, strict=True)  # type: ignore[assignment]
+    return (int(f or 0) <= int(d or 0) for d, f in pairs)
+
+
+def _shown(axes: Mapping[str, tuple[Value, ...]], fixed: Mapping[str, Value]) -> str:
+    return " and ".join(f"{axes.get(name, fixed.get(name))}" for name in ("fusion_depth", "depth"))
 
 
 def _value(key: str, value: Any) -> Value:
@@ -215,6 +233,7 @@ def _value(key: str, value: Any) -> Value:
         return value
     wanted = "an integer" if parameter.kind is int else "a finite number"
     fine = isinstance(value, Integral if parameter.kind is int else Real) and not isinstance(value, bool | np.bool_)
-    if not fine or not math.isfinite(value) or value < parameter.least:
-        raise DataError(f"{key} must be {wanted} >= {parameter.least:g}, got {value!r}"[:200])
+    if not fine or not math.isfinite(value) or not parameter.least <= value <= parameter.most:
+        limits = f">= {parameter.least:g}" + (f" and <= {parameter.most:g}" if parameter.most < math.inf else "")
+        raise DataError(f"{key} must be {wanted} {limits}, got {value!r}"[:200])
     return int(value) if parameter.kind is int else float(value)
