@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 from scipy.integrate import solve_ivp
@@ -17,6 +19,9 @@ from dynamics.batch import flow
 from dynamics.batch.members import Member, Runs
 from dynamics.compression import compressed
 from dynamics.flow import random_course
+from dynamics.sweeps.runner import sweep as through_store
+from dynamics.sweeps.spec import read_spec
+from dynamics.sweeps.work import run_batch
 
 RHOS = [-0.8, -0.6, -0.4, -0.2, 0.0, 0.2, 0.4, 0.6, 0.8]
 SEEDS = range(5)
@@ -216,11 +221,30 @@ def grid_rows() -> list[Row]:
     return rows
 
 
+def stored_row() -> Row:
+    """Figure 6b through `sweep`, into a store, against the engine with and without finding out how narrow it may be."""
+    spec = Path(__file__).parent.parent / "docs" / "sweeps" / "figure_6b.toml"
+    plan = read_spec(spec)
+
+    def stored() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            through_store(spec, folder)
+
+    def controlled() -> None:
+        for numbers in plan.batches():
+            run_batch(plan.at(numbers), None)
+
+    cost, own, fixed = medians([stored, controlled, lambda: sweep(figure_6b(), 0.1, 1)], 5)
+    ratio = f"{cost / own:.2f} of its batches alone; {cost / fixed:.2f} of the engine at one round, error unknown"
+    return Row("figure 6b through `sweep`, stored", shown(cost), "1.5", ratio)
+
+
 def rows() -> list[Row]:
     """Every row of the engine."""
     judged = [4, 22, 43]  # rho = -0.8, 0, 0.8
     return [
         sweep_row("figure 6b, 180 runs", figure_6b(), 0.1, 1, "2 s; 10,000 times", judged),
+        stored_row(),
         public_row("figure 6b", figure_6b(), 0.1, None),
         public_row("figure 6b", figure_6b(), 0.1, RATE),
         sweep_row("figure 3c, linear, 180 runs", figure_3c(), 1e-8, 0, "0.35 s; 3,000 times", [*judged, 150]),
