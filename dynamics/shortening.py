@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from derivations.correlations import Correlations
-from derivations.network import FusionNetwork
+from derivations.network import TRUNK, FusionNetwork
 from derivations.saddles import Course
 from dynamics.half_times import HalfTimes
 
 SCALE_FREE = 1e-4  # share of a wait that what happens before it may be
+LONGEST = 10.0  # by how much a time may be longer than its order of size says
 
 
 @dataclass(frozen=True)
@@ -34,44 +35,86 @@ class Shortening:
         return any(self.logs.values())
 
 
-def shortened(network: FusionNetwork, data: Correlations, norms: Mapping[str, float], plan: Course) -> Shortening:
+def shortened(
+    network: FusionNetwork, data: Correlations, norms: Mapping[str, float], plan: Course, width: int
+) -> Shortening:
     """The largest start whose half-times tell those of a smaller one, up to SCALE_FREE.
 
     Small branches do not feel each other, and u -> F^(1/(L-2)) u, t -> t/F leaves dW_l/dt = (the others)^T e (the
-    others)^T of a branch of L > 2 layers as it is. It waits for a time of order (U/u)^(L-2), U = |W_m^tot|^(1/L) at its
-    plateau. Late fusion: waits in the order of their lengths, transitions and the logarithms of two layers first; a
-    gap of more than 1/SCALE_FREE between one and the next is closed to that much. What is left of the shorter ones is
-    then a share of SCALE_FREE of the longer ones, and waits of one size keep their ratio.
+    others)^T of a branch of L > 2 layers as it is. It waits for a time of order u^(2-L)/|e|. Late fusion: waits in the
+    order of their lengths, after everything that does not scale (`_unscaled`). A gap of more than 1/SCALE_FREE between
+    one and the next is closed to that much: what is left of the shorter ones is then a share of SCALE_FREE of the
+    longer ones, and waits of one size keep their ratio. The gap runs from the longest that the shorter may be, by the
+    smallest drive that it meets, to the shortest that the longer may be.
 
-    With a trunk, all branches of L_f > 2 layers: everything grows by one factor s. The first wait is s^(L-2) shorter,
-    the others, behind a trunk that has its size, s^(L_f-2).
+    With a trunk that starts by (41), all branches of L_f > 2 layers: everything grows by one factor s. The first wait
+    is s^(L-2) shorter, the others, behind a trunk that has its size, s^(L_f-2).
     """
-    own = set(network.depths.values())
+    own, after = set(network.depths.values()), network.trunk.depth
     logs = dict.fromkeys(network.modalities, 0.0)
     unchanged = Shortening(dict(norms), logs)
     if network.is_early_fusion or len(network.chains) != len(network.modalities) + 1:
         return unchanged
-    waits = {}
-    for m in plan.order:
-        goal = data.norm(plan.plateaus[m])
-        if m not in plan.never and network.depths[m] > 2 and norms[m] > 0 and goal > 0:
-            waits[m] = (network.depths[m] - 2) * (math.log(goal) / network.path_depths[m] - math.log(norms[m]))
-    if network.trunk.depth:
-        if len(own) > 1 or min(own) <= 2 or not waits:
+    drives = {m: _drives(data, plan, m) for m in plan.order if m not in plan.never and norms[m] > 0}
+    drives = {m: ends for m, ends in drives.items() if ends[0] > 0}
+    least, most = {}, {}
+    for m, (weakest, strongest) in drives.items():
+        layers = network.depths[m]
+        if layers > 2:
+            way = (2 - layers) * math.log(norms[m])
+            least[m] = way - math.log((layers - 2) * strongest)
+            most[m] = way - math.log(weakest) + math.log(LONGEST) + max(0.0, (layers - 4) / 2) * math.log(width)
+    if not least:
+        return unchanged
+    below = _unscaled(network, data, norms, plan, drives)
+    if after:
+        rule = math.hypot(*(norms[m] for m in network.modalities))
+        if len(own) > 1 or min(own) <= 2 or not math.isclose(norms[TRUNK], rule, rel_tol=1e-6):
             return unchanged
-        cut = max(0.0, min(waits.values()) + math.log(SCALE_FREE))
+        largest = max(data.norm(goal) for goal in plan.plateaus.values())
+        behind = after * max(0.0, math.log(largest)) / (min(own) + after)  # a large trunk shortens the waits
+        cut = max(0.0, min(least.values()) - behind - below + math.log(SCALE_FREE))
         scale = cut / (min(own) - 2)
         larger = {name: math.exp(math.log(norm) + scale) if norm else 0.0 for name, norm in norms.items()}
-        return Shortening(larger, dict.fromkeys(logs, cut), scale * (min(own) + network.trunk.depth - 2))
-    below, cut = 0.0, 0.0
-    for m in sorted(waits, key=lambda m: waits[m]):
-        cut += max(0.0, waits[m] - below + math.log(SCALE_FREE))
-        logs[m], below = cut, max(below, waits[m])
+        return Shortening(larger, dict.fromkeys(logs, cut), scale * (min(own) + after - 2))
+    cut = 0.0
+    for m in sorted(least, key=lambda m: least[m]):
+        cut += max(0.0, least[m] - below + math.log(SCALE_FREE))
+        logs[m], below = cut, max(below, most[m])
     larger = {
         name: math.exp(math.log(norm) + logs[name] / (network.depths[name] - 2)) if logs.get(name) else norm
         for name, norm in norms.items()
     }
     return Shortening(larger, logs)
+
+
+def _drives(data: Correlations, plan: Course, m: str) -> tuple[float, float]:
+    """The smallest and the largest |e_m| at the saddles that are visited before m is learned; zeros left out."""
+    sizes = []
+    for saddle in plan.saddles:
+        if m not in saddle.learned:
+            error = data.target_block(m) - sum(saddle.total[n] @ data.input_block(n, m) for n in data.modalities)
+            sizes.append(data.norm(error))
+    known = [size for size in sizes if size > 1e-12 * max(sizes)]
+    return (min(known), max(known)) if known else (0.0, 0.0)
+
+
+def _unscaled(
+    network: FusionNetwork,
+    data: Correlations,
+    norms: Mapping[str, float],
+    plan: Course,
+    drives: Mapping[str, tuple[float, float]],
+) -> float:
+    """ln of what does not scale with the start: how long the slowest direction takes to settle, logarithmic waits."""
+    eigenvalues = np.linalg.eigvalsh(np.asarray(data.sigma, dtype=float))
+    slowest = float(np.min(eigenvalues[eigenvalues > 1e-12 * eigenvalues[-1]]))
+    paces = []
+    for m in drives:
+        goal, layers = data.norm(plan.plateaus[m]), network.path_depths[m]
+        paces.append(slowest * goal ** (2 - 2 / layers) if goal > 0 else slowest)
+    logarithms = [abs(math.log(norms[m])) / weakest for m, (weakest, _) in drives.items() if network.depths[m] == 2]
+    return math.log(max([LONGEST / pace for pace in paces] + logarithms))
 
 
 def lengthened(times: Mapping[str, float], shorter: Shortening) -> tuple[dict[str, float], float]:

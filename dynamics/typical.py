@@ -233,7 +233,7 @@ def typical_runs(
 
     Last, the relative error of having run it from a larger start (`shortened`).
     """
-    shorter = shortened(network, data, norms, plan)
+    shorter = shortened(network, data, norms, plan, width)
     weights = typical_weights(network, data, shorter.norms, width)
     changes = variations(network, data, plan, width) if spread else []
     changed = [weights, *(moved(weights, one) for one in changes)]

@@ -102,15 +102,14 @@ def test_median_length_is_that_of_the_chi_distribution(width: int) -> None:
 
 
 DEEP = (  # layers of A, B, C; of the trunk; u0
-    ((3, 3, 3), 0, 1e-6),
-    ((4, 4, 4), 0, 2e-3),
+    ((3, 3, 3), 0, 1e-8),
+    ((4, 4, 4), 0, 2e-4),
     ((5, 5, 5), 0, 5e-3),
-    ((3, 4, 3), 0, 1e-5),
-    ((2, 3, 3), 0, 1e-6),
-    ((4, 2, 2), 0, 1e-3),
-    ((3, 3, 3), 1, 1e-6),
-    ((4, 4, 4), 1, 2e-3),
-    ((3, 3, 3), 3, 1e-5),
+    ((3, 4, 3), 0, 1e-6),
+    ((2, 3, 3), 0, 1e-8),
+    ((4, 2, 2), 0, 1e-4),
+    ((3, 3, 3), 1, 1e-8),
+    ((4, 4, 4), 1, 2e-4),
 )
 
 
@@ -123,7 +122,7 @@ def test_a_deep_network_is_run_from_a_larger_start(
     data = random_correlations(np.random.default_rng(sum(depths)), {"A": 2, "B": 3, "C": 2})
     scaled = predict(network, data, u0=u0, width=100).refined
     norms = start_norms(network, u0)
-    assert shortened(network, data, norms, random_course(network, data, u0)).changes
+    assert shortened(network, data, norms, random_course(network, data, u0), 100).changes
     unchanged = Shortening(norms, dict.fromkeys("ABC", 0.0))
     monkeypatch.setattr("dynamics.typical.shortened", lambda *_: unchanged)
     direct = predict(network, data, u0=u0, width=100).refined
@@ -141,6 +140,25 @@ def test_a_tiny_start_of_a_deep_late_network_has_a_law(seed: int) -> None:
     refined = predict(p.network, p.data, u0=p.u0, width=p.width).refined
     assert refined is not None
     assert all(math.isfinite(t) for t in refined.log_times.values())
+
+
+def test_waits_are_not_shortened_where_something_else_takes_as_long() -> None:
+    """A weak modality of two layers, slow directions of its inputs, a trunk of its own: times would scale otherwise."""
+    weak = Correlations(np.diag([1e-4, 1e-4, 1.0, 1.0]), np.array([1e-4, 5e-5, 1.0, 0.5]), {"A": 2, "B": 2}, 2.0)
+    slow = Correlations(np.diag([1, 1e-4, 0.25, 0.25]), np.array([1, 3e-4, 0.25, 0.125]), {"A": 2, "B": 2}, 2.0)
+    plain = Correlations(np.diag([4.0, 4.0, 1.0, 1.0]), np.array([4.0, 2.0, 1.0, 0.5]), {"A": 2, "B": 2}, 10.0)
+    trunk = {"A": 1e-6, "B": 1e-6, "trunk": 0.1}
+    for depths, after, data, u0 in (
+        ({"A": 2, "B": 3}, 0, weak, 1e-5),
+        ({"A": 3, "B": 3}, 0, weak, {"A": 1e-3, "B": 1e-9}),
+        ({"A": 3, "B": 3}, 0, slow, 1e-6),
+        ({"A": 3, "B": 3}, 1, plain, trunk),
+    ):
+        network = FusionNetwork.branches(depths, trunk=after)
+        norms = start_norms(network, u0)
+        assert not shortened(network, data, norms, random_course(network, data, u0), 100).changes
+    network = FusionNetwork.branches({"A": 3, "B": 3}, trunk=1)
+    assert shortened(network, plain, start_norms(network, 1e-9), random_course(network, plain, 1e-9), 100).changes
 
 
 def test_what_is_overtaken_is_promised_where_the_order_is_clear() -> None:
