@@ -391,7 +391,7 @@ def sweep_command(options: argparse.Namespace) -> int:
     document = {"result": target, "points": spec.count, "axes": list(spec.axes), "warnings": list(table.notes)}
     document["rows"] = [dict(zip(table.head, row, strict=True)) for row in table.rows]
     print(json.dumps(document, indent=2, allow_nan=False) if options.json else f"{table}\nresult: {target}")
-    return 0
+    return 1 if bool((found["status"] == "failed").all()) else 0
 
 
 def derive_command(options: argparse.Namespace) -> int:

@@ -50,6 +50,7 @@ class Series:
     spread : (n,) standard deviation over seeds, or nothing
     shade : (n,) values shown by the colour of each point, or nothing
     note : written at the last point, or nothing
+    about : what it is, where the legend names only one of several alike
     """
 
     label: str
@@ -60,11 +61,12 @@ class Series:
     spread: np.ndarray | None = None
     shade: np.ndarray | None = None
     note: str = ""
+    about: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         arrays = {"x": self.x, "y": self.y, "spread": self.spread, "shade": self.shade}
         numbers = {k: [finite(float(v)) for v in np.ravel(a)] for k, a in arrays.items() if a is not None}
-        return {"label": self.label, "role": self.role.value, **numbers}
+        return {"label": self.label or self.about or self.note, "role": self.role.value, **numbers}
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +116,12 @@ class PhasePlane:
             {"label": label, "path": path.tolist()}
             for label, path in zip(self.portrait.labels, self.portrait.paths, strict=True)
         ]
-        return {"title": self.title, "modalities": list(self.portrait.modalities), "points": points, "runs": runs}
+        field = {
+            "axes": [[float(f"{v:.6g}") for v in axis] for axis in self.portrait.axes],
+            "velocity": [[[float(f"{v:.6g}") for v in row] for row in part] for part in self.portrait.velocity],
+        }  # stream lines, and the nullclines where a component is zero; indexed [component, y, x]
+        modalities = list(self.portrait.modalities)
+        return {"title": self.title, "modalities": modalities, "points": points, "runs": runs, **field}
 
 
 Panel = Plot | Schematic | PhasePlane
@@ -250,14 +257,16 @@ def time(label: str, value: float, hue: int | None = None) -> Series:
     return line(label, Role.TIME, [value], [math.nan], hue)
 
 
-def over_seeds(label: str, role: Role, x: Sequence[float], values: Any, hue: int | None = None) -> Series:
+def over_seeds(
+    label: str, role: Role, x: Sequence[float], values: Any, hue: int | None = None, about: str = ""
+) -> Series:
     """Mean and standard deviation along the last axis of `values` (n, seeds); unreached members are left out."""
     found = np.asarray(values, dtype=float)
     known = np.where(np.isfinite(found), found, np.nan)
     with np.errstate(invalid="ignore"):
         mean = np.array([np.mean(v[np.isfinite(v)]) if np.any(np.isfinite(v)) else math.nan for v in known])
         spread = np.array([np.std(v[np.isfinite(v)], ddof=1) if np.sum(np.isfinite(v)) > 1 else 0.0 for v in known])
-    return line(label, role, x, mean, hue, spread=spread)
+    return line(label, role, x, mean, hue, spread=spread, about=about)
 
 
 def worst(what: str, found: Any, expected: Any, within: float, reason: str = "") -> Check:

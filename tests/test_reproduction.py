@@ -58,6 +58,7 @@ def test_what_is_drawn_is_what_is_saved(made: dict[int, Reproduction], number: i
         draw_panel(ax, panel)
         assert ax.get_xlabel() == saved["panels"][letter]["x"] != ""
         assert ax.get_ylabel() == saved["panels"][letter]["y"] != ""
+        assert all(s["label"] for s in saved["panels"][letter]["series"] if s["role"] != "time")
         curves = [s for s in panel.series if s.role in {Role.RUN, Role.LAW, Role.SECOND_LAW}]
         drawn = [line.get_xydata() for line in ax.lines if len(line.get_xydata()) > 2]
         stored = [s for s in saved["panels"][letter]["series"] if s["role"] in {"run", "law", "second law"}]

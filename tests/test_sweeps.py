@@ -260,6 +260,28 @@ def test_a_point_that_fails_does_not_take_its_batch_along(tmp_path: Path) -> Non
     assert "diverged" in found.attrs["warnings"]
 
 
+def test_a_risky_rate_does_not_cut_the_steps_of_the_others() -> None:
+    """At 0.001 the first point takes 55,000 steps; 0.41 is beyond stable and has a budget of its own."""
+    pair = {"layout": "list", "sigma_a": 2.0, "rho": [-0.9, 0.3], "width": 30, "u0": 1e-3}
+    found = sweep({**pair, "learning_rate": [0.001, 0.41]})
+    data, network = Correlations.scalar(2, 1, -0.9), FusionNetwork.fused_at(2, 2)
+    one = descend(network, data, u0=1e-3, width=30, seed=0, learning_rate=0.001)
+    assert float(found["half_time"].sel(modality="B")[0]) == pytest.approx(one.times["B"], rel=1e-4)
+
+
+def test_one_point_is_a_sweep_too() -> None:
+    found = sweep({"sigma_a": 2.0})
+    assert found["ratio"].dims == ()
+    assert float(found["ratio"]) == pytest.approx(float(sweep({"sigma_a": 2.0, "seed": [0]})["ratio"][0]))
+
+
+def test_what_single_runs_would_warn_of_is_said() -> None:
+    """Products of 200 layers of norm 1e-3 are below the range of floats: nothing moves."""
+    found = sweep({"sigma_a": 2.0, "depth": 200})
+    assert set(found["status"].values) == {"never"}
+    assert "below the range of floats" in found.attrs["warnings"]
+
+
 def test_memory_grows_by_less_than_5_MB_a_thousand_points() -> None:
     code = (
         "import resource, sys; from dynamics import sweep\n"
@@ -294,7 +316,7 @@ def test_the_papers_sweeps_have_the_settings_of_appendix_j(name: str) -> None:
     [
         ({"sigma_a": 2.0, "rhoo": 0.1}, "a sweep has no 'rhoo'"),
         ({"start": {"rho": 0.1}, "sigma_a": 2.0}, r"\[start\] has no 'rho'"),
-        ({"sigma_a": "2"}, "sigma_a must be a finite number >= 0, got '2'"),
+        ({"sigma_a": "2"}, "sigma_a must be a finite number >= 1e-150, got '2'"),
         ({"sigma_a": "__import__('os').system('true')"}, "sigma_a must be a finite number"),
         ({"sigma_a": math.nan}, "got nan"),
         ({"sigma_a": 2.0, "depth": 2.5}, "depth must be an integer >= 1, got 2.5"),
@@ -312,6 +334,9 @@ def test_the_papers_sweeps_have_the_settings_of_appendix_j(name: str) -> None:
         ({"sigma_a": 2.0, "rho": [0.0, 1.2]}, "rho must be a finite number >= -1 and <= 1, got 1.2"),
         ({"sigma_a": 2.0, "u0": -1e-3}, "u0 must be a finite number >= 0"),
         ({"sigma_a": 2.0, "fusion_depth": 3}, "fusion_depth must be at most depth, got 3 and 2"),
+        ({"sigma_a": [0.0, 2.0]}, "sigma_a must be a finite number >= 1e-150"),
+        ({"sigma_a": 2.0, "rtol": 1.0}, "rtol must be a finite number >= 1e-13 and <= 0.001"),
+        ({"sigma_a": 2.0, "data": {"sigma_a": 3.0}}, "sigma_a is given twice"),
     ],
 )
 def test_a_spec_that_is_none_is_named(document: dict, text: str) -> None:
@@ -355,12 +380,20 @@ def test_pictures_show_the_numbers() -> None:
     assert len(lines) == 2
     for container, rho in zip(lines, (0.0, 0.4), strict=True):
         np.testing.assert_allclose(container[0].get_ydata(), found["ratio"].sel(rho=rho).mean("seed").values)
+    more = sweep({"sigma_a": [3.0, 1.5], "rho": [0.0, 0.4], "u0": [1e-6, 1e-4, 1e-2, 0.1]})
+    ax = plot_sweep(more, "half_time").axes[0]  # u0 along x, lines for sigma_a, mean over rho
+    assert ax.get_xscale() == "log"
+    assert "mean over rho" in ax.get_title(loc="left")
+    assert "of B" in ax.get_ylabel()
+    grid = plot_sweep(more, kind="heatmap", x="sigma_a", y="u0").axes[0]
+    assert [t.get_text() for t in grid.get_xticklabels()] == ["1.5", "3"]  # in order, whatever the spec's
     mesh = plot_sweep(found, kind="heatmap", x="rho", y="sigma_a").axes[0].collections[0]
     np.testing.assert_allclose(np.ravel(mesh.get_array()), np.ravel(found["ratio"].mean("seed").values))
     for arguments, text in (
         ({"quantity": "colour"}, "quantity must"),
         ({"kind": "pie"}, "kind must"),
         ({"x": "seed"}, "need axes"),
+        ({"x": "rho", "y": "rho"}, "x and y must differ"),
     ):
         with pytest.raises(DomainError, match=text):
             plot_sweep(found, **arguments)

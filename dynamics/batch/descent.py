@@ -20,7 +20,7 @@ def run(
     learning_rate: float | np.ndarray,
     *,
     t_end: float = math.inf,
-    max_steps: int = 200_000,
+    max_steps: int | np.ndarray = 200_000,
     settle: bool | np.ndarray = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Runs:

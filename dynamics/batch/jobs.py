@@ -74,8 +74,6 @@ def run_jobs(
         warnings += [*([FLIP.format(lost)] if lost > 10 * rtol else []), *risks]
         risky |= {key} if risks else set()
         shares.append(share)
-    if risky and max_steps is None:
-        budget = OSCILLATING_STEPS
     narrowed: dict[tuple[int, int | None], Member] = {}
 
     def member(job: Job, rounds: int | None) -> Member:
@@ -93,9 +91,9 @@ def run_jobs(
         if descends:
             rates = np.array([job.rate for job in some], dtype=float)
             settle = np.array([(id(job.plan), job.rate) in risky for job in some])
-            return batch_descent.run(  # a rate beyond stable goes on until it settles, to see whether it diverges
-                network, members, rates, t_end=t_end, max_steps=budget, settle=settle, progress=tell
-            )
+            # a rate beyond stable goes on until it settles, to see whether it diverges; it may oscillate for ever
+            most = np.where(settle & (max_steps is None), OSCILLATING_STEPS, budget)
+            return batch_descent.run(network, members, rates, t_end=t_end, max_steps=most, settle=settle, progress=tell)
         used, steps = max(rtol * min(shares) / tighter, 1e-13), budget if tighter == 1 else 4 * budget
         return batch_flow.run(network, members, rtol=used, t_end=t_end, max_steps=steps, progress=tell)
 

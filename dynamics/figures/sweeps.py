@@ -36,9 +36,9 @@ def plot_sweep(
     found : what `sweep` returns
     quantity : ratio, lag, half_time, ...; half-times are those of the last modality
     kind : lines (over `x`, one for each value of `y`, bars the deviation over seeds) or heatmap (of `x` and `y`)
-    x, y : axes of the sweep; the first two that are not the seed, the one with more values along x
+    x, y : axes of the sweep; by default the two with most values that are not the seed, the longer one along x
 
-    Other axes are averaged over.
+    Other axes are averaged over, which the title says; points without a number are left out of means.
 
     Raises
     ------
@@ -50,8 +50,9 @@ def plot_sweep(
         raise DomainError(f"kind must be one of {', '.join(Picture)}, got {kind!r}") from None
     if quantity not in found:
         raise DomainError(f"quantity must be one of {', '.join(map(str, found.data_vars))}, got {quantity!r}")
-    values = found[quantity]
+    values, label = found[quantity], LABELS.get(quantity, quantity)
     if "modality" in values.dims:
+        label = f"{label} of {values['modality'].values[-1]}"
         values = values.isel(modality=-1)
     if values.dtype.kind not in "fi":
         raise DomainError(f"{quantity} has no numbers to draw")
@@ -60,10 +61,14 @@ def plot_sweep(
     swept = sorted((d for d in values.dims if d != "seed"), key=lambda d: -values.sizes[d])
     x = x if x is not None else (swept[0] if swept else None)
     y = y if y is not None else next((d for d in swept if d != x), None)
+    if x is not None and x == y:
+        raise DomainError(f"x and y must differ, got {x!r} twice")
     for name in (x, y) if kind is Picture.HEATMAP or y else (x,):
         if name not in values.dims or name == "seed":
-            raise DomainError(f"{kind.value} need axes among {', '.join(map(str, swept)) or 'none'}, got {name!r}")
-    values = values.where(np.isfinite(values))
+            raise DomainError(
+                f"{kind.value} need axes among {', '.join(map(str, swept)) or 'none'}, got {name or 'none'}"
+            )
+    values = values.where(np.isfinite(values)).sortby([d for d in (x, y) if d])
     rest = [d for d in values.dims if d not in {x, y, "seed"}]
     values = values.mean(rest) if rest else values
     seeds = ["seed"] if "seed" in values.dims else []
@@ -71,29 +76,33 @@ def plot_sweep(
     with as_file(files("dynamics.figures") / "fusion.mplstyle") as style, plt.style.context(str(style)):
         figure, ax = plt.subplots(figsize=(4.8, 3.5), layout="constrained")
         if kind is Picture.HEATMAP:
-            _heatmap(ax, mean, str(x), str(y), quantity)
+            _heatmap(ax, mean, str(x), str(y), label)
         else:
-            _lines(ax, mean, spread, str(x), y, quantity)
-        ax.set_title(str(found.attrs.get("title", "")))
+            _lines(ax, mean, spread, str(x), y, label)
+        hidden = [*rest, *(seeds if kind is Picture.HEATMAP else [])]
+        averaged = f" (mean over {', '.join(map(str, hidden))})" if hidden else ""
+        ax.set_title(f"{found.attrs.get('title', '')}{averaged}", fontsize="medium")
         plt.close(figure)  # a notebook would show it twice
     return figure
 
 
-def _lines(ax: Axes, mean: Any, spread: Any, x: str, y: str | None, quantity: str) -> None:
+def _lines(ax: Axes, mean: Any, spread: Any, x: str, y: str | None, label_of_y: str) -> None:
     for value in mean[y].values if y else [None]:
         one = mean.sel({y: value}) if y else mean
         bars = None if spread is None else (spread.sel({y: value}) if y else spread).values
         label = f"{y} = {value:g}" if y else None
         ax.errorbar(one[x].values.astype(float), one.values, bars, marker="o", ms=3.5, elinewidth=0.9, label=label)
     ax.set_xlabel(_axis(mean, x))
-    ax.set_ylabel(LABELS.get(quantity, quantity))
+    ax.set_ylabel(label_of_y)
     if _wide(mean.values):
         ax.set_yscale("log")
+    if _wide(mean[x].values):
+        ax.set_xscale("log")
     if y:
         ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize="small")
 
 
-def _heatmap(ax: Axes, mean: Any, x: str, y: str, quantity: str) -> None:
+def _heatmap(ax: Axes, mean: Any, x: str, y: str, label: str) -> None:
     grid = mean.transpose(y, x)
     scale = "log" if _wide(grid.values) else "linear"
     columns, rows = (np.arange(grid.sizes[d] + 1) - 0.5 for d in (x, y))  # cells of one size, whatever the steps
@@ -103,7 +112,7 @@ def _heatmap(ax: Axes, mean: Any, x: str, y: str, quantity: str) -> None:
         axis.set_ticks(list(ticks), [f"{float(grid[name].values[i]):g}" for i in ticks])
     ax.set_xlabel(_axis(mean, x))
     ax.set_ylabel(_axis(mean, y))
-    ax.figure.colorbar(mesh, ax=ax, label=LABELS.get(quantity, quantity))
+    ax.figure.colorbar(mesh, ax=ax, label=label)
 
 
 def _axis(values: Any, name: str) -> str:

@@ -129,8 +129,12 @@ def on_lines(blocks: list[np.ndarray], y: np.ndarray) -> HiddenVelocity:
         rising = slope > 0
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             kink = np.where(slope[:, None] != 0, -offset / slope[:, None], np.where(offset > 0, np.inf, -np.inf))
-        # a unit is active after its kink if it rises, before it if not
-        begin = np.column_stack([np.searchsorted(line, kink[:, i]) for i, line in enumerate(lines)]) + ends[:-1]
+        # a unit is active after its kink if it rises, before it if not; on it relu' is 0
+        sides = [
+            np.where(rising, np.searchsorted(line, kink[:, i], "right"), np.searchsorted(line, kink[:, i]))
+            for i, line in enumerate(lines)
+        ]
+        begin = np.column_stack(sides) + ends[:-1]
         sign = np.where(rising, second, -second)
         tilt, level = np.zeros(count + 1), np.zeros(count + 1)
         for i in range(len(lines)):  # what starts or stops at a kink, and what is active where the line begins

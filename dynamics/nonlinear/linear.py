@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from derivations import gradient_flow
-from derivations.errors import DomainError
+from derivations.errors import DataError, DomainError
 from derivations.network import FusionNetwork
 from dynamics.nonlinear.samples import Samples, checked_samples
 from dynamics.nonlinear.training import Training, start_and_origin, trained
@@ -74,6 +74,8 @@ def train_linear(
         kind = Loss(loss)
     except ValueError:
         raise DomainError(f"loss must be one of {', '.join(Loss)}, got {loss!r}") from None
+    if kind is Loss.LOGISTIC and set(np.unique(samples.targets)) <= {0.0, 1.0}:
+        raise DataError("targets are 0 and 1: the logistic loss here is for labels -1 and 1")
     data = samples.correlations
     start, origin = start_and_origin(network, data, u0, width, seed, weights)
 

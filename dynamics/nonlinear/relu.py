@@ -28,7 +28,7 @@ def train_relu(
     t_end: float | None = None,
     max_steps: int = 20_000,
     snapshots: Sequence[float] = (),
-    form: Form | None = None,
+    form: Form | str | None = None,
 ) -> Training:
     """Train two layers with ReLU between them, without biases, on half the mean squared error.
 
@@ -72,7 +72,7 @@ def train_relu(
     cuts = np.cumsum(sizes)[:-1]
     blocks = list(samples.inputs.values())
     blocks = [np.hstack(blocks)] if early else blocks
-    chosen = best_form(blocks) if form is None else form
+    chosen = best_form(blocks) if form is None else _form(form)
     units_velocity = hidden_velocity(blocks, samples.targets, chosen)
 
     def units(now: Weights) -> list[Units]:
@@ -96,3 +96,10 @@ def train_relu(
         velocity, totals, start, learning_rate=learning_rate, t_end=t_end, max_steps=max_steps, snapshots=snapshots,
         provenance={"producer": "ReLU network, descent", "network": str(network), "form": chosen.value, **origin},
     )  # fmt: skip
+
+
+def _form(given: Form | str) -> Form:
+    try:
+        return Form(given)
+    except ValueError:
+        raise DomainError(f"form must be one of {', '.join(Form)}, got {given!r}") from None

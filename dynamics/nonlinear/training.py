@@ -122,8 +122,12 @@ def trained(
     """
     rate = checked_positive(learning_rate, "learning_rate")
     steps = checked_integer(max_steps, "max_steps", 1)
+    notes = []
     if t_end is not None:
-        steps = min(steps, math.floor(checked_positive(t_end, "t_end") / rate + 1e-9))
+        needed = math.floor(checked_positive(t_end, "t_end") / rate + 1e-9)
+        if needed > steps:
+            notes.append(f"stopped at t = {steps * rate:.6g}, after max_steps = {steps}: t_end takes {needed} steps")
+        steps = min(steps, needed)
     wanted = {math.floor(checked_number(t, "snapshots") / rate + 0.5) for t in snapshots}
     if wanted and max(wanted) > steps:
         raise DomainError(f"snapshots must lie within the run, up to t = {steps * rate:.6g}, got {max(snapshots)}")
@@ -146,7 +150,6 @@ def trained(
         current = {
             name: [w + rate * v for w, v in zip(layers, moved[name], strict=True)] for name, layers in current.items()
         }
-    notes = []
     if t_end is None and losses[-1] > SOLVED * losses[0]:
         notes.append(
             f"{losses[-1] / losses[0]:.2g} of the loss is left after {steps} steps: give a t_end or more steps"

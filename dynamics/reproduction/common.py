@@ -41,11 +41,11 @@ def curves(runs: Sequence[Trajectory], end: float, role: Role = Role.RUN, note: 
     """Loss in black and the total weight of each (scalar) modality in its colour, all seeds; the first is named."""
     found = []
     for i, run in enumerate(runs):
-        named = not i
-        found.append(line(f"loss{note}" if named else "", role, *on_grid(run.t, run.loss, end)))
+        named, about = not i, f"run {i + 1}"
+        found.append(line(f"loss{note}" if named else "", role, *on_grid(run.t, run.loss, end), about=f"loss, {about}"))
         for hue, (m, w) in enumerate(run.total.items()):
             name = rf"$W_{m}^{{\mathrm{{tot}}}}${note}" if named else ""
-            found.append(line(name, role, *on_grid(run.t, w[:, 0], end), hue=hue))
+            found.append(line(name, role, *on_grid(run.t, w[:, 0], end), hue=hue, about=f"W_{m}, {about}"))
     return tuple(found)
 
 

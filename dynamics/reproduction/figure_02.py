@@ -46,8 +46,8 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
         f"""
         Sigma = diag(4, 1), y = x_A + x_B; random starts, every entry of standard deviation 1e-9, width
         {experiment.width}; gradient flow from {len(experiment.seeds)} seeds, all drawn. Portraits: the reduced flow
-        of a balanced network, with one of the runs over it. Late fusion adds two saddles, where one modality is
-        learned and the other not.
+        of a balanced network, with one of the runs over it; dashed, where A (blue) or B (orange) stands still. Late
+        fusion adds two saddles, where one modality is learned and the other not.
         """
     )
     return Reproduction(2, experiment.title, panels, ("abbcc", "deeff"), caption, tuple(checks), experiment.to_dict())

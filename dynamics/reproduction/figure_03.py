@@ -72,9 +72,9 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
         row = Row.of(experiment, network, sigma_ratio, progress)
         name = rf"$\sigma_A/\sigma_B$ = {sigma_ratio:g}"
         ratios += [*law_lines(name, network, sigma_ratio, min(norms.values()), hue)]
-        ratios += [over_seeds("", role, experiment.rhos, values, hue) for role, values in row.ratios.items()]
+        ratios += [over_seeds("", role, experiment.rhos, values, hue, name) for role, values in row.ratios.items()]
         shares.append(line(name, Role.LAW, RHO_CURVE, RHO_CURVE / sigma_ratio, hue))
-        shares += [over_seeds("", role, experiment.rhos, values, hue) for role, values in row.wrong.items()]
+        shares += [over_seeds("", role, experiment.rhos, values, hue, name) for role, values in row.wrong.items()]
         checks += row.checks(experiment)
     panels |= {
         "c": Plot("duration of the unimodal phase", r"correlation $\rho$", RATIO, tuple(ratios), y_log=True, keys=KEYS),
@@ -101,7 +101,7 @@ def law_lines(name: str, network: FusionNetwork, sigma_ratio: float, u0: float, 
     leading = [predict(network, Task(sigma_ratio, 1, rho).data, u0=u0).leading for rho in RHO_CURVE]
     printed = np.array([estimate.printed_ratio if estimate else math.nan for estimate in leading])
     other = np.where(np.isclose(printed, law, rtol=1e-6), math.nan, printed)
-    return line(name, Role.LAW, RHO_CURVE, law, hue), line("", Role.PRINTED, RHO_CURVE, other, hue)
+    return line(name, Role.LAW, RHO_CURVE, law, hue), line("", Role.PRINTED, RHO_CURVE, other, hue, about=name)
 
 
 @dataclass(frozen=True)

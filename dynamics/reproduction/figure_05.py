@@ -62,9 +62,15 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
                 run = _run(experiment, network, samples.correlations, seed)
                 error = truth.generalisation(run)
                 first = not pairs
-                series.append(line("loss" if first else "", Role.RUN, *on_grid(run.t, run.loss, end)))
+                series.append(
+                    line("loss" if first else "", Role.RUN, *on_grid(run.t, run.loss, end), about=f"loss, seed {seed}")
+                )
                 named = "generalisation error" if first else ""
-                series.append(line(named, Role.RUN, *on_grid(run.t, error, end), hue=2))
+                series.append(
+                    line(
+                        named, Role.RUN, *on_grid(run.t, error, end), hue=2, about=f"generalisation error, seed {seed}"
+                    )
+                )
                 pairs.append((float(error.min()) / best, float(error[-1]) / best))
             ends[count, i == 0] = pairs
             series.append(level("best single modality, mean", float(np.mean(alone)), 3))

@@ -36,7 +36,13 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
         runs = flows(experiment, network, task.data)
         end = 1.3 * latest(runs)
         losses += [
-            line(_name(fused) if not i else "", Role.RUN, *on_grid(run.t, run.loss, end), hue=hue)
+            line(
+                _name(fused) if not i else "",
+                Role.RUN,
+                *on_grid(run.t, run.loss, end),
+                hue,
+                about=f"{_name(fused)}, run {i + 1}",
+            )
             for i, run in enumerate(runs)
         ]
     panels: dict[str, Panel] = {"a": Plot(r"losses, $\rho$ = 0", TIME, "loss", tuple(losses))}
@@ -57,12 +63,12 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
             progress(f"{title}, L_f = {fused}: {len(points)} x {len(experiment.seeds)} starts")
             law, wide = _lines(experiment, network, fused, points, fine, hue)
             found = simulated(experiment, network, points, None)
-            series += [law, wide, over_seeds("", Role.FLOW, [x for x, _, _ in points], found, hue)]
+            series += [law, wide, over_seeds("", Role.FLOW, [x for x, _, _ in points], found, hue, _name(fused))]
             checks.append(_against_law(experiment, network, f"{title}, L_f = {fused}", points, found, wide.y))
             if letter == "b":
                 some = points[::2]
                 descended = simulated(experiment, network, some, experiment.learning_rate)
-                series.append(over_seeds("", Role.DESCENT, [x for x, _, _ in some], descended, hue))
+                series.append(over_seeds("", Role.DESCENT, [x for x, _, _ in some], descended, hue, _name(fused)))
                 if fused in TRAINED:
                     mean, deviation = TRAINED[fused]
                     at = float(np.mean(descended[[rho for rho, _, _ in some].index(0.0)]))
@@ -97,7 +103,7 @@ def _lines(
     wide = [predict(network, task.data, u0=u0, width=experiment.width).refined for _, task, u0 in points]
     return (
         line(_name(fused), Role.LAW, grid, leading, hue),
-        line("", Role.SECOND_LAW, at, [e.ratio if e else math.nan for e in wide], hue),
+        line("", Role.SECOND_LAW, at, [e.ratio if e else math.nan for e in wide], hue, about=_name(fused)),
     )
 
 

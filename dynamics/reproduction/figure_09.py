@@ -96,10 +96,14 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
             run = train(experiment, i, samples, seed, 1.0 if i == 0 else logistic_ratio(samples))
             named = seed == experiment.seeds[0]
             end = float(run.t[-1])
-            series.append(line("loss" if named else "", Role.RUN, *on_grid(run.t, run.loss, end)))
+            series.append(
+                line("loss" if named else "", Role.RUN, *on_grid(run.t, run.loss, end), about=f"loss, seed {seed}")
+            )
             for hue, (m, w) in enumerate(run.total.items()):
                 label = rf"$W_{m}^{{\mathrm{{tot}}}}$" if named else ""
-                series.append(line(label, Role.RUN, *on_grid(run.t, w[:, 0], end), hue=hue))
+                series.append(
+                    line(label, Role.RUN, *on_grid(run.t, w[:, 0], end), hue=hue, about=f"W_{m}, seed {seed}")
+                )
         panels[letter] = Plot(f"{name} fusion, labels", TIME, "loss; total weights", tuple(series))
     ratios: list[Series] = []
     checks: list[Check] = []
@@ -121,9 +125,9 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
             nine.append(float(np.mean([e.ratio if e else math.nan for e in squared])))
         ratios += [
             line(f"(125), {NAMES[labels]}", Role.LAW, experiment.rhos, ours, hue),
-            line("", Role.SECOND_LAW, experiment.rhos, wide, hue),
-            line("", Role.PRINTED, experiment.rhos, nine, hue),
-            over_seeds("", Role.DESCENT, experiment.rhos, found, hue),
+            line("", Role.SECOND_LAW, experiment.rhos, wide, hue, about=NAMES[labels]),
+            line("", Role.PRINTED, experiment.rhos, nine, hue, about=NAMES[labels]),
+            over_seeds("", Role.DESCENT, experiment.rhos, found, hue, NAMES[labels]),
         ]
         kind = "labels" if labels else "real targets"
         mean = np.mean(found, axis=1)

@@ -49,7 +49,9 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
             x, y = (first / 10.0 ** np.array(powers)).T
             arrows = _arrows(np.column_stack([x, y]), strength, np.ravel(data.optimum)) if i == 0 else ()
             x_label, y_label = (rf"$W_{m}^1$ [$10^{{{k}}}$]" for m, k in zip(data.modalities, powers, strict=True))
-            panels[letter] = Plot(f"{name}, {when}", x_label, y_label, (Series("", Role.UNITS, x, y, i), *arrows))
+            panels[letter] = Plot(
+                f"{name}, {when}", x_label, y_label, (Series("", Role.UNITS, x, y, i, about="hidden units"), *arrows)
+            )
             if i == 0 and when != "start":
                 toward = strength if when == "meanwhile" else np.ravel(data.optimum)
                 what = "Sigma_yx" if when == "meanwhile" else "Sigma_yx Sigma^-1"

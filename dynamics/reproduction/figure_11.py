@@ -39,13 +39,25 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
                 slower[m].append(as_linear.times[m] / linear.times[m])
                 larger[m].append(float(run.total[m][-1, 0] / linear.total[m][-1, 0]))
             named = seed == experiment.seeds[0]
-            series.append(line("loss" if named else "", Role.RUN, *on_grid(run.t, run.loss, end)))
+            series.append(
+                line("loss" if named else "", Role.RUN, *on_grid(run.t, run.loss, end), about=f"loss, seed {seed}")
+            )
             for hue, m in enumerate(drawn.inputs):
                 label = rf"$W_{m}^{{\mathrm{{tot}}}}$" if named else ""
-                series.append(line(label, Role.RUN, *on_grid(run.t, run.total[m][:, 0], end), hue=hue))
+                grid = on_grid(run.t, run.total[m][:, 0], end)
+                series.append(line(label, Role.RUN, *grid, hue=hue, about=f"W_{m}, seed {seed}"))
                 if named:
                     t, twice = on_grid(2 * linear.t, 2 * linear.total[m][:, 0], end)
-                    series.append(line("" if hue else "linear network, twice", Role.SECOND_LAW, t, twice, hue=2))
+                    series.append(
+                        line(
+                            "" if hue else "linear network, twice",
+                            Role.SECOND_LAW,
+                            t,
+                            twice,
+                            hue=2,
+                            about=f"linear network, {m}, twice",
+                        )
+                    )
         panels[letter] = Plot(f"{name} fusion", TIME, SIZES, tuple(series))
         two = np.full(len(experiment.seeds), 2.0)
         for what, found in (("half-time", slower), ("weight at the end", larger)):

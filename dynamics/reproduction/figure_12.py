@@ -38,7 +38,15 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
                 run = train(experiment, which, sigma, seed)
                 rates[which, sigma] = rates.get((which, sigma), 0) + succeeds(experiment, run)
                 label = f"seed {seed}" if not i else "others" if i == 1 else ""
-                series.append(line(label, Role.RUN, *on_grid(run.t, run.loss, end), hue=4 if i else None))
+                series.append(
+                    line(
+                        label,
+                        Role.RUN,
+                        *on_grid(run.t, run.loss, end),
+                        hue=4 if i else None,
+                        about=f"loss, seed {seed}",
+                    )
+                )
                 if not i:
                     weights = run.weights
                     units = Series(

@@ -33,7 +33,7 @@ def assembled(spec: Spec, batches: Sequence[Sequence[int]], found: Mapping[int, 
         import xarray
     except ImportError:
         raise DomainError("a sweep needs the package xarray: pip install 'fusion-dynamics[sweep]'") from None
-    names = _modalities(spec)
+    names = modalities_of(spec)
     columns: dict[str, np.ndarray] = {}
     warnings: list[str] = []
     for i, numbers in enumerate(batches):
@@ -45,7 +45,7 @@ def assembled(spec: Spec, batches: Sequence[Sequence[int]], found: Mapping[int, 
     dimensions = ("point",) if spec.layout is Layout.LIST else tuple(spec.axes)
     variables = {}
     for key, values in columns.items():
-        shaped = values.reshape(*values.shape[:-1], *spec.shape)
+        shaped = values.reshape((*values.shape[:-1], *spec.shape))
         if key == "status":
             shaped = np.array([*(s.value for s in STATUSES), "failed"])[shaped]
         front = ("modality",) if values.ndim == 2 else ()
@@ -59,19 +59,19 @@ def assembled(spec: Spec, batches: Sequence[Sequence[int]], found: Mapping[int, 
     for key, given in spec.axes.items():
         parameter = PARAMETERS[key]
         listed: list[Any] = list(given)
-        if key == "seed" and max(listed) >= 2**31:
+        if parameter.kind is int and max(listed) >= 2**31:
             listed = [str(value) for value in listed]  # netCDF 3 has no wider integers
         where = "point" if spec.layout is Layout.LIST else key
         coordinates[key] = (where, listed, {"long_name": parameter.meaning, "units": parameter.units})
     attributes = {
         "title": spec.name, "version": f"fusion-dynamics {_version()}", "spec": spec.canonical(), "key": spec.key,
         "warnings": "\n".join(dict.fromkeys(warnings)), "time_unit": "tau = 1/learning rate",
-        **{f"fixed_{k}": v for k, v in spec.fixed.items()},
+        **{f"fixed_{k}": v if not isinstance(v, int) or v < 2**31 else str(v) for k, v in spec.fixed.items()},
     }  # fmt: skip
     return xarray.Dataset(variables, coordinates, attributes)
 
 
-def _modalities(spec: Spec) -> tuple[str, ...]:
+def modalities_of(spec: Spec) -> tuple[str, ...]:
     if spec.data is not None:
         return spec.data.modalities
     if "example" in spec.fixed:

@@ -11,7 +11,7 @@ from typing import Any
 
 from derivations.correlations import Correlations
 from derivations.errors import DataError, DomainError
-from dynamics.sweeps.dataset import assembled
+from dynamics.sweeps.dataset import assembled, modalities_of
 from dynamics.sweeps.spec import Point, Spec, make_spec, read_spec
 from dynamics.sweeps.store import open_store, read_batch, write_batch
 from dynamics.sweeps.work import Result, attempted
@@ -64,6 +64,7 @@ def sweep(
     """
     plan = _spec(spec, data)
     jobs = checked_integer(jobs, "jobs", 1)
+    modalities_of(plan)  # before the work: whether there is such an example
     batches = plan.batches()
     folder = open_store(store, plan, len(batches)) if store is not None else None
     found: dict[int, tuple[Result, list[str]]] = {}

@@ -22,6 +22,7 @@ from derivations.errors import DataError, DomainError
 MOST_POINTS = 10_000_000
 BATCH = 64  # points that are run together: one result, one file
 LARGEST_SPEC = 2**20  # bytes
+SMALLEST = 1e-150  # of a size: its square is a number
 
 Value = int | float | str
 Point = dict[str, Value]
@@ -48,13 +49,13 @@ class Parameter:
 PARAMETERS: dict[str, Parameter] = {
     "depth": Parameter("network", int, 2, 1, meaning="layers from an input to the output"),
     "fusion_depth": Parameter("network", int, 2, 1, meaning="layer of fusion"),
-    "sigma_a": Parameter("data", float, None, 0, meaning="standard deviation of x_A"),
-    "sigma_b": Parameter("data", float, 1.0, 0, meaning="standard deviation of x_B"),
+    "sigma_a": Parameter("data", float, None, SMALLEST, meaning="standard deviation of x_A"),
+    "sigma_b": Parameter("data", float, 1.0, SMALLEST, meaning="standard deviation of x_B"),
     "rho": Parameter("data", float, 0.0, -1, meaning="correlation of x_A and x_B", most=1),
     "w_a": Parameter("data", float, 1.0, -math.inf, meaning="weight of x_A in the target"),
     "w_b": Parameter("data", float, 1.0, -math.inf, meaning="weight of x_B in the target"),
     "example": Parameter("data", str, None, 0, meaning="a real data set instead of scalars"),
-    "factor": Parameter("data", float, 1.0, 0, meaning="of the columns of the last modality"),
+    "factor": Parameter("data", float, 1.0, SMALLEST, meaning="of the columns of the last modality"),
     "u0": Parameter("start", float, 1e-3, 0, meaning="norm of every layer before the fusion at t = 0"),
     "width": Parameter("start", int, 100, 1, meaning="hidden units"),
     "seed": Parameter("start", int, 0, 0, meaning="of the random start"),
@@ -135,7 +136,7 @@ def read_spec(source: str | os.PathLike[str]) -> Spec:
     path = os.fspath(source)
     try:
         if not os.path.isfile(path):
-            raise DataError(f"spec {path!r}: no such file")
+            raise DataError(f"spec {path!r}: {'it is no plain file' if os.path.exists(path) else 'no such file'}")
         if os.path.getsize(path) > LARGEST_SPEC:
             raise DataError(f"spec {path!r} is larger than {LARGEST_SPEC} bytes")
         with open(path, "rb") as file:
@@ -152,6 +153,7 @@ def make_spec(document: Mapping[str, Any], data: Correlations | None = None) -> 
     flat: dict[str, Any] = {}
     name, layout = "sweep", Layout.GRID
     for key, value in document.items():
+        given: Mapping[str, Any] = {}
         if key == "name":
             if not isinstance(value, str) or not value.isprintable() or len(value) > 200:
                 raise DataError(f"name must be a line of text, got {value!r}"[:200])
@@ -165,15 +167,23 @@ def make_spec(document: Mapping[str, Any], data: Correlations | None = None) -> 
             if wrong:
                 known = ", ".join(k for k, p in PARAMETERS.items() if p.section == key)
                 raise DataError(f"[{key}] has no {wrong[0]!r}; it may have {known}")
-            flat |= value
+            given = value
         elif key in PARAMETERS:
-            flat[key] = value
+            given = {key: value}
         else:
-            raise DataError(f"a sweep has no {key!r}; it may have {', '.join(PARAMETERS)}")
+            raise DataError(f"a sweep has no {key!r}; it may have name, layout, {', '.join(PARAMETERS)}")
+        twice = [k for k in given if k in flat]
+        if twice:
+            raise DataError(f"{twice[0]} is given twice")
+        flat |= given
     return _checked(name, layout, flat, data)
 
 
 def _checked(name: str, layout: Layout, flat: Mapping[str, Any], data: Correlations | None) -> Spec:
+    if data is not None and not isinstance(data, Correlations):
+        raise DataError(f"data must be Correlations, got {type(data).__name__}")
+    if data is not None and data.is_symbolic:
+        raise DataError("a sweep needs numbers in sigma and sigma_yx, got symbols")
     mixed = [k for k in flat if k in SCALARS]
     if data is not None and (mixed or "example" in flat):
         raise DataError(f"data is given, and so is {(mixed or ['example'])[0]!r}: give one of the two")
@@ -185,7 +195,7 @@ def _checked(name: str, layout: Layout, flat: Mapping[str, Any], data: Correlati
         if key not in flat and parameter.default is not None and not (key in SCALARS and (data or "example" in flat)):
             fixed[key] = parameter.default
     for key, value in flat.items():
-        many = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str)
+        many = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str) and np.ndim(value) > 0
         if isinstance(value, Mapping):
             raise DataError(f"{key} must be a value or a list of values, got a table")
         if not many:
@@ -202,8 +212,6 @@ def _checked(name: str, layout: Layout, flat: Mapping[str, Any], data: Correlati
     lengths = {k: len(v) for k, v in axes.items()}
     if layout is Layout.LIST and len(set(lengths.values())) > 1:
         raise DataError(f"in a list all parameters need as many values, got {lengths}")
-    if data is not None and data.is_symbolic:
-        raise DataError("a sweep needs numbers in sigma and sigma_yx, got symbols")
     spec = Spec(name, layout, axes, fixed, data)
     if not any(_possible(layout, axes, fixed)):
         raise DataError(f"fusion_depth must be at most depth, got {_shown(axes, fixed)}")
@@ -227,6 +235,7 @@ def _shown(axes: Mapping[str, tuple[Value, ...]], fixed: Mapping[str, Value]) ->
 
 def _value(key: str, value: Any) -> Value:
     parameter = PARAMETERS[key]
+    value = value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
     if parameter.kind is str:
         if not isinstance(value, str):
             raise DataError(f"{key} must be text, got {value!r}"[:200])

@@ -37,6 +37,8 @@ def open_store(folder: str | os.PathLike[str], spec: Spec, batches: int) -> Path
         "points": spec.count, "batches": batches,
     }  # fmt: skip
     manifest = path / MANIFEST
+    if path.exists() and not path.is_dir():
+        raise StoreError(f"store {str(path)!r}: it is a file, not a folder")
     try:
         path.mkdir(parents=True, exist_ok=True)
         if not manifest.exists():

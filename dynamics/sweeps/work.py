@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from derivations.correlations import Correlations
-from derivations.errors import DomainError, SolveError
+from derivations.errors import DataError, DomainError, SolveError
 from derivations.network import FusionNetwork
 from dynamics.batch.jobs import PILOTS, Job, run_jobs
+from dynamics.batch.members import Runs
 from dynamics.examples import load_example
 from dynamics.flow import random_course
 from dynamics.half_times import Status
@@ -63,17 +64,34 @@ def run_batch(points: Sequence[Point], data: Correlations | None) -> tuple[Resul
         "steps": runs.steps.astype(np.int32),
         "compression": np.full(len(jobs), done.error),
     }
-    late = int(np.sum(np.any(runs.status == Status.NOT_REACHED, axis=0)))
-    if late:
-        warnings.append(f"{late} points have a modality that was not reached")
+    warnings += _notes(jobs, runs)
     return result, list(dict.fromkeys([*warnings, *done.warnings]))
 
 
+def _notes(jobs: Sequence[Job], runs: Runs) -> list[str]:
+    """What single runs would warn of, with the number of points that it holds for."""
+    names = jobs[0].data.modalities
+    late, count = np.any(runs.status == Status.NOT_REACHED, axis=0), len(jobs)
+    still = np.all(runs.status == Status.NEVER, axis=0) & (runs.t == 0)
+    places = np.array([[names.index(m) for m in job.plan.order] for job in jobs])
+    ordered = np.take_along_axis(runs.times, places.T, axis=0)
+    with np.errstate(invalid="ignore"):
+        inverted = np.any(np.diff(ordered, axis=0) < 0, axis=0) & ~np.array([job.plan.tie for job in jobs])
+    found = (
+        (still, "the start is stationary, or its products are below the range of floats: nothing is ever learned"),
+        (late & ~runs.settled, "a modality was not reached within the steps allowed"),
+        (late & runs.settled, "a modality ends below half of its plateau"),
+        (np.any(runs.times == 0, axis=0), "a modality starts past half of its plateau"),
+        (inverted, "half-times are not in the order of leaving zero"),
+    )
+    return [f"{int(np.sum(chosen))} of {count} points of a batch: {text}" for chosen, text in found if np.any(chosen)]
+
+
 def attempted(points: Sequence[Point], data: Correlations | None) -> tuple[Result, list[str]]:
-    """The same; where a batch fails its points are run one by one, and those that fail alone are nan with a warning."""
+    """The same; where a batch fails its points are run one by one, and those that fail are nan, with a warning."""
     try:
         return run_batch(points, data)
-    except (DomainError, SolveError) as error:
+    except (DataError, DomainError, SolveError) as error:
         if len(points) == 1:
             return _failed(points[0], data), [f"failed: {_label(points[0])}: {error}"]
     parts = [attempted([point], data) for point in points]
