@@ -54,7 +54,7 @@ def on_cluster(spec: Path, store: Path, kill_after: int) -> float:
         for _ in range(2):
             workers.append(start("dask_worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard"))
 
-        def killing(done: int, count: int, seconds: float) -> None:
+        def killing(done: int, count: int, left: float) -> None:
             if done >= kill_after and workers[0].poll() is None:
                 workers[0].send_signal(signal.SIGKILL)
                 workers[0].wait()

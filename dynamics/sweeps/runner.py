@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -17,7 +18,7 @@ from dynamics.sweeps.store import open_store, read_batch, write_batch
 from dynamics.sweeps.work import Result, attempted
 from dynamics.weights import checked_integer
 
-#: finished batches, all batches, seconds so far
+#: finished batches, all batches, seconds left (nan while not known)
 Progress = Callable[[int, int, float], None]
 
 
@@ -41,7 +42,7 @@ def sweep(
     data : Correlations of one's own, instead of the data parameters
     jobs : processes on this machine
     scheduler : address of a Dask scheduler, whose workers run the batches instead
-    progress : called with finished batches, all batches and the seconds so far
+    progress : called with finished batches, all batches and the seconds left, nan while not known
 
     Returns
     -------
@@ -73,15 +74,16 @@ def sweep(
             kept = read_batch(folder, i)
             if kept is not None:
                 found[i] = kept
-    begin, tell = time.monotonic(), progress or (lambda done, count, seconds: None)
-    tell(len(found), len(batches), 0.0)
+    begin, tell = time.monotonic(), progress or (lambda done, count, left: None)
+    tell(len(found), len(batches), math.nan)
     missing = [i for i in range(len(batches)) if i not in found]
     pending = ((i, plan.at(batches[i])) for i in missing)
     for i, result in _run(pending, plan.data, jobs if len(missing) > 1 else 1, scheduler) if missing else ():
         if folder is not None:
             write_batch(folder, i, *result)
         found[i] = result
-        tell(len(found), len(batches), time.monotonic() - begin)
+        made, open_ones = len(found) - (len(batches) - len(missing)), len(batches) - len(found)
+        tell(len(found), len(batches), (time.monotonic() - begin) / made * open_ones)
     return assembled(plan, batches, found)
 
 
@@ -140,8 +142,8 @@ def _run(
         yield from Parallel(return_as="generator_unordered", batch_size=1)(tasks)
 
 
-def shown(done: int, count: int, seconds: float) -> None:
+def shown(done: int, count: int, left: float) -> None:
     """Progress on standard error, with the time left."""
-    left = f", {seconds / done * (count - done):.0f} s left" if done and seconds and done < count else ""
+    rest = f", {left:.0f} s left" if done < count and math.isfinite(left) else ""
     end = "\n" if done == count or not sys.stderr.isatty() else "\r"
-    print(f"  {done} of {count} batches{left}   ", end=end, file=sys.stderr, flush=True)
+    print(f"  {done} of {count} batches{rest}   ", end=end, file=sys.stderr, flush=True)
