@@ -10,7 +10,7 @@ import sympy as sp
 from derivations import FusionNetwork
 from derivations.logistic import LOGISTIC, label, y_hat
 from dynamics import DataError, DomainError, SolveError, descend, random_weights, train_linear, train_relu
-from dynamics.nonlinear.hidden import Form, best_form, hidden_velocity
+from dynamics.nonlinear.hidden import Form, forms, hidden_velocity
 from dynamics.nonlinear.linear import logistic
 from dynamics.nonlinear.samples import Samples, checked_samples, gaussian_samples, xor_samples
 
@@ -69,7 +69,7 @@ def test_a_step_follows_minus_the_gradient(network: FusionNetwork, samples: Samp
                          ids=["xor", "scalars"])  # fmt: skip
 def test_all_forms_take_the_same_steps(network: FusionNetwork, samples: Samples) -> None:
     blocks = list(samples.inputs.values())
-    best = best_form([np.hstack(blocks)] if network is EARLY else blocks)
+    best = forms([np.hstack(blocks)] if network is EARLY else blocks)[0]
     gaussian = samples.inputs["B"].shape[1] == 1
     assert best is (Form.ATOMS if network is LATE else Form.SAMPLES if gaussian else Form.LINES)
     runs = [
@@ -249,8 +249,10 @@ def test_a_rate_that_diverges_and_a_loss_that_does_not_exist() -> None:
         train_relu(LATE, samples.inputs, samples.targets, u0=0.5, learning_rate=5.0, t_end=1000)
     with pytest.raises(DomainError, match="loss must be one of squared, logistic, got 'hinge'"):
         train_linear(LATE, samples.inputs, samples.targets, loss="hinge")
-    with pytest.raises(DomainError, match="form must be one of samples, atoms, lines, got 'x'"):
+    with pytest.raises(DomainError, match="form must be one of atoms, samples for these inputs, got 'x'"):
         train_relu(LATE, samples.inputs, samples.targets, form="x")
+    with pytest.raises(DomainError, match="form must be one of samples for these inputs"):
+        train_relu(LATE, vectors(0).inputs, vectors(0).targets, form="atoms")
     with pytest.raises(DataError, match="targets are 0 and 1"):
         train_linear(LATE, samples.inputs, samples.targets > 0)
     short = train_linear(LATE, samples.inputs, samples.targets, t_end=40, max_steps=10)

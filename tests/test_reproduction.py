@@ -118,14 +118,14 @@ def test_figure_6_at_the_learning_rate_of_the_paper() -> None:
 
 
 def test_figure_9_labels_keep_the_ratio_and_real_targets_do_not() -> None:
-    """rho = 0: (9) is 4. Real targets: far above it, and where the flow of the two weights is."""
+    """rho = 0: (9) is 4, to the O(1/ln(1/u0)) and the rate it leaves out. Real targets: more than twice that."""
     experiment = EXPERIMENTS[9]
     late = experiment.network(1)
-    for labels, low, high in ((True, 3.7, 4.1), (False, 9.0, 10.5)):
+    for labels in (True, False):
         samples = figure_09.samples_of(experiment, 0.0, labels, seed=0)
         law = figure_09.logistic_ratio(samples)
         run = figure_09.train(experiment, 1, samples, 0, law).as_linear(late, samples)
-        assert low < run.ratio < high
+        assert abs(run.ratio / 4 - 1) < 0.08 if labels else run.ratio > 8
         flow = figure_09.flow_ratio(samples, experiment.norms(late)["A"])
         assert run.ratio == pytest.approx(flow, rel=0.06)
         # (125) is for u0 -> 0: from there its excess is reached, slowly

@@ -36,13 +36,14 @@ class Form(StrEnum):
     LINES = "lines"
 
 
-def best_form(blocks: list[np.ndarray]) -> Form:
-    """The cheapest form for these hidden layers, one (P, d) block of inputs each."""
-    if len(blocks) > 1 and all(_atoms_of(x) is not None for x in blocks):
-        return Form.ATOMS
+def forms(blocks: list[np.ndarray]) -> list[Form]:
+    """The forms that these hidden layers allow, one (P, d) block of inputs each; the cheapest first."""
+    found = []
+    if all(_atoms_of(x) is not None for x in blocks):
+        found.append(Form.ATOMS)
     if len(blocks) == 1 and _continuous_column(blocks[0]) is not None:
-        return Form.LINES
-    return Form.SAMPLES
+        found.append(Form.LINES)
+    return [*found, Form.SAMPLES]
 
 
 def hidden_velocity(blocks: list[np.ndarray], y: np.ndarray, form: Form) -> HiddenVelocity:

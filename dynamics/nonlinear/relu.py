@@ -9,7 +9,7 @@ import numpy as np
 
 from derivations.errors import DomainError
 from derivations.network import TRUNK, FusionNetwork
-from dynamics.nonlinear.hidden import Form, Units, best_form, hidden_velocity
+from dynamics.nonlinear.hidden import Form, Units, forms, hidden_velocity
 from dynamics.nonlinear.samples import checked_samples
 from dynamics.nonlinear.training import Training, start_and_origin, trained
 from dynamics.weights import Weights
@@ -72,7 +72,7 @@ def train_relu(
     cuts = np.cumsum(sizes)[:-1]
     blocks = list(samples.inputs.values())
     blocks = [np.hstack(blocks)] if early else blocks
-    chosen = best_form(blocks) if form is None else _form(form)
+    chosen = _form(form, forms(blocks))
     units_velocity = hidden_velocity(blocks, samples.targets, chosen)
 
     def units(now: Weights) -> list[Units]:
@@ -98,8 +98,9 @@ def train_relu(
     )  # fmt: skip
 
 
-def _form(given: Form | str) -> Form:
-    try:
-        return Form(given)
-    except ValueError:
-        raise DomainError(f"form must be one of {', '.join(Form)}, got {given!r}") from None
+def _form(given: Form | str | None, allowed: list[Form]) -> Form:
+    if given is None:
+        return allowed[0]
+    if given not in allowed:
+        raise DomainError(f"form must be one of {', '.join(allowed)} for these inputs, got {given!r}")
+    return Form(given)

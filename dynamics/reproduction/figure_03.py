@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from derivations import notation as sym
 from derivations.network import FusionNetwork
+from derivations.preference import misattribution
 from derivations.saddles import course
 from derivations.two_layer_cases import DESCENT
 from dynamics.ensembles import ensemble
@@ -73,7 +75,7 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
         name = rf"$\sigma_A/\sigma_B$ = {sigma_ratio:g}"
         ratios += [*law_lines(name, network, sigma_ratio, min(norms.values()), hue)]
         ratios += [over_seeds("", role, experiment.rhos, values, hue, name) for role, values in row.ratios.items()]
-        shares.append(line(name, Role.LAW, RHO_CURVE, RHO_CURVE / sigma_ratio, hue))
+        shares.append(line(name, Role.LAW, RHO_CURVE, _shares(sigma_ratio, RHO_CURVE), hue))
         shares += [over_seeds("", role, experiment.rhos, values, hue, name) for role, values in row.wrong.items()]
         checks += row.checks(experiment)
     panels |= {
@@ -148,7 +150,7 @@ class Row:
             )]
             for task in tasks
         ]  # fmt: skip
-        shares = np.array(experiment.rhos) / self.sigma_ratio
+        shares = _shares(self.sigma_ratio, experiment.rhos)
         settled = 1e-3 if self.sigma_ratio >= 1.5 else 0.02  # a short phase ends before the plateau is quite reached
         found = [
             worst(f"ratio, flow, {name}", flow, law, 0.02 if self.sigma_ratio >= 1.5 else 0.03, "(9), signed; O(1/ln)"),
@@ -164,6 +166,11 @@ class Row:
                 within = max(0.06, deviation / mean)
                 found.append(Check(f"ratio, steps of {rate:g}, rho = {rho:g}, {name}", at, mean, within, "PyTorch"))
         return found
+
+
+def _shares(sigma_ratio: float, rhos: Iterable[float]) -> np.ndarray:
+    """Unimodal minus global weight of A, rho sigma_B / sigma_A by J.3."""
+    return np.array([float(np.ravel(misattribution(Task(sigma_ratio, 1, rho).data)["A"])[0]) for rho in rhos])
 
 
 def _largest(what: str, misses: np.ndarray, within: float) -> Check:

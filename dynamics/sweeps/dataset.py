@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,7 @@ MEANING = {
 
 def assembled(spec: Spec, batches: Sequence[Sequence[int]], found: Mapping[int, tuple[Result, list[str]]]) -> Any:
     """An xarray.Dataset with one dimension an axis (a list has the dimension `point`), and the modality."""
-    try:
-        import xarray
-    except ImportError:
-        raise DomainError("a sweep needs the package xarray: pip install 'fusion-dynamics[sweep]'") from None
+    xarray = require_xarray()
     names = modalities_of(spec)
     columns: dict[str, np.ndarray] = {}
     warnings: list[str] = []
@@ -69,6 +67,14 @@ def assembled(spec: Spec, batches: Sequence[Sequence[int]], found: Mapping[int, 
         **{f"fixed_{k}": v if not isinstance(v, int) or v < 2**31 else str(v) for k, v in spec.fixed.items()},
     }  # fmt: skip
     return xarray.Dataset(variables, coordinates, attributes)
+
+
+def require_xarray() -> Any:
+    """The package, or one line that says how to install it."""
+    try:
+        return import_module("xarray")
+    except ImportError:
+        raise DomainError("a sweep needs the package xarray: pip install 'fusion-dynamics[sweep]'") from None
 
 
 def modalities_of(spec: Spec) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from derivations.correlations import Correlations
 from derivations.errors import DataError, DomainError
-from dynamics.sweeps.dataset import assembled, modalities_of
+from dynamics.sweeps.dataset import assembled, modalities_of, require_xarray
 from dynamics.sweeps.spec import Point, Spec, make_spec, read_spec
 from dynamics.sweeps.store import open_store, read_batch, write_batch
 from dynamics.sweeps.work import Result, attempted
@@ -65,7 +65,8 @@ def sweep(
     """
     plan = _spec(spec, data)
     jobs = checked_integer(jobs, "jobs", 1)
-    modalities_of(plan)  # before the work: whether there is such an example
+    modalities_of(plan)  # before the work: whether there is such an example, and what the result needs
+    require_xarray()
     batches = plan.batches()
     folder = open_store(store, plan, len(batches)) if store is not None else None
     found: dict[int, tuple[Result, list[str]]] = {}
@@ -110,7 +111,8 @@ def single_thread() -> AbstractContextManager[Any]:
         from threadpoolctl import threadpool_limits
     except ImportError:
         return nullcontext()
-    return threadpool_limits(1)  # type: ignore[no-any-return]
+    limited: AbstractContextManager[Any] = threadpool_limits(1)
+    return limited
 
 
 def _run(
@@ -135,7 +137,7 @@ def _run(
     except ImportError:
         raise DomainError("a scheduler needs Dask: pip install 'fusion-dynamics[cluster]'") from None
     try:
-        client = Client(scheduler, timeout=20)  # type: ignore[no-untyped-call]
+        client = Client(scheduler, timeout=20)
     except (OSError, ValueError) as error:
         raise DomainError(f"no Dask scheduler at {scheduler!r}: {str(error).splitlines()[0]}") from None
     with client, parallel_config(backend="dask", wait_for_workers_timeout=60):

@@ -223,9 +223,8 @@ def _checked(name: str, layout: Layout, flat: Mapping[str, Any], data: Correlati
 def _possible(layout: Layout, axes: Mapping[str, tuple[Value, ...]], fixed: Mapping[str, Value]) -> Iterator[bool]:
     """Of the combinations of depth and fusion depth that are swept: whether such a network exists."""
     depths, fused = (axes.get(name, (fixed.get(name),)) for name in ("depth", "fusion_depth"))
-    pairs = itertools.product(depths, fused)
-    if layout is Layout.LIST and len(depths) == len(fused):
-        pairs = zip(depths, fused, strict=True)  # type: ignore[assignment]
+    paired = layout is Layout.LIST and len(depths) == len(fused)
+    pairs = list(zip(depths, fused, strict=True) if paired else itertools.product(depths, fused))
     return (int(f or 0) <= int(d or 0) for d, f in pairs)
 
 
