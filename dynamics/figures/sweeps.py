@@ -98,6 +98,8 @@ def _lines(ax: Axes, mean: Any, spread: Any, x: str, y: str | None, label_of_y: 
         ax.set_yscale("log")
     if _wide(mean[x].values):
         ax.set_xscale("log")
+    else:
+        ax.locator_params(axis="x", nbins=6)
     if y:
         ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize="small")
 
