@@ -321,6 +321,9 @@ class Entry:
         head = f"({self.name}) {escape(self.title)}: <i>{escape(', '.join(self.status))}</i>"
         return f"<p><b>{head}</b></p><table>{cells}</table>"
 
+    def _repr_latex_(self) -> str:
+        return "\n".join(f"$$\\text{{({self.name}) {label}}}\\quad {latex_of(form)}$$" for label, form in self._forms())
+
     @property
     def corrected(self) -> sp.Basic | None:
         """For a misprint, what should be printed: to leading order and under the condition, if there are such."""

@@ -218,6 +218,35 @@ class FusionNetwork:
         )
         return f"<table><tr><th>chain</th><th>depth</th><th>feeds</th></tr>{cells}</table>"
 
+    def to_latex(self) -> str:
+        """Equation (2) for this tree: layers are counted from each chain's own inputs on."""
+        return rf"\hat{{y}} = {_chain_latex(self.trunk, TRUNK)}"
+
+    def _repr_latex_(self) -> str:
+        return f"${self.to_latex()}$"
+
+
+def _chain_latex(chain: Chain, name: str) -> str:
+    own = "" if name == TRUNK else rf"_{{\text{{{_text(name)}}}}}"
+    if _symbolic(chain.depth):
+        from sympy import latex
+
+        layers = rf"W{own}^{{{latex(chain.depth)}}} \cdots W{own}^{{1}}"
+    elif chain.depth > 3:
+        layers = rf"W{own}^{{{chain.depth}}} \cdots W{own}^{{1}}"
+    else:
+        layers = " ".join(f"W{own}^{{{i}}}" for i in range(int(chain.depth), 0, -1))
+    if not chain.children:
+        return rf"{layers} x_{{\text{{{_text(name)}}}}}"
+    fused = " + ".join(_chain_latex(child, child.name) for child in chain.children)
+    return rf"{layers} \left( {fused} \right)" if layers else fused
+
+
+def _text(name: str) -> str:
+    r"""A name inside \text."""
+    named = {"\\": r"\backslash ", "~": r"\sim ", "^": r"\hat{} "}
+    return "".join(named.get(c, "\\" + c if c in "&%$#_{}" else c) for c in name)
+
 
 def layer_shapes(
     network: FusionNetwork, sizes: Mapping[str, int], outputs: int, width: Any

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 from derivations.errors import DataError, DomainError, StoreError
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from derivations.correlations import Correlations
     from derivations.network import FusionNetwork
 
@@ -264,11 +262,18 @@ def _draw_to_files(path: str) -> None:
     _check_figure(path)
 
 
-def _save_figure(figure: Figure, path: str) -> None:
+def _save_figure(axes: Any, path: str) -> None:
+    """Save what `.plot()` has drawn: axes, or an array of them."""
+    import matplotlib.pyplot as plt
+    import numpy as np
+
+    figure = np.ravel(axes)[0].figure
     try:
         figure.savefig(path)
     except (OSError, ValueError) as error:
         raise StoreError(f"figure not saved to {path!r}: {error}") from None
+    finally:
+        plt.close(figure)
 
 
 def compare_command(options: argparse.Namespace) -> int:

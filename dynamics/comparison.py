@@ -8,7 +8,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from derivations.correlations import Correlations
 from derivations.errors import DomainError, SolveError
@@ -21,15 +23,13 @@ from dynamics.half_times import Status, finite
 from dynamics.prediction import Prediction, predict
 from dynamics.reduced import integrate_reduced
 from dynamics.refined import refined_typical
-from dynamics.tables import Table, number
+from dynamics.tables import Table, number, printed
 from dynamics.trajectory import Trajectory
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 MOST_STEPS = 200_000  # of gradient descent in a comparison: minutes a run
 
 
+@printed
 @dataclass(frozen=True, eq=False, repr=False)
 class Comparison:
     """All roads for one network and data set.
@@ -106,11 +106,12 @@ class Comparison:
             + "; ".join(parts)
         ]
 
-    def plot(self) -> Figure:
+    def plot(self) -> np.ndarray:
         """Loss, total weights, and the unimodal phase for each fusion depth: one figure."""
         from dynamics.figures.comparison import draw
+        from dynamics.figures.style import axes_of
 
-        return draw(self)
+        return axes_of(draw(self))
 
     def to_dict(self) -> dict[str, Any]:
         """What `compare --json` prints."""
@@ -124,14 +125,6 @@ class Comparison:
             "fusion_depths": strip,
             "warnings": list(self.warnings),
         }
-
-    def __str__(self) -> str:
-        return self.table.text()
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return self.table.html()
 
 
 def run_dict(run: Trajectory) -> dict[str, Any]:

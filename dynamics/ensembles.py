@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -21,13 +21,10 @@ from dynamics.batch.members import Runs
 from dynamics.flow import RERUN, random_course
 from dynamics.half_times import Status, finite
 from dynamics.integration import ENDS_BELOW, OVERTAKEN, checked_rtol
-from dynamics.tables import Table, number
+from dynamics.tables import Table, number, printed
 from dynamics.trajectory import origin_of
 from dynamics.weights import checked_integer, checked_positive
 from dynamics.widths import random_start
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -39,6 +36,7 @@ class Quantile:
     lag: float
 
 
+@printed
 @dataclass(frozen=True, eq=False, repr=False)
 class Ensemble:
     """Half-times from many random starts.
@@ -153,19 +151,12 @@ class Ensemble:
         attributes = {key: str(value) for key, value in self.provenance.items()}
         return xarray.Dataset(found, coordinates, {**attributes, "compression": self.compression})
 
-    def plot(self) -> Figure:
+    def plot(self) -> np.ndarray:
         """Half-times of each modality, and the ratio, as distributions over the members."""
         from dynamics.figures.ensembles import draw
+        from dynamics.figures.style import axes_of
 
-        return draw(self)
-
-    def __str__(self) -> str:
-        return self.table.text()
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return self.table.html()
+        return axes_of(draw(self))
 
 
 def _quantile(values: np.ndarray, q: float) -> float:

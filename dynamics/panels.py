@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,11 +17,8 @@ from derivations.errors import StoreError
 from derivations.network import FusionNetwork
 from dynamics.half_times import finite
 from dynamics.portraits import Portrait
-from dynamics.tables import Table, number
+from dynamics.tables import Table, number, printed
 from dynamics.trajectory import _version
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 class Role(StrEnum):
@@ -174,6 +171,7 @@ class Check:
         }  # fmt: skip
 
 
+@printed
 @dataclass(frozen=True, eq=False, repr=False)
 class Reproduction:
     """A figure of the paper from this code.
@@ -205,18 +203,11 @@ class Reproduction:
         head = ("check", "found", "expected", "within", "holds")
         return Table(f"figure {self.number}: {self.title}", head, tuple(rows), (self.caption,))
 
-    def __str__(self) -> str:
-        return self.table.text()
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return self.table.html()
-
-    def plot(self) -> Figure:
+    def plot(self) -> np.ndarray:
         from dynamics.figures.panels import draw
+        from dynamics.figures.style import axes_of
 
-        return draw(self)
+        return axes_of(draw(self))
 
     def to_dict(self) -> dict[str, Any]:
         """Every number drawn, for strict JSON."""

@@ -19,7 +19,6 @@ from dynamics.weights import checked_integer
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 MARGIN = 0.3  # of the range of critical points and runs, around them
 PREDICTORS = "each block replaced by its own best predictor, 1 = unimodal"
@@ -63,11 +62,12 @@ class Portrait:
     barriers: tuple[str, ...] = ()
     note: str = ""
 
-    def plot(self) -> Figure:
+    def plot(self) -> Axes:
         """Stream lines, nullclines, critical points and runs, with a legend."""
         from dynamics.figures.portraits import draw
+        from dynamics.figures.style import only
 
-        return draw(self)
+        return only(draw(self))
 
     def draw_on(self, ax: Axes) -> None:
         """The same on axes of one's own, without the legend."""

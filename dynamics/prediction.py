@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,10 +20,14 @@ from dynamics.estimates import Estimate, leading_estimate, reduced_estimate
 from dynamics.half_times import Status
 from dynamics.refined import ensemble_estimate, refined_aligned, refined_from, refined_typical, refined_wide
 from dynamics.starts import start_of
-from dynamics.tables import Table, from_log, number, percent
+from dynamics.tables import Table, from_log, number, percent, printed
 from dynamics.weights import checked_integer, checked_positive, checked_weights, random_weights, start_norms
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
+
+@printed
 @dataclass(frozen=True, eq=False, repr=False)
 class Prediction:
     """The answer, by several roads side by side.
@@ -181,13 +185,12 @@ class Prediction:
         outputs = f" Half of its output is there at: {half_outputs}." if fits else ""
         return f"{first} leaves zero first.{outputs} Half of its weights at: {', '.join(parts)} {origin}."
 
-    def __str__(self) -> str:
-        return self.table.text()
+    def plot(self) -> Axes:
+        """Half-times by each road, with the estimated error as bars."""
+        from dynamics.figures.predictions import draw
+        from dynamics.figures.style import only
 
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return self.table.html()
+        return only(draw(self))
 
     def to_dict(self) -> dict[str, Any]:
         """What `predict --json` prints: infinite times as "inf", unreached ones as "not reached", nan as None."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy.optimize import brentq
@@ -20,11 +20,8 @@ from dynamics.estimates import Estimate
 from dynamics.half_times import Status, finite
 from dynamics.prediction import predict
 from dynamics.refined import refined_typical
-from dynamics.tables import Table, number
+from dynamics.tables import Table, number, printed
 from dynamics.weights import checked_integer, checked_positive, start_norms
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 MET = 0.01  # a ratio this close to the wanted one counts as met
 WIDEST = 10**6  # widths are looked for up to it
@@ -54,6 +51,7 @@ class Option:
     note: str = ""
 
 
+@printed
 @dataclass(frozen=True, eq=False, repr=False)
 class Prescription:
     """What each change of the network or of the data does to the time ratio.
@@ -109,11 +107,12 @@ class Prescription:
         notes = [f"To leading order |Sigma_yx| of both are equal at {self.block} x {number(self.leading_factor)}."]
         return Table(title, head, tuple(rows), (*notes, *(f"Warning: {w}" for w in self.warnings)))
 
-    def plot(self) -> Figure:
+    def plot(self) -> np.ndarray:
         """Half-times and ratio of every fusion depth, and the ratio over the rescaling: one figure."""
         from dynamics.figures.prescriptions import draw
+        from dynamics.figures.style import axes_of
 
-        return draw(self)
+        return axes_of(draw(self))
 
     def to_dict(self) -> dict[str, Any]:
         """What `prescribe --json` prints."""
@@ -137,14 +136,6 @@ class Prescription:
             "width": self.width and plain(self.width),
             "warnings": list(self.warnings),
         }
-
-    def __str__(self) -> str:
-        return self.table.text()
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return self.table.html()
 
 
 def prescribe(

@@ -16,7 +16,7 @@ from derivations.errors import DataError
 from derivations.network import FusionNetwork
 from derivations.saddles import TIE, course, runners
 from derivations.samples import Samples
-from dynamics.tables import Table, number
+from dynamics.tables import Table, number, printed
 from dynamics.weights import checked_integer, start_norms
 
 LEAST_DRAWS = 100  # with fewer, a quantile of 2.5 % is the smallest draw or two
@@ -31,6 +31,7 @@ ROUNDING = 8 * float(np.finfo(float).eps)  # a range below this share of the siz
 Quantiles = tuple[float, float, float]
 
 
+@printed
 @dataclass(frozen=True, eq=False, repr=False)
 class Confidence:
     """Shares and quantiles over the draws of a bootstrap.
@@ -104,14 +105,6 @@ class Confidence:
         if any(share in (0.0, 1.0) for share in shares):
             lines.append(f"0 % and 100 % hold to within 3 / draws = {number(300 / self.draws, 2)} % (at 95 %).")
         return lines + list(self.notes)
-
-    def __str__(self) -> str:
-        return self.table.text()
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return self.table.html()
 
     def to_dict(self) -> dict[str, Any]:
         """For strict JSON; orders, which are tuples, as a list of objects."""

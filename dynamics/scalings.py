@@ -10,11 +10,12 @@ from derivations.correlations import Correlations
 from derivations.errors import DataError, DomainError, SolveError
 from derivations.network import FusionNetwork
 from dynamics.prediction import Prediction, predict
-from dynamics.tables import Table, number
+from dynamics.tables import Table, number, printed
 
 RAW, SCORED = "as given", "z-scored"
 
 
+@printed
 @dataclass(frozen=True, eq=False, repr=False)
 class Scalings:
     """Predictions for the same rows in two units; a text says why one does not exist."""
@@ -41,14 +42,6 @@ class Scalings:
         return Table(
             "The same rows in other units (aligned start; tau is not the same)", head, tuple(rows), tuple(notes)
         )
-
-    def __str__(self) -> str:
-        return self.table.text()
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return self.table.html()
 
     def to_dict(self) -> dict[str, Any]:
         return {units: p if isinstance(p, str) else p.to_dict() for units, p in self.predictions.items()}

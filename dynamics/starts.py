@@ -23,7 +23,7 @@ from derivations.errors import DataError, DomainError
 from derivations.network import TRUNK, FusionNetwork, layer_shapes
 from derivations.saddles import course, drive
 from derivations.samples import real_array
-from dynamics.tables import Table, number
+from dynamics.tables import Table, number, printed
 from dynamics.weights import Weights, checked_integer, checked_weights
 
 UNEVEN = 3.0  # layers of a chain whose norms differ by more are far from balanced
@@ -49,6 +49,7 @@ class Initialization(StrEnum):
                 return 1 / into
 
 
+@printed
 @dataclass(frozen=True, eq=False, repr=False)
 class Start:
     """Norms of a start.
@@ -70,14 +71,6 @@ class Start:
             if sizes
         ]
         return Table("Norms of the layers at t = 0", ("chain", "norm of each layer", "u0"), tuple(rows), self.notes)
-
-    def __str__(self) -> str:
-        return self.table.text()
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return self.table.html()
 
 
 def checked_initialization(name: Any) -> Initialization:

@@ -1,10 +1,15 @@
-"""Table: rows of text that print in a terminal and in a notebook."""
+"""Table: rows of text that print in a terminal, in a notebook and in a paper."""
 
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from html import escape
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+WARNING = "Warning: "  # how a note of a table that is a warning begins
 
 
 def number(value: float, digits: int = 4) -> str:
@@ -54,8 +59,51 @@ class Table:
     def _repr_html_(self) -> str:
         return self.html()
 
+    def _repr_latex_(self) -> str:
+        return self.latex()
+
     def html(self) -> str:
-        head = "".join(f"<th>{escape(c)}</th>" for c in self.head)
+        return f"<p><b>{escape(self.title)}</b></p>{self.html_rows()}{self.html_notes()}"
+
+    def html_rows(self) -> str:
+        """Head and rows alone."""
+        head = "".join(f'<th scope="col">{escape(c)}</th>' for c in self.head)
         rows = "".join(f"<tr>{''.join(f'<td>{escape(c)}</td>' for c in row)}</tr>" for row in self.rows)
-        notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
-        return f"<p><b>{escape(self.title)}</b></p><table><tr>{head}</tr>{rows}</table>{notes}"
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+    def html_notes(self) -> str:
+        return "".join(
+            f'<p class="warning">{escape(note)}</p>' if note.startswith(WARNING) else f"<p>{escape(note)}</p>"
+            for note in self.notes
+        )
+
+    def latex(self) -> str:
+        """A tabular environment with the title above and the notes below, for a paper."""
+        lines = [" & ".join(map(_latex, line)) + r" \\" for line in (self.head, *self.rows)]
+        body = "\n".join([lines[0], r"\hline", *lines[1:]])
+        notes = "".join(f"\n\n{_latex(note)}" for note in self.notes)
+        return f"{_latex(self.title)}\n\n\\begin{{tabular}}{{{'l' * len(self.head)}}}\n{body}\n\\end{{tabular}}{notes}"
+
+
+def _latex(text: str) -> str:
+    """Text with the signs that LaTeX reads as commands spelled out."""
+    named = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
+             ">": r"\textgreater{}", "|": r"\textbar{}"}  # fmt: skip
+    return re.sub(r"[\\~^<>|&%$#_{}]", lambda sign: named.get(sign[0], "\\" + sign[0]), text)
+
+
+def printed(cls: type[T]) -> type[T]:
+    """Class decorator: what has a `table` prints as it, in a terminal, in a notebook and in LaTeX."""
+
+    def text(self: Any) -> str:
+        return str(self.table.text())
+
+    shown: dict[str, Any] = {
+        "__str__": text,
+        "__repr__": text,
+        "_repr_html_": lambda self: self.table.html(),
+        "_repr_latex_": lambda self: self.table.latex(),
+    }
+    for name, method in shown.items():
+        setattr(cls, name, method)
+    return cls

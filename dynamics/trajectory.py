@@ -20,12 +20,13 @@ from derivations.errors import StoreError
 from derivations.saddles import Course
 from dynamics.half_times import HalfTimes, Status
 from dynamics.itinerary import Visit
-from dynamics.tables import Table, number
+from dynamics.tables import Table, number, printed
 
 HALF = 0.5 - 1e-9  # a run may end at a half-time, a rounding below one half
 FORMAT = "fusion-dynamics trajectory 1"
 
 
+@printed
 @dataclass(frozen=True, eq=False, repr=False)
 class Trajectory:
     """Total weights and loss along a run.
@@ -98,13 +99,12 @@ class Trajectory:
         title = f"{producer}, {start} start, {len(self.t)} points to t = {number(self.t[-1])}"
         return Table(title, ("modality", "status", "half-time [tau]", "of its output"), tuple(rows), tuple(notes))
 
-    def __str__(self) -> str:
-        return self.table.text()
+    def plot(self) -> np.ndarray:
+        """Loss and total weights, with the saddles visited; the two axes."""
+        from dynamics.figures.style import axes_of
+        from dynamics.figures.trajectories import draw
 
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return self.table.html()
+        return axes_of(draw(self))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write one .npz without pickles; whole or not at all."""

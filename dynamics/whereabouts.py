@@ -15,7 +15,7 @@ from derivations.correlations import Correlations
 from derivations.errors import DomainError
 from derivations.network import FusionNetwork
 from dynamics.itinerary import output_distances, size_of_best
-from dynamics.tables import Table, number
+from dynamics.tables import Table, number, printed
 from dynamics.weights import Weights, checked_integer, checked_weights
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ class ModalityState:
     growth: float
 
 
+@printed
 @dataclass(frozen=True, eq=False)
 class Whereabouts:
     """A network with given weights, seen from the critical set.
@@ -121,14 +122,6 @@ class Whereabouts:
         notes += [f"Warning: {line}" for line in self.warnings]
         head = ("layer", "|P| share", "|G| share", "|dW/dt|", "held by")
         return Table("What holds each layer", head, rows, tuple(notes))
-
-    def __str__(self) -> str:
-        return self.table.text()
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return self.table.html()
 
 
 def locate(network: FusionNetwork, data: Correlations, weights: Mapping[str, Any], *, rates: int = 6) -> Whereabouts:

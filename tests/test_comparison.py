@@ -46,8 +46,7 @@ def test_other_fusion_depths_are_more_unimodal_the_deeper(comparison) -> None:
 
 
 def test_the_figure_draws_the_runs(comparison) -> None:
-    figure = comparison.plot()
-    loss, weights, strip = figure.axes
+    loss, weights, strip = comparison.plot()
     drawn = [line.get_ydata() for line in loss.lines]
     assert len(drawn) == 5  # three of gradient descent, the flow, the reduced flow
     np.testing.assert_array_equal(drawn[3][: len(comparison.flows[0].loss)], comparison.flows[0].loss)
@@ -59,7 +58,7 @@ def test_the_figure_draws_the_runs(comparison) -> None:
     assert [bar.get_width() for bar in strip.patches] == pytest.approx(  # early fusion has no such phase, and no bar
         [run.fit_times["B"] - run.fit_times["A"] for depth, run in comparison.fusion_depths.items() if depth > 1]
     )
-    assert all(ax.get_xlabel() or ax is loss for ax in figure.axes)
+    assert all(ax.get_xlabel() or ax is loss for ax in (loss, weights, strip))
     assert "tau" in weights.get_xlabel()
     assert "phase" in " ".join(text.get_text() for text in loss.texts)
 
@@ -72,7 +71,7 @@ def test_figures_exist_where_roads_do_not() -> None:
         (FusionNetwork.branches({"A": 2, "B": 3}), DATA),
     ):
         result = compare(net, data, u0=0.05, width=5, seeds=[1])
-        assert len(result.plot().axes) == (3 if result.fusion_depths else 2)
+        assert len(result.plot()) == (3 if result.fusion_depths else 2)
         assert str(result)
 
 
@@ -93,4 +92,4 @@ def test_gradient_descent_of_a_hundred_million_steps_is_left_out_and_said() -> N
         "typical network",
         "gradient flow",
     ]
-    assert len(result.plot().axes) == 3
+    assert len(result.plot()) == 3

@@ -91,8 +91,7 @@ def test_two_of_three_modalities_and_vector_inputs() -> None:
 
 def test_the_figure_shows_what_it_must() -> None:
     run = integrate(LATE, DATA, u0=1e-6, width=5)
-    figure = portrait(LATE, DATA, runs=[run]).plot()
-    (panel,) = figure.axes
+    panel = portrait(LATE, DATA, runs=[run]).plot()
     assert panel.get_xlabel() == "total weight of A"
     assert panel.get_ylabel() == "total weight of B"
     labels = [text.get_text() for text in panel.get_legend().get_texts()]
@@ -117,14 +116,13 @@ def test_the_figure_shows_what_it_must() -> None:
     assert len(ax.lines) > before
     plt.close(ax.figure)
     named = load_example("star98")
-    assert portrait(FusionNetwork.fused_at(2, 2, named.modalities), named, points=9).plot().axes
+    assert portrait(FusionNetwork.fused_at(2, 2, named.modalities), named, points=9).plot().lines
 
 
 def test_runs_of_one_label_share_a_style_and_the_legend_shows_each() -> None:
     runs = [integrate(LATE, DATA, width=5, seed=seed) for seed in (0, 1)] + [integrate_reduced(LATE, DATA)]
     plane = portrait(LATE, DATA, runs=runs, points=9)
-    figure = plane.plot()
-    colours = [line.get_color() for line in figure.axes[0].lines if len(line.get_xdata()) > 10]
+    colours = [line.get_color() for line in plane.plot().lines if len(line.get_xdata()) > 10]
     assert len(colours) == 3
     shown = {line.get_label(): line.get_color() for line in legend(plane)}
     assert colours == [shown["run, random start"]] * 2 + [shown["run, aligned start"]]
@@ -133,7 +131,7 @@ def test_runs_of_one_label_share_a_style_and_the_legend_shows_each() -> None:
 @pytest.mark.parametrize("names", [("a_b", "c d"), ("x$y", "50%"), ("a{", "b\\c"), ("é", "ß")])
 def test_any_name_of_a_modality_can_be_drawn(names: tuple[str, str], tmp_path) -> None:
     data = Correlations([[4, 1], [1, 1]], [5, 2], dict.fromkeys(names, 1))
-    portrait(FusionNetwork.fused_at(2, 2, names), data, points=9).plot().savefig(tmp_path / "named.png")
+    portrait(FusionNetwork.fused_at(2, 2, names), data, points=9).plot().figure.savefig(tmp_path / "named.png")
 
 
 def test_refusals() -> None:

@@ -66,8 +66,7 @@ def test_half_outputs_where_inputs_are_nearly_collinear() -> None:
 
 def test_a_figure_with_both_panels() -> None:
     found = prescribe(FusionNetwork.fused_at(3, 2), Correlations.scalar(2, 1, 0.3), u0=0.05)
-    figure = found.plot()
-    assert [ax.get_xlabel() for ax in figure.axes] == ["fusion depth", "factor of the columns of B"]
+    assert [ax.get_xlabel() for ax in found.plot()] == ["fusion depth", "factor of the columns of B"]
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def test_the_readme_shows_the_checks_of_figure_2(made: dict[int, Reproduction]) 
 
 def test_no_legend_or_title_leaves_the_picture(made: dict[int, Reproduction]) -> None:
     for number in (4, 5, 11):
-        picture = figure(made, number).plot()
+        picture = figure(made, number).plot()[0].figure
         picture.draw_without_rendering()
         whole = picture.bbox
         for ax in picture.axes:

@@ -375,19 +375,19 @@ def test_the_command_and_its_pictures(tmp_path: Path, capsys: pytest.CaptureFixt
 
 def test_pictures_show_the_numbers() -> None:
     found = sweep({"sigma_a": [1.5, 2.0, 3.0], "rho": [0.0, 0.4], "seed": [0, 1, 2], "u0": 1e-4})
-    ax = plot_sweep(found).axes[0]
+    ax = plot_sweep(found)
     lines = [c for c in ax.containers if len(c)]
     assert len(lines) == 2
     for container, rho in zip(lines, (0.0, 0.4), strict=True):
         np.testing.assert_allclose(container[0].get_ydata(), found["ratio"].sel(rho=rho).mean("seed").values)
     more = sweep({"sigma_a": [3.0, 1.5], "rho": [0.0, 0.4], "u0": [1e-6, 1e-4, 1e-2, 0.1]})
-    ax = plot_sweep(more, "half_time").axes[0]  # u0 along x, lines for sigma_a, mean over rho
+    ax = plot_sweep(more, "half_time")  # u0 along x, lines for sigma_a, mean over rho
     assert ax.get_xscale() == "log"
     assert "mean over rho" in ax.get_title(loc="left")
     assert "of B" in ax.get_ylabel()
-    grid = plot_sweep(more, kind="heatmap", x="sigma_a", y="u0").axes[0]
+    grid = plot_sweep(more, kind="heatmap", x="sigma_a", y="u0")
     assert [t.get_text() for t in grid.get_xticklabels()] == ["1.5", "3"]  # in order, whatever the spec's
-    mesh = plot_sweep(found, kind="heatmap", x="rho", y="sigma_a").axes[0].collections[0]
+    mesh = plot_sweep(found, kind="heatmap", x="rho", y="sigma_a").collections[0]
     np.testing.assert_allclose(np.ravel(mesh.get_array()), np.ravel(found["ratio"].mean("seed").values))
     for arguments, text in (
         ({"quantity": "colour"}, "quantity must"),

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from contextlib import ExitStack
-from importlib.resources import as_file, files
 from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
@@ -13,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from dynamics.figures.style import colour, house_style, plain
 from dynamics.trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -30,9 +29,7 @@ def draw(comparison: Comparison) -> Figure:
     start). Ticks on top: half-times of the leading law. Shaded: the unimodal phase of the gradient flow,
     from half of the first modality's output to half of the second one's (for scalar inputs: half-times).
     """
-    with ExitStack() as stack:
-        style = stack.enter_context(as_file(files("dynamics.figures") / "fusion.mplstyle"))
-        stack.enter_context(plt.style.context(str(style)))
+    with house_style():
         depths = comparison.fusion_depths
         ratios = [1.0, 1.3] + ([0.25 + 0.17 * len(depths)] if len(depths) > 1 else [])
         figure, axes = plt.subplots(
@@ -49,7 +46,6 @@ def draw(comparison: Comparison) -> Figure:
         _law_ticks(axes[1], comparison, limit)
         if len(depths) > 1:
             draw_fusion_depths(axes[2], comparison)
-        plt.close(figure)  # a notebook would show it twice
     return figure
 
 
@@ -107,7 +103,7 @@ def draw_weights(ax: Axes, comparison: Comparison) -> None:
     ax.set_ylabel("norm of the\ntotal weights |W|")
     ax.set_xlabel(r"time [$\tau$ = 1/learning rate]")
     handles = [Line2D([], [], color=colours[m], lw=2) for m in colours]
-    ax.legend(handles, [f"|W| of {m}" for m in colours], loc="best", fontsize="small")
+    ax.legend(handles, [f"|W| of {plain(m)}" for m in colours], loc="best", fontsize="small")
 
 
 def draw_fusion_depths(ax: Axes, comparison: Comparison) -> None:
@@ -128,7 +124,7 @@ def draw_fusion_depths(ax: Axes, comparison: Comparison) -> None:
                 ax.plot(run.fit_times[m], depth, "o", color=colours[m], ms=5, zorder=3)
                 latest = max(latest, run.fit_times[m])
             else:
-                text = f"{m}: {run.status[m].value}"
+                text = f"{plain(m)}: {run.status[m].value}"
                 ax.annotate(text, (begin, depth), xytext=(8, -3), textcoords="offset points", fontsize="small")
     earliest = min(min(run.fit_times.values()) for run in comparison.fusion_depths.values())
     if latest > 20 * earliest > 0:
@@ -154,8 +150,7 @@ def _depth_name(depth: int, total: int) -> str:
 
 
 def _colours(comparison: Comparison) -> dict[str, str]:
-    cycle = plt.rcParams["axes.prop_cycle"].by_key()["color"]
-    return {m: cycle[i % len(cycle)] for i, m in enumerate(comparison.prediction.order)}
+    return {m: colour(i) for i, m in enumerate(comparison.prediction.order)}
 
 
 def phase(comparison: Comparison) -> tuple[float, float] | None:
@@ -191,7 +186,7 @@ def _name_phase(ax: Axes, comparison: Comparison, limit: float) -> None:
     end = min(span[1], limit)
     middle, wide = (span[0] + end) / 2, (end - span[0]) / limit > 0.25
     first, run = comparison.prediction.order[0], comparison.flows[0]
-    lines = [f"only {first}", "(unimodal phase", f"of seed {run.provenance.get('seed', '-')})"]
+    lines = [f"only {plain(first)}", "(unimodal phase", f"of seed {run.provenance.get('seed', '-')})"]
     inside = (run.t >= span[0]) & (run.t <= end)
     low = np.mean(run.loss[inside]) < 0.5 * ax.get_ylim()[1] if np.any(inside) else True
     ax.annotate(

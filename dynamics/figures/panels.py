@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Sequence
-from importlib.resources import as_file, files
 from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
@@ -17,6 +16,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, NullLocator
 
 from dynamics.figures.schematics import draw_schematic
+from dynamics.figures.style import house_style
 from dynamics.panels import PhasePlane, Plot, Role, Schematic, Series
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def draw(reproduction: Reproduction) -> Figure:
     wide = max(len(row) for row in rows)
     letters = len({c for c in rows[0] if c != "."})
     width = max(PANEL_COLUMNS * letters, CELL[0] * wide * 0.75)
-    with as_file(files("dynamics.figures") / "fusion.mplstyle") as style, plt.style.context(str(style)):
+    with house_style():
         text = "\n".join(textwrap.wrap(reproduction.caption, int(22 * width)))
         height = CELL[1] * 1.12 * len(rows) + 0.14 * (text.count("\n") + 1)
         figure = plt.figure(figsize=(width, height), layout="constrained")
@@ -55,7 +55,6 @@ def draw(reproduction: Reproduction) -> Figure:
             draw_panel(axes[letter], panel)
             _title(axes[letter], f"({letter}) {panel.title}")
         figure.supxlabel(text, x=0.01, ha="left", fontsize="x-small", color="0.25")
-        plt.close(figure)  # a notebook would show it twice
     return figure
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from importlib.resources import as_file, files
 from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
@@ -12,13 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from dynamics.figures.style import COLOURS, house_style, plain
 from dynamics.portraits import PointKind
 
 if TYPE_CHECKING:
     from dynamics.portraits import Portrait
 
 INK = "0.15"
-COLOURS = ("#0072B2", "#D55E00")  # of the two modalities, as in the style file, whatever style is in force
 STYLES: list[dict[str, Any]] = [  # of runs, one after the other
     {"color": "#009E73", "lw": 2.2},
     {"color": "#CC79A7", "lw": 2.2, "ls": (0, (5, 2))},
@@ -29,13 +28,12 @@ STILL: Any = (0, (3, 2))  # dashes of a nullcline
 
 def draw(portrait: Portrait) -> Figure:
     """One panel with its legend above."""
-    with as_file(files("dynamics.figures") / "fusion.mplstyle") as style, plt.style.context(str(style)):
+    with house_style():
         figure, panel = plt.subplots(figsize=(4.6, 4.9), layout="constrained")
         draw_portrait(panel, portrait)
         panel.legend(
             handles=legend(portrait), loc="lower center", bbox_to_anchor=(0.5, 1.01), ncols=2, fontsize="small"
         )
-        plt.close(figure)  # a notebook would show it twice
     return figure
 
 
@@ -44,7 +42,7 @@ def draw_portrait(ax: Axes, portrait: Portrait) -> None:
     x, y = portrait.axes
     across, up = portrait.velocity
     ax.streamplot(x, y, across, up, color="0.75", linewidth=0.7, arrowsize=0.7, density=1.1, zorder=1)
-    for m, component, colour in zip(portrait.modalities, (across, up), COLOURS, strict=True):
+    for m, component, colour in zip(portrait.modalities, (across, up), COLOURS[:2], strict=True):
         _nullcline(ax, x, y, component, colour)
         if m in portrait.barriers:  # its weight is zero there and stays so: no sign changes
             line = ax.axvline if m == portrait.modalities[0] else ax.axhline
@@ -67,8 +65,8 @@ def draw_portrait(ax: Axes, portrait: Portrait) -> None:
     ax.set_ylim(y[0], y[-1])
     one, two = portrait.modalities
     unit = " / unimodal" if portrait.note else ""
-    ax.set_xlabel(f"total weight of {_plain(one)}{unit}" + (f"\n({portrait.note})" if portrait.note else ""))
-    ax.set_ylabel(f"total weight of {_plain(two)}{unit}")
+    ax.set_xlabel(f"total weight of {plain(one)}{unit}" + (f"\n({portrait.note})" if portrait.note else ""))
+    ax.set_ylabel(f"total weight of {plain(two)}{unit}")
 
 
 def legend(portrait: Portrait) -> list[Line2D]:
@@ -76,8 +74,8 @@ def legend(portrait: Portrait) -> list[Line2D]:
     kinds = {point.kind for point in portrait.points}
     points = [Line2D([], [], ls="", **_marker(k, INK), label=k.value) for k in reversed(PointKind) if k in kinds]
     lines = [
-        Line2D([], [], color=colour, ls=STILL, lw=1.2, label=f"{_plain(m)} stands still")
-        for m, colour in zip(portrait.modalities, COLOURS, strict=True)
+        Line2D([], [], color=colour, ls=STILL, lw=1.2, label=f"{plain(m)} stands still")
+        for m, colour in zip(portrait.modalities, COLOURS[:2], strict=True)
     ]
     lines += [Line2D([], [], label=label, **style) for label, style in _styles(portrait).items()]
     blank = [Line2D([], [], ls="", label=" ")]
@@ -95,16 +93,11 @@ def _name(name: str) -> str:
     if inner == "*":
         return r"$\mathcal{M}_{*}$"
     fine = inner.isascii() and inner.isalnum()
-    return rf"$\mathcal{{M}}_{{\mathrm{{{inner}}}}}$" if fine else rf"$\mathcal{{M}}$ {_plain(inner)}"
-
-
-def _plain(text: str) -> str:
-    """A modality's name as it is: a dollar sign would begin a formula."""
-    return text.replace("$", r"\$")
+    return rf"$\mathcal{{M}}_{{\mathrm{{{inner}}}}}$" if fine else rf"$\mathcal{{M}}$ {plain(inner)}"
 
 
 def _colour(portrait: Portrait, name: str) -> str:
-    for m, colour in zip(portrait.modalities, COLOURS, strict=True):
+    for m, colour in zip(portrait.modalities, COLOURS[:2], strict=True):
         if name == f"M_{m}":
             return colour
     return INK

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.resources import as_file, files
 from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
@@ -10,24 +9,24 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from dynamics.figures.style import colour, house_style, plain
+
 if TYPE_CHECKING:
     from dynamics.prescription import Prescription
 
 
 def draw(prescription: Prescription) -> Figure:
     """Left: half-times of first and last for every fusion depth. Right: the ratio over the factor of the block."""
-    with as_file(files("dynamics.figures") / "fusion.mplstyle") as style, plt.style.context(str(style)):
+    with house_style():
         figure, axes = plt.subplots(1, 2, figsize=(7.6, 3.4), layout="constrained")
         draw_depths(axes[0], prescription)
         draw_rescaling(axes[1], prescription)
         figure.suptitle(f"{prescription.source}, {prescription.assumes}", fontsize="medium")
-        plt.close(figure)  # a notebook would show it twice
     return figure
 
 
 def draw_depths(ax: Axes, prescription: Prescription) -> None:
     """The unimodal phase is the bar between the two."""
-    cycle = plt.rcParams["axes.prop_cycle"].by_key()["color"]
     options = [o for o in prescription.fusion_depths if np.isfinite(o.first) and np.isfinite(o.last)]
     depths = [o.value for o in options]
     for o in options:
@@ -35,7 +34,7 @@ def draw_depths(ax: Axes, prescription: Prescription) -> None:
     shown = [o.first for o in options], [o.last for o in options]
     ends = (prescription.order[0], prescription.order[-1])
     for i, (m, times, mark) in enumerate(zip(ends, shown, "os", strict=True)):
-        ax.plot(depths, times, mark, color=cycle[i], label=m)
+        ax.plot(depths, times, mark, color=colour(i), label=plain(m))
     for o in options:
         ax.annotate(f"{o.ratio:.3g}", (o.value, max(o.first, o.last)), (0, 6), textcoords="offset points", ha="center")
     ax.set_xticks(depths)
@@ -53,12 +52,16 @@ def draw_rescaling(ax: Axes, prescription: Prescription) -> None:
     ax.axhline(prescription.wanted, color="0.6", linewidth=1, linestyle="--", label="wanted")
     if np.isfinite(prescription.rescale.ratio):
         ax.plot(
-            prescription.rescale.value, prescription.rescale.ratio, "D", color="black", label=prescription.rescale.what
+            prescription.rescale.value,
+            prescription.rescale.ratio,
+            "D",
+            color="black",
+            label=plain(prescription.rescale.what),
         )
     if np.isfinite(prescription.leading_factor):
         ax.axvline(prescription.leading_factor, color="0.6", linewidth=1, linestyle=":", label=r"equal $|\Sigma_{yx}|$")
     ax.set_xscale("log")
     ax.set_yscale("log")
-    ax.set_xlabel(f"factor of the columns of {prescription.block}")
-    ax.set_ylabel(f"ratio, {prescription.order[-1]} to {prescription.order[0]}")
+    ax.set_xlabel(f"factor of the columns of {plain(prescription.block)}")
+    ax.set_ylabel(f"ratio, {plain(prescription.order[-1])} to {plain(prescription.order[0])}")
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize="small")

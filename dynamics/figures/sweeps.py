@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from importlib.resources import as_file, files
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from derivations.errors import DomainError
+from dynamics.figures.style import house_style
 
 LABELS = {
     "ratio": r"time ratio $t_{\mathrm{last}}/t_{\mathrm{first}}$",
@@ -28,8 +27,8 @@ class Picture(StrEnum):
 
 def plot_sweep(
     found: Any, quantity: str = "ratio", kind: Picture | str = Picture.LINES, x: str | None = None, y: str | None = None
-) -> Figure:
-    """One picture of a sweep's Dataset.
+) -> Axes:
+    """One picture of a sweep's Dataset; its axes.
 
     Parameters
     ----------
@@ -73,8 +72,8 @@ def plot_sweep(
     values = values.mean(rest) if rest else values
     seeds = ["seed"] if "seed" in values.dims else []
     mean, spread = values.mean(seeds), values.std(seeds, ddof=1) if seeds and values.sizes["seed"] > 1 else None
-    with as_file(files("dynamics.figures") / "fusion.mplstyle") as style, plt.style.context(str(style)):
-        figure, ax = plt.subplots(figsize=(4.8, 3.5), layout="constrained")
+    with house_style():
+        _, ax = plt.subplots(figsize=(4.8, 3.5), layout="constrained")
         if kind is Picture.HEATMAP:
             _heatmap(ax, mean, str(x), str(y), label)
         else:
@@ -82,8 +81,7 @@ def plot_sweep(
         hidden = [*rest, *(seeds if kind is Picture.HEATMAP else [])]
         averaged = f" (mean over {', '.join(map(str, hidden))})" if hidden else ""
         ax.set_title(f"{found.attrs.get('title', '')}{averaged}", fontsize="medium")
-        plt.close(figure)  # a notebook would show it twice
-    return figure
+    return ax
 
 
 def _lines(ax: Axes, mean: Any, spread: Any, x: str, y: str | None, label_of_y: str) -> None:

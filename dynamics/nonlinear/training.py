@@ -14,7 +14,7 @@ from derivations.errors import DomainError, SolveError
 from derivations.network import FusionNetwork
 from dynamics.nonlinear.samples import Samples
 from dynamics.recording import recorded
-from dynamics.tables import Table, number
+from dynamics.tables import Table, number, printed
 from dynamics.trajectory import Trajectory
 from dynamics.weights import (
     Weights,
@@ -34,6 +34,7 @@ DIVERGED = 1e100
 SOLVED = 1e-6  # without a t_end, descent stops at this share of the loss at the start
 
 
+@printed
 @dataclass(frozen=True, eq=False, repr=False)
 class Training:
     """Loss and weights along gradient descent on samples.
@@ -79,14 +80,6 @@ class Training:
         )
         notes = (f"loss {number(float(self.loss[0]))} -> {number(float(self.loss[-1]))}", *self.warnings)
         return Table(title, ("modality", "|product of its layers|"), tuple(rows), notes)
-
-    def __str__(self) -> str:
-        return self.table.text()
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return self.table.html()
 
 
 def start_and_origin(

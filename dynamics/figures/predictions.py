@@ -1,0 +1,126 @@
+"""Figures of a Prediction: half-times by each road, and what the first modality gets wrong while it is alone."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from dynamics.figures.style import colour, house_style, plain
+from dynamics.half_times import Status
+
+if TYPE_CHECKING:
+    from dynamics.estimates import Estimate
+    from dynamics.prediction import Prediction
+
+MOST_BARS = 14  # columns of a modality that are drawn
+DIFFERENT = 0.05  # a half-output this far from the half-time is drawn too
+WIDE = 20.0  # times that differ by more than this factor are drawn on a logarithmic axis
+
+
+def draw(prediction: Prediction) -> Figure:
+    """One panel: `draw_roads`."""
+    with house_style():
+        rows = len(_roads(prediction))
+        figure, ax = plt.subplots(figsize=(5.6, 1.5 + 0.5 * rows), layout="constrained")
+        draw_roads(ax, prediction)
+    return figure
+
+
+def draw_roads(ax: Axes, prediction: Prediction) -> None:
+    """A line a road, from the first half-time to the last; squares: half of the output, where that is another time.
+
+    Bars are the estimated error; a dot is hollow where there is none to rely on.
+    """
+    roads = _roads(prediction)
+    known: list[float] = []
+    apart = False
+    for y, (_, estimate) in enumerate(roads):
+        reached = [m for m in prediction.order if estimate.status[m] is Status.REACHED]
+        times = [estimate.times[m] for m in reached if 0 < estimate.times[m] < math.inf]
+        known += times
+        if times:
+            ax.plot([min(times), max(times)], [y, y], color="0.8", lw=5, solid_capstyle="butt", zorder=1)
+        for i, m in enumerate(prediction.order):
+            if m not in reached or not 0 < estimate.times[m] < math.inf:
+                continue
+            bound, shade = estimate.bound.get(m, math.inf), colour(i)
+            sure = bound < 1
+            output = estimate.fit_times.get(m, math.nan)
+            if 0 < output < math.inf and abs(output / estimate.times[m] - 1) > DIFFERENT:
+                ax.plot(output, y, "s", color=shade, ms=4.5, zorder=3)
+                known.append(output)
+                apart = True
+            ax.plot(estimate.times[m], y, "o", color=shade, mfc=shade if sure else "none", ms=7, zorder=3)
+            if sure and bound > 0.01:
+                ends = [estimate.times[m] * (1 - bound), estimate.times[m] * (1 + bound)]
+                ax.plot(ends, [y, y], color=shade, lw=1.3, marker="|", zorder=2)
+        missing = [f"{plain(m)} {estimate.status[m].value}" for m in prediction.order if m not in reached]
+        if missing:
+            ax.annotate(
+                "; ".join(missing), (0.99, y), xycoords=("axes fraction", "data"), ha="right", va="bottom",
+                xytext=(0, 4), textcoords="offset points", fontsize="small",
+            )  # fmt: skip
+    ax.set_yticks(range(len(roads)), [f"{name}{' *' if name == prediction.source else ''}\n{plain(e.assumes)}"
+                                      for name, e in roads], fontsize="small")  # fmt: skip
+    ax.set_ylim(len(roads) - 0.5, -0.5)
+    if known and max(known) > WIDE * min(known):
+        ax.set_xscale("log")
+    else:
+        ax.set_xlim(left=0)
+    ax.margins(x=0.08)
+    ax.set_xlabel(r"half-time of the weights [$\tau$]")
+    handles = [
+        Line2D([], [], ls="", marker="o", color=colour(i), label=plain(m)) for i, m in enumerate(prediction.order)
+    ]
+    square = Line2D([], [], ls="", marker="s", color="0.4", ms=4.5, label="half of its output")
+    hollow = Line2D([], [], ls="", marker="o", color="0.4", mfc="none", label="no useful bound")
+    ax.legend(
+        handles=[*handles, *([square] if apart else []), hollow],
+        loc="lower center",
+        bbox_to_anchor=(0.5, 1.0),
+        ncols=3,
+        fontsize="small",
+    )
+
+
+def _roads(prediction: Prediction) -> list[tuple[str, Estimate]]:
+    found = [(name, getattr(prediction, name)) for name in ("leading", "refined", "reduced", "ensemble")]
+    return [(name, estimate) for name, estimate in found if estimate is not None]
+
+
+def draw_misattribution(ax: Axes, prediction: Prediction, alone: np.ndarray, final: np.ndarray) -> None:
+    """Weights of the first modality, column by column: while it is alone, and in the end.
+
+    Parameters
+    ----------
+    alone, final : (d,) or (outputs, d)
+    """
+    first = prediction.order[0]
+    names, (before, after) = labelled(prediction.columns[first], alone, final)
+    if len(names) > MOST_BARS:  # those that change most, in their own order
+        kept = np.sort(np.argsort(-np.abs(before - after))[:MOST_BARS])
+        names, before, after = [names[i] for i in kept], before[kept], after[kept]
+    rows = np.arange(len(names))
+    for y, a, b in zip(rows, before, after, strict=True):
+        ax.plot([a, b], [y, y], color="0.8", lw=4, solid_capstyle="butt", zorder=1)
+    ax.plot(before, rows, "o", color=colour(0), ms=7, label=f"while {plain(first)} is alone", zorder=3)
+    ax.plot(after, rows, "D", color="0.35", mfc="none", ms=6, label="in the end", zorder=4)
+    ax.axvline(0, color="0.6", lw=0.8, zorder=0)
+    ax.set_yticks(rows, [plain(n if len(n) <= 24 else f"{n[:22]}...") for n in names], fontsize="small")
+    ax.set_ylim(len(names) - 0.4, -0.6)
+    ax.set_xlabel(f"weight of {plain(first)}")
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize="small")
+
+
+def labelled(columns: tuple[str, ...], *weights: np.ndarray) -> tuple[list[str], list[np.ndarray]]:
+    """Names of all entries, and the entries of each array flat; several outputs one after the other."""
+    flat = [np.ravel(w) for w in weights]
+    outputs = len(flat[0]) // len(columns)
+    names = [n if outputs == 1 else f"{n} on output {i}" for i in range(outputs) for n in columns]
+    return names, flat

@@ -1,0 +1,43 @@
+"""The look of every picture, and what `.plot()` hands back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import as_file, files
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")  # as in the style file
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """The style file, for what is drawn inside; the user's own settings are untouched."""
+    with as_file(files("dynamics.figures") / "fusion.mplstyle") as style, plt.style.context(str(style)):
+        yield
+
+
+def axes_of(figure: Figure) -> np.ndarray:
+    """The axes of a figure but its colour bars, (n,)."""
+    return np.array([ax for ax in figure.axes if ax.get_label() != "<colorbar>"])
+
+
+def only(figure: Figure) -> Axes:
+    """The axes of a figure that has one panel."""
+    ax: Axes
+    (ax,) = axes_of(figure)
+    return ax
+
+
+def colour(i: int) -> str:
+    """Of the i-th modality in the order of learning."""
+    return COLOURS[i % len(COLOURS)]
+
+
+def plain(text: str) -> str:
+    """A name as it is: a dollar sign would begin a formula."""
+    return text.replace("$", r"\$")
