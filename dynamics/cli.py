@@ -23,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     parser = _parser()
     options = parser.parse_args(arguments)
+    options.words = list(sys.argv[1:] if arguments is None else arguments)  # for a report, which says how it was made
     try:
         return int(options.run(options))
     except (DataError, DomainError) as error:
@@ -83,6 +84,13 @@ def _parser() -> argparse.ArgumentParser:
     _start_options(compare)
     compare.add_argument("--seeds", type=int, default=5, help="number of random starts (default 5)")
     compare.add_argument("--plot", metavar="FILE", help="save the figure (.png, .pdf, .svg)")
+    report = _command(
+        commands, "report", actions.report_command, "one page of HTML with all of this, for a browser (half a minute)"
+    )
+    _start_options(report)
+    report.add_argument("--seeds", type=int, default=5, help="number of random starts to simulate (default 5)")
+    report.add_argument("--bootstrap", type=int, default=1000, metavar="DRAWS", help="default 1000; 0 for none")
+    report.add_argument("-o", "--output", metavar="FILE.html", default="report.html", help="default report.html")
     fixed = _command(
         commands,
         "fixed-points",
@@ -176,5 +184,5 @@ def _start_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--learning-rate",
         type=float,
-        help="of gradient descent (default: scales with the data); simulate needs --method descent",
+        help="of gradient descent (default: scales with the data; report: no descent); simulate needs --method descent",
     )

@@ -297,6 +297,25 @@ def compare_command(options: argparse.Namespace) -> int:
     return 0
 
 
+def report_command(options: argparse.Namespace) -> int:
+    import matplotlib
+
+    from dynamics.reporting.findings import report
+    from dynamics.reporting.source import described
+
+    matplotlib.use("Agg")
+    _check_target(options.output)
+    network, data = _problem(options)
+    found = report(
+        network, data, u0=_u0(options), width=options.width, seeds=options.seeds, draws=options.bootstrap,
+        learning_rate=options.learning_rate, units=options.example is None and not options.standardize,
+        source=described(options.data, options.example, options.words), progress=_told("report"),
+    )  # fmt: skip
+    found.save(options.output)
+    print(found.to_json() if options.json else f"{found}\nreport: {options.output}")
+    return 0
+
+
 def fixed_points_command(options: argparse.Namespace) -> int:
     from derivations.manifolds import fixed_points
     from dynamics.critical_table import critical_table, to_dict

@@ -164,6 +164,7 @@ def compare(
     width: int = 100,
     seeds: int | Sequence[int] = 5,
     learning_rate: float | None = None,
+    descent: bool = True,
     progress: Callable[[str], None] | None = None,
 ) -> Comparison:
     """Take all roads to the same question.
@@ -173,6 +174,7 @@ def compare(
     u0, width : start and hidden units of the random networks
     seeds : n for 0..n-1, or the seeds themselves
     learning_rate : of gradient descent; None scales with the data (see `descend`)
+    descent : run gradient descent too, which takes longest
     progress : called with a line before each piece of work
 
     Examples
@@ -205,6 +207,8 @@ def compare(
         start: dict[str, Any] = {"u0": u0, "width": width, "seed": seed}
         say(f"gradient flow, seed {seed}")
         flows.append(timed("gradient flow", partial(integrate, network, data, **start)))
+        if not descent:
+            continue
         horizon = _horizon(flows[-1])
         steps = horizon / (learning_rate or start_learning_rate(network, data, u0))
         if steps > MOST_STEPS:

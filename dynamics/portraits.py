@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MARGIN = 0.3  # of the range of critical points and runs, around them
-PREDICTORS = "each block replaced by its own best predictor, 1 = unimodal"
+PREDICTORS = "each block replaced by its own\nbest predictor, 1 = unimodal"
 
 
 class PointKind(StrEnum):

@@ -142,7 +142,7 @@ class Prediction:
         return f"Layers before fusion: {branches}; after it: {self.network.trunk.depth}. u0 = {scale}"
 
     def _notes(self) -> list[str]:
-        first, notes = self.order[0], [self._answer()]
+        first, notes = self.order[0], [self.answer]
         for m, reason in self.estimate.reasons.items():
             notes.append(f"{m} is never learned: {reason}.")
         if self.superficial is not None:
@@ -158,7 +158,8 @@ class Prediction:
             notes.append(f"Misattribution while {first} is alone (its weights minus the global ones): {wrong}")
         return notes + [f"Warning: {w}" for w in self.warnings]
 
-    def _answer(self) -> str:
+    @property
+    def answer(self) -> str:
         """One sentence: who, when, and how long alone."""
         times, status, fits = self.times, self.status, self.estimate.fit_times
         at = {m: from_log(log_time) for m, log_time in self.log_times.items()}

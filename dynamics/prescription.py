@@ -231,7 +231,8 @@ class _Problem:
             return math.nan, math.nan
         if found is None:
             return math.nan, math.nan
-        known: Mapping[str, float] = found.fit_times if self.outputs else found.times
+        scalar = all(size == 1 for size in self.data.sizes.values())  # half of the weight is half of the output
+        known: Mapping[str, float] = found.fit_times if self.outputs and not scalar else found.times
         pair = [
             known.get(m, math.nan) if found.status[m] is Status.REACHED else math.inf for m in (self.first, self.last)
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from dynamics.comparison import Comparison
 
 PHASE = "0.9"
+ONE_LINE = 2.0  # inches that the name of the phase takes
 THIN: dict[str, Any] = {"lw": 0.7, "alpha": 0.6}
 DASHED: dict[str, Any] = {"ls": (0, (4, 2)), "lw": 1.8}
 
@@ -47,6 +49,19 @@ def draw(comparison: Comparison) -> Figure:
         if len(depths) > 1:
             draw_fusion_depths(axes[2], comparison)
     return figure
+
+
+def draw_timed(ax: Axes, comparison: Comparison, draw_on: Callable[[Axes, Comparison], None]) -> None:
+    """`draw_loss` or `draw_weights` alone, with the unimodal phase shaded and its own time axis."""
+    limit = _time_limit(comparison)
+    draw_on(ax, comparison)
+    _shade(ax, comparison, limit)
+    ax.set_xlim(0, limit)
+    if draw_on is draw_loss:
+        _name_phase(ax, comparison, limit)
+        ax.set_xlabel(r"time [$\tau$]")
+    else:
+        _law_ticks(ax, comparison, limit)
 
 
 def _runs(comparison: Comparison) -> list[tuple[Trajectory, dict[str, Any]]]:
@@ -184,7 +199,8 @@ def _name_phase(ax: Axes, comparison: Comparison, limit: float) -> None:
     if span is None:
         return
     end = min(span[1], limit)
-    middle, wide = (span[0] + end) / 2, (end - span[0]) / limit > 0.25
+    middle = (span[0] + end) / 2
+    wide = (end - span[0]) / limit * ax.bbox.width / ax.figure.dpi > ONE_LINE
     first, run = comparison.prediction.order[0], comparison.flows[0]
     lines = [f"only {plain(first)}", "(unimodal phase", f"of seed {run.provenance.get('seed', '-')})"]
     inside = (run.t >= span[0]) & (run.t <= end)

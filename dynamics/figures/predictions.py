@@ -26,8 +26,7 @@ WIDE = 20.0  # times that differ by more than this factor are drawn on a logarit
 def draw(prediction: Prediction) -> Figure:
     """One panel: `draw_roads`."""
     with house_style():
-        rows = len(_roads(prediction))
-        figure, ax = plt.subplots(figsize=(5.6, 1.5 + 0.5 * rows), layout="constrained")
+        figure, ax = plt.subplots(figsize=(5.6, 1.5 + 0.5 * count(prediction)), layout="constrained")
         draw_roads(ax, prediction)
     return figure
 
@@ -84,9 +83,14 @@ def draw_roads(ax: Axes, prediction: Prediction) -> None:
         handles=[*handles, *([square] if apart else []), hollow],
         loc="lower center",
         bbox_to_anchor=(0.5, 1.0),
-        ncols=3,
+        ncols=2,
         fontsize="small",
     )
+
+
+def count(prediction: Prediction) -> int:
+    """How many roads there are to draw."""
+    return len(_roads(prediction))
 
 
 def _roads(prediction: Prediction) -> list[tuple[str, Estimate]]:

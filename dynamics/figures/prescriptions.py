@@ -26,11 +26,12 @@ def draw(prescription: Prescription) -> Figure:
 
 
 def draw_depths(ax: Axes, prescription: Prescription) -> None:
-    """The unimodal phase is the bar between the two."""
+    """The unimodal phase is the broad bar between the two."""
     options = [o for o in prescription.fusion_depths if np.isfinite(o.first) and np.isfinite(o.last)]
     depths = [o.value for o in options]
-    for o in options:
-        ax.plot([o.value, o.value], [o.first, o.last], color="0.8", linewidth=6, zorder=0, solid_capstyle="butt")
+    for o in options:  # in early fusion no modality is alone: only two speeds
+        thick = 1 if o.value == 1 else 6
+        ax.plot([o.value, o.value], [o.first, o.last], color="0.8", linewidth=thick, zorder=0, solid_capstyle="butt")
     shown = [o.first for o in options], [o.last for o in options]
     ends = (prescription.order[0], prescription.order[-1])
     for i, (m, times, mark) in enumerate(zip(ends, shown, "os", strict=True)):
