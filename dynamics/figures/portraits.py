@@ -51,6 +51,17 @@ def draw_portrait(ax: Axes, portrait: Portrait) -> None:
     for path, label in zip(portrait.paths, portrait.labels, strict=True):
         ax.plot(*path.T, zorder=3, **styles[label])
         _arrow(ax, path, styles[label]["color"])
+    draw_points(ax, portrait)
+    ax.set_xlim(x[0], x[-1])
+    ax.set_ylim(y[0], y[-1])
+    one, two = portrait.modalities
+    unit = " / unimodal" if portrait.note else ""
+    ax.set_xlabel(f"total weight of {plain(one)}{unit}" + (f"\n({portrait.note})" if portrait.note else ""))
+    ax.set_ylabel(f"total weight of {plain(two)}{unit}")
+
+
+def draw_points(ax: Axes, portrait: Portrait) -> None:
+    """The critical manifolds with their names."""
     for point in portrait.points:
         ax.plot(*point.position, **_marker(point.kind, _colour(portrait, point.name)), zorder=4)
         ax.annotate(
@@ -61,12 +72,6 @@ def draw_portrait(ax: Axes, portrait: Portrait) -> None:
             zorder=5,
             bbox={"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.75},
         )
-    ax.set_xlim(x[0], x[-1])
-    ax.set_ylim(y[0], y[-1])
-    one, two = portrait.modalities
-    unit = " / unimodal" if portrait.note else ""
-    ax.set_xlabel(f"total weight of {plain(one)}{unit}" + (f"\n({portrait.note})" if portrait.note else ""))
-    ax.set_ylabel(f"total weight of {plain(two)}{unit}")
 
 
 def legend(portrait: Portrait) -> list[Line2D]:
