@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -90,8 +91,22 @@ def test_notebooks_hold_prose_and_calls(path: Path) -> None:
         assert not [o for o in cell["outputs"] if o["output_type"] == "error"]
 
 
-def test_there_is_a_notebook() -> None:
-    assert NOTEBOOKS
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.name)
+def test_a_cell_that_draws_shows_its_picture(path: Path) -> None:
+    """A reader of the stored file sees what the one who ran it saw."""
+    for cell in json.loads(path.read_text())["cells"]:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "code" and re.search(r"\.plot\(\)$|plot_sweep\(|plt\.show\(\)$|\.draw_on\(", source):
+            assert any("image/png" in output.get("data", {}) for output in cell["outputs"]), source
+
+
+def test_the_notebooks_are_one_course() -> None:
+    """Each says which one is next; the numbers run from 1."""
+    assert [path.name[0] for path in NOTEBOOKS] == [str(i + 1) for i in range(len(NOTEBOOKS))]
+    for path, following in pairwise(NOTEBOOKS):
+        last = "".join(json.loads(path.read_text())["cells"][-1]["source"])
+        assert last.startswith("**Next:**"), path.name
+        assert f"]({following.name})" in last
 
 
 def commands_of(text: str) -> list[str]:
