@@ -32,6 +32,14 @@ def differences(network: FusionNetwork, weights: Weights) -> dict[str, Any]:
     """The conserved matrices, one an interface of two layers, (38) and (39) in their right form.
 
     Only `@`, `.T`, `+` and `-`: NumPy arrays and SymPy matrices alike. Their traces are (40) and (41).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> net = FusionNetwork.fused_at(2, 2)
+    >>> layers = [np.array([[3.0]]), np.array([[2.0]])]
+    >>> {place: gap.item() for place, gap in differences(net, {"A": layers, "B": layers}).items()}
+    {'A 1|2': -5.0, 'B 1|2': -5.0}
     """
     found = {}
     for name, chain in network.chains.items():

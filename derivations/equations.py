@@ -57,7 +57,14 @@ HOMES = (
 
 @dataclass(frozen=True, eq=False)
 class Ledger:
-    """All entries by number. `ledger()["44a"]` is one entry, `.derivation("44")` what leads to it."""
+    """All entries by number. `ledger()["44a"]` is one entry, `.derivation("44")` what leads to it.
+
+    Examples
+    --------
+    >>> book = ledger()
+    >>> book["28"].title, len(book.derivation("28")) > 1
+    ('which modality is first', True)
+    """
 
     entries: tuple[Entry, ...]
 

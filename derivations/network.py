@@ -47,6 +47,11 @@ class Chain:
         Number of layers, at least 1 (only the trunk of a network may have 0: late fusion).
     source : str or tuple of Chain
         The modality read, or at least two chains that are fused.
+
+    Examples
+    --------
+    >>> Chain(1, (Chain(2, "A"), Chain(3, "B"))).modalities
+    ('A', 'B')
     """
 
     depth: Any

@@ -158,6 +158,13 @@ def explore(**start: Any) -> Explorer:
     ------
     DomainError
         On a name that is no parameter, or where ipywidgets is missing.
+
+    Examples
+    --------
+    >>> knobs = explore(rho=0.2, depth=3)
+    >>> knobs.controls["fusion_depth"].value = 3
+    >>> knobs.values["rho"], knobs.values["fusion_depth"], knobs.picture.value[1:4]
+    (0.2, 3, b'PNG')
     """
     try:
         import ipywidgets as widgets

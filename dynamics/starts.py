@@ -143,7 +143,14 @@ def _entry(state: Mapping[str, Any], spec: Any, field: str) -> np.ndarray:
 
 
 def default_weights(network: FusionNetwork, data: Correlations, init: str, width: int = 100, seed: int = 0) -> Weights:
-    """A draw of a named initialisation: pytorch (nn.Linear's own, uniform), kaiming, xavier or lecun (normal)."""
+    """A draw of a named initialisation: pytorch (nn.Linear's own, uniform), kaiming, xavier or lecun (normal).
+
+    Examples
+    --------
+    >>> net, data = FusionNetwork.fused_at(2, 2), Correlations.scalar(2, 1, 0.5)
+    >>> [w.shape for w in default_weights(net, data, "kaiming", width=10)["A"]]
+    [(10, 1), (1, 10)]
+    """
     kind, rng = checked_initialization(init), np.random.default_rng(checked_integer(seed, "seed", 0))
     weights: Weights = {}
     for name, shapes in layer_shapes(network, data.sizes, data.outputs, checked_integer(width, "width", 1)).items():

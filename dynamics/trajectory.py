@@ -140,7 +140,18 @@ class Trajectory:
 
 
 def load_trajectory(path: str | os.PathLike[str]) -> Trajectory:
-    """Read what `Trajectory.save` wrote; a StoreError if it is anything else."""
+    """Read what `Trajectory.save` wrote; a StoreError if it is anything else.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from dynamics import Correlations, FusionNetwork, integrate_reduced
+    >>> run = integrate_reduced(FusionNetwork.fused_at(2, 2), Correlations.scalar(2, 1, 0.5))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     run.save(f"{folder}/run.npz")
+    ...     load_trajectory(f"{folder}/run.npz").times == run.times
+    True
+    """
     try:
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
             meta = json.loads(str(file["meta"]))

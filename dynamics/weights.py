@@ -70,6 +70,12 @@ def random_weights(
     """Entries N(0, s^2), s = norm / sqrt(number of entries), not renormalised, chain after chain.
 
     Returns chain name -> list of arrays (out, in), input side first.
+
+    Examples
+    --------
+    >>> net, data = FusionNetwork.fused_at(3, 2), Correlations.scalar(2, 1, 0.5)
+    >>> {name: [w.shape for w in layers] for name, layers in random_weights(net, data, 0.1, width=50).items()}
+    {'A': [(50, 1), (50, 50)], 'B': [(50, 1), (50, 50)], 'trunk': [(1, 50)]}
     """
     network.require_modalities(data.modalities)
     norms = start_norms(network, u0)
@@ -117,6 +123,12 @@ def aligned_weights(
 
     One output: rank one, any network. Several outputs: two layers, all modes alike, at least as wide as outputs.
     The reduced flow is exact from here at any width.
+
+    Examples
+    --------
+    >>> net, data = FusionNetwork.fused_at(2, 2), Correlations.scalar(2, 1, 0.5)
+    >>> [float(np.linalg.norm(layer)) for layer in aligned_weights(net, data, u0=0.5, width=4)["A"]]
+    [0.5, 0.5]
     """
     network.require_modalities(data.modalities)
     norms, rows = start_norms(network, u0), aligned_directions(data)

@@ -56,13 +56,15 @@ def test_no_module_bears_the_name_of_a_public_function() -> None:
     assert not stems & ({*derivations.__all__, *dynamics.__all__})
 
 
-def test_every_public_name_exists_and_is_documented() -> None:
+def test_every_public_name_exists_and_has_an_example() -> None:
     import derivations
     import dynamics
 
     for package in (derivations, dynamics):
         for name in package.__all__:
-            assert getattr(package, name).__doc__, name
+            thing = getattr(package, name)
+            fails = isinstance(thing, type) and issubclass(thing, Exception)
+            assert fails or ">>>" in thing.__doc__, f"{name} has no runnable example"
         assert set(package.__all__) <= set(dir(package))
         with pytest.raises(AttributeError, match="no attribute 'nothing'"):
             _ = package.nothing

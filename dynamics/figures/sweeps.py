@@ -42,6 +42,13 @@ def plot_sweep(
     Raises
     ------
     DomainError
+
+    Examples
+    --------
+    >>> from dynamics import sweep
+    >>> ax = plot_sweep(sweep({"sigma_a": 2.0, "rho": [0.0, 0.5], "seed": [0, 1]}))
+    >>> ax.get_xlabel()
+    'rho'
     """
     try:
         kind = Picture(kind)
