@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from derivations.errors import DataError, DomainError
-from derivations.network import checked_name
-from derivations.samples import Samples, centred_samples, frozen, real_array
+from derivations.network import FusionNetwork, checked_name
+from derivations.samples import LARGEST_UNIT, SMALLEST_UNIT, Samples, centred_samples, frozen, real_array
 
 SYMMETRY_TOLERANCE = 1e-10  # relative to sqrt(Sigma_ii Sigma_jj): beyond it the matrix is not averaged but refused
 RANK_TOLERANCE = 10 * float(np.finfo(float).eps)  # times D: smaller eigenvalues at unit variances are rounding
@@ -57,9 +57,15 @@ def _checked_sizes(sizes: Any) -> dict[str, int]:
 def _checked_columns(columns: Any, sizes: Mapping[str, int]) -> dict[str, tuple[str, ...]] | None:
     if columns is None:
         return None
-    if not isinstance(columns, Mapping) or {m: len(tuple(c)) for m, c in columns.items()} != dict(sizes):
+    lists = isinstance(columns, Mapping) and all(isinstance(c, Iterable) for c in columns.values())
+    if not lists or {m: len(tuple(c)) for m, c in columns.items()} != dict(sizes):
         raise DataError(f"columns must name the inputs of each modality, {dict(sizes)}, got {columns!r}"[:200])
-    return {m: tuple(str(name) for name in columns[m]) for m in sizes}
+    found = {m: tuple(str(name) for name in columns[m]) for m in sizes}
+    for m, names in found.items():
+        for name in names:
+            if not name.isprintable():
+                raise DataError(f"columns[{m!r}] has a name that is not printable text: {name[:80]!r}")
+    return found
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -116,6 +122,7 @@ class Correlations:
             sigma_yx = sigma_yx[0]
         set_field(self, "sigma", frozen(sigma))
         set_field(self, "sigma_yx", frozen(sigma_yx))
+        self._check_units()
         self._check_sigma()
         explained = self._packed(self.optimum) @ self._target.T
         outputs = self.outputs
@@ -127,10 +134,30 @@ class Correlations:
             raise DataError(
                 f"sigma_yy must be {'a number' if outputs == 1 else (outputs, outputs)}, got shape {sigma_yy.shape}"
             )
+        if outputs > 1:
+            gap = np.abs(sigma_yy - sigma_yy.reshape(outputs, outputs).T)
+            if np.max(gap) > SYMMETRY_TOLERANCE * np.max(np.abs(sigma_yy)):
+                i, j = (int(k) for k in np.argwhere(gap == np.max(gap))[0])
+                raise DataError(
+                    f"sigma_yy is not symmetric: {sigma_yy[i, j]:g} at ({i}, {j}), {sigma_yy[j, i]:g} at ({j}, {i})"
+                )
         set_field(self, "sigma_yy", frozen(sigma_yy.reshape(() if outputs == 1 else (outputs, outputs))))
         left = np.linalg.eigvalsh(np.atleast_2d(self.sigma_yy) - explained)[0]
         if left < -RANGE_TOLERANCE * max(np.max(np.abs(explained)), 1e-300):
             raise DataError(f"sigma_yy is smaller than what the inputs explain, by {-left:.3g}")
+
+    def _check_units(self) -> None:
+        """Variances whose powers would leave the range of floats are refused, by name."""
+        for m in self.modalities:
+            for name, variance in zip(self.column_names(m), np.diag(self.input_block(m, m)), strict=True):
+                if variance > 0 and not SMALLEST_UNIT**2 <= variance <= LARGEST_UNIT**2:
+                    raise DataError(
+                        f"{name} of {m} has variance {variance:.3g}: rescale it, units beyond {SMALLEST_UNIT:g} and "
+                        f"{LARGEST_UNIT:g} leave the range of floats"
+                    )
+        largest = float(np.max(np.abs(self.sigma_yx)))
+        if largest and not SMALLEST_UNIT**2 <= largest <= LARGEST_UNIT**2:
+            raise DataError(f"sigma_yx has entries of size {largest:.3g}: rescale the target")
 
     # -- construction --------------------------------------------------------------------------------
 
@@ -149,8 +176,10 @@ class Correlations:
             w = tuple(real_array(w, "w").tolist())
             sigma_a, sigma_b, rho = float(sigma_a), float(sigma_b), float(rho)
             for name, value in (("sigma_a", sigma_a), ("sigma_b", sigma_b)):
-                if not 1e-150 < abs(value) < 1e150:
-                    raise DataError(f"{name} must lie between 1e-150 and 1e150, got {value}: rescale the units")
+                if not SMALLEST_UNIT < abs(value) < LARGEST_UNIT:
+                    raise DataError(
+                        f"{name} must lie between {SMALLEST_UNIT:g} and {LARGEST_UNIT:g}, got {value}: rescale it"
+                    )
             if sigma_a <= 0 or sigma_b <= 0:
                 raise DataError(f"sigma_a and sigma_b must be positive, got {sigma_a} and {sigma_b}")
             if not -1 <= rho <= 1:
@@ -225,6 +254,8 @@ class Correlations:
         for m, factor in scale.items():
             if real_array(factor, f"factors[{m!r}]").ndim or factor == 0:
                 raise DataError(f"factors[{m!r}] must be one number other than zero, got {factor}")
+            if not SMALLEST_UNIT < abs(factor) < LARGEST_UNIT:
+                raise DataError(f"factors[{m!r}] must lie between {SMALLEST_UNIT:g} and {LARGEST_UNIT:g}, got {factor}")
         each = np.concatenate([np.full(d, float(scale[m])) for m, d in self.sizes.items()])
         samples = self.samples and Samples(
             {m: frozen(x * scale[m]) for m, x in self.samples.inputs.items()}, self.samples.targets
@@ -496,3 +527,11 @@ class Correlations:
     def _repr_html_(self) -> str:
         cells = "".join(f"<tr>{''.join(f'<td>{escape(c)}</td>' for c in row)}</tr>" for row in self._rows())
         return f"<table><tr><th>modality</th><th>inputs</th><th>|Sigma_yx|</th></tr>{cells}</table>"
+
+
+def require_problem(network: FusionNetwork, data: Correlations) -> None:
+    """Raise a DomainError unless these are a network and correlations of the same modalities, in the same order."""
+    for name, value, kind in (("network", network, FusionNetwork), ("data", data, Correlations)):
+        if not isinstance(value, kind):
+            raise DomainError(f"{name} must be {kind.__name__}, got {type(value).__name__}")
+    network.require_modalities(data.modalities)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from derivations.correlations import Correlations
+from derivations.correlations import Correlations, require_problem
 from derivations.critical_totals import critical_groups, equations_of
 from derivations.errors import DomainError
 from derivations.escape import Escape, EscapeLaw, escapes, shown
@@ -286,7 +286,7 @@ def fixed_points(
     """
     if data is None:
         data = Correlations.symbolic(dict.fromkeys(network.modalities, 1))
-    network.require_modalities(data.modalities)
+    require_problem(network, data)
     if data.outputs > 1:
         raise DomainError(f"fixed_points needs one output, got {data.outputs}: a gradient is then no outer product")
     if width is not None and (isinstance(width, bool) or not isinstance(width, int | np.integer) or width < 1):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
@@ -13,6 +13,13 @@ from typing import Any
 from derivations.errors import DomainError
 
 TRUNK = "trunk"
+DEEPEST = 100_000  # layers of a chain
+
+
+def shown_number(number: Any) -> str:
+    """A whole number in a message, cut where it is long."""
+    digits = str(number)
+    return digits if len(digits) <= 20 else f"one of {len(digits)} digits"
 
 
 def _symbolic(depth: Any) -> bool:
@@ -27,6 +34,8 @@ def _checked_depth(depth: Any, field: str, least: int) -> Any:
         raise DomainError(f"{field} must be an integer, got {depth!r}")
     if int(depth) < least:
         raise DomainError(f"{field} must be at least {least}, got {int(depth)}")
+    if int(depth) > DEEPEST:
+        raise DomainError(f"{field} must be at most {DEEPEST}, got {shown_number(depth)}")
     return int(depth)
 
 
@@ -136,6 +145,8 @@ class FusionNetwork:
         fusion_depth = _checked_depth(fusion_depth, "fusion_depth", 1)
         if not _symbolic(depth - fusion_depth) and depth < fusion_depth:
             raise DomainError(f"fusion_depth must not exceed depth {depth}, got {fusion_depth}")
+        if isinstance(modalities, str) or not isinstance(modalities, Iterable):
+            raise DomainError(f"modalities must be several names, got {modalities!r}")
         return cls.tree(depth - fusion_depth, *(Chain(fusion_depth, m) for m in modalities))
 
     @classmethod
@@ -260,6 +271,8 @@ def layer_shapes(
 
     What feeds the output, or a fusion without a trunk, has `outputs` rows.
     """
+    if network.is_symbolic:
+        raise DomainError("layers need numbers for their depths, got symbols")
     shapes: dict[str, list[tuple[Any, Any]]] = {}
     late = network.trunk.depth == 0
     for name, chain in network.chains.items():

@@ -17,7 +17,7 @@ from typing import Any
 
 import sympy as sp
 
-from derivations.correlations import Correlations
+from derivations.correlations import Correlations, require_problem
 from derivations.errors import DomainError
 from derivations.network import TRUNK, FusionNetwork
 
@@ -137,7 +137,7 @@ def reduce(network: FusionNetwork, data: Correlations | None = None, saturation:
         free = Correlations.symbolic(dict.fromkeys(network.modalities, 1))
         positive = {s: sp.Symbol(s.name, positive=True) for s in free.sigma_yx}
         data = Correlations(free.sigma, free.sigma_yx.subs(positive), free.sizes, free.sigma_yy)
-    network.require_modalities(data.modalities)
+    require_problem(network, data)
     if any(size > 1 for size in data.sizes.values()) or data.outputs > 1:
         raise DomainError(
             f"reduce needs scalar inputs and one output, got sizes {dict(data.sizes)}, outputs {data.outputs}"

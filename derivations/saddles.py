@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from derivations.correlations import Correlations
+from derivations.correlations import Correlations, require_problem
 from derivations.gradient_flow import Weights, loss
 from derivations.network import TRUNK, FusionNetwork
 
@@ -59,6 +59,17 @@ class Course:
     notes: tuple[str, ...]
     network: FusionNetwork
     rivals: tuple[tuple[str, str, float], ...] = ()
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why something is never learned, in words."""
+        return tuple(f"{m} is never learned: {reason}" for m, reason in self.never.items())
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What every run along this course should say."""
+        tie = f"{' and '.join(self.order[:2])} are equally fast: their order is undefined"
+        return (*self.notes, *([tie] if self.tie else []), *self.reasons)
 
     def share(self, m: str, weights: np.ndarray) -> float:
         """Projection of W_m^tot on its plateau as a share of the plateau: m is learned at one half."""
@@ -138,7 +149,7 @@ def course(
     (those after the last fusion are shared by all); at a saddle it runs at the speed |residual|.
     A scalar input has one race a sign. Psi/|Sigma_yx_m| decides the first (theory behind (28), (49), (113)).
     """
-    network.require_modalities(data.modalities)
+    require_problem(network, data)
     everyone = runners(network)
     left = {g: dict.fromkeys((1.0, -1.0), 1.0) for g in everyone}  # share of the way, for either sign
     dead = [m for m in data.modalities if norms[m] == 0 and network.depths[m] >= 2]

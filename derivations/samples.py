@@ -10,6 +10,8 @@ import numpy as np
 
 from derivations.errors import DataError
 
+SMALLEST_UNIT, LARGEST_UNIT = 1e-151, 1e151  # of inputs and of the target: squares stay in the range of floats
+
 
 def frozen(array: np.ndarray) -> np.ndarray:
     array.setflags(write=False)
@@ -82,9 +84,11 @@ def _centred(block: np.ndarray, name: str, standardize: bool) -> np.ndarray:
     if len(constant):
         raise DataError(f"{name} column {constant[0]} is constant ({block[0, constant[0]]:g})")
     centred: np.ndarray = block - block.mean(axis=0)
-    tiny = np.flatnonzero(np.max(np.abs(centred), axis=0) < 1e-150)
-    if not standardize and len(tiny):
-        raise DataError(f"{name} column {tiny[0]} is below 1e-150: its variance underflows, rescale the units")
+    sizes = np.max(np.abs(centred), axis=0)
+    far = np.flatnonzero((sizes < SMALLEST_UNIT) | (sizes > LARGEST_UNIT))
+    if not standardize and len(far):
+        i = int(far[0])
+        raise DataError(f"{name} column {i} has values of size {sizes[i]:.3g}: rescale the units")
     if not standardize:
         return centred
     scale = np.max(np.abs(centred), axis=0)  # keeps squares of very small or large units in range

@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from derivations.correlations import Correlations
+from derivations.correlations import Correlations, require_problem
 from derivations.errors import DomainError
 from derivations.gradient_flow import above, errors, total_weights
 from derivations.network import TRUNK, Chain, FusionNetwork
@@ -81,7 +81,7 @@ def signals(network: FusionNetwork, data: Correlations, weights: Weights, tolera
     difference an error is). A layer below SMALL of the largest, or of one in a balanced network that has learned
     everything, counts as that large, so that the rounding of a layer that is zero is zero.
     """
-    network.require_modalities(data.modalities)
+    require_problem(network, data)
     if data.is_symbolic:
         raise DomainError("a signature needs numbers in sigma and sigma_yx, got symbols")
     if data.outputs > 1:

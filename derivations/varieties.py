@@ -17,7 +17,7 @@ from sympy.polys.groebnertools import groebner
 from sympy.polys.orderings import grevlex
 from sympy.polys.rings import PolyRing
 
-from derivations.correlations import Correlations
+from derivations.correlations import Correlations, require_problem
 from derivations.errors import DomainError
 from derivations.gradient_flow import above, errors, total_weights
 from derivations.network import TRUNK, Chain, FusionNetwork, layer_shapes
@@ -48,7 +48,7 @@ W_A1 + W_B1*(Sigma_AB*Sigma_yB - Sigma_B*Sigma_yA)/(Sigma_A*Sigma_yB - Sigma_AB*
     """
     if data is None:
         data = Correlations.symbolic(dict.fromkeys(network.modalities, 1))
-    network.require_modalities(data.modalities)
+    require_problem(network, data)
     if not data.is_symbolic or data.outputs > 1:
         raise DomainError("critical_components needs symbols in sigma and sigma_yx, and one output")
     if network.is_symbolic:

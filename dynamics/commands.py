@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from derivations.errors import DataError, DomainError, StoreError
+from dynamics.files import target_of, write_whole
 
 if TYPE_CHECKING:
     from derivations.correlations import Correlations
@@ -78,13 +80,14 @@ def _u0(options: argparse.Namespace) -> float:
     return 1e-3 if options.u0 is None else float(options.u0)
 
 
-def _check_figure(path: str, flag: str = "--plot") -> None:
+def _check_figure(path: str, flag: str = "--plot", source: str | None = None) -> None:
     """Before the work: whether a figure can be saved there."""
     folder, name = os.path.split(path)
     if not name.lower().endswith(FIGURES):
         raise DataError(f"{flag} must end in {', '.join(FIGURES)}, got {path!r}")
     if not os.path.isdir(folder or "."):
         raise DataError(f"{flag}: no folder {folder!r}")
+    _check_target(path, flag, source)
 
 
 def _targets(flag: str) -> str | list[str]:
@@ -162,7 +165,7 @@ def prescribe_command(options: argparse.Namespace) -> int:
     from dynamics.prescription import prescribe
 
     if options.plot:
-        _draw_to_files(options.plot)
+        _draw_to_files(options.plot, options.data)
     network, data = _problem(options)
     found = prescribe(
         network, data, u0=_u0(options), ratio=options.ratio, width=options.width, block=options.block,
@@ -181,6 +184,8 @@ def simulate_command(options: argparse.Namespace) -> int:
     from dynamics.flow import integrate
     from dynamics.reduced import integrate_reduced
 
+    if options.output is not None:
+        _check_target(options.output, source=options.data)
     network, data = _problem(options)
     if options.learning_rate is not None and options.method != "descent":
         raise DomainError(f"--learning-rate goes with --method descent, got --method {options.method}")
@@ -224,7 +229,7 @@ def _simulate_many(
     if options.method == "descent" and rate is None:
         rate = start_learning_rate(network, data, start["u0"])
     if options.plot is not None:
-        _draw_to_files(options.plot)
+        _draw_to_files(options.plot, options.data)
     print(f"  drawing {options.seeds} starts ...", file=sys.stderr, flush=True)
     runs = ensemble(
         network,
@@ -254,12 +259,12 @@ def _finished_counter(what: str = "members") -> Callable[[int, int], None]:
     return tell
 
 
-def _draw_to_files(path: str) -> None:
+def _draw_to_files(path: str, source: str | None = None) -> None:
     """Before the work: no window, and whether the figure can be saved."""
     import matplotlib
 
     matplotlib.use("Agg")
-    _check_figure(path)
+    _check_figure(path, "--plot", source)
 
 
 def _save_figure(axes: Any, path: str) -> None:
@@ -267,20 +272,21 @@ def _save_figure(axes: Any, path: str) -> None:
     import matplotlib.pyplot as plt
     import numpy as np
 
-    figure = np.ravel(axes)[0].figure
+    figure, stream = np.ravel(axes)[0].figure, io.BytesIO()
     try:
-        figure.savefig(path)
-    except (OSError, ValueError) as error:
+        figure.savefig(stream, format=os.path.splitext(path)[1][1:].lower())
+    except ValueError as error:
         raise StoreError(f"figure not saved to {path!r}: {error}") from None
     finally:
         plt.close(figure)
+    write_whole(path, stream.getvalue(), "figure")
 
 
 def compare_command(options: argparse.Namespace) -> int:
     from dynamics.comparison import compare
 
     if options.plot:
-        _draw_to_files(options.plot)
+        _draw_to_files(options.plot, options.data)
     network, data = _problem(options)
     result = compare(
         network,
@@ -304,7 +310,7 @@ def report_command(options: argparse.Namespace) -> int:
     from dynamics.reporting.source import described
 
     matplotlib.use("Agg")
-    _check_target(options.output)
+    _check_target(options.output, source=options.data)
     network, data = _problem(options)
     found = report(
         network, data, u0=_u0(options), width=options.width, seeds=options.seeds, draws=options.bootstrap,
@@ -326,7 +332,7 @@ def fixed_points_command(options: argparse.Namespace) -> int:
     if options.u0 is not None and not options.plot:
         raise DomainError("--u0 goes with --plot, whose run starts from it; critical points depend on no start")
     if options.plot:
-        _draw_to_files(options.plot)
+        _draw_to_files(options.plot, options.data)
     if given:
         network, data = _problem(options)
     else:
@@ -403,7 +409,7 @@ def sweep_command(options: argparse.Namespace) -> int:
     if options.plot:
         _draw_to_files(options.plot)
     target = f"{options.output.rstrip('/')}.nc"
-    _check_target(target)
+    _check_target(target, source=options.spec)
     spec = read_spec(options.spec)
     found = sweep(spec, options.output, jobs=options.jobs, scheduler=options.scheduler, progress=shown)
     save_dataset(found, target)
@@ -429,7 +435,7 @@ def derive_command(options: argparse.Namespace) -> int:
         from dynamics.ledger_page import page
 
         _check_target(options.html)
-        _write(options.html, page(Ledger(chosen), progress=_counter(len(chosen))))
+        write_whole(options.html, page(Ledger(chosen), progress=_counter(len(chosen))).encode(), "page")
     elif options.json:
         shown = chosen if options.number is None else book.numbered(options.number)
         print(json.dumps([to_dict(entry) for entry in shown], indent=2, allow_nan=False))
@@ -453,21 +459,8 @@ def _counter(total: int) -> Callable[[str], None]:
     return count
 
 
-def _check_target(path: str) -> None:
-    """Before the work: whether a file can be written there; nothing but a plain file is replaced."""
-    folder = os.path.dirname(path) or "."
-    if not os.path.isdir(folder):
-        raise StoreError(f"not written to {path!r}: no folder {folder!r}")
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise StoreError(f"not written to {path!r}: it is no plain file")
-
-
-def _write(path: str, text: str) -> None:
-    """A file is written whole or not at all."""
-    partial = f"{path}.part"
-    try:
-        with open(partial, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(partial, path)
-    except OSError as error:
-        raise StoreError(f"not written to {path!r}: {error}") from None
+def _check_target(path: str, flag: str = "-o", source: str | None = None) -> None:
+    """Before the work: whether a file can be written there, and that it is not the one that is read."""
+    target_of(path, flag)
+    if source is not None and os.path.exists(path) and os.path.exists(source) and os.path.samefile(path, source):
+        raise DataError(f"{flag} {path!r} is the file that is read: give another name")

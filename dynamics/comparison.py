@@ -25,6 +25,7 @@ from dynamics.reduced import integrate_reduced
 from dynamics.refined import refined_typical
 from dynamics.tables import Table, number, printed
 from dynamics.trajectory import Trajectory
+from dynamics.weights import checked_positive
 
 MOST_STEPS = 200_000  # of gradient descent in a comparison: minutes a run
 
@@ -184,6 +185,7 @@ def compare(
     ['law (8), (9)', 'reduced flow', 'typical network', 'gradient flow', 'gradient descent, rate 0.0093']
     """
     chosen = checked_seeds(seeds)
+    learning_rate = None if learning_rate is None else checked_positive(learning_rate, "learning_rate")
     say = progress or (lambda _: None)
     seconds: dict[str, list[float]] = {}
 

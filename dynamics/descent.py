@@ -24,6 +24,7 @@ from dynamics.widths import COMPRESSED, widened
 STORED = 4000  # points kept of a run; every second one is dropped when they are full
 DIVERGED = 1e100  # a total weight beyond this cannot come back
 WITHIN_STEP = 0.05  # share of a step to which a narrow descent knows its half-times
+ROUNDED = 1e-15  # of a loss
 SAFE_CURVATURE = 0.1  # default learning rate times the largest curvature met (2 is unstable): times 2-3 % off the flow
 
 
@@ -40,12 +41,16 @@ def curvature(network: FusionNetwork, data: Correlations, plateaus: Mapping[str,
 
 def default_learning_rate(network: FusionNetwork, data: Correlations, plateaus: Mapping[str, np.ndarray]) -> float:
     """SAFE_CURVATURE over the curvature at the plateaus."""
-    return SAFE_CURVATURE / curvature(network, data, plateaus)
+    steepest = curvature(network, data, plateaus)
+    if not 0 < steepest < math.inf:
+        raise DomainError("no learning rate follows from data without any correlation: give one")
+    return SAFE_CURVATURE / steepest
 
 
 def unstable(network: FusionNetwork, data: Correlations, plan: Course, rate: float) -> list[str]:
     """A warning where steps overshoot at a plateau: beyond 2/curvature."""
-    most = 2 / curvature(network, data, plan.plateaus)
+    steepest = curvature(network, data, plan.plateaus)
+    most = 2 / steepest if steepest else math.inf
     if rate <= most:
         return []
     return [f"learning_rate {rate:g} is beyond {most:.3g}, up to which descent is stable: half-times may be accidents"]
@@ -134,14 +139,15 @@ def _descended(
     goals = [m for m in plan.order if m not in plan.never]
     clock = dict.fromkeys(names, math.inf)
     status = {m: Status.NEVER if m in plan.never else Status.NOT_REACHED for m in names}
-    warnings = [*data.warnings, *plan.notes, *unstable(network, data, plan, rate)]
+    warnings = [*data.warnings, *plan.remarks, *unstable(network, data, plan, rate)]
     steps: list[int] = []
     kept: list[np.ndarray] = []
     stride, step, before = 1, 0, dict.fromkeys(goals, -math.inf)
     products = gradient_flow.above(network, current)
     totals = gradient_flow.total_weights(network, current, products)
     floor = plan.lowest_loss
-    settled = floor + EXCESS * max(float(losses(data, pack(data, totals)[None])[0]) - floor, 0.0)
+    excess = float(losses(data, pack(data, totals)[None])[0]) - floor
+    settled = floor + max(EXCESS * excess, ROUNDED * floor)  # an excess below the rounding of the loss never settles
     done = False
     while True:
         packed = pack(data, totals)

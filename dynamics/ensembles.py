@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from derivations.correlations import Correlations
+from derivations.correlations import Correlations, require_problem
 from derivations.errors import DomainError
 from derivations.network import FusionNetwork
 from derivations.saddles import Course
@@ -25,6 +25,8 @@ from dynamics.tables import Table, number, printed
 from dynamics.trajectory import origin_of
 from dynamics.weights import checked_integer, checked_positive
 from dynamics.widths import random_start
+
+MOST_SEEDS = 10**6  # drawn at once
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,7 @@ def checked_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
     if isinstance(seeds, np.ndarray) and seeds.ndim == 1:
         seeds = list(seeds)
     if isinstance(seeds, str) or not isinstance(seeds, Sequence):
-        return tuple(range(checked_integer(seeds, "seeds", 1)))
+        return tuple(range(checked_integer(seeds, "seeds", 1, MOST_SEEDS)))
     chosen = tuple(checked_integer(s, "a seed", 0) for s in seeds)
     if not chosen:
         raise DomainError("seeds must name at least one seed")
@@ -234,7 +236,7 @@ def ensemble(
     rate = None if learning_rate is None else checked_positive(learning_rate, "learning_rate")
     if max_steps is not None:
         max_steps = checked_integer(max_steps, "max_steps", 1)
-    network.require_modalities(data.modalities)
+    require_problem(network, data)
     if data.is_symbolic:
         raise DomainError("a simulation needs numbers in sigma and sigma_yx, got symbols")
     plan = random_course(network, data, u0)
@@ -245,7 +247,7 @@ def ensemble(
     pilots = range(min(PILOTS, len(jobs)))
     done = run_jobs(network, jobs, pilots, rtol=rtol, t_end=end, max_steps=max_steps, progress=progress)
     runs, rounds, error = done.runs, done.rounds, done.error
-    warnings = [*data.warnings, *plan.notes, *done.warnings, *_notes(plan, data.modalities, runs)]
+    warnings = [*data.warnings, *plan.remarks, *done.warnings, *_notes(plan, data.modalities, runs)]
     monitors = {"balance": runs.balance, "energy": runs.energy, "steps": runs.steps, "grown": runs.grown}
     if verify and rate is None:
         rerun = moved(runs, done.again())

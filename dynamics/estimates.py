@@ -112,7 +112,7 @@ def reduced_estimate(
     except DomainError as error:
         warnings.append(f"no reduced flow: {error}")
         return None
-    warnings += [w for w in run.warnings if w not in warnings]
+    warnings += [w for w in run.warnings if w not in warnings and w not in plan.reasons]
     bound = SOLVED + ROUNDING * data.condition
     return Estimate(
         "(44) with saturation",
@@ -141,8 +141,13 @@ def leading_estimate(
         return None
     printed = 1 + math.exp(min(law.log_excess(printed=True), 709.0)) if law.r > 0 else math.inf
     try:
-        bound = neglected(law, data)
-    except (OverflowError, ZeroDivisionError):  # units in which a power of a layer's norm leaves the range of floats
+        with np.errstate(over="ignore", invalid="ignore"):
+            bound = neglected(law, data)
+    except (
+        OverflowError,
+        ZeroDivisionError,
+        np.linalg.LinAlgError,
+    ):  # units in which a power of a layer's norm leaves the range of floats
         bound = dict.fromkeys(data.modalities, math.inf)
     if law.random and law.second_depth + law.shared > 2:  # the width enters a deep random start: this law lacks it
         bound = dict.fromkeys(bound, math.inf)

@@ -13,7 +13,7 @@ import numpy as np
 
 from derivations import gradient_flow
 from derivations.balance import differences
-from derivations.correlations import Correlations
+from derivations.correlations import Correlations, require_problem
 from derivations.errors import DomainError, SolveError
 from derivations.network import FusionNetwork
 from derivations.saddles import Course, course, kept_signs
@@ -21,7 +21,7 @@ from dynamics.batch.kernel import Kernel
 from dynamics.integration import checked_rtol, checked_times, march
 from dynamics.phases import System
 from dynamics.trajectory import Trajectory, losses
-from dynamics.weights import Weights, checked_integer, checked_weights, start_norms
+from dynamics.weights import Weights, checked_integer, checked_weights, require_range, start_norms
 from dynamics.widths import COMPRESSED, InitialWeights, apart, count, given_start, random_start, widened
 
 SMALLEST_SIMULATED = 1e-100  # squares and errors of smaller weights underflow inside the integrator
@@ -43,10 +43,13 @@ def started(
 
     The race is run with the nominal norms of a draw, so that all members of an ensemble have one order.
     """
-    network.require_modalities(data.modalities)
+    require_problem(network, data)
     if data.is_symbolic:
         raise DomainError("a simulation needs numbers in sigma and sigma_yx, got symbols")
     if weights is None:
+        norms = start_norms(network, u0)
+        if all(norms.values()):  # from exactly zero the flow is stationary, and a run says so
+            require_range(network, norms)
         return (
             random_start(network, data, u0, width, seed),
             random_course(network, data, u0),

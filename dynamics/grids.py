@@ -89,8 +89,13 @@ def law_grid(
     for name, value in zip(("sigma_a", "sigma_b", "rho", "w[0]", "w[1]"), given, strict=True):
         if not np.all(np.isfinite(value)):
             raise DomainError(f"{name} must hold finite numbers")
-    if np.any(given[0] <= 0) or np.any(given[1] <= 0) or np.any(np.abs(given[2]) > 1):
-        raise DomainError("sigma_a and sigma_b must be positive, rho between -1 and 1")
+    for name, value, wrong, rule in (
+        ("sigma_a", given[0], given[0] <= 0, "positive"),
+        ("sigma_b", given[1], given[1] <= 0, "positive"),
+        ("rho", given[2], np.abs(given[2]) > 1, "between -1 and 1"),
+    ):
+        if np.any(wrong):
+            raise DomainError(f"{name} must be {rule}, got {np.ravel(value[wrong])[0]:g}")
     columns = np.broadcast_arrays(*given)
     shape = columns[0].shape
     flat = [np.ascontiguousarray(column).ravel() for column in columns]

@@ -68,7 +68,7 @@ def march(
     checks = {m: _progress(data, course, m) for m in course.order if m not in course.never}
     state = system.start.copy()
     begin = system.total(state)
-    found = [*warnings, *course.notes]
+    found = [*warnings, *course.remarks]
     clock = dict.fromkeys(data.modalities, math.inf)
     status = {m: Status.NEVER if m in course.never else Status.NOT_REACHED for m in data.modalities}
     for m, check in checks.items():

@@ -8,13 +8,12 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from derivations.errors import StoreError
 from derivations.network import FusionNetwork
+from dynamics.files import write_whole
 from dynamics.half_times import finite
 from dynamics.portraits import Portrait
 from dynamics.tables import Table, number, printed
@@ -219,14 +218,8 @@ class Reproduction:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """The numbers as JSON; whole or not at all."""
-        target = Path(path)
-        temporary = target.with_name(target.name + ".part")
-        try:
-            temporary.write_text(json.dumps(self.to_dict(), allow_nan=False, ensure_ascii=False) + "\n")
-            os.replace(temporary, target)
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
-            raise StoreError(f"numbers not saved to {str(path)!r}: {error}") from None
+        text = json.dumps(self.to_dict(), allow_nan=False, ensure_ascii=False) + "\n"
+        write_whole(path, text.encode(), "numbers")
 
 
 def prose(text: str) -> str:

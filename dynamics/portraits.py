@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from derivations.correlations import Correlations
+from derivations.correlations import Correlations, require_problem
 from derivations.errors import DomainError
 from derivations.network import FusionNetwork
 from derivations.saddles import drive, saddle_name
@@ -20,6 +20,7 @@ from dynamics.weights import checked_integer
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+MOST_POINTS = 2000  # along an axis
 MARGIN = 0.3  # of the range of critical points and runs, around them
 PREDICTORS = "each block replaced by its own\nbest predictor, 1 = unimodal"
 
@@ -108,13 +109,13 @@ def portrait(
     [('M_0', 'nothing learned', (0.0, 0.0)), ('M_A', 'saddle', (1.0, 0.0)), ('M_B', 'saddle', (0.0, 1.0)),
      ('M_*', 'global minimum', (1.0, 1.0))]
     """
-    network.require_modalities(data.modalities)
+    require_problem(network, data)
     if data.is_symbolic or network.is_symbolic:
         raise DomainError("portrait needs numbers in sigma, sigma_yx and depths, got symbols")
     if data.outputs > 1:
         raise DomainError(f"portrait needs one output, got {data.outputs}")
     pair = _pair(data, modalities)
-    count = checked_integer(points, "points", 5)
+    count = checked_integer(points, "points", 5, MOST_POINTS)
     moving = [m for m in network.modalities if m not in pair and network.depths[m] == 1]
     if moving:
         raise DomainError(f"{moving[0]} has one layer before a fusion: its weight moves, no plane holds it at zero")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from derivations import preference
-from derivations.correlations import Correlations
+from derivations.correlations import Correlations, require_problem
 from derivations.errors import DomainError, SolveError
 from derivations.network import FusionNetwork
 from derivations.saddles import Course, aligned_signs, course
@@ -21,7 +21,7 @@ from dynamics.half_times import Status
 from dynamics.refined import ensemble_estimate, refined_aligned, refined_from, refined_typical, refined_wide
 from dynamics.starts import start_of
 from dynamics.tables import Table, from_log, number, percent, printed
-from dynamics.weights import checked_integer, checked_positive, checked_weights, random_weights, start_norms
+from dynamics.weights import WIDEST, checked_integer, checked_positive, checked_weights, random_weights, start_norms
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -252,7 +252,7 @@ def predict(
     >>> p.source, round(p.ratio, 3), round(p.refined.spread["A"], 2)
     ('refined', 1.063, 0.08)
     """
-    network.require_modalities(data.modalities)
+    require_problem(network, data)
     if data.is_symbolic:
         raise DomainError("a prediction needs numbers in sigma and sigma_yx, got symbols; see derivations.timescales")
     if weights is not None:
@@ -262,7 +262,8 @@ def predict(
         u0 = start_of(network, data, weights).u0
     elif width is None and (seed is not None or seeds is not None):
         raise DomainError(f"{'seed' if seed is not None else 'seeds'} goes with a width")
-    width = None if width is None else checked_integer(width, "width", 1)
+    width = None if width is None else checked_integer(width, "width", 1, WIDEST)
+    seed = None if seed is None else checked_integer(seed, "seed", 0)
     norms = start_norms(network, u0)
     leaf_norms = {m: norms[m] for m in data.modalities}
     random_course = course(network, data, leaf_norms, {})
@@ -271,7 +272,7 @@ def predict(
     refuse_large_start(network, data, norms, random_course)
     warnings = list(data.warnings)
     if random_course.tie:
-        warnings.append(f"{' and '.join(random_course.order[:2])} are equally fast: their order is undefined")
+        warnings += [w for w in random_course.remarks if "equally fast" in w]
     else:
         warnings += close_calls(network, data, norms, random_course)
     warnings += upset(network, data, norms, random_course)
@@ -293,7 +294,7 @@ def predict(
     source = _source(leading, refined, reduced, simulated, is_random, bool(lost))
     if refined is None and is_random:
         warnings.append(f"no law of this random start: {missing}; the times shown are of {SHOWN[source]}")
-    warnings += [f"{m} is never learned: {reason}" for m, reason in random_course.never.items()]
+    warnings += random_course.reasons
     if not source:
         reasons = "; ".join(w for w in warnings if w.startswith(("no reduced flow", "no leading law")))
         raise DomainError(f"no estimate exists here: {reasons}; see integrate")

@@ -21,7 +21,7 @@ from dynamics.half_times import Status, finite
 from dynamics.prediction import predict
 from dynamics.refined import refined_typical
 from dynamics.tables import Table, number, printed
-from dynamics.weights import checked_integer, checked_positive, start_norms
+from dynamics.weights import checked_integer, checked_positive, require_range, start_norms
 
 MET = 0.01  # a ratio this close to the wanted one counts as met
 WIDEST = 10**6  # widths are looked for up to it
@@ -175,7 +175,7 @@ def prescribe(
     """
     wanted = checked_positive(ratio, "ratio")
     width = None if width is None else checked_integer(width, "width", 1)
-    start_norms(network, u0)
+    require_range(network, start_norms(network, u0))
     say = progress or (lambda _: None)
     say("as it is")
     base = predict(network, data, u0=u0, width=width)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from derivations.correlations import Correlations
+from derivations.correlations import Correlations, require_problem
 from derivations.errors import DataError, DomainError
 from derivations.network import FusionNetwork
 from derivations.saddles import course
@@ -47,7 +47,7 @@ def recorded(
     >>> run.order, {m: round(time, 6) for m, time in run.times.items()}
     (('A', 'B'), {'A': 2.0, 'B': 5.0})
     """
-    network.require_modalities(data.modalities)
+    require_problem(network, data)
     if data.is_symbolic:
         raise DataError("recorded needs numbers in sigma and sigma_yx, got symbols")
     times = _times(t)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from derivations.correlations import Correlations
+from derivations.correlations import Correlations, require_problem
 from derivations.errors import DomainError, SolveError
 from derivations.network import FusionNetwork
 from derivations.saddles import Course, aligned_signs, course, drive
@@ -61,7 +61,7 @@ def integrate_reduced(
     >>> {m: round(t, 4) for m, t in run.times.items()}
     {'A': 4.167, 'B': 20.7087}
     """
-    network.require_modalities(data.modalities)
+    require_problem(network, data)
     if data.is_symbolic:
         raise DomainError("a simulation needs numbers in sigma and sigma_yx, got symbols")
     rtol = checked_rtol(rtol)

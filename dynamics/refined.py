@@ -18,7 +18,7 @@ from dynamics.half_times import HalfTimes, Status
 from dynamics.orbits import Field, Ways, way
 from dynamics.race import SIZES, Passage, aligned_field, race, require_raceable
 from dynamics.typical import typical_runs, typical_weights
-from dynamics.weights import Weights, start_norms
+from dynamics.weights import Weights, require_range, start_norms
 from dynamics.widths import is_exact
 
 RANDOM_TWO_LAYERS = 5 / math.sqrt(2e6)  # five deviations of ln |w_1 + w_2^T| at the width that "wide" stands for
@@ -69,14 +69,15 @@ def refined_typical(
     rest. A modality that a later one turns round below half of its plateau has no bound unless the order is clear: a
     seed that learns them in another order may never reach that half.
     """
-    start = f"random start, width {width}"
+    start, norms = f"random start, width {width}", start_norms(network, u0)
+    require_range(network, norms)
     if not network.trunk.depth:
         try:
-            raced = _raced_typical(network, data, start_norms(network, u0), width, plan, start, spread)
+            raced = _raced_typical(network, data, norms, width, plan, start, spread)
             return replace(raced, bound=_promised(raced.bound, plan, raced.spread))
         except DomainError:  # vector inputs, or two that are learned together
             pass
-    half_times, found, share = typical_runs(network, data, plan, start_norms(network, u0), width, spread)
+    half_times, found, share = typical_runs(network, data, plan, norms, width, spread)
     fits: Mapping[str, float] = {}
     if is_exact(network):  # two layers: one more run is cheap, and knows when half of the output is there
         run = integrate(network, data, weights=typical_weights(network, data, u0, width))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from derivations import preference
-from derivations.correlations import NO_SIGNAL, RANK_TOLERANCE, Correlations
+from derivations.correlations import NO_SIGNAL, RANK_TOLERANCE, Correlations, require_problem
 from derivations.errors import DataError
 from derivations.network import FusionNetwork
 from derivations.saddles import TIE, course, runners
@@ -23,6 +23,7 @@ LEAST_DRAWS = 100  # with fewer, a quantile of 2.5 % is the smallest draw or two
 QUANTILES = (0.025, 0.5, 0.975)
 STEP = 2**16  # floats of rows weighted at a time: they stay in the cache
 BATCH = 2**20  # floats of second moments that are evaluated at a time
+MOST_DRAWS = 10**7
 MOST_AT_ONCE = 100  # draws between two calls of `progress`
 UNIT_VARIANCE = 1e-9  # variances within it of one are those of z-scored columns
 ALMOST_CONSTANT = 1e-6  # a spread below this share of the mean: the drawn rows themselves are looked at
@@ -151,7 +152,7 @@ def bootstrap(
     ----------
     data : with samples
     u0 : norm of every layer before a fusion at t = 0, or chain name -> norm
-    draws : at least 100
+    draws : 100 to ten million
     seed : of the rows drawn
     progress : called with the number of draws that have finished, and the number of all
 
@@ -169,8 +170,8 @@ def bootstrap(
     >>> round(sure.first["body"], 1), sure.rows, sure.standardized
     (0.7, 20, True)
     """
-    network.require_modalities(data.modalities)
-    draws, seed = checked_integer(draws, "draws", LEAST_DRAWS), checked_integer(seed, "seed", 0)
+    require_problem(network, data)
+    draws, seed = checked_integer(draws, "draws", LEAST_DRAWS, MOST_DRAWS), checked_integer(seed, "seed", 0)
     norms = start_norms(network, u0)
     samples = data.samples
     if samples is None:

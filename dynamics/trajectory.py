@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
 import os
@@ -10,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ import numpy as np
 from derivations.correlations import Correlations
 from derivations.errors import StoreError
 from derivations.saddles import Course
+from dynamics.files import plain_file, write_whole
 from dynamics.half_times import HalfTimes, Status
 from dynamics.itinerary import Visit
 from dynamics.tables import Table, number, printed
@@ -123,20 +124,10 @@ class Trajectory:
             "modalities": list(self.total),
         }
         text = json.dumps(meta, default=lambda value: value.item())  # NumPy scalars of a caller's
-        target = Path(path)
-        if target.is_dir() or not target.name:
-            raise StoreError(f"trajectory not saved to {str(path)!r}: it is a folder")
-        temporary = target.with_name(target.name + ".part")
-        try:
-            with open(temporary, "wb") as file:
-                arrays: dict[str, Any] = {f"total_{i}": w for i, w in enumerate(self.total.values())}
-                np.savez(file, t=self.t, loss=self.loss, meta=np.array(text), **arrays)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, target)
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
-            raise StoreError(f"trajectory not saved to {str(path)!r}: {error}") from None
+        arrays: dict[str, Any] = {f"total_{i}": w for i, w in enumerate(self.total.values())}
+        stream = io.BytesIO()
+        np.savez(stream, t=self.t, loss=self.loss, meta=np.array(text), **arrays)
+        write_whole(path, stream.getvalue(), "trajectory")
 
 
 def load_trajectory(path: str | os.PathLike[str]) -> Trajectory:
@@ -152,8 +143,9 @@ def load_trajectory(path: str | os.PathLike[str]) -> Trajectory:
     ...     load_trajectory(f"{folder}/run.npz").times == run.times
     True
     """
+    source = plain_file(path, "trajectory")
     try:
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
+        with open(source, "rb") as stream, np.load(stream, allow_pickle=False) as file:
             meta = json.loads(str(file["meta"]))
             if meta["format"] != FORMAT:
                 raise ValueError(f"format is {meta['format']!r}, want {FORMAT!r}")

@@ -9,19 +9,28 @@ from typing import Any
 
 import numpy as np
 
-from derivations.correlations import Correlations
+from derivations.correlations import Correlations, require_problem
 from derivations.errors import DomainError
-from derivations.network import TRUNK, FusionNetwork, layer_shapes
+from derivations.network import TRUNK, FusionNetwork, layer_shapes, shown_number
 
 Weights = dict[str, list[np.ndarray]]
+LARGEST_INTEGER = 10**4000
+WIDEST = 10**15  # hidden units: beyond it a square root of the width loses its last digit
+MOST_WEIGHTS = 2**29  # of a network that is drawn, 4 GB
+LARGEST_LOG = 100 * math.log(10)  # of a product of layers
+SMALLEST_PRODUCT = -300  # decimal logarithm
 SMALLEST, LARGEST = 1e-300, 1e100  # norms whose tolerances and squares stay in the range of floats
 
 
 def checked_number(value: Any, field: str) -> float:
     """A finite, non-negative number, or a DomainError that names the field."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value) or value < 0:
+    try:
+        number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    except OverflowError:
+        raise DomainError(f"{field} must be a finite number >= 0, got an integer beyond the range of floats") from None
+    if not 0 <= number < math.inf:
         raise DomainError(f"{field} must be a finite number >= 0, got {value!r}")
-    return float(value)
+    return number
 
 
 def checked_positive(value: Any, field: str) -> float:
@@ -30,9 +39,12 @@ def checked_positive(value: Any, field: str) -> float:
     return float(value)
 
 
-def checked_integer(value: Any, field: str, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+def checked_integer(value: Any, field: str, least: int, most: int = LARGEST_INTEGER) -> int:
+    """A whole number between `least` and `most`, or a DomainError that names the field."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
         raise DomainError(f"{field} must be an integer >= {least}, got {value!r}")
+    if int(value) > most:
+        raise DomainError(f"{field} must be an integer <= {most}, got {shown_number(int(value))}")
     return int(value)
 
 
@@ -60,6 +72,20 @@ def start_norms(network: FusionNetwork, u0: float | Mapping[str, float]) -> dict
     return norms
 
 
+def require_range(network: FusionNetwork, norms: Mapping[str, float]) -> None:
+    """Refuse a random start at exactly zero, or with products of layers below the range of floats."""
+    for m in network.modalities:
+        path = [c for c in network.path(m) if network.chains[c].depth]
+        zero = [c for c in path if norms[c] == 0]
+        if zero:
+            raise DomainError(f"u0 of {zero[0]} is 0: from there {m} is never learned, and no law has such a start")
+        size = sum(network.chains[c].depth * math.log(norms[c]) for c in path) / math.log(10)
+        if size < SMALLEST_PRODUCT:
+            raise DomainError(
+                f"the layers of {m} multiply to 10^{size:.0f}, below the range of floats: use the law in logarithms"
+            )
+
+
 def random_weights(
     network: FusionNetwork,
     data: Correlations,
@@ -77,15 +103,19 @@ def random_weights(
     >>> {name: [w.shape for w in layers] for name, layers in random_weights(net, data, 0.1, width=50).items()}
     {'A': [(50, 1), (50, 50)], 'B': [(50, 1), (50, 50)], 'trunk': [(1, 50)]}
     """
-    network.require_modalities(data.modalities)
+    require_problem(network, data)
     norms = start_norms(network, u0)
-    width = checked_integer(width, "width", 1)
+    width = checked_integer(width, "width", 1, WIDEST)
+    shapes = layer_shapes(network, data.sizes, data.outputs, width)
+    count = sum(out * into for layers in shapes.values() for out, into in layers)
+    if count > MOST_WEIGHTS:
+        raise DomainError(f"width {width} makes {count:.2g} weights, {8e-9 * count:.2g} GB: see ensemble")
     if not isinstance(seed, np.random.Generator):
         seed = checked_integer(seed, "seed", 0)
     rng = np.random.default_rng(seed)
     return {
         name: [rng.normal(0.0, norms[name] / math.sqrt(out * into), (out, into)) for out, into in layers]
-        for name, layers in layer_shapes(network, data.sizes, data.outputs, width).items()
+        for name, layers in shapes.items()
     }
 
 
@@ -130,9 +160,9 @@ def aligned_weights(
     >>> [float(np.linalg.norm(layer)) for layer in aligned_weights(net, data, u0=0.5, width=4)["A"]]
     [0.5, 0.5]
     """
-    network.require_modalities(data.modalities)
+    require_problem(network, data)
     norms, rows = start_norms(network, u0), aligned_directions(data)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed if isinstance(seed, np.random.Generator) else checked_integer(seed, "seed", 0))
     width = checked_integer(width, "width", 1)
     if data.outputs > 1:
         return _aligned_modes(network, data, norms, rows, width, rng)
@@ -193,9 +223,13 @@ def _aligned_modes(
 
 def _as_layers(name: str, given: Any) -> list[np.ndarray]:
     try:
+        given = list(given)
+        masked = [i for i, layer in enumerate(given) if np.ma.isMaskedArray(layer)]
         raw = [np.asarray(layer) for layer in given]
     except (TypeError, ValueError):
         raise DomainError(f"weights[{name!r}] must be a list of arrays (out, in)") from None
+    if masked:
+        raise DomainError(f"weights[{name!r}][{masked[0]}] is a masked array: fill what is masked")
     for i, layer in enumerate(raw):
         if layer.dtype.kind not in "biuf":
             raise DomainError(f"weights[{name!r}][{i}] must hold real numbers, got dtype {layer.dtype}")
@@ -204,7 +238,7 @@ def _as_layers(name: str, given: Any) -> list[np.ndarray]:
 
 def checked_weights(network: FusionNetwork, data: Correlations, weights: Mapping[str, Any]) -> Weights:
     """Copies of given weights after a look at their names, shapes and entries."""
-    network.require_modalities(data.modalities)
+    require_problem(network, data)
     if not isinstance(weights, Mapping):
         raise DomainError(f"weights must map chain name to arrays, got {type(weights).__name__}")
     chains = network.chains
@@ -225,14 +259,26 @@ def checked_weights(network: FusionNetwork, data: Correlations, weights: Mapping
         for i, layer in enumerate(layers):
             if layer.ndim != 2 or layer.shape[1] != size or layer.shape[0] < 1:
                 raise DomainError(f"weights[{name!r}][{i}] must have {size} columns, got shape {layer.shape}")
-            if not np.all(np.isfinite(layer)):
-                raise DomainError(f"weights[{name!r}][{i}] has an entry that is not finite")
+            bad = np.argwhere(~np.isfinite(layer))
+            if len(bad):
+                where = tuple(int(k) for k in bad[0])
+                raise DomainError(f"weights[{name!r}][{i}] has {layer[where]} at index {where}")
             size = layer.shape[0]
         found[name], ends[name] = layers, (size, name)
     if ends[TRUNK][0] != data.outputs:
         raise DomainError(f"the network puts out {ends[TRUNK][0]} values, the data has {data.outputs}")
     require_rank(network, data, found)
+    sizes = {name: math.fsum(_log_size(layer) for layer in layers) for name, layers in found.items()}
+    for m in network.modalities:
+        if sum(sizes[name] for name in network.path(m)) > LARGEST_LOG:
+            raise DomainError(f"weights of {m} multiply to more than 1e100: beyond what can be simulated")
     return found
+
+
+def _log_size(layer: np.ndarray) -> float:
+    """ln of the largest entry; 0 for a layer of zeros, whose size does not matter to an upper bound."""
+    largest = float(np.max(np.abs(layer)))
+    return math.log(largest) if largest > 0 else 0.0
 
 
 def require_rank(network: FusionNetwork, data: Correlations, weights: Mapping[str, list[np.ndarray]]) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from derivations import gradient_flow
-from derivations.correlations import Correlations
+from derivations.correlations import Correlations, require_problem
 from derivations.errors import DomainError
 from derivations.network import FusionNetwork
 from dynamics.itinerary import output_distances, size_of_best
@@ -152,7 +152,7 @@ def locate(network: FusionNetwork, data: Correlations, weights: Mapping[str, Any
     from derivations.signature import layer_norms, signals, signature
     from derivations.stratum_points import dimension_at, flat
 
-    network.require_modalities(data.modalities)
+    require_problem(network, data)
     if data.is_symbolic:
         raise DomainError("locate needs numbers in sigma and sigma_yx, got symbols")
     if data.outputs > 1:

@@ -16,11 +16,10 @@ from dynamics.compression import compressed
 from dynamics.half_times import Status
 from dynamics.narrow_law import NarrowDraw
 from dynamics.trajectory import Trajectory
-from dynamics.weights import Weights, checked_integer, random_weights, require_rank
+from dynamics.weights import WIDEST, Weights, checked_integer, random_weights, require_rank
 
 LARGEST_DRAWN = 2000  # width up to which every weight of a random start is drawn; beyond it the narrow network is
 COMPRESSED = 1e-4  # error in the half-times that a narrow run may have
-WIDEST = 10**15  # beyond it a square root of the width loses its last digit
 LARGEST_NARROW = 20_000  # weights of a narrow network beyond which it takes minutes: then the error reached is said
 UNFINISHED = "the narrow network misses half-times by about {:.1g}: to know them better it would need {} weights"
 PAYS = 0.3  # share of the weights above which a narrow run saves too little
@@ -56,11 +55,7 @@ def random_start(
 
     kept : hold the wide weights; else they are drawn again for each call
     """
-    width, seed = checked_integer(width, "width", 1), checked_integer(seed, "seed", 0)
-    if width > WIDEST:
-        raise DomainError(
-            f"width must be at most {WIDEST:g}, got {width:.3g}" if width < 1e300 else "width is too large"
-        )
+    width, seed = checked_integer(width, "width", 1, WIDEST), checked_integer(seed, "seed", 0)
     shapes = layer_shapes(network, data.sizes, data.outputs, width)
     entries = sum(out * into for layers in shapes.values() for out, into in layers)
 

@@ -116,7 +116,7 @@ def test_quantiles_table_and_dataset() -> None:
         ({"seeds": "5"}, "seeds must be an integer"),
         ({"seeds": [-1]}, "a seed must be an integer >= 0"),
         ({"width": 0}, "width must be an integer >= 1, got 0"),
-        ({"width": 10**16}, "width must be at most 1e"),
+        ({"width": 10**16}, "width must be an integer <= 1"),
         ({"u0": 1e90}, "weights or units leave the range of floats"),
         ({"seeds": np.array(3)}, "seeds must be an integer"),
         ({"u0": -1.0}, "u0 must be a finite number"),

@@ -141,7 +141,7 @@ def test_a_start_past_half_has_half_time_zero() -> None:
         ),
         (
             {"weights": {"A": [[[np.nan]], [[1.0]]], "B": [[[1.0]], [[1.0]]]}},
-            r"weights\['A'\]\[0\] has an entry that is not finite",
+            r"weights\['A'\]\[0\] has nan at index",
         ),
         ({"weights": {"A": [[[1.0]], [[1.0], [2.0]]], "B": [[[1.0]], [[1.0]]]}}, "put out different numbers of units"),
     ],
@@ -183,7 +183,7 @@ def test_tiny_starts_are_not_taken_for_balanced_ones() -> None:
     run = integrate(LATE, DATA, u0=1e-90, width=3)
     assert run.status == dict.fromkeys("AB", "reached")
     assert run.ratio == pytest.approx(5, rel=0.01)
-    with pytest.raises(DomainError, match=r"u0 must be 0 or at least 1e-100 to simulate every weight"):
+    with pytest.raises(DomainError, match="multiply to 10^-400, below the range of floats".replace("^", r"\^")):
         integrate(LATE, DATA, u0=1e-200)
     assert integrate_reduced(LATE, DATA, u0=1e-300).ratio == pytest.approx(5, rel=1e-3)
 

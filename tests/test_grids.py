@@ -76,8 +76,8 @@ def test_a_grid_tends_to_the_reduced_flow() -> None:
     [
         (FusionNetwork.fused_at(3, 1), {}, "two equal branches of at least two layers, got {'A': 1, 'B': 1}"),
         (FusionNetwork.branches({"A": 2, "B": 3}), {}, "two equal branches"),
-        (FusionNetwork.fused_at(2, 2), {"sigma_a": -1.0}, "sigma_a and sigma_b must be positive"),
-        (FusionNetwork.fused_at(2, 2), {"rho": 1.2}, "rho between -1 and 1"),
+        (FusionNetwork.fused_at(2, 2), {"sigma_a": -1.0}, "sigma_a must be positive, got -1"),
+        (FusionNetwork.fused_at(2, 2), {"rho": 1.2}, "rho must be between -1 and 1, got 1.2"),
         (FusionNetwork.fused_at(2, 2), {"rho": float("nan")}, "rho must hold finite numbers"),
         (FusionNetwork.fused_at(2, 2), {"u0": 2.0}, "u0 between 0 and 1, got 2.0"),
     ],

@@ -227,7 +227,7 @@ def test_a_training_tells_what_it_is() -> None:
         ({"network": FusionNetwork.branches({"A": 2, "B": 1}, trunk=1)}, DomainError, "two layers and one fusion"),
         ({"network": FusionNetwork.fused_at(2, 2, ("A", "C"))}, DomainError, "modalities of network and data differ"),
         ({"inputs": {"A": np.ones(5), "B": np.ones(4)}}, DataError, r"inputs\['B'\] must have shape \(5, d\)"),
-        ({"inputs": {"A": np.ones(5), "B": np.array([1, 2, 3, 4, math.nan])}}, DataError, "not finite"),
+        ({"inputs": {"A": np.ones(5), "B": np.array([1, 2, 3, 4, math.nan])}}, DataError, "has nan at index"),
         ({"inputs": {"A": np.ones(5), "B": ["x"] * 5}}, DataError, "must hold real numbers"),
         ({"inputs": [1, 2]}, DataError, "inputs must map modalities"),
         ({"targets": np.ones((5, 1))}, DataError, r"targets must have shape \(P,\)"),
@@ -256,4 +256,4 @@ def test_a_rate_that_diverges_and_a_loss_that_does_not_exist() -> None:
     with pytest.raises(DataError, match="targets are 0 and 1"):
         train_linear(LATE, samples.inputs, samples.targets > 0)
     short = train_linear(LATE, samples.inputs, samples.targets, t_end=40, max_steps=10)
-    assert short.warnings == ("stopped at t = 0.4, after max_steps = 10: t_end takes 1000 steps",)
+    assert short.warnings == ("stopped at t = 0.4, after max_steps = 10: t_end takes 1000",)

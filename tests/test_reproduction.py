@@ -229,6 +229,6 @@ def test_numbers_are_saved_whole_or_not_at_all(tmp_path: Path) -> None:
     folder.mkdir()
     from dynamics import StoreError
 
-    with pytest.raises(StoreError, match="numbers not saved"):
+    with pytest.raises(StoreError, match="numbers not written"):
         found.save(folder)
     assert not list(tmp_path.glob("*.part"))

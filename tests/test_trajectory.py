@@ -64,7 +64,7 @@ def test_foreign_and_damaged_files_are_store_errors(tmp_path) -> None:
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(StoreError, match="is not a saved trajectory"):
         load_trajectory(path)
-    with pytest.raises(StoreError, match="trajectory not saved"):
+    with pytest.raises(StoreError, match="trajectory not written"):
         run.save(tmp_path / "no" / "folder.npz")
 
 

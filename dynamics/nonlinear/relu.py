@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from derivations.correlations import require_problem
 from derivations.errors import DomainError
 from derivations.network import TRUNK, FusionNetwork
 from dynamics.nonlinear.hidden import Form, Units, forms, hidden_velocity
@@ -62,7 +63,7 @@ def train_relu(
     """
     samples = checked_samples(inputs, targets)
     data = samples.correlations
-    network.require_modalities(data.modalities)
+    require_problem(network, data)
     own, after = set(network.depths.values()), network.trunk.depth
     early = own == {1} and after == 1
     if len(network.chains) != len(data.modalities) + 1 or not (early or (own == {2} and after == 0)):

@@ -10,6 +10,7 @@ import numpy as np
 
 from derivations.correlations import Correlations
 from derivations.errors import DataError
+from derivations.samples import real_array
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,30 +41,17 @@ def checked_samples(inputs: Any, targets: Any) -> Samples:
     """Copies as arrays of numbers, after a look at their shapes and entries; a DataError names what is wrong."""
     if not isinstance(inputs, Mapping) or not inputs:
         raise DataError(f"inputs must map modalities to arrays (P, d), got {type(inputs).__name__}")
-    y = _numbers(targets, "targets")
+    y = real_array(targets, "targets")
     if y.ndim != 1 or len(y) < 1:
         raise DataError(f"targets must have shape (P,), got {y.shape}")
     found = {}
     for m, given in inputs.items():
-        block = _numbers(given, f"inputs[{m!r}]")
+        block = real_array(given, f"inputs[{m!r}]")
         block = block[:, None] if block.ndim == 1 else block
         if block.ndim != 2 or block.shape[1] < 1 or len(block) != len(y):
             raise DataError(f"inputs[{m!r}] must have shape ({len(y)}, d) to match the targets, got {block.shape}")
         found[m] = block
     return Samples(found, y)
-
-
-def _numbers(given: Any, field: str) -> np.ndarray:
-    try:
-        array = np.array(given)
-    except ValueError:
-        raise DataError(f"{field} must be an array of numbers") from None
-    if array.dtype.kind not in "biuf":
-        raise DataError(f"{field} must hold real numbers, got dtype {array.dtype}")
-    array = array.astype(float)
-    if not np.all(np.isfinite(array)):
-        raise DataError(f"{field} has an entry that is not finite")
-    return array
 
 
 def gaussian_samples(sigma: Any, weights: Any, count: int = 8192, seed: int = 0, noise: float = 0.0) -> Samples:

@@ -119,11 +119,17 @@ def trained(
     if t_end is not None:
         needed = math.floor(checked_positive(t_end, "t_end") / rate + 1e-9)
         if needed > steps:
-            notes.append(f"stopped at t = {steps * rate:.6g}, after max_steps = {steps}: t_end takes {needed} steps")
+            notes.append(f"stopped at t = {steps * rate:.6g}, after max_steps = {steps}: t_end takes {needed:.6g}")
         steps = min(steps, needed)
+        if not needed:
+            notes.append(f"t_end {t_end:.3g} is less than one step of {rate:.3g}: nothing was trained")
+    if isinstance(snapshots, str) or not isinstance(snapshots, Sequence):
+        raise DomainError(f"snapshots must be a list of times, got {snapshots!r}")
     wanted = {math.floor(checked_number(t, "snapshots") / rate + 0.5) for t in snapshots}
     if wanted and max(wanted) > steps:
         raise DomainError(f"snapshots must lie within the run, up to t = {steps * rate:.6g}, got {max(snapshots)}")
+    if not any(np.any(w) for layers in weights.values() for w in layers):
+        notes.append("the start is exactly stationary: nothing is ever learned")
     losses: list[float] = []
     path: list[dict[str, np.ndarray]] = []
     kept: dict[float, Weights] = {}

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from html import escape
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from derivations.correlations import Correlations
-from derivations.errors import DomainError, SolveError, StoreError
+from derivations.errors import DomainError, SolveError
 from derivations.network import FusionNetwork
 from dynamics.comparison import Comparison, compare
+from dynamics.files import write_whole
 from dynamics.portraits import Portrait, portrait
 from dynamics.prediction import Prediction, predict
 from dynamics.prescription import Prescription, prescribe
@@ -64,15 +64,7 @@ class Report:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the page; whole or not at all."""
-        target = Path(path)
-        partial = target.with_name(target.name + ".part")
-        text = self.html()
-        try:
-            partial.write_text(text, encoding="utf-8")
-            os.replace(partial, target)
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise StoreError(f"report not written to {str(path)!r}: {error}") from None
+        write_whole(path, self.html().encode(), "report")
 
     def __str__(self) -> str:
         return str(self.prediction)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from derivations.errors import DomainError, StoreError
+from derivations.errors import DomainError
+from dynamics.files import write_whole
 from dynamics.sweeps.spec import PARAMETERS, Layout, Spec
 from dynamics.sweeps.work import STATUSES, Result
 from dynamics.tables import Table, number
@@ -89,13 +88,7 @@ def modalities_of(spec: Spec) -> tuple[str, ...]:
 
 def save_dataset(found: Any, path: str) -> None:
     """As netCDF, whole or not at all."""
-    temporary = f"{path}.{os.getpid()}.part"
-    try:
-        found.to_netcdf(temporary, engine="scipy")
-        os.replace(temporary, path)
-    except OSError as error:
-        Path(temporary).unlink(missing_ok=True)
-        raise StoreError(f"result not written to {path!r}: {error}") from None
+    write_whole(path, bytes(found.to_netcdf(engine="scipy")), "result")
 
 
 def summary(found: Any) -> Table:

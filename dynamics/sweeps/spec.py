@@ -143,7 +143,7 @@ def read_spec(source: str | os.PathLike[str]) -> Spec:
             document = tomllib.load(file)
     except OSError as error:
         raise DataError(f"spec {path!r} not read: {error}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DataError(f"spec {path!r} is no TOML: {error}") from None
     return make_spec(document)
 
@@ -241,6 +241,8 @@ def _value(key: str, value: Any) -> Value:
         return value
     wanted = "an integer" if parameter.kind is int else "a finite number"
     fine = isinstance(value, Integral if parameter.kind is int else Real) and not isinstance(value, bool | np.bool_)
+    if fine and isinstance(value, Integral) and abs(int(value)) > 10**18:
+        raise DataError(f"{key} must be {wanted} below 1e18, got one of {len(str(value))} digits")
     if not fine or not math.isfinite(value) or not parameter.least <= value <= parameter.most:
         limits = f">= {parameter.least:g}" + (f" and <= {parameter.most:g}" if parameter.most < math.inf else "")
         raise DataError(f"{key} must be {wanted} {limits}, got {value!r}"[:200])

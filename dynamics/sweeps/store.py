@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from derivations.errors import StoreError
+from dynamics.files import plain_file, shown
 from dynamics.sweeps.spec import Spec
 from dynamics.trajectory import _version
 
@@ -31,13 +32,17 @@ MANIFEST = "manifest.json"
 
 def open_store(folder: str | os.PathLike[str], spec: Spec, batches: int) -> Path:
     """Make a store, or find one of the same sweep and version; a StoreError if it is another's."""
-    path = Path(folder)
+    try:
+        path = Path(folder)
+        known = path.is_dir() or not os.path.lexists(path)
+    except (TypeError, ValueError, OSError) as error:
+        raise StoreError(f"store {shown(folder)}: {error.strerror if isinstance(error, OSError) else error}") from None
     wanted = {
         "format": FORMAT, "version": _version(), "key": spec.key, "spec": json.loads(spec.canonical()),
         "points": spec.count, "batches": batches,
     }  # fmt: skip
     manifest = path / MANIFEST
-    if path.exists() and not path.is_dir():
+    if not known:
         raise StoreError(f"store {str(path)!r}: it is a file, not a folder")
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -47,10 +52,10 @@ def open_store(folder: str | os.PathLike[str], spec: Spec, batches: int) -> Path
                 raise StoreError(f"{str(path)!r} is no store of a sweep: it holds {foreign[0]!r}")
             _write(manifest, (json.dumps(wanted, indent=1, allow_nan=False) + "\n").encode())
             return path
-        found = json.loads(manifest.read_text())
+        found = json.loads(plain_file(manifest, "manifest").read_text())
     except OSError as error:
-        raise StoreError(f"store {str(path)!r}: {error}") from None
-    except ValueError:
+        raise StoreError(f"store {shown(path)}: {error.strerror or error}") from None
+    except (ValueError, RecursionError):
         raise StoreError(f"store {str(path)!r}: {MANIFEST} is damaged") from None
     for key in ("format", "version", "key"):
         if not isinstance(found, dict) or found.get(key) != wanted[key]:
@@ -78,10 +83,10 @@ def read_batch(store: Path, number: int) -> tuple[dict[str, np.ndarray], list[st
     A sound file is, byte for byte, what its arrays are packed to, and the checksum is that of the arrays.
     """
     path = batch_path(store, number)
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
+    if not os.path.lexists(path):
         return None
+    try:
+        content = plain_file(path, "batch").read_bytes()
     except OSError as error:
         raise StoreError(f"store {str(store)!r}: batch {number} not read: {error}") from None
     try:

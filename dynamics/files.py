@@ -1,0 +1,70 @@
+"""Files are written whole or not at all, over nothing but plain files, and read only if they are plain files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from derivations.errors import StoreError
+
+
+def target_of(path: Any, what: str) -> Path:
+    """Where `what` will be written, links followed; a StoreError if that is no plain file or has no folder."""
+    try:
+        target = Path(os.path.realpath(path))
+        folder, there, plain = target.parent.is_dir(), os.path.lexists(target), target.is_file()
+    except (TypeError, ValueError, OSError) as error:
+        raise StoreError(f"{what} not written to {shown(path)}: {_reason(error)}") from None
+    if not folder:
+        raise StoreError(f"{what} not written to {shown(path)}: no folder {shown(target.parent)}")
+    if there and not plain:
+        raise StoreError(f"{what} not written to {shown(path)}: it is no plain file")
+    return target
+
+
+def write_whole(path: Any, content: bytes, what: str) -> None:
+    """By a temporary file beside it, flushed to the disk and renamed."""
+    target = target_of(path, what)
+    temporary = target.with_name(f"{target.name}.{os.getpid()}.part")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except OSError as error:
+        if temporary.parent.is_dir():
+            _drop(temporary)
+        raise StoreError(f"{what} not written to {shown(path)}: {_reason(error)}") from None
+    except BaseException:
+        _drop(temporary)
+        raise
+
+
+def plain_file(path: Any, what: str) -> Path:
+    """A file to read; a StoreError unless it is a plain one: a pipe would wait for ever, a device never end."""
+    try:
+        if os.path.isfile(path):
+            return Path(path)
+        problem = "it is no plain file" if os.path.lexists(path) else "no such file"
+    except (TypeError, ValueError, OSError) as error:
+        problem = _reason(error)
+    raise StoreError(f"{what} not read from {shown(path)}: {problem}")
+
+
+def shown(path: Any) -> str:
+    """A path in a message, cut where it is long."""
+    text = repr(str(path) if isinstance(path, os.PathLike) else path)
+    return text if len(text) <= 200 else f"{text[:180]}...{text[-10:]}"
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def _drop(temporary: Path) -> None:
+    try:
+        temporary.unlink(missing_ok=True)
+    except OSError:  # a name too long was never there
+        return
