@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from itertools import combinations
 
+import numpy as np
+
 from derivations.correlations import Correlations
 from derivations.errors import DomainError
 from derivations.network import FusionNetwork
@@ -16,6 +18,7 @@ from dynamics.half_times import Status
 from dynamics.tables import number, percent
 
 NOISE = 1e-3  # a law that misses by less is not worth a warning
+COLLINEAR = 20  # spread of the eigenvalues of a modality from which its inputs are called nearly collinear
 CLOSE = 0.1  # share of its plateau that a runner-up has, at least, in a close call
 NAMES = {"leading": "leading law", "refined": "refined law", "reduced": "reduced flow", "ensemble": "ensemble"}
 
@@ -92,7 +95,7 @@ def refuse_large_start(network: FusionNetwork, data: Correlations, norms: Mappin
             )
 
 
-def disagreements(estimates: Mapping[str, Estimate]) -> list[str]:
+def disagreements(estimates: Mapping[str, Estimate], data: Correlations) -> list[str]:
     """Warn, with the cause, where two estimates of a half-time differ by half or by more than both leave out.
 
     The medians of an ensemble are of the very start that the refined estimate is of: only that pair is compared.
@@ -116,8 +119,10 @@ def disagreements(estimates: Mapping[str, Estimate]) -> list[str]:
         for m, (gap, known) in far.items():
             cause = f"what is left out is estimated at {percent(known)} here"
             if other.fit_times and other.fit_times[m] < 0.7 * other.times[m]:
+                paces = np.linalg.eigvalsh(data.input_block(m, m))
+                slow = f"inputs of {m} are nearly collinear: " if paces[-1] > COLLINEAR * abs(paces[0]) else ""
                 cause = (
-                    f"inputs of {m} are nearly collinear: half of its output is there at {number(other.fit_times[m])}, "
+                    f"{slow}half of its output is there at {number(other.fit_times[m])}, "
                     f"half of its weights only at {number(other.times[m])}"
                 )
             found.append(

@@ -54,10 +54,14 @@ class Comparison:
     skipped: str = ""
 
     @property
-    def warnings(self) -> tuple[str, ...]:
+    def run_warnings(self) -> tuple[str, ...]:
+        """Of the simulations alone."""
         runs = [w for run in (*self.flows, *self.descents) for w in run.warnings]
-        skipped = [self.skipped] if self.skipped else []
-        return tuple(dict.fromkeys([*self.prediction.warnings, *runs, *skipped]))
+        return tuple(dict.fromkeys([*runs, *([self.skipped] if self.skipped else [])]))
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys([*self.prediction.warnings, *self.run_warnings]))
 
     @property
     def table(self) -> Table:
@@ -166,6 +170,7 @@ def compare(
     seeds: int | Sequence[int] = 5,
     learning_rate: float | None = None,
     descent: bool = True,
+    most_steps: int = MOST_STEPS,
     progress: Callable[[str], None] | None = None,
 ) -> Comparison:
     """Take all roads to the same question.
@@ -176,6 +181,7 @@ def compare(
     seeds : n for 0..n-1, or the seeds themselves
     learning_rate : of gradient descent; None scales with the data (see `descend`)
     descent : run gradient descent too, which takes longest
+    most_steps : runs of gradient descent that would take more are left out, which a warning says
     progress : called with a line before each piece of work
 
     Examples
@@ -213,8 +219,8 @@ def compare(
             continue
         horizon = _horizon(flows[-1])
         steps = horizon / (learning_rate or start_learning_rate(network, data, u0))
-        if steps > MOST_STEPS:
-            skipped = f"gradient descent is left out: it would take {steps:.1g} steps a run, more than {MOST_STEPS:.0e}"
+        if steps > most_steps:
+            skipped = f"gradient descent is left out: it would take {steps:.1g} steps a run, more than {most_steps:.0e}"
             continue
         say(f"gradient descent, seed {seed}")
         start |= {"learning_rate": learning_rate, "t_end": horizon}

@@ -305,7 +305,7 @@ def predict(
             "the width (several at width 100); give a width"
         )
     estimates = {"leading": leading, "refined": refined, "reduced": reduced, "ensemble": simulated}
-    warnings += disagreements({name: e for name, e in estimates.items() if e is not None})
+    warnings += disagreements({name: e for name, e in estimates.items() if e is not None}, data)
     chosen = estimates[source]
     order = chosen.order if chosen is not None else random_course.order
     worth = preference.contribution(data)

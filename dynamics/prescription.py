@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,12 +21,14 @@ from dynamics.estimates import Estimate
 from dynamics.half_times import Status, finite
 from dynamics.prediction import predict
 from dynamics.refined import refined_typical
-from dynamics.tables import Table, number, printed
+from dynamics.tables import Table, number, percent, printed
 from dynamics.weights import checked_integer, checked_positive, require_range, start_norms
 
 MET = 0.01  # a ratio this close to the wanted one counts as met
 WIDEST = 10**6  # widths are looked for up to it
-SMALLEST_U0 = 1e-9
+SMALLEST_U0, LARGEST_U0 = 1e-9, 1.0
+RULERS = "Together is to some per cent: half is of what the first has alone, and of what the last ends with."
+DOUBTFUL = 0.2  # an estimated error that is said beside an option
 BISECTIONS = 8  # of a factor next to a jump
 FAR = 100.0  # a factor is looked for up to this many times the leading-order one
 
@@ -105,6 +108,8 @@ class Prescription:
         title = f"To learn {first} and {last} {aim} [{self.source}, {self.assumes}]"
         head = ("change", f"{self.measure} {first} [tau]", f"{self.measure} {last} [tau]", "ratio", "met", "")
         notes = [f"To leading order |Sigma_yx| of both are equal at {self.block} x {number(self.leading_factor)}."]
+        if self.wanted == 1:
+            notes.append(RULERS)
         return Table(title, head, tuple(rows), (*notes, *(f"Warning: {w}" for w in self.warnings)))
 
     def plot(self) -> np.ndarray:
@@ -147,6 +152,7 @@ def prescribe(
     width: int | None = None,
     block: str | None = None,
     outputs: bool = False,
+    seconds: float | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Prescription:
     """Which change makes the modality that is last now be learned `ratio` times as late as the first.
@@ -160,10 +166,17 @@ def prescribe(
     ratio : wanted half-time of the last over that of the first; 1 for together
     block : modality whose columns are rescaled; None for the last one
     outputs : compare half-outputs, not half-times of weights: what counts where inputs are nearly collinear
+    seconds : give up after this time with a SolveError; None never does
     progress : called with a line before each piece of work
+
+    Half-times count to half of what a modality has once *it* is learned: the first one alone, later ones with the
+    others there. Where both are learned nearly together these are two rulers, and the ratio can jump past 1 where the
+    order turns; do not rely on the last ten per cent there.
 
     Raises
     ------
+    SolveError
+        When `seconds` are over.
     DomainError
         When `predict` does, or half-outputs are not known (a deep random start).
 
@@ -187,7 +200,8 @@ def prescribe(
         raise DomainError(f"block must be one of {', '.join(data.modalities)}, got {block!r}")
     if outputs and not base.estimate.fit_times:
         raise DomainError("half-outputs are known for an aligned start and for two layers only")
-    problem = _Problem(network, data, u0, width, first, last, wanted, bool(outputs), base.source)
+    until = math.inf if seconds is None else time.monotonic() + checked_positive(seconds, "seconds")
+    problem = _Problem(network, data, u0, width, first, last, wanted, bool(outputs), base.source, until)
     factor = data.strength(first) / data.strength(block) if data.has_signal(block) else math.nan
     if block == first:
         factor = data.strength(last) / data.strength(first)
@@ -221,9 +235,12 @@ class _Problem:
     wanted: float
     outputs: bool
     source: str
+    until: float
 
     def at(self, **changed: Any) -> tuple[float, float]:
         """Half-times of the two; nan where there is no prediction."""
+        if time.monotonic() > self.until:
+            raise SolveError("it takes too long: many predictions, each slow; z-scored columns are faster")
         given: dict[str, Any] = {"network": self.network, "data": self.data, "u0": self.u0, "width": self.width}
         try:
             found = self.estimate(**(given | changed))
@@ -325,9 +342,30 @@ class _Problem:
     def other_start(self) -> Option:
         if isinstance(self.u0, Mapping):
             return self.option("u0", math.nan, (math.nan, math.nan), "give u0 as one number")
-        logs = np.log(np.geomspace(SMALLEST_U0, max(0.3, 2 * self.u0), 9))
+        logs = np.log(np.geomspace(SMALLEST_U0, LARGEST_U0, 9))
+        own = math.log(self.u0)
+        low = max((y for y in (*logs, own) if not math.isnan(self.off(self.at(u0=math.exp(y))))), default=own)
+        high = math.log(LARGEST_U0)
+        for _ in range(BISECTIONS):  # up to where predictions are refused
+            middle = (low + high) / 2
+            refused = math.isnan(self.off(self.at(u0=math.exp(middle))))
+            low, high = (low, middle) if refused else (middle, high)
+        fine = np.linspace(own, low, 6)
+        logs = np.unique(np.concatenate([logs[logs <= low], fine, [low]]))
         value, times, note, _ = self.search(lambda u0: self.at(u0=u0), logs, math.log(self.u0))
-        return self.option(f"u0 {number(value)}", value, times, note)
+        return self.option(f"u0 {number(value)}", value, times, self.doubt(note, u0=value))
+
+    def doubt(self, note: str, **changed: Any) -> str:
+        """What the estimate says of its own error, where that is large: a close ratio means little then."""
+        at: dict[str, Any] = {"u0": self.u0, "width": self.width} | changed
+        try:
+            found = predict(self.network, self.data, **at).estimate
+        except (DomainError, SolveError):
+            return note
+        worst = max(found.bound.get(m, math.inf) for m in (self.first, self.last))
+        if not worst > DOUBTFUL:
+            return note
+        return "; ".join(filter(None, [note, f"est. error of its half-times {percent(worst)}"]))
 
     def other_width(self) -> Option:
         least = sum(self.data.sizes.values()) + self.data.outputs

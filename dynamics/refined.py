@@ -198,6 +198,8 @@ def _raced(field: Field, plan: Course, equations: str, start: str) -> Estimate:
 
 def _half_times(passages: Sequence[Passage], plan: Course) -> HalfTimes:
     times = {p.modality: p.half_time for p in passages}
+    if any(not t > 0 for t in times.values()):
+        raise DomainError("the start is too large for the laws of small ones")
     logs = {m: math.log(times[m]) if m in times else math.inf for m in plan.plateaus}
     status = {m: Status.REACHED if m in times else Status.NEVER for m in plan.plateaus}
     if len(times) < len(plan.order):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from derivations import Correlations, FusionNetwork
-from dynamics import DomainError, ensemble, load_example, prescribe
+from dynamics import DomainError, SolveError, ensemble, load_example, predict, prescribe
 
 LATE = FusionNetwork.fused_at(2, 2)
 
@@ -81,3 +81,26 @@ def test_a_figure_with_both_panels() -> None:
 def test_bad_questions(changed: dict, says: str) -> None:
     with pytest.raises(DomainError, match=says):
         prescribe(LATE, Correlations.scalar(2, 1, 0.5), **changed)
+
+
+def test_another_start_is_looked_for_up_to_where_predictions_are_refused() -> None:
+    """star98: u0 = 0.16 makes both be learned together, between two points of the coarse grid."""
+    data = load_example("star98")
+    net = FusionNetwork.fused_at(2, 2, data.modalities)
+    found = prescribe(net, data)
+    assert found.start.met
+    assert predict(net, data, u0=found.start.value).ratio == pytest.approx(1, abs=0.011)
+
+
+def test_a_large_start_says_how_good_its_estimate_is() -> None:
+    data = load_example("star98")
+    net = FusionNetwork.fused_at(2, 2, data.modalities)
+    found = prescribe(net, data, width=30)
+    there = predict(net, data, u0=found.start.value, width=30).refined
+    assert max(there.bound.values()) > 0.2
+    assert "est. error of its half-times" in found.start.note
+
+
+def test_a_time_limit_is_kept() -> None:
+    with pytest.raises(SolveError, match="takes too long"):
+        prescribe(FusionNetwork.fused_at(2, 2), Correlations.scalar(2, 1, 0.5), seconds=1e-6)

@@ -257,3 +257,32 @@ def test_in_a_browser_nothing_is_wider_than_the_screen(page: str, tmp_path: Path
     assert found["wide"] == []
     assert len(found["svgs"]) == 7
     assert min(found["svgs"]) > 100
+
+
+def test_slow_data_get_a_page_all_the_same(monkeypatch) -> None:
+    """A prescription that takes too long is left out, which the page says."""
+    from dynamics.reporting import findings
+
+    monkeypatch.setattr(findings, "PATIENCE", 1e-6)
+    found = report(FusionNetwork.fused_at(2, 2), Correlations.scalar(2, 1, 0.5), width=20, seeds=1)
+    assert "takes too long" in found.missing["prescription"]
+    assert "Not here: it takes too long" in found.html()
+
+
+def test_long_names_stay_inside() -> None:
+    names = ("x" * 60, "y" * 60)
+    data = Correlations([[4, 1], [1, 1]], [5, 2], dict.fromkeys(names, 1))
+    found = report(FusionNetwork.fused_at(2, 2, names), data, width=20, seeds=1)
+    assert names[0] in found.html()
+
+
+def test_weights_of_the_table_are_carried_too(real: Report) -> None:
+    data = load_example("diabetes")
+    first = real.prediction.order[0]
+    carried = real.to_dict()["weights"]
+    x, y = data.samples.inputs, data.samples.targets
+    alone = np.linalg.lstsq(x[first], y, rcond=None)[0].ravel()
+    every = np.linalg.lstsq(np.hstack(list(x.values())), y, rcond=None)[0].ravel()
+    np.testing.assert_allclose(carried["alone"], alone, rtol=1e-8)
+    place = data.span(first)
+    np.testing.assert_allclose(carried["final"], every[place], rtol=1e-8)

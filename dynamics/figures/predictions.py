@@ -113,10 +113,10 @@ def draw_misattribution(ax: Axes, prediction: Prediction, alone: np.ndarray, fin
     rows = np.arange(len(names))
     for y, a, b in zip(rows, before, after, strict=True):
         ax.plot([a, b], [y, y], color="0.8", lw=4, solid_capstyle="butt", zorder=1)
-    ax.plot(before, rows, "o", color=colour(0), ms=7, label=f"while {plain(first)} is alone", zorder=3)
+    ax.plot(before, rows, "o", color=colour(0), ms=7, label="while it is alone", zorder=3)
     ax.plot(after, rows, "D", color="0.35", mfc="none", ms=6, label="in the end", zorder=4)
     ax.axvline(0, color="0.6", lw=0.8, zorder=0)
-    ax.set_yticks(rows, [plain(n if len(n) <= 24 else f"{n[:22]}...") for n in names], fontsize="small")
+    ax.set_yticks(rows, [plain(n) for n in names], fontsize="small")
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.set_xlabel(f"weight of {plain(first)}")
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize="small")

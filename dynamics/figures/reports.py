@@ -21,7 +21,7 @@ WIDTH = 4.6  # inches: 440 pixels
 
 def pictures(report: Report) -> dict[str, str]:
     """Name -> inline SVG; what the report lacks is left out."""
-    p, data = report.prediction, report.data
+    p = report.prediction
     with house_style():
         figures = {
             "roads": _panel(1.3 + 0.5 * predictions.count(p), lambda ax: predictions.draw_roads(ax, p)),
@@ -33,9 +33,8 @@ def pictures(report: Report) -> dict[str, str]:
             if change.fusion_depths:
                 figures["depths"] = _panel(2.9, lambda ax: prescriptions.draw_depths(ax, change))
             figures["rescaling"] = _panel(3.1, lambda ax: prescriptions.draw_rescaling(ax, change))
-        if not p.network.is_early_fusion:
-            first = p.order[0]
-            alone, final = data.unimodal(first), data.regression(data.modalities)[first]
+        if not p.network.is_early_fusion and len(p.order) > 1:
+            alone, final = report.weights["alone"], report.weights["final"]
             rows = min(final.size, predictions.MOST_BARS)
             figures["misattribution"] = _panel(
                 1.1 + 0.26 * rows, lambda ax: predictions.draw_misattribution(ax, p, alone, final)

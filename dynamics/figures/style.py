@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+LONGEST_NAME = 18  # characters of a name in a picture
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")  # as in the style file
 
 
@@ -41,5 +42,6 @@ def colour(i: int) -> str:
 
 
 def plain(text: str) -> str:
-    """A name as it is: a dollar sign would begin a formula."""
-    return text.replace("$", r"\$")
+    """A name as it is, cut where it is long: a dollar sign would begin a formula."""
+    short = text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 3]}..."
+    return short.replace("$", r"\$")

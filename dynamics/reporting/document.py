@@ -6,41 +6,40 @@ import json
 import math
 from collections.abc import Mapping
 from html import escape
+from importlib.resources import files
 from typing import Any
 
+from dynamics.figures.predictions import MOST_BARS
 from dynamics.figures.reports import pictures
 from dynamics.figures.svg import colour_variables
+from dynamics.half_times import Status
 from dynamics.reporting.equations import entries_behind, equation_html
 from dynamics.reporting.findings import Report
 from dynamics.tables import WARNING, Table, number
 
-STYLE = """
-:root{color-scheme:light dark;--paper:#fff;--ink:#1a1a1a;--soft:#555;--line:#d0d0d0;--warn:#fff3d6;--edge:#c98a00}
-*{box-sizing:border-box} body{margin:0;background:var(--paper);color:var(--ink);
-font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif}
-main{max-width:66rem;margin:0 auto;padding:1.2rem 1rem 3rem} h1{font-size:1.7rem;line-height:1.25;margin:.4rem 0}
-h2{font-size:1.25rem;margin:2.4rem 0 .6rem;padding-top:.8rem;border-top:1px solid var(--line)}
-h3{font-size:1rem;margin:1.1rem 0 .2rem} p{margin:.5rem 0;max-width:46rem} .note,figcaption{color:var(--soft);
-font-size:.9rem} .answer{font-size:1.12rem} .warning{background:var(--warn);border-left:4px solid var(--edge);
-padding:.45rem .8rem;margin:.5rem 0} dl.facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr));
-gap:.7rem;margin:1rem 0} dl.facts div{border:1px solid var(--line);border-radius:.4rem;padding:.5rem .8rem}
-dl.facts dt{font-size:.85rem;color:var(--soft)} dl.facts dd{margin:0;font-size:1.15rem;font-weight:600;
-overflow-wrap:anywhere} dl.facts dd small{display:block;font-weight:400;font-size:.8rem;color:var(--soft)}
-figure{margin:1rem 0} svg{display:block;width:100%;height:auto;fill:var(--g00)} svg *{stroke-linejoin:round;
-stroke-linecap:butt} .pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(24rem,100%),1fr));gap:1rem}
-.scroll{overflow-x:auto;margin:.6rem 0} table{border-collapse:collapse;font-size:.88rem;
-font-variant-numeric:tabular-nums} th,td{text-align:left;padding:.28rem .8rem .28rem 0;border-bottom:1px solid
-var(--line);vertical-align:top;white-space:nowrap} th{font-weight:600} table.wraps td:last-child{white-space:normal;
-overflow-wrap:anywhere;min-width:11rem} .math{overflow-x:auto;padding:.2rem 0} math{font-size:1.05rem}
-nav{font-size:.92rem;display:flex;flex-wrap:wrap;gap:.1rem .9rem;margin:1rem 0}
-a{color:inherit} code{overflow-wrap:anywhere}
-pre{white-space:pre-wrap;overflow-wrap:anywhere;background:none;border:1px solid var(--line);border-radius:.4rem;
-padding:.5rem .8rem;font-size:.85rem}
-@media print{body{font-size:11pt} main{max-width:none;padding:0} nav{display:none} figure,table,.law,dl{break-inside:
-avoid} h2,h3{break-after:avoid} .scroll{overflow:visible} table{font-size:8.5pt} td,th{padding-right:.5rem;
-white-space:normal}}
-"""
 DARK = "--paper:#161616;--ink:#e8e8e8;--soft:#a8a8a8;--line:#3c3c3c;--warn:#33290f;--edge:#e0a526"
+WORDS = (
+    ("tau", "the unit of time, 1/learning rate"),
+    ("|Sigma_yx|", "the size of the correlations of a modality's columns with the target: how fast it starts"),
+    ("<y^2>", "the mean square of the target; what a regression explains of it is in the same unit"),
+    ("half-time", "when half of the weights are there that a modality has once it is learned"),
+    (
+        "half-output",
+        "when half of its part of the output is there; the two differ where inputs are collinear",
+    ),
+    ("leaves zero", "starts to be learned; the order of learning is the order of leaving zero"),
+    ("aligned start", "every layer along the correlations from the beginning; what the paper's laws assume"),
+    ("random start", "independent normal weights of a given width; what training has"),
+    (
+        "refined, typical network",
+        "the law of random starts: a small fixed network that a random one looks like",
+    ),
+    ("reduced", "the exact flow of an aligned start"),
+    ("leading", "the paper's law, for starts near zero"),
+    ("est. error", "what a road leaves out, as a share of its half-time; for random starts five deviations over seeds"),
+    ("trunk", "the layers after the fusion"),
+    ("met", "within 1 % of the wanted ratio"),
+)
 WEIGHTS_SHOWN = 40  # rows of the table of weights
 
 
@@ -56,6 +55,7 @@ def page(report: Report) -> str:
         ("portrait", "Phase portrait", _portrait(report, drawn)),
         ("change", "What to change", _change(report, drawn)),
         ("laws", "The laws used", _laws(report)),
+        ("words", "Words", _words(report)),
         ("again", "Inputs and versions", _again(report)),
     ]
     body = "".join(f'<section id="{key}"><h2>{title}</h2>{text}</section>' for key, title, text in sections)
@@ -63,7 +63,7 @@ def page(report: Report) -> str:
     numbers = json.dumps(report.to_dict(), allow_nan=False).replace("<", "\\u003c")
     light, dark = (colour_variables(body, dark) for dark in (False, True))
     # paper is white: dark mode is for screens
-    style = f"{STYLE}:root{{{light}}}@media screen and (prefers-color-scheme:dark){{:root{{{DARK};{dark}}}}}"
+    style = f"{_css()}:root{{{light}}}@media screen and (prefers-color-scheme:dark){{:root{{{DARK};{dark}}}}}"
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
@@ -71,6 +71,10 @@ def page(report: Report) -> str:
         f"{_head(report)}<nav>{index}</nav>{body}</main>"
         f'<script type="application/json" id="numbers">{numbers}</script></body></html>\n'
     )
+
+
+def _css() -> str:
+    return files("dynamics.reporting").joinpath("report.css").read_text(encoding="utf-8")
 
 
 def _title(report: Report) -> str:
@@ -122,7 +126,8 @@ def _facts(report: Report) -> str:
         facts.append((f"{measure}: {m}", shown, _steps(report, known)))
     if len(p.order) > 1 and math.isfinite(times.get(last, math.inf)) and not together:
         ratio = times[last] / times[first] if times[first] else math.nan
-        facts.append((f"{last} after {first}", f"{number(ratio)} times as late", f"{p.source}, {p.estimate.assumes}"))
+        what = "by their outputs" if fits else "by their weights"
+        facts.append((f"{last} after {first}, {what}", f"{number(ratio)} times as late", ""))
     if p.superficial is not None:
         often = "" if sure is None or sure.superficial is None else f"in {100 * sure.superficial:.4g} % of the draws"
         facts.append(("superficial preference", "yes" if p.superficial else "no", often))
@@ -149,6 +154,7 @@ def _first(report: Report, drawn: Mapping[str, str]) -> str:
     )
     text += _figure(drawn["roads"], "Half-times by each road, bars are the estimated error.") + _table(roads)
     text += "<h3>How sure is the data?</h3>"
+    text += _p("This is about the rows alone; how far single random starts scatter is in the errors above.")
     if report.confidence is None:
         return text + _none(report, "bootstrap")
     return (
@@ -184,27 +190,42 @@ def _depths(report: Report, drawn: Mapping[str, str]) -> str:
         for o in change.fusion_depths
     ]
     first, last = change.order[0], change.order[-1]
+    others = "" if len(change.order) < 3 else f" Of {len(change.order)} modalities the first and the last are compared."
     head = ("fused at layer", f"{change.measure} {first} [tau]", f"{change.measure} {last} [tau]", "ratio", "")
     note = _p(
         f"The same data, total depth and start, fused at another layer ({change.source}, {change.assumes}). The later "
-        "the fusion, the longer one modality is alone; fused at the first layer no modality ever is."
+        f"the fusion, the longer one modality is alone; fused at the first layer no modality ever is.{others}"
     )
     return (
         note
-        + _figure(drawn["depths"], "Half-times for each fusion depth; the bar is the unimodal phase.")
+        + _figure(
+            drawn["depths"],
+            f"{change.measure.capitalize()}s by fusion depth; broad bar: the unimodal phase.",
+        )
         + _table(Table("", head, tuple(rows)))
     )
 
 
 def _wrong(report: Report, drawn: Mapping[str, str]) -> str:
     p = report.prediction
-    if p.network.is_early_fusion or "misattribution" not in drawn:
+    if len(p.order) < 2:
+        return _p("There is one modality only.")
+    if "misattribution" not in drawn:
         return _p("No modality is ever alone in early fusion, so that nothing is attributed to the wrong one.")
     first = p.order[0]
+    never = [m for m, status in p.status.items() if status is Status.NEVER]
+    after = (
+        f"{', '.join(never)} is never learned, so that they stay there; 'in the end' is the regression on everything."
+        if never
+        else "They move to those of the regression on everything once the rest is learned."
+    )
     text = _p(
         f"While {first} is alone it takes over what its columns can say for the others. Its weights are then those of "
-        f"the regression on {first} alone, and move to those of the regression on everything once the rest is learned."
+        f"the regression on {first} alone. {after}"
     )
+    count = report.weights["alone"].size
+    if count > MOST_BARS:
+        text += _p(f"Drawn are the {MOST_BARS} of {count} that change most.")
     return (
         text
         + _figure(drawn["misattribution"], f"Weights of {first}, while alone and in the end.")
@@ -215,8 +236,7 @@ def _wrong(report: Report, drawn: Mapping[str, str]) -> str:
 def _weights(report: Report, first: str) -> Table:
     from dynamics.figures.predictions import labelled
 
-    data = report.data
-    alone, final = data.unimodal(first), data.regression(data.modalities)[first]
+    alone, final = report.weights["alone"], report.weights["final"]
     names, (before, after) = labelled(report.prediction.columns[first], alone, final)
     rows = [
         (n, number(float(a), 3), number(float(b), 3), number(float(a - b), 3))
@@ -255,10 +275,14 @@ def _portrait(report: Report, drawn: Mapping[str, str]) -> str:
     if "portrait" not in drawn:
         return _none(report, "portrait")
     about = "The reduced flow over the total weights; the line is a run from a random start."
-    return _p(
-        "A network stays with one modality because it is next to a saddle, where that modality is learned and the "
-        "weights of the other are still zero."
-    ) + _figure(drawn["portrait"], about)
+    if report.prediction.network.is_early_fusion:
+        why = "Early fusion has no state with a single modality: one way leads from nothing learned to everything."
+    else:
+        why = (
+            "A network stays with one modality because it is next to a saddle, where that modality is learned and the "
+            "weights of the other are still zero. M_0: nothing learned; M_*: everything."
+        )
+    return _p(why) + _figure(drawn["portrait"], about)
 
 
 def _change(report: Report, drawn: Mapping[str, str]) -> str:
@@ -271,7 +295,7 @@ def _change(report: Report, drawn: Mapping[str, str]) -> str:
     )
     return (
         text
-        + _figure(drawn["rescaling"], "Ratio of the half-times over the factor.")
+        + _figure(drawn["rescaling"], f"Ratio of the {change.measure}s over the factor.")
         + _table(change.table, notes=True, wraps=True)
     )
 
@@ -280,9 +304,16 @@ def _laws(report: Report) -> str:
     text = _p(
         "Numbers up to 62 are those of Zhang, Latham and Saxe, Understanding Unimodal Bias in Multimodal Deep Linear "
         "Networks, ICML 2024; from 101 on ours. Each was derived by machine from the loss; the status says what the "
-        "comparison with the printed form gave. fusion-dynamics derive NUMBER prints the derivation."
+        "comparison with the printed form gave. fusion-dynamics derive NUMBER prints the derivation. "
+        f"In them A is {report.prediction.order[0]}, which is first"
+        + (f", and B {report.prediction.order[1]}." if len(report.prediction.order) > 1 else ".")
     )
     return text + "".join(equation_html(entry) for entry in entries_behind(report.prediction))
+
+
+def _words(report: Report) -> str:
+    rows = "".join(f"<div><dt>{escape(word)}</dt><dd>{escape(text)}</dd></div>" for word, text in WORDS)
+    return f'<dl class="words">{rows}</dl>'
 
 
 def _again(report: Report) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 from collections.abc import Callable, Mapping
@@ -12,18 +13,24 @@ from html import escape
 from importlib.metadata import version
 from typing import Any
 
+import numpy as np
+
 from derivations.correlations import Correlations
 from derivations.errors import DomainError, SolveError
 from derivations.network import FusionNetwork
 from dynamics.comparison import Comparison, compare
 from dynamics.files import write_whole
+from dynamics.half_times import Status
 from dynamics.portraits import Portrait, portrait
 from dynamics.prediction import Prediction, predict
 from dynamics.prescription import Prescription, prescribe
 from dynamics.resampling import Confidence, bootstrap
 from dynamics.scalings import Scalings, both_scalings
+from dynamics.tables import WARNING
 from dynamics.weights import checked_integer, checked_positive
 
+PATIENCE = 60.0  # seconds for the prescription: some sixty predictions, which stiff data make slow
+MOST_STEPS = 20_000  # of gradient descent, a run
 PACKAGES = ("fusion-dynamics", "numpy", "scipy", "sympy", "matplotlib")
 
 
@@ -53,8 +60,19 @@ class Report:
     @property
     def warnings(self) -> tuple[str, ...]:
         """Of the prediction and of the simulations, once each."""
-        more = () if self.confidence is None else self.confidence.notes
-        return tuple(dict.fromkeys([*self.prediction.warnings, *self.comparison.warnings, *more]))
+        bound = self.prediction.estimate.bound
+        lost = [m for m in self.prediction.order if not bound.get(m, math.inf) < 1]
+        reached = [m for m in lost if self.prediction.status[m] is Status.REACHED]
+        unsure = [f"the half-times of {', '.join(reached)} have no error estimate to rely on"] if reached else []
+        more = [] if self.confidence is None else [n.removeprefix(WARNING) for n in self.confidence.notes]
+        return tuple(dict.fromkeys([*self.prediction.warnings, *unsure, *self.comparison.run_warnings, *more]))
+
+    @property
+    def weights(self) -> dict[str, np.ndarray]:
+        """Of the first modality, (outputs, d): while it is alone, and in the end."""
+        first = self.prediction.order[0]
+        every = self.data.regression(self.data.modalities)
+        return {"alone": self.data.regression((first,))[first], "final": every[first]}
 
     def html(self) -> str:
         """One page with pictures and equations inside; no script, nothing is loaded."""
@@ -84,6 +102,7 @@ class Report:
             "bootstrap": self.confidence and self.confidence.to_dict(),
             "prescription": self.prescription and self.prescription.to_dict(),
             "scalings": self.scalings and self.scalings.to_dict(),
+            "weights": {name: np.ravel(w).tolist() for name, w in self.weights.items()},
             "missing": dict(self.missing),
             "learning_rate": self.learning_rate,
             "warnings": list(self.warnings),
@@ -114,7 +133,7 @@ def report(
     u0 : norm of every layer before a fusion at t = 0, or chain name -> norm
     width : hidden units of the random starts
     seeds : 0 to seeds - 1 are simulated
-    draws : of the bootstrap; 0 for none
+    draws : of the bootstrap; 0 for none. A prescription that takes longer than a minute is left out
     learning_rate : gradient descent is run too, and times are given in steps
     units : predict for z-scored columns too
     source : where the data come from, to be shown
@@ -146,8 +165,9 @@ def report(
     say("prediction")
     prediction = predict(network, data, u0=u0, width=width)
     comparison = compare(
-        network, data, u0=u0, width=width, seeds=seeds, learning_rate=rate, descent=rate is not None, progress=progress
-    )
+        network, data, u0=u0, width=width, seeds=seeds, learning_rate=rate, descent=rate is not None,
+        most_steps=MOST_STEPS, progress=progress,
+    )  # fmt: skip
     confidence = None
     if data.samples is None:
         missing["bootstrap"] = "a bootstrap needs the rows of the data, got correlations alone"
@@ -158,7 +178,8 @@ def report(
         confidence = part("bootstrap", lambda: bootstrap(network, data, u0=u0, draws=draws))
     say("what to change")
     outputs = bool(prediction.estimate.fit_times)  # weights of nearly collinear inputs take long and change little
-    change = part("prescription", lambda: prescribe(network, data, u0=u0, width=width, outputs=outputs))
+    asked: dict[str, Any] = {"u0": u0, "width": width, "outputs": outputs, "seconds": PATIENCE}
+    change = part("prescription", lambda: prescribe(network, data, **asked))
     say("phase portrait")
     pair: Any = prediction.order[:2]
     if len(pair) < 2:
