@@ -17,6 +17,7 @@ from derivations.correlations import Correlations
 from derivations.errors import DomainError, SolveError
 from derivations.network import FusionNetwork
 from derivations.saddles import course
+from dynamics.cautions import refuse_large_start
 from dynamics.estimates import Estimate
 from dynamics.half_times import Status, finite
 from dynamics.prediction import predict
@@ -262,6 +263,7 @@ class _Problem:
         if self.source == "refined" and width is not None:
             norms = start_norms(network, u0)
             plan = course(network, data, {m: norms[m] for m in data.modalities}, {})
+            refuse_large_start(network, data, norms, plan)
             return refined_typical(network, data, u0, width, plan, spread=False)
         found = predict(network, data, u0=u0, width=width)
         return found.estimate if found.source == self.source else None

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dynamics.portraits import Portrait
 
 INK = "0.15"
+SHORT = 14  # characters
 STYLES: list[dict[str, Any]] = [  # of runs, one after the other
     {"color": "#009E73", "lw": 2.2},
     {"color": "#CC79A7", "lw": 2.2, "ls": (0, (5, 2))},
@@ -31,9 +32,9 @@ def draw(portrait: Portrait) -> Figure:
     with house_style():
         figure, panel = plt.subplots(figsize=(4.6, 4.9), layout="constrained")
         draw_portrait(panel, portrait)
-        panel.legend(
-            handles=legend(portrait), loc="lower center", bbox_to_anchor=(0.5, 1.01), ncols=2, fontsize="small"
-        )
+        columns = 2 if max(map(len, portrait.modalities)) <= SHORT else 1  # two columns of long names are too wide
+        handles = [h for h in legend(portrait) if columns == 2 or h.get_label() != " "]
+        panel.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.01), ncols=columns, fontsize="small")
     return figure
 
 
