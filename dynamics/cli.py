@@ -13,6 +13,7 @@ from typing import Any
 
 from derivations.errors import DataError, DomainError, SolveError, StoreError
 from dynamics import commands as actions
+from dynamics import mnist_commands
 
 DATA = """DATA is a CSV with a header, a .npy or a .parquet (name columns with --target and --modality), or a .npz
 with sigma, sigma_yx, sizes, or with one array per modality and the target. Columns and target are centred.
@@ -99,11 +100,13 @@ def _parser() -> argparse.ArgumentParser:
         "numbers drawn (JSON) are saved; the checks are printed. Status 1 if a check fails.",
     )
     figure.set_defaults(run=actions.figure_command)
-    figure.add_argument("number", metavar="NUMBER", help="1-6, 8-12, or all")
+    figure.add_argument("number", metavar="NUMBER", help="1-14, or all (13 needs --images)")
     figure.add_argument("-o", "--output", metavar="FILE", help="default figure-N.png; with all: a folder (default .)")
     figure.add_argument("--data", metavar="FILE.json", help="the numbers drawn (default: beside the picture)")
     figure.add_argument("--seeds", type=int, metavar="N", help="seeds 0 to N-1 (default: 5, figure 12: 20)")
     figure.add_argument("--json", action="store_true", help="print the checks as JSON")
+    mnist_commands.add_figure_options(figure)
+    mnist_commands.add_table_parser(commands)
     sweep = commands.add_parser(
         "sweep",
         help="half-times over a grid of networks, data and starts; resumable",
