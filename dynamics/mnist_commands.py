@@ -51,7 +51,7 @@ def table_command(options: argparse.Namespace) -> int:
     from dynamics.nonlinear.mnist.campaign import shipped, stored
     from dynamics.nonlinear.mnist.families import families
     from dynamics.nonlinear.mnist.linear_theory import shipped_theory
-    from dynamics.nonlinear.mnist.setting import Network
+    from dynamics.nonlinear.mnist.setting import CHOSEN, Network
 
     if options.number != "1":
         raise DomainError(f"table must be 1, the only one of the paper, got {options.number!r}")
@@ -68,7 +68,7 @@ def table_command(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps([family.to_dict() for family in found], indent=2, allow_nan=False))
     else:
-        print("\n\n".join(str(family) for family in found) or "no run yet")
+        print("\n\n".join([*(str(family) for family in found), f"{CHOSEN[0].upper()}{CHOSEN[1:]}."]))
     return 0
 
 

@@ -50,7 +50,10 @@ class DigitRun:
     @cached_property
     def times(self) -> dict[str, float]:
         """Epochs until the unimodal accuracy first reaches LEVEL; inf where it is not reached."""
-        return {m: crossing(self.t, self.accuracy[m]) for m in MODALITIES}
+        return self.times_at(LEVEL)
+
+    def times_at(self, level: float) -> dict[str, float]:
+        return {m: crossing(self.t, self.accuracy[m], level) for m in MODALITIES}
 
     @property
     def reached(self) -> dict[str, float | str]:
@@ -105,8 +108,8 @@ class DigitRun:
         return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
-def crossing(t: Sequence[float] | np.ndarray, accuracy: Sequence[float] | np.ndarray) -> float:
-    """When a curve first reaches LEVEL, linear between its points; inf where it does not.
+def crossing(t: Sequence[float] | np.ndarray, accuracy: Sequence[float] | np.ndarray, level: float = LEVEL) -> float:
+    """When a curve first reaches a level, linear between its points; inf where it does not.
 
     Examples
     --------
@@ -114,13 +117,13 @@ def crossing(t: Sequence[float] | np.ndarray, accuracy: Sequence[float] | np.nda
     1.5
     """
     t, accuracy = np.asarray(t, dtype=float), np.asarray(accuracy, dtype=float)
-    above = np.flatnonzero(accuracy >= LEVEL)
+    above = np.flatnonzero(accuracy >= level)
     if not len(above):
         return math.inf
     i = int(above[0])
     if not i:
         return float(t[0])
-    share = (LEVEL - accuracy[i - 1]) / (accuracy[i] - accuracy[i - 1])
+    share = (level - accuracy[i - 1]) / (accuracy[i] - accuracy[i - 1])
     return float(t[i - 1] + share * (t[i] - t[i - 1]))
 
 

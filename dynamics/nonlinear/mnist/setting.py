@@ -21,6 +21,7 @@ KEPT, NOISE = 0.1, 0.15  # a corrupted image is KEPT times the image plus noise 
 DECAY = 0.996  # of the learning rate, an epoch
 BATCH = 1000
 LEVEL = 0.5  # unimodal accuracy at which a modality counts as learned
+HIGHER_LEVEL = 0.6  # ours: beyond the shoulder near 50 % that the first modality stays at before the loss falls
 CHOSEN = (
     "not stated in the paper: corrupted = 0.1 x + N(0, 0.15) on images normalised as (x/255 - 0.1307)/0.3081, a blank "
     "image is 0 in these units, and 2x2 pooling before the last layer of the CNN (as in the authors' code); corruption "
