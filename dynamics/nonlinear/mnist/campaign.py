@@ -28,7 +28,8 @@ def train_missing(
 ) -> list[DigitRun]:
     """All runs of these seeds and fusion depths, seed after seed; each is written to `store` once it is done.
 
-    A run that another process is at is left to it, and left out of what is returned.
+    A run that another process is at is left to it, and left out of what is returned. `threads` is set for all of
+    PyTorch; the bytes of a run are the same for the same number of them.
     """
     require_torch().set_num_threads(threads)
     try:
@@ -67,7 +68,8 @@ def _one(setting: Setting, data: Prepared, store: Path, max_epochs: int, progres
         written(target, run.to_json().encode())
         if run.learned:
             checkpoint.unlink(missing_ok=True)
-        progress(f"{told}: ratio {run.ratio:.3f}, {monotonic() - begin:.0f} s")
+        ratio = f"ratio {run.ratio:.3f}" if run.learned else f"not learned in {run.t[-1]:.0f} epochs"
+        progress(f"{told}: {ratio}, {monotonic() - begin:.0f} s")
     return run
 
 

@@ -143,6 +143,10 @@ def run_from(text: str, source: str) -> DigitRun:
         correct = {name: np.array(document["correct"][name], dtype=int) for name in SHOWN}
         if len({a.shape for a in (*arrays.values(), *correct.values())}) != 1:
             raise DataError("t, loss and correct must have one length")
+        if not np.all(np.diff(arrays["t"]) > 0):
+            raise DataError("t must increase")
+        if any(np.any((c < 0) | (c > document["tests"])) for c in correct.values()):
+            raise DataError(f"correct must be 0 to tests = {document['tests']}")
         origin = {name: str(document[name]) for name in ("command", "torch", "version")}
         found = DigitRun(setting_from(document["setting"]), **arrays, correct=correct, tests=int(document["tests"]),
                          provenance=origin)  # fmt: skip

@@ -109,7 +109,8 @@ class Setting:
         return ", ".join(text for name, text in said.items() if getattr(self, name) != getattr(paper, name))
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        rates = {name: float(getattr(self, name)) for name in ("learning_rate", "b_corrupted", "a_corrupted")}
+        return asdict(self) | rates  # 1 and 1.0 are one setting, and have one key
 
     @property
     def flags(self) -> str:
