@@ -18,13 +18,13 @@ from dynamics.nonlinear.mnist.networks import branch, build, logits
 from dynamics.nonlinear.mnist.runs import SHOWN
 from dynamics.nonlinear.mnist.setting import FUSIONS, PAPER, Network
 from dynamics.nonlinear.mnist.training import Purpose, batch_loss, generator, prepared, train_digits, train_epoch
-from tests.digits import ABSENT, SIDE, made_up, small, write_images
+from tests.digits import ABSENT, SIDE, absent, made_up, small, write_images
 
 
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
     """Networks are small here, and other tests run beside these."""
-    if "torch" in sys.modules and sys.modules["torch"] is not None:
+    if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
 
 
@@ -267,7 +267,7 @@ def test_more_images_than_there_are_is_refused() -> None:
 def test_the_absence_of_pytorch_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setattr("dynamics.nonlinear.mnist.setting.import_module", absent)
     images = write_images(tmp_path / "images", made_up(20, 10))
     assert main(["table", "1", "--images", str(images), "--store", str(tmp_path / "s")]) == 2
     error = capsys.readouterr().err

@@ -18,13 +18,13 @@ from dynamics.nonlinear.mnist.families import PRINTED, Family, families, main_fa
 from dynamics.nonlinear.mnist.linear_theory import covariance, linear_theory, modes, shipped_theory
 from dynamics.nonlinear.mnist.runs import DigitRun, crossing, ratio_of, run_from
 from dynamics.nonlinear.mnist.setting import Network
-from tests.digits import ABSENT, SIDE, made_up, small, write_images
+from tests.digits import ABSENT, SIDE, absent, made_up, small, write_images
 
 
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
     """Networks are small here, and other tests run beside these."""
-    if "torch" in sys.modules and sys.modules["torch"] is not None:
+    if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
 
 
@@ -195,7 +195,7 @@ def test_what_the_commands_refuse(arguments: list[str], text: str, capsys: pytes
 
 
 def test_a_table_is_printed_within_seconds_and_without_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setattr("dynamics.nonlinear.mnist.setting.import_module", absent)
     begin = time.monotonic()
     assert main(["table", "1"]) == 0
     assert time.monotonic() - begin < 20
