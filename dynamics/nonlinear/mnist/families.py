@@ -31,7 +31,7 @@ HIGHER = (
     "for an epoch before the loss falls, so that its time there scatters."
 )
 LINEAR = (
-    "Linear: leading law of five linear layers on the leading mode of the same data; heuristic, for these networks "
+    "Linear: leading law of as many linear layers on the leading mode of the same data; heuristic, for these networks "
     "have ReLU, biases and softmax and do not start small."
 )
 
@@ -94,10 +94,10 @@ class Family:
         for fusion, printed in zip(FUSIONS, PRINTED[self.setting.network], strict=True):
             runs = self.at(fusion)
             laws = [number(self.theory.ratios[u0][0][fusion - 1]) for u0 in starts] if self.theory else []
-            above = with_spread(*mean_and_spread(self.ratios_at(fusion, HIGHER_LEVEL)))
+            found, above = (of_reached(self.ratios_at(fusion, each), len(runs)) for each in (LEVEL, HIGHER_LEVEL))
             epochs = [mean_and_spread(np.array([r.times[m] for r in runs if r.learned])) for m in MODALITIES]
             first = f"{sum(r.order[0] == 'A' and r.learned for r in runs)} of {sum(r.learned for r in runs)}"
-            rows.append((str(fusion), str(len(runs)), with_spread(*mean_and_spread(self.ratios(fusion))),
+            rows.append((str(fusion), str(len(runs)), found,
                          with_spread(*printed), above, *laws, *(with_spread(*e) for e in epochs), first))  # fmt: skip
         return Table(f"Table 1, {self.title}", head, tuple(rows), self.notes)
 
@@ -106,14 +106,17 @@ class Family:
         late = [run for run in self.runs if not run.learned]
         found = [RATIO]
         lost = sum(not math.isfinite(t) for run in self.runs for t in run.times_at(HIGHER_LEVEL).values())
-        found.append(f"{HIGHER} {lost} of {2 * len(self.runs)} times are not reached at that level.")
+        found.append(
+            HIGHER + (f" {lost} of {2 * len(self.runs)} times were not reached at that level." if lost else "")
+        )
         if late:
             names = ", ".join(
                 f"(L_f {r.setting.fusion_depth}, seed {r.setting.seed}, {r.t[-1]:.0f} epochs)" for r in late
             )
             found.append(f"Left out of the ratios, both modalities not reached: {names}.")
         if self.theory:
-            found.append(LINEAR)
+            ordered = ", ".join(f"{u0:g}" for u0 in self.theory.ordered)
+            found.append(f"{LINEAR} It grows with L_f at u0 = {ordered or 'none of these'}.")
         seeds = max((run.setting.seed for run in self.runs), default=-1) + 1
         return (*found, f"Made by: {replace(self.setting, seed=seeds - 1).command}")
 
@@ -158,6 +161,11 @@ def with_spread(mean: float, spread: float) -> str:
     if math.isnan(mean):
         return "-"
     return f"{mean:.2f}" if math.isnan(spread) else f"{mean:.2f} ± {spread:.2f}"
+
+
+def of_reached(ratios: np.ndarray, runs: int) -> str:
+    """Mean and deviation; how many they are of, where not of all runs."""
+    return with_spread(*mean_and_spread(ratios)) + (f" ({len(ratios)} of {runs})" if 0 < len(ratios) < runs else "")
 
 
 def families(runs: Sequence[DigitRun], known: Sequence[LinearTheory] = ()) -> list[Family]:

@@ -22,7 +22,7 @@ from dynamics.laws import TwoBranches
 from dynamics.nonlinear.idx import CLASSES
 from dynamics.nonlinear.mnist.corruption import normalised
 from dynamics.nonlinear.mnist.networks import DEPTH
-from dynamics.nonlinear.mnist.setting import FUSIONS, KEPT, NOISE, Setting
+from dynamics.nonlinear.mnist.setting import CONVOLUTIONS, FUSIONS, KEPT, NOISE, Network, Setting
 from dynamics.weights import start_norms
 
 STARTS = (0.3, 0.1, 0.03)
@@ -42,9 +42,9 @@ class LinearTheory:
     strengths: tuple[float, ...]
 
     @property
-    def grows(self) -> bool:
-        """With the fusion depth, at every start and in every mode."""
-        return all(list(r) == sorted(r) for modes in self.ratios.values() for r in modes)
+    def ordered(self) -> tuple[float, ...]:
+        """The starts at which the ratio of every mode grows with the fusion depth."""
+        return tuple(u0 for u0, modes in self.ratios.items() if all(list(r) == sorted(r) for r in modes))
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -57,14 +57,20 @@ def linear_theory(images: np.ndarray, labels: np.ndarray, setting: Setting) -> L
     """images : (n, side, side) bytes; of the setting, the corruption and `shrink` count."""
     data, strengths = modes(images, labels, setting)
     laws = [_law(d) for d in data]
-    ratios = {u0: tuple(tuple(_ratio(law, fusion, u0) for fusion in FUSIONS) for law in laws) for u0 in STARTS}
+    depth = depth_of(setting)
+    ratios = {u0: tuple(tuple(_ratio(law, depth, fusion, u0) for fusion in FUSIONS) for law in laws) for u0 in STARTS}
     return LinearTheory(family_of(setting), ratios, strengths)
 
 
 def family_of(setting: Setting) -> dict[str, Any]:
     """What the law depends on."""
-    return {"shrink": setting.shrink, "b_corrupted": setting.b_corrupted, "a_corrupted": setting.a_corrupted,
-            "images": setting.images, "data": setting.data}  # fmt: skip
+    changed = ("shrink", "b_corrupted", "a_corrupted", "images", "data")
+    return {"depth": depth_of(setting), **{name: getattr(setting, name) for name in changed}}
+
+
+def depth_of(setting: Setting) -> int:
+    """Layers, with the one that follows the convolutions."""
+    return DEPTH if setting.network is Network.MLP else CONVOLUTIONS + 1
 
 
 def modes(
@@ -108,12 +114,12 @@ def _law(data: Correlations) -> TwoBranches:
     return TwoBranches.of(network, data, order, start_norms(network, STARTS[0]))
 
 
-def _ratio(law: TwoBranches, fusion: int, u0: float) -> float:
+def _ratio(law: TwoBranches, depth: int, fusion: int, u0: float) -> float:
     """1 for early fusion, which learns both in one transition."""
     if fusion == 1:
         return 1.0
     start = math.log(u0)
-    here = replace(law, first_depth=fusion, second_depth=fusion, shared=DEPTH - fusion, log_starts=(start, start))
+    here = replace(law, first_depth=fusion, second_depth=fusion, shared=depth - fusion, log_starts=(start, start))
     return 1 + math.exp(here.log_excess())
 
 
