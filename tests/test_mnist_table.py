@@ -18,6 +18,7 @@ from dynamics.nonlinear.mnist.families import PRINTED, Family, families, main_fa
 from dynamics.nonlinear.mnist.linear_theory import covariance, linear_theory, modes, shipped_theory
 from dynamics.nonlinear.mnist.runs import DigitRun, crossing, ratio_of, run_from
 from dynamics.nonlinear.mnist.setting import Network
+from dynamics.reproduction.digits import checks
 from tests.digits import ABSENT, SIDE, absent, made_up, small, write_images
 
 
@@ -207,6 +208,19 @@ def test_the_readme_shows_what_the_table_prints(capsys: pytest.CaptureFixture[st
     for line in capsys.readouterr().out.splitlines():
         if line[:1].isdigit() or line.startswith("Table 1"):
             assert line in shown
+
+
+@pytest.mark.parametrize("network", Network)
+def test_the_checks_of_the_figures_fail_where_fusion_depths_are_turned_round(network: Network) -> None:
+    family = main_family(families(shipped()), network)
+    assert family is not None
+    assert all(check.holds for check in checks(family))
+    turned = [
+        replace(run, setting=replace(run.setting, fusion_depth=6 - run.setting.fusion_depth)) for run in family.runs
+    ]
+    found = checks(replace(family, runs=tuple(turned)))
+    assert not found[0].holds
+    assert not found[1].holds
 
 
 def test_one_setting_has_one_key() -> None:

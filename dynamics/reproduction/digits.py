@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -69,11 +70,12 @@ def curves(runs: tuple[DigitRun, ...], named: bool) -> tuple[Series, ...]:
 def checks(family: Family) -> tuple[Check, ...]:
     """What the paper concludes: the deeper the fusion, the later the second modality."""
     means, printed = family.means, "the paper: the deeper the fusion, the slower the second modality"
+    beyond = f"{printed}; chance reaches 0.5 in less than 1 % of samples of 25 runs"
     deepest = float(np.max(means[:-1]))
     firsts = [run.order[0] == "A" for fusion in FUSIONS[1:] for run in family.at(fusion) if run.learned]
     return (
         Check("mean ratio at L_f = 5 above all others", float(means[-1]), deepest, 0.0, printed, Side.ABOVE),
-        Check("rank correlation of ratio and L_f over runs", family.rank_correlation, 0.5, 0.0, printed, Side.ABOVE),
+        Check("rank correlation of ratio and L_f over runs", family.rank_correlation, 0.5, 0.0, beyond, Side.ABOVE),
         Check("L_f >= 2: share of runs that learn A first", float(np.mean(firsts)), 0.5, 0.0,
               "A is corrupted less often", Side.ABOVE),
     )  # fmt: skip
@@ -82,11 +84,7 @@ def checks(family: Family) -> tuple[Check, ...]:
 def _caption(family: Family, seeds: list[int]) -> str:
     setting = family.setting
     means = ", ".join(f"{mean:.2f}" for mean in family.means)
-    falls = [
-        f"{f} to {f + 1}"
-        for f, (a, b) in zip(FUSIONS, zip(family.means, family.means[1:], strict=False), strict=False)
-        if b < a
-    ]
+    falls = [f"{f} to {f + 1}" for f, (a, b) in enumerate(pairwise(family.means), start=1) if b < a]
     order = f"; they fall from L_f = {' and from '.join(falls)}" if falls else ""
     return prose(
         f"""
@@ -94,7 +92,7 @@ def _caption(family: Family, seeds: list[int]) -> str:
         accuracy is that of a clean test image beside a blank one; loss of training batches, a share of that at the
         start. Vertical: mean time at which a unimodal accuracy reaches 50 %, first crossing, measured every
         {setting.every} steps of {setting.steps} an epoch. Mean ratios for L_f = 1 to 5: {means}{order}. Runs end
-        soon after both modalities are learned. Corruption is drawn with the probabilities of the paper's text, 0.6
-        for B and 0.2 for A; the authors' public code draws 0.8 and 0.16, see table 1.
+        soon after both modalities are learned. B is corrupted with probability {setting.b_corrupted:g}, A with
+        {setting.a_corrupted:g}; the paper's text has 0.6 and 0.2, the authors' public code draws 0.8 and 0.16.
         """
     )
