@@ -17,7 +17,7 @@ from dynamics.nonlinear.mnist.corruption import corrupted, normalised
 from dynamics.nonlinear.mnist.families import PRINTED, Family, families, main_family
 from dynamics.nonlinear.mnist.linear_theory import covariance, linear_theory, modes, shipped_theory
 from dynamics.nonlinear.mnist.runs import DigitRun, crossing, ratio_of, run_from
-from dynamics.nonlinear.mnist.setting import Network
+from dynamics.nonlinear.mnist.setting import FUSIONS, Network
 from dynamics.reproduction.digits import checks
 from tests.digits import ABSENT, SIDE, absent, made_up, small, write_images
 
@@ -235,3 +235,14 @@ def test_ranks_tell_order_from_disorder() -> None:
         replace(run, setting=replace(run.setting, fusion_depth=4 - run.setting.fusion_depth)) for run in runs
     )
     assert Family(setting, turned).rank_correlation == pytest.approx(-1)
+
+
+def test_what_the_readme_says_of_the_runs_holds() -> None:
+    """At 60 % the mean ratio grows with every layer; the printed MLP at L_f >= 4 lies between text and code."""
+    found = families(shipped())
+    for family in found:
+        means = [float(np.mean(family.ratios_at(fusion, 0.6))) for fusion in FUSIONS]
+        assert means == sorted(means), family.title
+    text, code = (f.means for f in found if f.setting.network is Network.MLP)
+    for fusion in (4, 5):
+        assert text[fusion - 1] < PRINTED[Network.MLP][fusion - 1][0] < code[fusion - 1]
