@@ -362,7 +362,7 @@ def figure_command(options: argparse.Namespace) -> int:
     import matplotlib
 
     from dynamics.experiments import EXPERIMENTS
-    from dynamics.reproduction.gallery import reproduce
+    from dynamics.reproduction.gallery import PICTURED, TRAINED, reproduce
 
     matplotlib.use("Agg")
     every = options.number == "all"
@@ -371,7 +371,8 @@ def figure_command(options: argparse.Namespace) -> int:
     if every and options.data is not None:
         raise DomainError("--data names the file of one figure; with all the numbers lie beside the pictures")
     targets = {}
-    for n in EXPERIMENTS if every else (int(options.number),):
+    left_out = PICTURED if every and options.images is None else ()  # MNIST's images are not ours to ship
+    for n in [n for n in EXPERIMENTS if n not in left_out] if every else (int(options.number),):
         folder = options.output or "."
         picture = os.path.join(folder, f"figure-{n}.png") if every else options.output or f"figure-{n}.png"
         numbers = options.data or f"{os.path.splitext(picture)[0]}.json"
@@ -380,7 +381,9 @@ def figure_command(options: argparse.Namespace) -> int:
         _check_target(numbers)
     found = []
     for n, (picture, numbers) in targets.items():
-        result = reproduce(n, seeds=options.seeds, progress=_told(f"figure {n}"))
+        folders = {"store": options.store if n in TRAINED or not every else None,
+                   "images": options.images if n in PICTURED or not every else None}  # fmt: skip
+        result = reproduce(n, seeds=options.seeds, progress=_told(f"figure {n}"), **folders)
         _save_figure(result.plot(), picture)
         result.save(numbers)
         print(f"  {picture}, {numbers}", file=sys.stderr, flush=True)

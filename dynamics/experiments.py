@@ -10,6 +10,7 @@ from typing import Any
 
 from derivations.correlations import Correlations
 from derivations.network import FusionNetwork
+from dynamics.nonlinear.mnist.setting import CHOSEN, PAPER, Network
 
 DEFAULT_SEEDS = (0, 1, 2, 3, 4)  # J.1: five random seeds
 
@@ -83,7 +84,9 @@ class Experiment:
 RHOS = (-0.8, -0.6, -0.4, -0.2, 0.0, 0.2, 0.4, 0.6, 0.8)
 EARLY_AND_LATE = ((2, 1), (2, 2))
 EVERY_FUSION = ((4, 1), (4, 2), (4, 3), (4, 4))
+EVERY_FUSION_OF_FIVE = ((5, 1), (5, 2), (5, 3), (5, 4), (5, 5))
 PLAIN = Task(2, 1)
+DENSE, CONVOLUTIONAL = PAPER[Network.MLP], PAPER[Network.CNN]
 
 EXPERIMENTS: Mapping[int, Experiment] = MappingProxyType(
     {
@@ -117,6 +120,10 @@ EXPERIMENTS: Mapping[int, Experiment] = MappingProxyType(
                 "for a first layer, but 1 for a square one)",
             ),
             Experiment(
+                7, "fully connected networks on noisy MNIST", networks=EVERY_FUSION_OF_FIVE, width=DENSE.width,
+                samples=DENSE.images, learning_rate=DENSE.learning_rate, chosen=CHOSEN,
+            ),
+            Experiment(
                 8, "collinear modalities", tasks=(Task(2, 1, 1.0),), networks=((2, 2),),
                 more=MappingProxyType({"t_end": 20.0}), chosen="how long to train: six half-times",
             ),
@@ -132,6 +139,11 @@ EXPERIMENTS: Mapping[int, Experiment] = MappingProxyType(
                 seeds=tuple(range(20)), more=MappingProxyType({"t_end": 240.0, "success": 0.05}),
                 chosen="20 seeds; 6000 steps; sigma_A is a standard deviation (H.2: a variance); success is less than "
                 "5 % of the variance of XOR left in the residual",
+            ),
+            Experiment(13, "noisy MNIST", seeds=(0,), samples=DENSE.images, chosen=CHOSEN),
+            Experiment(
+                14, "convolutional networks on noisy MNIST", networks=EVERY_FUSION_OF_FIVE, width=CONVOLUTIONAL.width,
+                samples=CONVOLUTIONAL.images, learning_rate=CONVOLUTIONAL.learning_rate, chosen=CHOSEN,
             ),
         )
     }

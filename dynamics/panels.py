@@ -120,7 +120,24 @@ class PhasePlane:
         return {"title": self.title, "modalities": modalities, "points": points, "runs": runs, **field}
 
 
-Panel = Plot | Schematic | PhasePlane
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Grey images in rows.
+
+    images : (rows, columns, side, side)
+    names : of the rows
+    """
+
+    title: str
+    images: np.ndarray
+    names: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        images = [[[round(float(v), 3) for v in image.ravel()] for image in row] for row in self.images]
+        return {"title": self.title, "rows": list(self.names), "side": self.images.shape[-1], "images": images}
+
+
+Panel = Plot | Schematic | PhasePlane | Pictures
 
 
 class Side(StrEnum):

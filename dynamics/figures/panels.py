@@ -17,7 +17,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 
 from dynamics.figures.schematics import draw_schematic
 from dynamics.figures.style import house_style
-from dynamics.panels import PhasePlane, Plot, Role, Schematic, Series
+from dynamics.panels import PhasePlane, Pictures, Plot, Role, Schematic, Series
 
 if TYPE_CHECKING:
     from dynamics.panels import Panel, Reproduction
@@ -65,8 +65,23 @@ def draw_panel(ax: Axes, panel: Panel) -> None:
             draw_schematic(ax, panel.network)
         case PhasePlane():
             panel.portrait.draw_on(ax)
+        case Pictures():
+            draw_pictures(ax, panel)
         case Plot():
             draw_plot(ax, panel)
+
+
+def draw_pictures(ax: Axes, panel: Pictures) -> None:
+    """All on one grey scale, with a gap between them."""
+    rows, columns, side, _ = panel.images.shape
+    low, high = float(panel.images.min()), float(panel.images.max())
+    whole = np.full((rows * (side + 1) - 1, columns * (side + 1) - 1), high)
+    for row, column in np.ndindex(rows, columns):
+        y, x = row * (side + 1), column * (side + 1)
+        whole[y : y + side, x : x + side] = panel.images[row, column]
+    ax.imshow(whole, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
+    ax.set_xticks([])
+    ax.set_yticks([row * (side + 1) + side / 2 for row in range(rows)], panel.names)
 
 
 def draw_plot(ax: Axes, panel: Plot) -> None:

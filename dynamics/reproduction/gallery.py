@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib import import_module
@@ -11,9 +12,16 @@ from dynamics.experiments import EXPERIMENTS
 from dynamics.panels import Reproduction
 from dynamics.reproduction.common import Progress
 
+TRAINED, PICTURED = (7, 14), (13,)  # figures made of trained runs, and of images of MNIST
+
 
 def reproduce(
-    figure: int, *, seeds: int | Sequence[int] | None = None, progress: Progress | None = None
+    figure: int,
+    *,
+    seeds: int | Sequence[int] | None = None,
+    progress: Progress | None = None,
+    store: str | os.PathLike[str] | None = None,
+    images: str | os.PathLike[str] | None = None,
 ) -> Reproduction:
     """A figure of the paper from this code, with the numbers drawn and checks against the theory.
 
@@ -22,6 +30,8 @@ def reproduce(
     figure : its number, one of `dynamics.experiments.EXPERIMENTS`
     seeds : n for 0..n-1, or a list; None takes those of the setting
     progress : called with a line for each part of the work
+    store : figures 7 and 14: folder of runs of the command `table 1`, instead of those of the package
+    images : figure 13: folder with the IDX files of MNIST
 
     Raises
     ------
@@ -42,6 +52,11 @@ def reproduce(
         if not chosen or any(isinstance(s, bool) or not isinstance(s, int) or s < 0 for s in chosen):
             raise DomainError(f"seeds must be a positive number or a list of integers >= 0, got {seeds!r}")
         experiment = replace(experiment, seeds=chosen)
+    for name, folder, users in (("store", store, TRAINED), ("images", images, PICTURED)):
+        if folder is not None:
+            if figure not in users:
+                raise DomainError(f"{name} is for figure {' and '.join(map(str, users))}, got figure {figure}")
+            experiment = replace(experiment, more={**experiment.more, name: os.fspath(folder)})
     module = import_module(f"dynamics.reproduction.figure_{figure:02}")
     found: Reproduction = module.reproduced(experiment, progress or (lambda line: None))
     return found

@@ -72,7 +72,7 @@ def batch_path(store: Path, number: int) -> Path:
 def write_batch(store: Path, number: int, arrays: Mapping[str, np.ndarray], warnings: list[str]) -> None:
     """Whole or not at all; a StoreError where the disk does not take it."""
     try:
-        _write(batch_path(store, number), _packed(arrays, warnings))
+        _write(batch_path(store, number), packed(arrays, warnings))
     except OSError as error:
         raise StoreError(f"store {str(store)!r}: batch {number} not written: {error}") from None
 
@@ -94,7 +94,7 @@ def read_batch(store: Path, number: int) -> tuple[dict[str, np.ndarray], list[st
             members = {name: file[name] for name in file.files}
         del members["checksum"]
         warnings = json.loads(members.pop("warnings").tobytes())
-        if _packed(members, warnings) != content:
+        if packed(members, warnings) != content:
             raise ValueError("its bytes are not those of its arrays")
     except Exception:  # NumPy leaks BadZipFile, zlib.error, KeyError, TokenError on damaged files
         set_aside(path)
@@ -102,7 +102,7 @@ def read_batch(store: Path, number: int) -> tuple[dict[str, np.ndarray], list[st
     return members, warnings
 
 
-def _packed(arrays: Mapping[str, np.ndarray], warnings: list[str]) -> bytes:
+def packed(arrays: Mapping[str, np.ndarray], warnings: list[str]) -> bytes:
     """The archive of a batch; the same bytes for the same arrays."""
     members = {**arrays, "warnings": np.frombuffer(json.dumps(warnings).encode(), dtype=np.uint8)}
     members["checksum"] = np.frombuffer(_checksum(members), dtype=np.uint8)
