@@ -1,11 +1,16 @@
 # Short names for what contributors run. PYTHON is the environment's interpreter.
 PYTHON ?= .venv/bin/python
 
-.PHONY: test soak lint notebooks bench honesty cluster figures ci
+KIND ?= csv
+RUNS ?= 100000
+
+.PHONY: test soak fuzz lint notebooks bench honesty cluster figures ci
 test:
 	$(PYTHON) -m pytest
 soak:  # what takes longer than the tests may: all mutants, 500 symmetries of each kind, 2 GB of CSV, 64 layers
 	SOAK=1 $(PYTHON) -m pytest
+fuzz:  # a loader under a coverage-guided fuzzer (pip install atheris): csv, npz, statistics, npy, toml, trajectory, idx, idx.gz, digits
+	OMP_NUM_THREADS=1 $(PYTHON) -m tests.fuzz $(KIND) $(RUNS)
 lint:
 	$(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check . && $(PYTHON) -m mypy
 notebooks:  # all of them from scratch, two at a time

@@ -113,8 +113,8 @@ def disagreements(estimates: Mapping[str, Estimate], data: Correlations) -> list
                     far[m] = (gap, known)
         if one.assumes.split()[0] != other.assumes.split()[0]:  # refined and reduced
             if far:
-                factors = ", ".join(f"{m} {number(math.exp(one.log_times[m] - other.log_times[m]), 3)}" for m in far)
-                found.append(f"half-times from the {one.assumes} are those from the {other.assumes} times: {factors}")
+                factors = ", ".join(f"{number(math.exp(one.log_times[m] - other.log_times[m]), 3)} ({m})" for m in far)
+                found.append(f"half-times from the {one.assumes} are {factors} times those from the {other.assumes}")
             continue
         for m, (gap, known) in far.items():
             cause = f"what is left out is estimated at {percent(known)} here"

@@ -18,6 +18,7 @@ import numpy as np
 from derivations.correlations import Correlations
 from derivations.errors import StoreError
 from derivations.saddles import Course
+from dynamics.columns import one_line
 from dynamics.files import plain_file, write_whole
 from dynamics.half_times import HalfTimes, Status
 from dynamics.itinerary import Visit
@@ -157,7 +158,7 @@ def load_trajectory(path: str | os.PathLike[str]) -> Trajectory:
                 meta["lag"],
                 meta["log_excess"],
             )
-            return Trajectory(
+            found = Trajectory(
                 file["t"],
                 total,
                 file["loss"],
@@ -168,10 +169,31 @@ def load_trajectory(path: str | os.PathLike[str]) -> Trajectory:
                 tuple(meta["warnings"]),
                 meta["provenance"],
             )
+        _check_loaded(found)
+        return found
     except OSError as error:
         raise StoreError(f"trajectory not read from {str(path)!r}: {error}") from None
     except Exception as error:  # NumPy leaks BadZipFile, zlib.error, KeyError, TokenError on damaged files
-        raise StoreError(f"{str(path)!r} is not a saved trajectory: {type(error).__name__}: {error}") from None
+        raise StoreError(
+            one_line(f"{str(path)!r} is not a saved trajectory: {type(error).__name__}: {error}")
+        ) from None
+
+
+def _check_loaded(run: Trajectory) -> None:
+    """What `Trajectory.save` never writes: a ValueError."""
+    names = set(run.total)
+    for what, given in (("order", run.order), ("log_times", run.log_times), ("status", run.status),
+                        ("fit_times", run.fit_times)):  # fmt: skip
+        if set(given) != names or len(list(given)) != len(names):
+            raise ValueError(f"{what} must name {', '.join(names)}, got {', '.join(map(str, given))}")
+    for what, array in (("t", run.t), ("loss", run.loss), *run.total.items()):
+        if array.dtype.kind != "f" or len(array) != len(run.t) or not len(array) or not np.all(np.isfinite(array)):
+            raise ValueError(f"{what} must hold {len(run.t)} finite numbers, got {array.dtype} {array.shape}")
+    if run.t.ndim != 1 or run.loss.ndim != 1 or np.any(np.diff(run.t) < 0):
+        raise ValueError("t must be increasing times, with a loss each")
+    for value in (*run.log_times.values(), *run.fit_times.values(), run.lag, *(v.enter for v in run.itinerary)):
+        float(value)
+    str(run)
 
 
 def losses(data: Correlations, packed: np.ndarray) -> np.ndarray:

@@ -65,7 +65,7 @@ def draw_roads(ax: Axes, prediction: Prediction) -> None:
                 "; ".join(missing), (0.99, y), xycoords=("axes fraction", "data"), ha="right", va="bottom",
                 xytext=(0, 4), textcoords="offset points", fontsize="small",
             )  # fmt: skip
-    ax.set_yticks(range(len(roads)), [f"{name}{' *' if name == prediction.source else ''}\n{plain(e.assumes)}"
+    ax.set_yticks(range(len(roads)), [f"{name}{' *' if name == prediction.source else ''}\n{e.assumes}"
                                       for name, e in roads], fontsize="small")  # fmt: skip
     ax.set_ylim(len(roads) - 0.5, -0.5)
     if known and max(known) > WIDE * min(known):

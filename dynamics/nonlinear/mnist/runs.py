@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from derivations.errors import DataError
+from dynamics.columns import one_line
 from dynamics.half_times import finite
 from dynamics.nonlinear.mnist.setting import CHOSEN, LEVEL, Setting, setting_from
 from dynamics.tables import Table, number, printed
@@ -143,6 +144,13 @@ def run_from(text: str, source: str) -> DigitRun:
         origin = {name: str(document[name]) for name in ("command", "torch", "version")}
         found = DigitRun(setting_from(document["setting"]), **arrays, correct=correct, tests=int(document["tests"]),
                          provenance=origin)  # fmt: skip
-    except (KeyError, TypeError, ValueError, IndexError) as error:  # json's and ours are ValueErrors
-        raise DataError(f"{source!r} is no run on noisy digits: {error}") from None
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        IndexError,
+        OverflowError,
+        RecursionError,
+    ) as error:
+        raise DataError(one_line(f"{source!r} is no run on noisy digits: {error}")) from None
     return found

@@ -1,0 +1,101 @@
+"""Every loader of files from outside as a function of bytes: what `test_fuzz.py` and the fuzzer `tests.fuzz` feed."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from derivations.errors import DataError, StoreError
+from dynamics import Correlations, FusionNetwork, integrate_reduced, load_trajectory, read_table
+from dynamics.nonlinear.idx import read_idx
+from dynamics.nonlinear.mnist.runs import run_from
+from dynamics.sweeps.spec import read_spec
+
+SPEC = b"""name = "a"
+[network]
+depth = 4
+fusion_depth = [1, 2]
+[data]
+sigma_a = 2.0
+rho = [-0.5, 0.5]
+[start]
+u0 = 0.1
+seed = [0, 1]
+"""
+BLOCKS = {"A": ["a1", "a2"], "B": ["b1"]}
+RNG = np.random.default_rng(0)
+TABLE = RNG.normal(size=(6, 4)).round(3)
+
+#: What a loader may raise on a file that is wrong; anything else is a fault of the loader.
+EXPECTED = (DataError, StoreError)
+
+
+def _table(path: Path) -> None:
+    read_table(path, "y", BLOCKS)
+
+
+def _archive(path: Path) -> None:
+    read_table(path)
+
+
+LOADERS: dict[str, tuple[str, Callable[[Path], object]]] = {
+    "csv": (".csv", _table),
+    "npz": (".npz", _archive),
+    "statistics": (".npz", _archive),
+    "npy": (".npy", lambda path: read_table(path, "3", {"A": ["0", "1"], "B": ["2"]})),
+    "toml": (".toml", read_spec),
+    "trajectory": (".npz", load_trajectory),
+    "idx": (".idx", read_idx),
+    "idx.gz": (".gz", read_idx),
+    "digits": (".json", lambda path: run_from(path.read_text(errors="replace"), str(path))),
+}
+
+
+def _bytes(save: Callable[[io.BytesIO], object]) -> bytes:
+    stream = io.BytesIO()
+    save(stream)
+    return stream.getvalue()
+
+
+def seeds(folder: Path) -> dict[str, list[bytes]]:
+    """Sound files of every kind, small; `folder` is for what only writes to a path."""
+    header = b"a1,a2,b1,y\n"
+    rows = "\n".join(",".join(map(str, row)) for row in TABLE).encode()
+    idx = b"\x00\x00\x08\x03" + struct.pack(">3I", 2, 3, 3) + bytes(range(18))
+    run = integrate_reduced(FusionNetwork.fused_at(2, 2), Correlations.scalar(2, 1, 0.5), t_end=1.0, t_eval=[0.5, 1.0])
+    run.save(folder / "run.npz")
+    digits = next((Path(__file__).parent.parent / "dynamics/nonlinear/mnist/results").glob("*.json")).read_bytes()
+    sigma = {"sigma": np.eye(3), "sigma_yx": np.array([1.0, 0.2, 0.5]), "sizes": np.array([2, 1])}
+    return {
+        "csv": [
+            header + rows,
+            b"\xef\xbb\xbf" + header + rows.replace(b"\n", b"\r\n"),
+            b'"a1",a2,b1,y\n"1",2,3,4\n5,6,7,9\n',
+        ],
+        "npz": [_bytes(lambda f: np.savez(f, A=TABLE[:, :2], B=TABLE[:, 2], y=TABLE[:, 3]))],
+        "statistics": [_bytes(lambda f: np.savez(f, **sigma)), _bytes(lambda f: np.savez_compressed(f, **sigma))],
+        "npy": [_bytes(lambda f: np.save(f, TABLE)), _bytes(lambda f: np.save(f, TABLE.astype(">f4")))],
+        "toml": [SPEC],
+        "trajectory": [(folder / "run.npz").read_bytes()],
+        "idx": [idx, b"\x00\x00\x08\x01" + struct.pack(">I", 4) + b"\x01\x02\x03\x09"],
+        "idx.gz": [gzip.compress(idx, mtime=0)],
+        "digits": [digits, json.dumps({"format": "x"}).encode()],
+    }
+
+
+def fed(kind: str, content: bytes, path: Path) -> None:
+    """One input: a loader either takes it or refuses it in one line of its own."""
+    path.write_bytes(content)
+    said = ""
+    try:
+        LOADERS[kind][1](path)
+    except EXPECTED as error:
+        said = str(error)
+    if "\n" in said or len(said) > 1000:
+        raise AssertionError(f"{kind}: not one short line: {said[:300]!r}")
