@@ -179,6 +179,23 @@ def test_nothing_committed_names_this_workplace() -> None:
             assert not words.search(path.read_text(errors="ignore")), name
 
 
+def test_nothing_from_outside_is_evaluated_or_unpickled() -> None:
+    """`sympify` evaluates text; in `derivations` it only turns Python numbers into SymPy's."""
+    for path in PYTHON:
+        banned = {"eval", "exec", "parse_expr", "__import__"} | ({"sympify"} if "dynamics" in path.parts else set())
+        assert not imports(path) & {"pickle", "dill", "cloudpickle", "marshal", "shelve"}, path
+        for call in (n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)):
+            function = call.func
+            name = getattr(function, "attr", getattr(function, "id", ""))
+            home = getattr(getattr(function, "value", None), "id", "")
+            assert name not in banned, path
+            told = {k.arg: getattr(k.value, "value", None) for k in call.keywords}
+            if (home, name) == ("np", "load"):
+                assert told["allow_pickle"] is False, path
+            if (home, name) == ("torch", "load"):
+                assert told["weights_only"] is True, path
+
+
 def test_every_scalar_law_of_dynamics_is_an_expression_of_the_ledger() -> None:
     """What `dynamics` reads from the law modules is, at tau = 1, a form (or integrand) that an entry checks."""
     import sympy as sp

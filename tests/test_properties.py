@@ -1,0 +1,194 @@
+"""Properties on every architecture that the types can express, drawn and shrunk by hypothesis."""
+
+import json
+import math
+import os
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from derivations import Chain, Correlations, FusionNetwork, gradient_flow, reduce
+from derivations.errors import DataError, DomainError, SolveError
+from dynamics import aligned_weights, ensemble, integrate, integrate_reduced, load_trajectory, predict, random_weights
+from tests.cases import random_correlations
+
+SOAK = bool(os.environ.get("SOAK"))
+PROPERTY = settings(
+    max_examples=1000 if SOAK else 50,
+    derandomize=not SOAK,  # the soak prints a seed to replay what it finds
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    print_blob=SOAK,
+)
+SLOW = settings(PROPERTY, max_examples=200 if SOAK else 12)
+
+
+@st.composite
+def networks(draw, deepest: int = 3) -> FusionNetwork:
+    """Any tree of one to four modalities."""
+    names = draw(st.permutations("ABCD"))[: draw(st.integers(1, 4))]
+    depth = st.integers(1, deepest)
+
+    def grown(members: list[str]) -> tuple[Chain, ...]:
+        if len(members) == 1:
+            return (Chain(draw(depth), members[0]),)
+        cut = draw(st.integers(1, len(members) - 1))
+        sides = []
+        for part in (members[:cut], members[cut:]):
+            below = grown(part)
+            joined = len(below) > 1 and draw(st.booleans())
+            sides += [Chain(draw(depth), below)] if joined else below
+        return tuple(sides)
+
+    return FusionNetwork.tree(draw(st.integers(0, 2)), *grown(list(names)))
+
+
+@st.composite
+def problems(draw, outputs: int = 1, deepest: int = 3) -> tuple[FusionNetwork, Correlations]:
+    network = draw(networks(deepest))
+    sizes = {m: draw(st.integers(1, 3)) for m in network.modalities}
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    correlation = draw(st.sampled_from([0.0, 0.3, 0.9]))
+    return network, random_correlations(rng, sizes, outputs, correlation)
+
+
+def written_loss(network: FusionNetwork, data: Correlations, weights: dict[str, list[np.ndarray]]) -> complex:
+    """Half the mean squared error by the network's own tree, for complex weights too; shares no code with the flow."""
+
+    def output(chain: Chain, name: str) -> np.ndarray:
+        if not chain.children:
+            start = sum(data.sizes[m] for m in data.modalities[: data.modalities.index(name)])
+            pushed = np.zeros((data.sizes[name], len(data.sigma)), dtype=complex)
+            pushed[:, start : start + data.sizes[name]] = np.eye(data.sizes[name])
+        else:
+            pushed = sum(output(child, child.name) for child in chain.children)
+        for layer in weights[name]:
+            pushed = layer @ pushed
+        return pushed
+
+    total = output(network.trunk, "trunk")
+    target = np.atleast_2d(data.sigma_yx)
+    quadratic = np.trace(total @ data.sigma @ total.T) - 2 * np.trace(total @ target.T)
+    return complex(quadratic + np.trace(np.atleast_2d(data.sigma_yy))) / 2
+
+
+@PROPERTY
+@given(problems(outputs=1), st.integers(0, 1000), st.integers(1, 4))
+def test_flow_is_minus_the_gradient_by_complex_step(problem, seed: int, width: int) -> None:
+    """Exact to rounding: a complex step has no difference to cancel."""
+    network, data = problem
+    weights = random_weights(network, data, 0.9, width=width, seed=seed)
+    moved = gradient_flow.flow(
+        network, weights, gradient_flow.errors(data, gradient_flow.total_weights(network, weights))
+    )
+    rng = np.random.default_rng(seed)
+    direction = {name: [rng.normal(size=w.shape) for w in layers] for name, layers in weights.items()}
+    step = 1e-30
+    shifted = {
+        name: [w + 1j * step * d for w, d in zip(weights[name], direction[name], strict=True)] for name in weights
+    }
+    slope = written_loss(network, data, shifted).imag / step
+    parts = [-np.sum(m * d) for name in weights for m, d in zip(moved[name], direction[name], strict=True)]
+    assert slope == pytest.approx(math.fsum(parts), rel=1e-12, abs=1e-13 * (1 + sum(map(abs, parts))))
+
+
+@PROPERTY
+@given(problems(), st.sampled_from([1e-6, 1e-3, 0.1]), st.sampled_from([None, 20]))
+def test_a_prediction_is_an_answer_or_one_line(problem, u0: float, width: int | None) -> None:
+    network, data = problem
+    said = ""
+    try:
+        found = predict(network, data, u0=u0, width=width)
+    except (DomainError, DataError) as error:
+        said = str(error)
+    assert "\n" not in said
+    if said:
+        return
+    document = json.loads(found.to_json())
+    assert set(document["order"]) == set(network.modalities)
+    for m in network.modalities:
+        assert (found.status[m].value == "reached") == math.isfinite(found.log_times[m])
+        assert found.times[m] >= 0
+    assert str(found)
+    assert found._repr_html_()
+
+
+@SLOW
+@given(problems(deepest=2), st.integers(0, 100))
+def test_runs_keep_what_is_conserved_and_lose_loss(problem, seed: int) -> None:
+    network, data = problem
+    try:
+        run = integrate(network, data, u0=0.3, width=6, seed=seed, rtol=1e-8)
+    except SolveError:
+        return
+    assert run.monitors["balance"] < 1e-6
+    assert np.all(np.diff(run.loss) <= 1e-7 * run.loss[0])
+    assert set(run.order) == set(network.modalities)
+
+
+@SLOW
+@given(problems(deepest=2))
+def test_the_reduced_flow_is_the_full_one_from_an_aligned_start(problem) -> None:
+    network, data = problem
+    try:
+        reduced = integrate_reduced(network, data, u0=0.2, t_end=1.0, t_eval=[1.0], rtol=1e-10)
+        start = aligned_weights(network, data, 0.2, width=3)
+        full = integrate(network, data, weights=start, exact=True, t_end=1.0, t_eval=[1.0], rtol=1e-10)
+    except (DomainError, SolveError):
+        return
+    for m in network.modalities:
+        np.testing.assert_allclose(reduced.total[m][-1], full.total[m][-1], rtol=1e-6, atol=1e-8)
+
+
+@SLOW
+@given(problems(deepest=2), st.integers(1, 3))
+def test_members_of_an_ensemble_are_runs_of_their_own(problem, seed: int) -> None:
+    network, data = problem
+    try:
+        one = integrate(network, data, u0=0.2, width=8, seed=seed, t_end=3.0)
+        many = ensemble(network, data, u0=0.2, width=8, seeds=[0, seed], t_end=3.0)
+    except (DomainError, SolveError):
+        return
+    for m in network.modalities:
+        if many.status[m][1] == "reached" and one.status[m].value == "reached":
+            assert many.times[m][1] == pytest.approx(one.times[m], rel=2e-3)
+
+
+@PROPERTY
+@given(networks(), st.integers(0, 2**32 - 1))
+def test_types_survive_pickling_and_print(network: FusionNetwork, seed: int) -> None:
+    again = pickle.loads(pickle.dumps(network))
+    assert again == network
+    assert hash(again) == hash(network)
+    assert network.to_latex()
+    data = random_correlations(np.random.default_rng(seed), dict.fromkeys(network.modalities, 2))
+    copied = pickle.loads(pickle.dumps(data))
+    np.testing.assert_array_equal(copied.sigma, data.sigma)
+    assert str(copied) == str(data)
+
+
+@SLOW
+@given(networks(deepest=2))
+def test_the_symbolic_reduction_is_the_numeric_one(network: FusionNetwork) -> None:
+    """SymPy's right-hand side at numbers, against the velocity of the full network from an aligned start."""
+    system = reduce(network)
+    assert all(r == 0 for r in system.residual)
+    assert len(system.state) == sum(1 for chain in network.chains.values() if chain.depth)
+
+
+def test_a_trajectory_is_read_as_it_was_written(tmp_path) -> None:
+    @SLOW
+    @given(problems(deepest=2))
+    def round_trip(problem) -> None:
+        network, data = problem
+        run = integrate(network, data, u0=0.3, width=4, t_end=1.0)
+        run.save(tmp_path / "run.npz")
+        again = load_trajectory(tmp_path / "run.npz")
+        np.testing.assert_array_equal(again.loss, run.loss)
+        assert again.times == run.times
+        assert str(again) == str(run)
+
+    round_trip()
