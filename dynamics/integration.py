@@ -103,6 +103,8 @@ def march(
                 waiting = ()  # nothing more can be learned: plain time from here
                 continue
             record.hold(stop, system.total(state))
+        if outcome.end is End.STOPPED:
+            record.close(stop, system.total(state))
         if outcome.end is End.STUCK:
             if not data.warnings:  # nothing in the data explains it
                 raise SolveError(f"the integrator failed at t = {offset:.6g}: its corrector does not converge")

@@ -69,6 +69,14 @@ class Record:
     steps: int = 0
     evaluations: int = 0
 
+    def close(self, t: float, total: np.ndarray) -> None:
+        """The end of the run is at t, to rounding: times asked for up to it that the last step missed by a hair."""
+        missed = [asked for asked in self.queue or [] if asked <= t]
+        self.asked_t += missed
+        self.asked_total += [total] * len(missed)
+        if self.queue is not None:
+            self.queue = self.queue[len(missed) :]
+
     def hold(self, t: float, total: np.ndarray) -> None:
         """Nothing changes any more up to t."""
         self.t.append(t)

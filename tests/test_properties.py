@@ -192,3 +192,12 @@ def test_a_trajectory_is_read_as_it_was_written(tmp_path) -> None:
         assert str(again) == str(run)
 
     round_trip()
+
+
+def test_a_time_asked_for_at_the_very_end_is_kept() -> None:
+    """Found by hypothesis: the clock of a run ends at t_end to rounding, and what was asked for there was lost."""
+    network = FusionNetwork.fused_at(1, 1)
+    for seed in range(60):
+        data = random_correlations(np.random.default_rng(seed), {"A": 1, "B": 1}, correlation=0.0)
+        run = integrate_reduced(network, data, u0=0.2, t_end=1.0, t_eval=[0.5, 1.0], rtol=1e-10)
+        assert run.t.tolist() == [0.5, 1.0]
