@@ -138,5 +138,5 @@ def test_a_trajectory_names_its_saddles() -> None:
     loss, weights = run.plot()
     assert {"M_0", "M_A", "M_*"} == {text.get_text() for text in loss.texts}
     np.testing.assert_array_equal(weights.lines[0].get_ydata(), run.norms["A"])
-    shades = [patch.get_x() for patch in loss.patches]
+    shades = [patch.get_extents().transformed(loss.transData.inverted()).x0 for patch in loss.patches]
     assert shades == [pytest.approx(run.times["A"])]
