@@ -144,7 +144,7 @@ class Explorer:
     def _ipython_display_(self) -> None:
         from IPython.display import display
 
-        display(self.box)  # type: ignore[no-untyped-call]
+        display(self.box)
 
 
 def explore(**start: Any) -> Explorer:

@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from derivations.errors import StoreError
+from dynamics.columns import shown
+
+LONGEST_PATH = 200  # characters of a path in a message
 
 
 def target_of(path: Any, what: str) -> Path:
@@ -15,11 +18,13 @@ def target_of(path: Any, what: str) -> Path:
         target = Path(os.path.realpath(path))
         folder, there, plain = target.parent.is_dir(), os.path.lexists(target), target.is_file()
     except (TypeError, ValueError, OSError) as error:
-        raise StoreError(f"{what} not written to {shown(path)}: {_reason(error)}") from None
+        raise StoreError(f"{what} not written to {shown(path, LONGEST_PATH)}: {_reason(error)}") from None
     if not folder:
-        raise StoreError(f"{what} not written to {shown(path)}: no folder {shown(target.parent)}")
+        raise StoreError(
+            f"{what} not written to {shown(path, LONGEST_PATH)}: no folder {shown(target.parent, LONGEST_PATH)}"
+        )
     if there and not plain:
-        raise StoreError(f"{what} not written to {shown(path)}: it is no plain file")
+        raise StoreError(f"{what} not written to {shown(path, LONGEST_PATH)}: it is no plain file")
     return target
 
 
@@ -33,10 +38,11 @@ def write_whole(path: Any, content: bytes, what: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, target)
+        _flush(target.parent)
     except OSError as error:
         if temporary.parent.is_dir():
             _drop(temporary)
-        raise StoreError(f"{what} not written to {shown(path)}: {_reason(error)}") from None
+        raise StoreError(f"{what} not written to {shown(path, LONGEST_PATH)}: {_reason(error)}") from None
     except BaseException:
         _drop(temporary)
         raise
@@ -50,17 +56,20 @@ def plain_file(path: Any, what: str) -> Path:
         problem = "it is no plain file" if os.path.lexists(path) else "no such file"
     except (TypeError, ValueError, OSError) as error:
         problem = _reason(error)
-    raise StoreError(f"{what} not read from {shown(path)}: {problem}")
-
-
-def shown(path: Any) -> str:
-    """A path in a message, cut where it is long."""
-    text = repr(str(path) if isinstance(path, os.PathLike) else path)
-    return text if len(text) <= 200 else f"{text[:180]}...{text[-10:]}"
+    raise StoreError(f"{what} not read from {shown(path, LONGEST_PATH)}: {problem}")
 
 
 def _reason(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def _flush(folder: Path) -> None:
+    """The folder's entry, too, survives a loss of power."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _drop(temporary: Path) -> None:

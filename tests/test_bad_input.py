@@ -109,7 +109,7 @@ def with_first(layer: object) -> dict[str, object]:
         (lambda: law_grid(NET, -1, 1, 0.5, u0=1e-3), DomainError, "sigma_a must be positive, got -1"),
         (lambda: integrate_reduced(NET, DATA).save("x" * 5000), StoreError, "File name too long"),
         (lambda: integrate_reduced(NET, DATA).save("a\0b"), StoreError, "embedded null byte"),
-        (lambda: integrate_reduced(NET, DATA).save(None), StoreError, "trajectory not written to None"),
+        (lambda: integrate_reduced(NET, DATA).save(None), StoreError, "trajectory not written to 'None'"),
     ],
 )
 def test_one_line_that_names_field_and_value(call, error, says) -> None:
@@ -127,10 +127,12 @@ def test_a_start_at_zero_is_never_learned_and_said() -> None:
 
 
 @pytest.mark.parametrize("scale", [1e-105, 1e-150])
-def test_tiny_units_are_answered(scale: float) -> None:
-    """Units only change the clock and the scale of the weights: the same as with them and u0 rescaled."""
-    found = predict(NET, scaled(scale), u0=1e-60 if scale > 1e-110 else 1e-90)
-    assert all(np.isfinite(list(found.log_times.values())))
+def test_tiny_units_only_change_the_clock(scale: float) -> None:
+    """Two layers: inputs s times as large are the same problem with u0/sqrt(s), at s times the pace."""
+    plain, tiny = predict(NET, scaled(1), u0=1e-3), predict(NET, scaled(scale), u0=1e-3 / scale**0.5)
+    assert tiny.order == plain.order
+    for m in "AB":
+        assert tiny.times[m] * scale == pytest.approx(plain.times[m], rel=1e-5)
 
 
 def test_underflow_is_not_taken_for_never() -> None:

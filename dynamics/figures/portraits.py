@@ -44,7 +44,7 @@ def draw_portrait(ax: Axes, portrait: Portrait) -> None:
     across, up = portrait.velocity
     ax.streamplot(x, y, across, up, color="0.75", linewidth=0.7, arrowsize=0.7, density=1.1, zorder=1)
     for m, component, colour in zip(portrait.modalities, (across, up), COLOURS[:2], strict=True):
-        _nullcline(ax, x, y, component, colour)
+        draw_nullcline(ax, x, y, component, colour)
         if m in portrait.barriers:  # its weight is zero there and stays so: no sign changes
             line = ax.axvline if m == portrait.modalities[0] else ax.axhline
             line(0.0, color=colour, ls=STILL, lw=1.2, zorder=2)
@@ -116,7 +116,7 @@ def _marker(kind: PointKind, colour: str) -> dict[str, Any]:
     return {"marker": "o", "ms": 9, "mfc": INK if full else "white", "mec": INK, "mew": 1.5, "color": INK}
 
 
-def _nullcline(ax: Axes, x: np.ndarray, y: np.ndarray, component: np.ndarray, colour: str) -> None:
+def draw_nullcline(ax: Axes, x: np.ndarray, y: np.ndarray, component: np.ndarray, colour: str) -> None:
     """Where one weight stands still; the sign of its velocity changes there."""
     if np.any(component > 0) and np.any(component < 0):
         ax.contour(x, y, component, levels=[0.0], colors=[colour], linestyles=[STILL], linewidths=1.2, zorder=2)

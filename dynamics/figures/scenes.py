@@ -16,7 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from dynamics.estimates import Estimate
-from dynamics.figures.portraits import STILL, draw_points
+from dynamics.figures.portraits import draw_nullcline, draw_points
 from dynamics.figures.style import COLOURS, colour, house_style
 
 if TYPE_CHECKING:
@@ -105,8 +105,7 @@ def draw_plane(ax: Axes, plane: Portrait) -> None:
     speed[speed == 0] = 1.0
     ax.quiver(x, y, across / speed, up / speed, color="0.8", scale=28, width=0.004, pivot="mid", zorder=1)
     for component, shade in zip((across, up), COLOURS[:2], strict=True):
-        if np.any(component > 0) and np.any(component < 0):
-            ax.contour(x, y, component, levels=[0.0], colors=[shade], linestyles=[STILL], linewidths=1.0, zorder=2)
+        draw_nullcline(ax, x, y, component, shade)
     for path, label in zip(plane.paths, plane.labels, strict=True):
         look = LOOKS["aligned" if "aligned" in label else "random"]
         ax.plot(*path.T, color="#009E73", zorder=3, **look)
@@ -145,7 +144,7 @@ def picture_of(figure: Figure) -> bytes:
     stream = io.BytesIO()
     canvas = figure.canvas
     assert isinstance(canvas, FigureCanvasAgg)
-    canvas.print_png(stream, pil_kwargs={"compress_level": 1})  # type: ignore[no-untyped-call]
+    canvas.print_png(stream, pil_kwargs={"compress_level": 1})
     return stream.getvalue()
 
 

@@ -19,7 +19,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")  # 
 def house_style() -> Iterator[None]:
     """The style file, for what is drawn inside; the user's own settings are untouched."""
     # loads the backend: if a notebook loaded its own inside, leaving would undo its settings
-    plt.draw_if_interactive()  # type: ignore[no-untyped-call]
+    plt.draw_if_interactive()
     with as_file(files("dynamics.figures") / "fusion.mplstyle") as style, plt.style.context(str(style)):
         yield
 

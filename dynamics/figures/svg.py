@@ -30,6 +30,7 @@ def inline_svg(figure: Figure, name: str, about: str) -> str:
     text = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "path", "svg.hashsalt": name}):
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    width = 96 * figure.get_figwidth()  # pixels, as CSS counts them
     plt.close(figure)
     svg = text.getvalue()
     svg = svg[svg.index("<svg") :]
@@ -40,8 +41,7 @@ def inline_svg(figure: Figure, name: str, about: str) -> str:
     svg = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', svg)
     svg = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', svg)
     svg = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", svg)
-    width = float(re.search(r'viewBox="0 0 ([0-9.]+)', svg)[1])  # type: ignore[index]
-    head = f'<svg role="img" aria-label="{escape(about, quote=True)}" style="max-width:{width * 4 / 3:.0f}px" '
+    head = f'<svg role="img" aria-label="{escape(about, quote=True)}" style="max-width:{width:.0f}px" '
     return re.sub(r'<svg [^>]*?(viewBox="[^"]+")[^>]*>', rf"{head}\1>", svg, count=1, flags=re.DOTALL)
 
 

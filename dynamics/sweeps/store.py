@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from derivations.errors import StoreError
-from dynamics.files import plain_file, shown
+from dynamics.columns import shown
+from dynamics.files import LONGEST_PATH, plain_file, write_whole
 from dynamics.sweeps.spec import Spec
 from dynamics.trajectory import _version
 
@@ -36,7 +37,9 @@ def open_store(folder: str | os.PathLike[str], spec: Spec, batches: int) -> Path
         path = Path(folder)
         known = path.is_dir() or not os.path.lexists(path)
     except (TypeError, ValueError, OSError) as error:
-        raise StoreError(f"store {shown(folder)}: {error.strerror if isinstance(error, OSError) else error}") from None
+        raise StoreError(
+            f"store {shown(folder, LONGEST_PATH)}: {error.strerror if isinstance(error, OSError) else error}"
+        ) from None
     wanted = {
         "format": FORMAT, "version": _version(), "key": spec.key, "spec": json.loads(spec.canonical()),
         "points": spec.count, "batches": batches,
@@ -50,11 +53,14 @@ def open_store(folder: str | os.PathLike[str], spec: Spec, batches: int) -> Path
             foreign = [p.name for p in path.iterdir() if not p.name.endswith(".part")]
             if foreign:
                 raise StoreError(f"{str(path)!r} is no store of a sweep: it holds {foreign[0]!r}")
-            _write(manifest, (json.dumps(wanted, indent=1, allow_nan=False) + "\n").encode())
+            text = json.dumps(wanted, indent=1, allow_nan=False) + "\n"
+            write_whole(manifest, text.encode(), f"store {str(path)!r}: manifest")
             return path
         found = json.loads(plain_file(manifest, "manifest").read_text())
+    except StoreError:
+        raise
     except OSError as error:
-        raise StoreError(f"store {shown(path)}: {error.strerror or error}") from None
+        raise StoreError(f"store {shown(path, LONGEST_PATH)}: {error.strerror or error}") from None
     except (ValueError, RecursionError):
         raise StoreError(f"store {str(path)!r}: {MANIFEST} is damaged") from None
     for key in ("format", "version", "key"):
@@ -71,10 +77,7 @@ def batch_path(store: Path, number: int) -> Path:
 
 def write_batch(store: Path, number: int, arrays: Mapping[str, np.ndarray], warnings: list[str]) -> None:
     """Whole or not at all; a StoreError where the disk does not take it."""
-    try:
-        _write(batch_path(store, number), packed(arrays, warnings))
-    except OSError as error:
-        raise StoreError(f"store {str(store)!r}: batch {number} not written: {error}") from None
+    write_whole(batch_path(store, number), packed(arrays, warnings), f"store {str(store)!r}: batch {number}")
 
 
 def read_batch(store: Path, number: int) -> tuple[dict[str, np.ndarray], list[str]] | None:
@@ -131,22 +134,3 @@ def _checksum(members: Mapping[str, Any]) -> bytes:
         whole.update(f"{name} {array.dtype.str} {array.shape};".encode())
         whole.update(array.tobytes())
     return whole.digest()
-
-
-def _write(path: Path, content: bytes) -> None:
-    """By temporary file, fsync and rename; the folder's entry is flushed, too."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -93,7 +93,8 @@ def modes(
 
 def clean_shares(setting: Setting) -> tuple[float, float]:
     """What A and B show of an image in the mean."""
-    return tuple(1 - (1 - KEPT) * p for p in (setting.a_corrupted, setting.b_corrupted))  # type: ignore[return-value]
+    lost = 1 - KEPT
+    return 1 - lost * setting.a_corrupted, 1 - lost * setting.b_corrupted
 
 
 def covariance(mean: np.ndarray, second: np.ndarray, setting: Setting) -> np.ndarray:
