@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import os
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from derivations.errors import DataError, DomainError, StoreError
-from dynamics.files import target_of, write_whole
+from derivations.errors import DataError, DomainError
+from dynamics.files import write_whole
+from dynamics.outputs import check_figure, check_target, draw_to_files, save_figure
 
 if TYPE_CHECKING:
     from derivations.correlations import Correlations
     from derivations.network import FusionNetwork
-
-FIGURES = (".png", ".pdf", ".svg", ".jpg", ".jpeg", ".eps", ".tif", ".tiff", ".webp")
 
 
 def _problem(options: argparse.Namespace) -> tuple[FusionNetwork, Correlations]:
@@ -78,16 +76,6 @@ def _u0(options: argparse.Namespace) -> float:
     if options.u0 is not None and getattr(options, "init", None) is not None:
         raise DomainError("--u0 and --init say the same: give one of the two")
     return 1e-3 if options.u0 is None else float(options.u0)
-
-
-def _check_figure(path: str, flag: str = "--plot", source: str | None = None) -> None:
-    """Before the work: whether a figure can be saved there."""
-    folder, name = os.path.split(path)
-    if not name.lower().endswith(FIGURES):
-        raise DataError(f"{flag} must end in {', '.join(FIGURES)}, got {path!r}")
-    if not os.path.isdir(folder or "."):
-        raise DataError(f"{flag}: no folder {folder!r}")
-    _check_target(path, flag, source)
 
 
 def _targets(flag: str) -> str | list[str]:
@@ -165,7 +153,7 @@ def prescribe_command(options: argparse.Namespace) -> int:
     from dynamics.prescription import prescribe
 
     if options.plot:
-        _draw_to_files(options.plot, options.data)
+        draw_to_files(options.plot, options.data)
     network, data = _problem(options)
     found = prescribe(
         network, data, u0=_u0(options), ratio=options.ratio, width=options.width, block=options.block,
@@ -173,7 +161,7 @@ def prescribe_command(options: argparse.Namespace) -> int:
         progress=lambda line: print(f"  {line} ...", file=sys.stderr, flush=True),
     )  # fmt: skip
     if options.plot:
-        _save_figure(found.plot(), options.plot)
+        save_figure(found.plot(), options.plot)
     print(json.dumps(found.to_dict(), indent=2, allow_nan=False) if options.json else f"{data}\n\n{found}")
     return 0
 
@@ -185,7 +173,7 @@ def simulate_command(options: argparse.Namespace) -> int:
     from dynamics.reduced import integrate_reduced
 
     if options.output is not None:
-        _check_target(options.output, source=options.data)
+        check_target(options.output, source=options.data)
     network, data = _problem(options)
     if options.learning_rate is not None and options.method != "descent":
         raise DomainError(f"--learning-rate goes with --method descent, got --method {options.method}")
@@ -229,7 +217,7 @@ def _simulate_many(
     if options.method == "descent" and rate is None:
         rate = start_learning_rate(network, data, start["u0"])
     if options.plot is not None:
-        _draw_to_files(options.plot, options.data)
+        draw_to_files(options.plot, options.data)
     print(f"  drawing {options.seeds} starts ...", file=sys.stderr, flush=True)
     runs = ensemble(
         network,
@@ -242,7 +230,7 @@ def _simulate_many(
     )
     print(json.dumps(runs.to_dict(), indent=2, allow_nan=False) if options.json else runs)
     if options.plot is not None:
-        _save_figure(runs.plot(), options.plot)
+        save_figure(runs.plot(), options.plot)
     return 0
 
 
@@ -259,34 +247,11 @@ def _finished_counter(what: str = "members") -> Callable[[int, int], None]:
     return tell
 
 
-def _draw_to_files(path: str, source: str | None = None) -> None:
-    """Before the work: no window, and whether the figure can be saved."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    _check_figure(path, "--plot", source)
-
-
-def _save_figure(axes: Any, path: str) -> None:
-    """Save what `.plot()` has drawn: axes, or an array of them."""
-    import matplotlib.pyplot as plt
-    import numpy as np
-
-    figure, stream = np.ravel(axes)[0].figure, io.BytesIO()
-    try:
-        figure.savefig(stream, format=os.path.splitext(path)[1][1:].lower())
-    except ValueError as error:
-        raise StoreError(f"figure not saved to {path!r}: {error}") from None
-    finally:
-        plt.close(figure)
-    write_whole(path, stream.getvalue(), "figure")
-
-
 def compare_command(options: argparse.Namespace) -> int:
     from dynamics.comparison import compare
 
     if options.plot:
-        _draw_to_files(options.plot, options.data)
+        draw_to_files(options.plot, options.data)
     network, data = _problem(options)
     result = compare(
         network,
@@ -298,7 +263,7 @@ def compare_command(options: argparse.Namespace) -> int:
         progress=lambda line: print(f"  {line} ...", file=sys.stderr, flush=True),
     )
     if options.plot:
-        _save_figure(result.plot(), options.plot)
+        save_figure(result.plot(), options.plot)
     print(json.dumps(result.to_dict(), indent=2, allow_nan=False) if options.json else f"{data}\n\n{result}")
     return 0
 
@@ -310,7 +275,7 @@ def report_command(options: argparse.Namespace) -> int:
     from dynamics.reporting.source import described
 
     matplotlib.use("Agg")
-    _check_target(options.output, source=options.data)
+    check_target(options.output, source=options.data)
     network, data = _problem(options)
     found = report(
         network, data, u0=_u0(options), width=options.width, seeds=options.seeds, draws=options.bootstrap,
@@ -332,7 +297,7 @@ def fixed_points_command(options: argparse.Namespace) -> int:
     if options.u0 is not None and not options.plot:
         raise DomainError("--u0 goes with --plot, whose run starts from it; critical points depend on no start")
     if options.plot:
-        _draw_to_files(options.plot, options.data)
+        draw_to_files(options.plot, options.data)
     if given:
         network, data = _problem(options)
     else:
@@ -347,7 +312,7 @@ def fixed_points_command(options: argparse.Namespace) -> int:
         from dynamics.portraits import portrait
 
         run = integrate(network, data, u0=_u0(options), width=options.width or 100)
-        _save_figure(portrait(network, data, runs=[run]).plot(), options.plot)
+        save_figure(portrait(network, data, runs=[run]).plot(), options.plot)
     if options.json:
         print(json.dumps([to_dict(m) for m in manifolds], indent=2, allow_nan=False))
         return 0
@@ -377,14 +342,14 @@ def figure_command(options: argparse.Namespace) -> int:
         picture = os.path.join(folder, f"figure-{n}.png") if every else options.output or f"figure-{n}.png"
         numbers = options.data or f"{os.path.splitext(picture)[0]}.json"
         targets[n] = picture, numbers
-        _check_figure(picture, "-o")
-        _check_target(numbers)
+        check_figure(picture, "-o")
+        check_target(numbers)
     found = []
     for n, (picture, numbers) in targets.items():
         folders = {"store": options.store if n in TRAINED or not every else None,
                    "images": options.images if n in PICTURED or not every else None}  # fmt: skip
         result = reproduce(n, seeds=options.seeds, progress=_told(f"figure {n}"), **folders)
-        _save_figure(result.plot(), picture)
+        save_figure(result.plot(), picture)
         result.save(numbers)
         print(f"  {picture}, {numbers}", file=sys.stderr, flush=True)
         found.append(result)
@@ -410,16 +375,16 @@ def sweep_command(options: argparse.Namespace) -> int:
     if options.heatmap and not options.plot:
         raise DomainError("--heatmap goes with --plot")
     if options.plot:
-        _draw_to_files(options.plot)
+        draw_to_files(options.plot)
     target = f"{options.output.rstrip('/')}.nc"
-    _check_target(target, source=options.spec)
+    check_target(target, source=options.spec)
     spec = read_spec(options.spec)
     found = sweep(spec, options.output, jobs=options.jobs, scheduler=options.scheduler, progress=shown)
     save_dataset(found, target)
     if options.plot:
         from dynamics.figures.sweeps import Picture, plot_sweep
 
-        _save_figure(plot_sweep(found, kind=Picture.HEATMAP if options.heatmap else Picture.LINES), options.plot)
+        save_figure(plot_sweep(found, kind=Picture.HEATMAP if options.heatmap else Picture.LINES), options.plot)
     table = summary(found)
     document = {"result": target, "points": spec.count, "axes": list(spec.axes), "warnings": list(table.notes)}
     document["rows"] = [dict(zip(table.head, row, strict=True)) for row in table.rows]
@@ -437,7 +402,7 @@ def derive_command(options: argparse.Namespace) -> int:
     if options.html:
         from dynamics.ledger_page import page
 
-        _check_target(options.html)
+        check_target(options.html)
         write_whole(options.html, page(Ledger(chosen), progress=_counter(len(chosen))).encode(), "page")
     elif options.json:
         shown = chosen if options.number is None else book.numbered(options.number)
@@ -460,10 +425,3 @@ def _counter(total: int) -> Callable[[str], None]:
         print(f"  {len(seen)} of {total}: ({name})    ", end=end, file=sys.stderr, flush=True)
 
     return count
-
-
-def _check_target(path: str, flag: str = "-o", source: str | None = None) -> None:
-    """Before the work: whether a file can be written there, and that it is not the one that is read."""
-    target_of(path, flag)
-    if source is not None and os.path.exists(path) and os.path.exists(source) and os.path.samefile(path, source):
-        raise DataError(f"{flag} {path!r} is the file that is read: give another name")

@@ -41,6 +41,7 @@ def test_arrows_point_downwards(path: Path) -> None:
                 "prescription.py",
                 "comparison.py",
                 "ensembles.py",
+                "outputs.py",
                 "explorer.py",
                 "portraits.py",
                 "panels.py",

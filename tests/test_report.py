@@ -205,7 +205,7 @@ def test_the_command_writes_the_page(tmp_path: Path, capsys, monkeypatch) -> Non
     done = subprocess.run(["sha256sum", "mine.csv"], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert source["sha256"] == done.stdout.split()[0]
     assert main(["report", "mine.csv", "-o", "no/such/r.html", "--target", "y", "--modality", "A=a1"]) == 1
-    assert "no folder to hold it" in capsys.readouterr().err
+    assert "no folder" in capsys.readouterr().err
 
 
 def test_refusals() -> None:
