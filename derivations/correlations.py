@@ -124,7 +124,13 @@ class Correlations:
         set_field(self, "sigma_yx", frozen(sigma_yx))
         self._check_units()
         self._check_sigma()
-        explained = self._packed(self.optimum) @ self._target.T
+        with np.errstate(over="ignore"):
+            explained = self._packed(self.optimum) @ self._target.T
+        if not np.all(np.isfinite(explained)):
+            largest = np.max(np.abs(self.sigma_yx))
+            raise DataError(
+                f"sigma_yx has entries of size {largest:.3g}, too large for these inputs: rescale the target"
+            )
         outputs = self.outputs
         if self.sigma_yy is None:
             set_field(self, "sigma_yy", frozen(explained if outputs > 1 else explained[0, 0].reshape(())))
@@ -184,6 +190,9 @@ class Correlations:
                 raise DataError(f"sigma_a and sigma_b must be positive, got {sigma_a} and {sigma_b}")
             if not -1 <= rho <= 1:
                 raise DataError(f"rho must be between -1 and 1, got {rho}")
+            for name, weight, size in (("w[0]", w[0], sigma_a), ("w[1]", w[1], sigma_b)):
+                if abs(weight) >= LARGEST_UNIT / size:
+                    raise DataError(f"{name} makes a target beyond {LARGEST_UNIT:g}, got {weight}: rescale it")
         cross = rho * sigma_a * sigma_b
         sigma = [[sigma_a**2, cross], [cross, sigma_b**2]]
         sigma_yx = [w[0] * sigma_a**2 + w[1] * cross, w[0] * cross + w[1] * sigma_b**2]
@@ -392,7 +401,10 @@ class Correlations:
 
     def regression(self, modalities: Iterable[str]) -> dict[str, Any]:
         """Weights (outputs, d) of the regression on some modalities; zero for the others."""
-        chosen = tuple(m for m in self.modalities if m in set(modalities))
+        wanted = set(modalities)
+        for m in wanted:
+            self.span(m)  # a DataError where there is no such modality
+        chosen = tuple(m for m in self.modalities if m in wanted)
         solved: Any = self._regress(chosen) if chosen else None
         weights, start = {}, 0
         for m in self.modalities:

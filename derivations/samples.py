@@ -12,6 +12,10 @@ from derivations.errors import DataError
 
 SMALLEST_UNIT, LARGEST_UNIT = 1e-151, 1e151  # of inputs and of the target: squares stay in the range of floats
 
+COARSE = 1000  # roundings of its largest value by which a column has to vary: then its variance is good to 1e-6
+FAR = 1e6  # times its spread: a mean beyond it is taken out twice
+OFFSET = "too little for the digits of floats, subtract an offset first"
+
 
 def frozen(array: np.ndarray) -> np.ndarray:
     array.setflags(write=False)
@@ -83,8 +87,15 @@ def _centred(block: np.ndarray, name: str, standardize: bool) -> np.ndarray:
     constant = np.flatnonzero(np.ptp(block, axis=0) <= 8 * np.finfo(float).eps * size)  # up to rounding
     if len(constant):
         raise DataError(f"{name} column {constant[0]} is constant ({block[0, constant[0]]:g})")
-    centred: np.ndarray = block - block.mean(axis=0)
+    coarse = np.flatnonzero(np.ptp(block, axis=0) <= COARSE * np.finfo(float).eps * size)
+    if len(coarse):
+        i = int(coarse[0])
+        raise DataError(f"{name} column {i} varies by {np.ptp(block[:, i]):.3g} around {block[0, i]:.6g}: {OFFSET}")
+    mean = block.mean(axis=0)
+    centred: np.ndarray = block - mean
     sizes = np.max(np.abs(centred), axis=0)
+    left = np.abs(mean) > FAR * sizes  # of a mean that far from zero rounding leaves something
+    centred[:, left] -= centred[:, left].mean(axis=0)
     far = np.flatnonzero((sizes < SMALLEST_UNIT) | (sizes > LARGEST_UNIT))
     if not standardize and len(far):
         i = int(far[0])

@@ -9,6 +9,7 @@ import numpy as np
 
 from derivations.correlations import Correlations
 from derivations.errors import DataError
+from derivations.samples import COARSE, OFFSET
 from dynamics.columns import Picked, check_width, shown
 
 KEPT = 64 * 2**20  # bytes of floats kept as samples; making Correlations of them takes three times as much
@@ -156,6 +157,12 @@ def _check_spread(
     constant = np.flatnonzero(spread <= 8 * np.finfo(float).eps * size)  # up to rounding
     if len(constant):
         raise DataError(f"{source}: column {shown(picked.names[constant[0]])} is constant ({low[constant[0]]:g})")
+    coarse = np.flatnonzero(spread <= COARSE * np.finfo(float).eps * size)
+    if len(coarse):
+        i = int(coarse[0])
+        raise DataError(
+            f"{source}: column {shown(picked.names[i])} varies by {spread[i]:.3g} around {low[i]:.6g}: {OFFSET}"
+        )
     tiny = np.flatnonzero(spread < (1e-300 if standardize else 2e-150))
     if len(tiny):
         name = shown(picked.names[tiny[0]])

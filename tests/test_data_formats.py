@@ -111,6 +111,7 @@ def test_moments_block_by_block_are_those_of_exact_arithmetic(monkeypatch, rows_
         ([[1, 2, 3, 4]], "at least two samples are needed, got 1"),
         ([[1, 2, 3, 4], [2, 2, 5, 5], [7, 2, 1, 2]], "column 'a2' is constant (2)"),
         ([[1, 2, 3, 4], [2, 3, 5, 4]], "column 'y' is constant (4)"),
+        ([[1e15, 2, 3, 4], [1e15 + 2, 3, 5, 1]], "column 'a1' varies by 2 around 1e+15: too little for the digits"),
         ([[1, 2, 3, 1e200], [2, 3, 5, 4]], "column 'y' reaches 1e+200: its variance overflows, rescale the units"),
         ([[1e-160, 2, 3, 4], [0, 3, 5, 1]], "column 'a1' varies by less than 1e-150: its variance underflows"),
     ],
