@@ -12,17 +12,17 @@ from derivations import gradient_flow
 from derivations.correlations import Correlations
 from derivations.errors import DomainError, SolveError
 from derivations.network import FusionNetwork
-from derivations.saddles import Course
+from derivations.saddles import Course, course
+from dynamics.batch.members import DIVERGED
 from dynamics.flow import pack, random_course, started
 from dynamics.half_times import HalfTimes, Status
 from dynamics.integration import ENDS_BELOW, EXCESS, OVERTAKEN, inversions
 from dynamics.itinerary import visits
 from dynamics.trajectory import Trajectory, fit_times, losses, origin_of
-from dynamics.weights import Weights, checked_integer, checked_positive
+from dynamics.weights import Weights, checked_integer, checked_positive, require_products, start_norms
 from dynamics.widths import COMPRESSED, widened
 
 STORED = 4000  # points kept of a run; every second one is dropped when they are full
-DIVERGED = 1e100  # a total weight beyond this cannot come back
 WITHIN_STEP = 0.05  # share of a step to which a narrow descent knows its half-times
 ROUNDED = 1e-15  # of a loss
 SAFE_CURVATURE = 0.1  # default learning rate times the largest curvature met (2 is unstable): times 2-3 % off the flow
@@ -54,6 +54,14 @@ def unstable(network: FusionNetwork, data: Correlations, plan: Course, rate: flo
     if rate <= most:
         return []
     return [f"learning_rate {rate:g} is beyond {most:.3g}, up to which descent is stable: half-times may be accidents"]
+
+
+def doubts_of_rate(
+    network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float], rate: float
+) -> list[str]:
+    """What to say of steps of a learning rate counted from the times of a flow."""
+    norms = start_norms(network, u0)
+    return unstable(network, data, course(network, data, {m: norms[m] for m in data.modalities}, {}), rate)
 
 
 def start_learning_rate(network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float]) -> float:
@@ -147,11 +155,14 @@ def _descended(
     totals = gradient_flow.total_weights(network, current, products)
     floor = plan.lowest_loss
     excess = float(losses(data, pack(data, totals)[None])[0]) - floor
+    if not any(np.any(w) for w in totals.values()):
+        require_products(network, current)
+    most = DIVERGED * max(1.0, float(np.max(np.abs(data.optimum))))
     settled = floor + max(EXCESS * excess, ROUNDED * floor)  # an excess below the rounding of the loss never settles
     done = False
     while True:
         packed = pack(data, totals)
-        if not np.max(np.abs(packed)) < DIVERGED:  # catches nan too
+        if not np.max(np.abs(packed)) < most:  # catches nan too
             raise SolveError(f"gradient descent diverged at step {step}: learning_rate {rate:.3g} is too large")
         if step % stride == 0:
             steps.append(step)

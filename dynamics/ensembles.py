@@ -17,7 +17,7 @@ from derivations.errors import DomainError
 from derivations.network import FusionNetwork
 from derivations.saddles import Course
 from dynamics.batch.jobs import PILOTS, Job, moved, run_jobs
-from dynamics.batch.members import Runs
+from dynamics.batch.members import STILL, Runs
 from dynamics.flow import RERUN, random_course
 from dynamics.half_times import Status, finite
 from dynamics.integration import ENDS_BELOW, OVERTAKEN, checked_rtol
@@ -291,13 +291,16 @@ def _notes(plan: Course, names: tuple[str, ...], runs: Runs) -> list[str]:
     found = []
     still = np.all(runs.status == Status.NEVER, axis=0) & (runs.t == 0)
     if np.any(still):
-        found.append(f"{np.sum(still)} of {count} members: the start is exactly stationary: nothing is ever learned")
+        found.append(f"{np.sum(still)} of {count} members: {STILL}")
     for m, late, times in zip(names, missing, runs.times, strict=True):
         members = f"of {count} members"
         for chosen, text in (
             (times == 0, f"{m} starts past half of its plateau: its half-time is 0"),
             (late & runs.settled, (OVERTAKEN if m in plan.overtaken else ENDS_BELOW).format(m)),
-            (late & ~runs.settled, f"{m} not reached: extend with a later t_end or more steps"),
+            (
+                late & ~runs.settled,
+                f"{m} not reached by {runs.until(late & ~runs.settled)}: extend with a later t_end or more steps",
+            ),
         ):
             if np.any(chosen):
                 found.append(f"{np.sum(chosen)} {members}: {text}")

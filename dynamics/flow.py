@@ -21,7 +21,7 @@ from dynamics.batch.kernel import Kernel
 from dynamics.integration import checked_rtol, checked_times, march
 from dynamics.phases import System
 from dynamics.trajectory import Trajectory, losses
-from dynamics.weights import Weights, checked_integer, checked_weights, require_range, start_norms
+from dynamics.weights import Weights, checked_integer, checked_weights, require_products, require_range, start_norms
 from dynamics.widths import COMPRESSED, InitialWeights, apart, count, given_start, random_start, widened
 
 SMALLEST_SIMULATED = 1e-100  # squares and errors of smaller weights underflow inside the integrator
@@ -47,12 +47,10 @@ def started(
     if data.is_symbolic:
         raise DomainError("a simulation needs numbers in sigma and sigma_yx, got symbols")
     if weights is None:
-        norms = start_norms(network, u0)
-        if all(norms.values()):  # from exactly zero the flow is stationary, and a run says so
-            require_range(network, norms)
+        plan = random_course(network, data, u0)
         return (
             random_start(network, data, u0, width, seed),
-            random_course(network, data, u0),
+            plan,
             {
                 "start": "random",
                 "u0": {m: float(v) for m, v in u0.items()} if isinstance(u0, Mapping) else float(u0),
@@ -71,6 +69,8 @@ def started(
 def random_course(network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float]) -> Course:
     """The saddles that a random start visits to leading order; its layers are not balanced and keep no sign."""
     norms = start_norms(network, u0)
+    if all(norms.values()):  # from exactly zero the flow is stationary, and a run says so
+        require_range(network, norms)
     if any(0 < norm < SMALLEST_SIMULATED for norm in norms.values()):
         raise DomainError(f"u0 must be 0 or at least {SMALLEST_SIMULATED} to simulate every weight, got {u0!r}")
     return course(network, data, norms, {})
@@ -150,6 +150,8 @@ def integrate(
 
     def attempt(layers: Weights, wide: bool) -> Trajectory:
         system, unpack = full_system(network, data, plan, layers, tolerance, wide)
+        if not np.any(system.velocity(system.start)[0]):
+            require_products(network, layers)
         trajectory, last = march(
             system,
             data,

@@ -19,6 +19,8 @@ WIDEST = 10**15  # hidden units: beyond it a square root of the width loses its 
 MOST_WEIGHTS = 2**29  # of a network that is drawn, 4 GB
 LARGEST_LOG = 100 * math.log(10)  # of a product of layers
 SMALLEST_PRODUCT = -300  # decimal logarithm
+OUT_OF_PRODUCTS = "the layers of {} multiply to 10^{:.0f}, below the range of floats: use the law in logarithms"
+SMALLEST_GIVEN = 1e-100  # of given weights: squares and errors of smaller ones underflow, which looks like zero
 SMALLEST, LARGEST = 1e-300, 1e100  # norms whose tolerances and squares stay in the range of floats
 
 
@@ -81,9 +83,30 @@ def require_range(network: FusionNetwork, norms: Mapping[str, float]) -> None:
             raise DomainError(f"u0 of {zero[0]} is 0: from there {m} is never learned, and no law has such a start")
         size = sum(network.chains[c].depth * math.log(norms[c]) for c in path) / math.log(10)
         if size < SMALLEST_PRODUCT:
-            raise DomainError(
-                f"the layers of {m} multiply to 10^{size:.0f}, below the range of floats: use the law in logarithms"
-            )
+            raise DomainError(OUT_OF_PRODUCTS.format(m, size))
+
+
+def require_products(network: FusionNetwork, weights: Mapping[str, list[np.ndarray]]) -> None:
+    """Refuse layers that multiply to less than floats hold; asked where nothing moves, which then is no fixed point.
+
+    A layer of zeros, or layers that multiply to zero exactly, are what they are.
+    """
+    for m in network.modalities:
+        size = _log_product([layer for name in network.path(m) for layer in weights[name]]) / math.log(10)
+        if -math.inf < size < SMALLEST_PRODUCT:
+            raise DomainError(OUT_OF_PRODUCTS.format(m, size))
+
+
+def _log_product(layers: list[np.ndarray]) -> float:
+    """ln of the largest entry of the product of layers, input side first; -inf for exactly zero."""
+    product, size = np.eye(layers[0].shape[1]), 0.0
+    for layer in layers:
+        product = layer @ product
+        largest = float(np.max(np.abs(product)))
+        if largest == 0:
+            return -math.inf
+        product, size = product / largest, size + math.log(largest)
+    return size
 
 
 def random_weights(
@@ -258,12 +281,18 @@ def checked_weights(network: FusionNetwork, data: Correlations, weights: Mapping
         size = sources[0]
         for i, layer in enumerate(layers):
             if layer.ndim != 2 or layer.shape[1] != size or layer.shape[0] < 1:
-                raise DomainError(f"weights[{name!r}][{i}] must have {size} columns, got shape {layer.shape}")
+                wanted = "at least one row" if layer.ndim == 2 and not len(layer) else f"{size} columns"
+                raise DomainError(f"weights[{name!r}][{i}] must have {wanted}, got shape {layer.shape}")
             bad = np.argwhere(~np.isfinite(layer))
             if len(bad):
                 where = tuple(int(k) for k in bad[0])
                 raise DomainError(f"weights[{name!r}][{i}] has {layer[where]} at index {where}")
             size = layer.shape[0]
+        largest = max((float(np.max(np.abs(layer))) for layer in layers), default=0.0)
+        if 0 < largest < SMALLEST_GIVEN:
+            raise DomainError(
+                f"weights[{name!r}] must be 0 or reach {SMALLEST_GIVEN:g}, their largest is {largest:.3g}"
+            )
         found[name], ends[name] = layers, (size, name)
     if ends[TRUNK][0] != data.outputs:
         raise DomainError(f"the network puts out {ends[TRUNK][0]} values, the data has {data.outputs}")

@@ -71,7 +71,7 @@ def test_what_is_not_reached_is_said() -> None:
     assert np.all(np.isinf(runs.times["B"]))
     assert set(runs.status["B"]) == {Status.NOT_REACHED}
     assert np.all(np.isnan(runs.ratio))
-    assert any("4 of 4 members: B not reached: extend with a later t_end" in w for w in runs.warnings)
+    assert any("4 of 4 members: B not reached by t = 1: extend with a later t_end" in w for w in runs.warnings)
     assert math.isnan(runs.mean_ratio[0])
     assert runs.quantile(0.5).times["B"] == math.inf
 

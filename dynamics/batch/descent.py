@@ -9,9 +9,8 @@ import numpy as np
 
 from derivations.errors import SolveError
 from derivations.network import FusionNetwork
-from dynamics.batch.members import HalfTimeRecord, Member, Problem, Runs
-
-DIVERGED = 1e100  # a total weight beyond this cannot come back
+from dynamics.batch.members import DIVERGED, HalfTimeRecord, Member, Problem, Runs
+from dynamics.weights import require_products
 
 
 def run(
@@ -41,6 +40,9 @@ def run(
     moved, begin = kernel.velocity(state)
     shares, total = problem.shares(begin, everyone), begin
     record, goal, still = HalfTimeRecord(problem, shares), problem.settled(begin), np.all(moved == 0, axis=0)
+    for i in np.flatnonzero(still).tolist():
+        require_products(network, members[i].weights)
+    most = np.broadcast_to(DIVERGED * np.maximum(1.0, np.max(np.abs(problem.optimum), axis=(0, 1))), (count,))
     restless = np.broadcast_to(np.asarray(settle, dtype=bool), (count,))
     last_steps = np.minimum(np.floor(t_end / rates + 1e-9), max_steps)
     last, ended, settled = begin.copy(), np.zeros(count, dtype=int), np.zeros(count, dtype=bool)
@@ -68,7 +70,7 @@ def run(
             state += rates[ids] * moved
             moved, total = slope(state)
         evaluations += 1
-        lost = ~(np.max(np.abs(total), axis=(0, 1)) < DIVERGED)  # nan too
+        lost = ~(np.max(np.abs(total), axis=(0, 1)) < most[ids])  # nan too
         if np.any(lost):
             one = int(ids[lost][0])
             where = f"step {step + 1}, {problem.labels[one]}"

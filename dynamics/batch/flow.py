@@ -18,6 +18,7 @@ from derivations.network import FusionNetwork
 from dynamics.batch.kernel import Kernel, Slope
 from dynamics.batch.members import OUT_OF_RANGE, HalfTimeRecord, Member, Problem, Runs
 from dynamics.batch.steppers import STABLE, Step, dormand_prince, rosenbrock
+from dynamics.weights import require_products
 
 FLOOR = 1e-3  # absolute tolerance: this share of rtol times the size of an entry at the start
 STIFF_STEPS = 12  # steps at the edge of stability after which a trajectory changes to the implicit method
@@ -80,6 +81,8 @@ def run(
         raise DomainError(OUT_OF_RANGE)
     shares = problem.shares(total, ids)
     record, goal, still = HalfTimeRecord(problem, shares), problem.settled(total), np.all(slope == 0, axis=0)
+    for i in np.flatnonzero(still).tolist():
+        require_products(network, members[i].weights)
     tolerance = np.broadcast_to(np.asarray(rtol, dtype=float), (count,)).copy()
     live = _Live(
         ids=ids,

@@ -16,6 +16,8 @@ from dynamics.half_times import Status
 from dynamics.weights import Weights
 
 OUT_OF_RANGE = "weights or units leave the range of floats: rescale the data, or use the law in logarithms"
+STILL = "the start is exactly stationary, or the target has no correlation: nothing is ever learned"
+DIVERGED = 1e100  # a total weight beyond this, times what is to be learned, cannot come back
 EXCESS = 1e-6  # a run has settled at this share of the initial excess loss
 
 
@@ -56,6 +58,13 @@ class Runs:
     settled: np.ndarray
     steps: np.ndarray
     evaluations: int
+
+    def until(self, chosen: np.ndarray) -> str:
+        """Where the chosen ones ended, the earliest and the latest of them."""
+        first, last = (
+            f"{end:.6g}" for end in (np.min(self.t[chosen], initial=math.inf), np.max(self.t[chosen], initial=0.0))
+        )
+        return f"t = {first}" if first == last else f"t = {first} to {last}"
 
 
 class Problem:
