@@ -276,10 +276,21 @@ def test_one_point_is_a_sweep_too() -> None:
 
 
 def test_what_single_runs_would_warn_of_is_said() -> None:
-    """Products of 200 layers of norm 1e-3 are below the range of floats: nothing moves."""
+    """Products of 200 layers of norm 1e-3 are below the range of floats: that is no "never"."""
     found = sweep({"sigma_a": 2.0, "depth": 200})
-    assert set(found["status"].values) == {"never"}
-    assert "below the range of floats" in found.attrs["warnings"]
+    assert set(found["status"].values) == {"failed"}
+    assert "the layers of A multiply to 10^-570, below the range of floats" in found.attrs["warnings"]
+    assert "their order is undefined" in sweep({"sigma_a": 1.0, "rho": 0.3}).attrs["warnings"]
+    still = sweep({"sigma_a": 2.0, "u0": 0.0})
+    assert set(still["status"].values) == {"never"}
+    assert "the start is exactly stationary, or the target has no correlation" in still.attrs["warnings"]
+
+
+def test_a_point_without_data_fails_alone() -> None:
+    """A target beyond the range of floats: the point is failed, the others stand."""
+    found = sweep({"sigma_a": 2.0, "w_a": [1.0, 1e300]})
+    assert found["status"].values.tolist() == [["reached", "failed"], ["reached", "failed"]]
+    assert "w[0] makes a target beyond 1e+151, got 1e+300" in found.attrs["warnings"]
 
 
 def test_memory_grows_by_less_than_5_MB_a_thousand_points() -> None:
@@ -311,6 +322,10 @@ def test_the_papers_sweeps_have_the_settings_of_appendix_j(name: str) -> None:
         assert values[key] == pytest.approx(wanted)
 
 
+CYCLE: list[object] = [1.0]
+CYCLE.append(CYCLE)
+
+
 @pytest.mark.parametrize(
     ("document", "text"),
     [
@@ -325,6 +340,9 @@ def test_the_papers_sweeps_have_the_settings_of_appendix_j(name: str) -> None:
         ({"sigma_a": 2.0, "rho": [0.1, 0.1]}, "rho has the same value twice"),
         ({"sigma_a": 2.0, "rho": {"from": 1}}, "rho must be a value or a list"),
         ({"sigma_a": 2.0, "rho": [[0.1]]}, "rho must be a finite number"),
+        ({"sigma_a": 2.0, "rho": [0.1, [0.2]]}, r"rho must be a finite number >= -1 and <= 1, got \[0.2\]"),
+        ({"sigma_a": CYCLE}, r"sigma_a must be a finite number >= 1e-150, got \[1.0, \[...\]\]"),
+        ({"sigma_a": b"ab"}, "sigma_a must be a finite number >= 1e-150, got b'ab'"),
         ({"rho": 0.5}, "a sweep needs data"),
         ({"sigma_a": 2.0, "example": "diabetes"}, "do not go together"),
         ({"example": ["diabetes", "star98"]}, "example must have one value"),
@@ -348,6 +366,8 @@ def test_an_exploding_grid_is_counted_before_work() -> None:
     many = [float(i) for i in range(1, 2001)]
     with pytest.raises(DomainError, match="8,000,000,000 points"):
         make_spec({"sigma_a": many, "u0": [x * 1e-9 for x in many], "seed": list(range(2000))})
+    with pytest.raises(DomainError, match="1,000,000,000 values of seed is too large"):
+        make_spec({"sigma_a": 2.0, "seed": range(10**9)})
 
 
 def test_files_that_are_no_spec(tmp_path: Path) -> None:

@@ -133,7 +133,10 @@ def read_spec(source: str | os.PathLike[str]) -> Spec:
     ------
     DataError, DomainError
     """
-    path = os.fspath(source)
+    try:
+        path = os.fspath(source)
+    except TypeError:
+        raise DataError(f"spec must be a TOML file or a mapping, got {type(source).__name__}") from None
     try:
         if not os.path.isfile(path):
             raise DataError(f"spec {path!r}: {'it is no plain file' if os.path.exists(path) else 'no such file'}")
@@ -195,7 +198,8 @@ def _checked(name: str, layout: Layout, flat: Mapping[str, Any], data: Correlati
         if key not in flat and parameter.default is not None and not (key in SCALARS and (data or "example" in flat)):
             fixed[key] = parameter.default
     for key, value in flat.items():
-        many = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str) and np.ndim(value) > 0
+        listed = isinstance(value, Sequence) and not isinstance(value, str | bytes)
+        many = listed or (isinstance(value, np.ndarray) and value.ndim > 0)
         if isinstance(value, Mapping):
             raise DataError(f"{key} must be a value or a list of values, got a table")
         if not many:
@@ -203,6 +207,8 @@ def _checked(name: str, layout: Layout, flat: Mapping[str, Any], data: Correlati
             continue
         if PARAMETERS[key].kind is str or not len(value):
             raise DataError(f"{key} must have one value, got {value!r}"[:200] if len(value) else f"{key} has no values")
+        if len(value) > MOST_POINTS:  # counted before they are made
+            raise DomainError(f"a sweep of {len(value):,} values of {key} is too large; at most {MOST_POINTS:,} points")
         axes[key] = tuple(_value(key, one) for one in value)
         twice = len(axes[key]) != len(set(axes[key]))
         if twice and layout is Layout.GRID:

@@ -35,6 +35,8 @@ def open_store(folder: str | os.PathLike[str], spec: Spec, batches: int) -> Path
     """Make a store, or find one of the same sweep and version; a StoreError if it is another's."""
     try:
         path = Path(folder)
+        if not os.fspath(folder) or "\0" in str(path):
+            raise ValueError("no name of a folder")
         known = path.is_dir() or not os.path.lexists(path)
     except (TypeError, ValueError, OSError) as error:
         raise StoreError(

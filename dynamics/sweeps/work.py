@@ -11,7 +11,7 @@ from derivations.correlations import Correlations
 from derivations.errors import DataError, DomainError, SolveError
 from derivations.network import FusionNetwork
 from dynamics.batch.jobs import PILOTS, Job, run_jobs
-from dynamics.batch.members import Runs
+from dynamics.batch.members import STILL, Runs
 from dynamics.examples import load_example
 from dynamics.flow import random_course
 from dynamics.half_times import Status
@@ -78,10 +78,14 @@ def _notes(jobs: Sequence[Job], runs: Runs) -> list[str]:
     with np.errstate(invalid="ignore"):
         inverted = np.any(np.diff(ordered, axis=0) < 0, axis=0) & ~np.array([job.plan.tie for job in jobs])
     found = (
-        (still, "the start is stationary, or its products are below the range of floats: nothing is ever learned"),
-        (late & ~runs.settled, "a modality was not reached within the steps allowed"),
+        (still, STILL),
+        (
+            late & ~runs.settled,
+            f"a modality was not reached by {runs.until(late & ~runs.settled)}, within the steps allowed",
+        ),
         (late & runs.settled, "a modality ends below half of its plateau"),
         (np.any(runs.times == 0, axis=0), "a modality starts past half of its plateau"),
+        (np.array([job.plan.tie for job in jobs]), "two modalities are equally fast: their order is undefined"),
         (inverted, "half-times are not in the order of leaving zero"),
     )
     return [f"{int(np.sum(chosen))} of {count} points of a batch: {text}" for chosen, text in found if np.any(chosen)]
@@ -101,12 +105,19 @@ def attempted(points: Sequence[Point], data: Correlations | None) -> tuple[Resul
 
 
 def _failed(point: Point, data: Correlations | None) -> Result:
-    count = len(_data(point, data).modalities)
+    count = _modalities(point, data)
     nan = np.full(1, np.nan)
     return {
         "half_time": np.full((count, 1), np.nan), "status": np.full((count, 1), -1, dtype=np.int8), "ratio": nan,
         "lag": nan, "balance": nan, "steps": np.zeros(1, dtype=np.int32), "compression": nan,
     }  # fmt: skip
+
+
+def _modalities(point: Point, data: Correlations | None) -> int:
+    """How many there are, without the point's own data, which may be what failed."""
+    if data is not None:
+        return len(data.modalities)
+    return len(load_example(str(point["example"])).modalities) if "example" in point else 2
 
 
 def _data(point: Mapping[str, Any], data: Correlations | None) -> Correlations:
