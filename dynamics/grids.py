@@ -18,6 +18,7 @@ from derivations.network import FusionNetwork
 from derivations.saddles import ZERO_DRIVE
 from dynamics.lambdified import array_function
 from dynamics.laws import log_integral, on_arrays
+from dynamics.starts import real_numbers
 from dynamics.weights import checked_positive
 
 DEGREE = 48  # of the polynomial for ln I: right to 1e-13
@@ -85,10 +86,11 @@ def law_grid(
     log_u0 = math.log(checked_positive(u0, "u0"))
     if log_u0 >= 0:
         raise DomainError(f"the laws need u0 between 0 and 1, got {u0!r}")
-    given = [np.asarray(value, dtype=float) for value in (sigma_a, sigma_b, rho, *w)]
-    for name, value in zip(("sigma_a", "sigma_b", "rho", "w[0]", "w[1]"), given, strict=True):
-        if not np.all(np.isfinite(value)):
-            raise DomainError(f"{name} must hold finite numbers")
+    pair = tuple(w) if np.iterable(w) else ()
+    if len(pair) != 2:
+        raise DomainError(f"w must be a pair of weights, got {w!r}"[:200])
+    names = ("sigma_a", "sigma_b", "rho", "w[0]", "w[1]")
+    given = [real_numbers(value, name) for name, value in zip(names, (sigma_a, sigma_b, rho, *pair), strict=True)]
     for name, value, wrong, rule in (
         ("sigma_a", given[0], given[0] <= 0, "positive"),
         ("sigma_b", given[1], given[1] <= 0, "positive"),
@@ -96,7 +98,11 @@ def law_grid(
     ):
         if np.any(wrong):
             raise DomainError(f"{name} must be {rule}, got {np.ravel(value[wrong])[0]:g}")
-    columns = np.broadcast_arrays(*given)
+    try:
+        columns = np.broadcast_arrays(*given)
+    except ValueError:
+        shapes = ", ".join(str(value.shape) for value in given)
+        raise DomainError(f"sigma_a, sigma_b, rho and w do not fit one another: {shapes}") from None
     shape = columns[0].shape
     flat = [np.ascontiguousarray(column).ravel() for column in columns]
     parts = [
