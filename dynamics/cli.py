@@ -28,7 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.words = list(sys.argv[1:] if arguments is None else arguments)  # for a report, which says how it was made
     try:
         status = int(options.run(options))
-        sys.stdout.flush()
+        if sys.stdout is not None:  # closed by the shell, as in >&-
+            sys.stdout.flush()
         return status
     except (DataError, DomainError) as error:
         print(f"fusion-dynamics: {error}", file=sys.stderr)

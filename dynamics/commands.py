@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from derivations.errors import DataError, DomainError
@@ -99,6 +100,7 @@ def _modalities(flags: list[str]) -> dict[str, list[str]] | None:
 
 
 def predict_command(options: argparse.Namespace) -> int:
+    from dynamics.descent import doubts_of_rate
     from dynamics.half_times import finite
     from dynamics.prediction import predict
     from dynamics.scalings import both_scalings
@@ -127,6 +129,9 @@ def predict_command(options: argparse.Namespace) -> int:
     table = prediction.table if rate is None else prediction.in_steps(rate)
     document = prediction.to_dict()
     if rate is not None:
+        doubts = doubts_of_rate(network, data, u0, rate)
+        table = replace(table, notes=(*table.notes, *(f"Warning: {w}" for w in doubts)))
+        document["warnings"] += doubts
         document["steps"] = {m: finite(t / rate) for m, t in prediction.times.items()}
     raw = options.example is None and not options.standardize
     scaled = both_scalings(network, data, u0) if raw else None
@@ -343,7 +348,7 @@ def figure_command(options: argparse.Namespace) -> int:
         numbers = options.data or f"{os.path.splitext(picture)[0]}.json"
         targets[n] = picture, numbers
         check_figure(picture, "-o")
-        check_target(numbers)
+        check_target(numbers, "--data")
     found = []
     for n, (picture, numbers) in targets.items():
         folders = {"store": options.store if n in TRAINED or not every else None,
@@ -402,7 +407,7 @@ def derive_command(options: argparse.Namespace) -> int:
     if options.html:
         from dynamics.ledger_page import page
 
-        check_target(options.html)
+        check_target(options.html, "--html")
         write_whole(options.html, page(Ledger(chosen), progress=_counter(len(chosen))).encode(), "page")
     elif options.json:
         shown = chosen if options.number is None else book.numbered(options.number)
