@@ -1,14 +1,21 @@
 """What an audit of bad input found silently wrong or answered with a traceback: one line names field and value."""
 
+import inspect
+import json
 import os
+import re
 import stat
+import sys
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 import sympy as sp
 
-from derivations.errors import DataError, DomainError, StoreError
+import derivations
+import dynamics
+from derivations.errors import DataError, DomainError, SolveError, StoreError
 from dynamics import (
     Correlations,
     FusionNetwork,
@@ -21,6 +28,7 @@ from dynamics import (
     law_grid,
     load_trajectory,
     locate,
+    phases,
     portrait,
     predict,
     prescribe,
@@ -29,6 +37,7 @@ from dynamics import (
     train_relu,
 )
 from dynamics.cli import main
+from dynamics.laws import log_integral
 
 NET, DATA, SIZES = FusionNetwork.fused_at(2, 2), Correlations.scalar(2, 1, 0.5), {"A": 1, "B": 1}
 RNG = np.random.default_rng(0)
@@ -106,7 +115,66 @@ def with_first(layer: object) -> dict[str, object]:
             DataError,
             r"sigma_yy is not symmetric: 1 at \(0, 1\), -1 at \(1, 0\)",
         ),
+        (lambda: law_grid(NET, [1, np.nan], 1, 0.5, u0=0.1), DomainError, r"sigma_a has nan at index \(1,\)"),
+        (lambda: law_grid(NET, "x", 1, 0.5, u0=0.1), DomainError, "sigma_a must hold real numbers, got dtype <U1"),
+        (lambda: law_grid(NET, 2, 1, 0.5, (1, 2, 3), u0=0.1), DomainError, "w must be a pair of weights"),
         (lambda: law_grid(NET, -1, 1, 0.5, u0=1e-3), DomainError, "sigma_a must be positive, got -1"),
+        (lambda: predict(NET, DATA, u0={"A": np.nan, "B": 0.1}), DomainError, r"u0\['A'\] must be .* >= 0, got nan"),
+        (lambda: integrate(NET, DATA, u0={"A": 0.1, "B": True}), DomainError, r"u0\['B'\] must be .* >= 0, got True"),
+        (lambda: ensemble(NET, DATA, u0={"A": 0.1, "B": -1}), DomainError, r"u0\['B'\] must be .* >= 0, got -1"),
+        (
+            lambda: descend(NET, DATA, u0={"A": 0.1, "C": 1}),
+            DomainError,
+            "must name chains among A, B, trunk, got A, C",
+        ),
+        (lambda: FusionNetwork.fused_at(2, True), DomainError, "fusion_depth must be an integer, got True"),
+        (
+            lambda: integrate(NET, DATA, weights=with_first(np.zeros((0, 1)))),
+            DomainError,
+            r"weights\['A'\]\[0\] must have at least one row, got shape \(0, 1\)",
+        ),
+        (
+            lambda: integrate(NET, DATA, weights=with_first([[0.1], [0.1]])),
+            DomainError,
+            r"weights\['A'\]\[1\] must have 2 columns, got shape \(1, 1\)",
+        ),
+        (lambda: integrate(NET, DATA, weights=with_first(0.1)), DomainError, r"must have 1 columns, got shape \(\)"),
+        (
+            lambda: integrate(NET, DATA, weights={"A": [[[1e-200]], [[1e-200]]], "B": SMALL}),
+            DomainError,
+            r"weights\['A'\] must be 0 or reach 1e-100, their largest is 1e-200",
+        ),
+        (
+            lambda: Correlations.from_samples({"A": X}, [*Y[:-1], -np.inf]),
+            DataError,
+            r"targets has -inf at index \(19,\)",
+        ),
+        (lambda: Correlations([[1, 0.5 + 2e-10], [0.5, 1]], [1, 1], SIZES), DataError, "sigma is not symmetric: 0.5"),
+        (
+            lambda: Correlations(np.eye(2), [1e200, 1], SIZES),
+            DataError,
+            "sigma_yx has entries of size 1e.200, too large",
+        ),
+        (lambda: Correlations.scalar(2, 1, 0.5, (1, 1e300)), DataError, r"w\[1\] makes a target beyond 1e.151"),
+        (
+            lambda: Correlations.from_samples({"A": np.arange(20) + 10**18, "B": X}, Y),
+            DataError,
+            r"inputs\['A'\] column 0 is constant",
+        ),
+        (
+            lambda: Correlations.from_samples({"A": 1e3 * np.arange(20) + 10**18, "B": X}, Y),
+            DataError,
+            r"inputs\['A'\] column 0 varies by 1.89e.04 around 1e.18: too little for the digits of floats",
+        ),
+        (lambda: DATA.residual("B", given="C"), DataError, "modality must be one of A, B, got 'C'"),
+        (
+            lambda: law_grid(NET, [1, 2], [1, 2, 3], 0.5, u0=0.1),
+            DomainError,
+            r"sigma_a, sigma_b, rho and w do not fit one another: \(2,\), \(3,\), \(\), \(\), \(\)",
+        ),
+        (lambda: sweep(None), DataError, "spec must be a TOML file or a mapping, got NoneType"),
+        (lambda: sweep({"sigma_a": 2.0}, ""), StoreError, "store '': no name of a folder"),
+        (lambda: sweep({"sigma_a": 2.0}, "a\0b"), StoreError, r"store 'a\\x00b': no name of a folder"),
         (lambda: integrate_reduced(NET, DATA).save("x" * 5000), StoreError, "File name too long"),
         (lambda: integrate_reduced(NET, DATA).save("a\0b"), StoreError, "embedded null byte"),
         (lambda: integrate_reduced(NET, DATA).save(None), StoreError, "trajectory not written to 'None'"),
@@ -135,11 +203,50 @@ def test_tiny_units_only_change_the_clock(scale: float) -> None:
         assert tiny.times[m] * scale == pytest.approx(plain.times[m], rel=1e-5)
 
 
+@pytest.mark.parametrize(("depth", "says"), [(2, "(8), (9)"), (3, "(56), (57)")])
+def test_the_law_of_two_layers_ends_where_the_one_of_more_begins(depth: int, says: str) -> None:
+    """L = L_f = 2 has (8), (9); L_f = 2 < L has (56), (57), whose integral (58) is refused at L = 2."""
+    p = predict(FusionNetwork.fused_at(depth, 2), DATA, u0=1e-8)
+    assert p.leading.equations == says
+    for m in "AB":
+        assert p.leading.times[m] == pytest.approx(p.reduced.times[m], rel=0.01)
+    with pytest.raises(DomainError, match=r"the time integral needs L_A, L_B >= 2, L_A \+ L_c > 2"):
+        log_integral(2, 2, 0, 0.4)
+
+
 def test_underflow_is_not_taken_for_never() -> None:
     found = predict(FusionNetwork.fused_at(1000, 501), DATA, u0=1e-12, width=10)
     assert found.source == "leading"
     assert found.status["A"].value == "reached"
     assert any("no law of this random start" in w and "below the range of floats" in w for w in found.warnings)
+
+
+DEEP = FusionNetwork.fused_at(1000, 3)
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda: integrate(DEEP, DATA, u0=0.5, width=3),
+        lambda: descend(DEEP, DATA, u0=0.5, width=3),
+        lambda: ensemble(DEEP, DATA, u0=0.5, width=3, seeds=1, learning_rate=0.01),
+        lambda: ensemble(DEEP, DATA, u0=1e-12, width=3, seeds=1),
+        lambda: predict(DEEP, DATA, u0=1e-12, width=3, seeds=1),
+    ],
+)
+def test_products_that_vanish_in_floats_are_no_fixed_point(run) -> None:
+    """Nominal norms of u0 = 0.5 multiply to 1e-151; drawn layers, which do not line up, to 1e-468."""
+    with pytest.raises(DomainError, match=r"the layers of A multiply to 10.-[0-9]+, below the range of floats"):
+        run()
+
+
+def test_layers_that_multiply_to_zero_exactly_are_a_fixed_point() -> None:
+    """No layer is zero, but no product of three of them is left: that is a saddle, not an underflow."""
+    net = FusionNetwork.fused_at(4, 4)
+    apart = [[[1.0], [0.0]], np.diag([0.0, 1.0]), np.diag([1.0, 0.0]), [[0.0, 1.0]]]
+    run = integrate(net, DATA, weights={"A": apart, "B": apart})
+    assert run.status == dict.fromkeys("AB", "never")
+    assert any("exactly stationary" in w for w in run.warnings)
 
 
 def test_ties_and_what_is_never_learned_are_said_by_every_producer() -> None:
@@ -152,6 +259,73 @@ def test_ties_and_what_is_never_learned_are_said_by_every_producer() -> None:
         assert "A is never learned: Sigma_yx of A is zero" in run.warnings
     flipped = integrate_reduced(NET, Correlations.scalar(2, 1, -0.9))
     assert any(w.startswith("B is never learned: the residual") for w in flipped.warnings)
+
+
+@pytest.mark.parametrize("scale", [1e-105, 1e-150])
+def test_descent_in_tiny_units_is_not_taken_for_divergence(scale: float) -> None:
+    """What is to be learned is 1e105 and more: that is no runaway; the steps are those of plain units."""
+    plain = descend(NET, scaled(1), u0=1e-3, width=3)
+    tiny = descend(NET, scaled(scale), u0=1e-3 / scale**0.5, width=3)
+    assert tiny.monitors["steps"] == pytest.approx(plain.monitors["steps"], abs=1)
+    many = ensemble(NET, scaled(scale), u0=1e-3 / scale**0.5, width=3, seeds=1, learning_rate=0.1 / scale)
+    for m in "AB":
+        assert tiny.times[m] * scale == pytest.approx(plain.times[m], rel=1e-6)
+        assert many.times[m][0] * scale == pytest.approx(plain.times[m], rel=0.05)
+    with pytest.raises(SolveError, match="diverged at step"):
+        descend(NET, scaled(scale), u0=1e-2 / scale**0.5, width=3, learning_rate=1e3 / scale)
+
+
+def test_a_budget_ends_one_member_and_says_where() -> None:
+    """The other members stand as they are; the one that is cut is `not reached`, with the t that it came to."""
+    whole = ensemble(NET, DATA, width=5, seeds=4)
+    steps = whole.monitors["steps"]
+    cut = ensemble(NET, DATA, width=5, seeds=4, max_steps=int(np.max(steps)) - 1)
+    late = steps == np.max(steps)
+    assert 0 < np.sum(late) < 4
+    np.testing.assert_array_equal(cut.times["B"][~late], whole.times["B"][~late])
+    few = ensemble(NET, DATA, width=5, seeds=4, max_steps=10)
+    assert set(few.status["A"]) == {"not reached"}
+    assert any(re.search(r"4 of 4 members: A not reached by t = 0\.\d+ to 0\.\d+: extend", w) for w in few.warnings)
+    (by,) = {w for w in ensemble(NET, DATA, width=5, seeds=4, t_end=3).warnings if "B not reached" in w}
+    assert "B not reached by t = 3: extend" in by
+
+
+def test_an_integrator_that_gives_up_says_where(monkeypatch) -> None:
+    class Tired(phases.DOP853):
+        def step(self) -> str | None:
+            if self.t < 1:
+                return str(super().step())
+            self.status = "failed"
+            return "too stiff"
+
+    class Stuck(phases.LSODA):
+        def step(self) -> str | None:
+            self.status = "failed"
+            return "no corrector"
+
+    monkeypatch.setattr(phases, "DOP853", Tired)
+    monkeypatch.setattr(phases, "LSODA", Stuck)
+    for run in (lambda: integrate(NET, DATA, width=5), lambda: integrate_reduced(NET, DATA)):
+        with pytest.raises(SolveError, match=r"the integrator failed at t = 0\.\d+: too stiff"):
+            run()
+
+
+def test_no_public_function_takes_any_keyword() -> None:
+    for package in (derivations, dynamics):
+        for name in package.__all__:
+            public = getattr(package, name)
+            if inspect.isfunction(public) and name != "explore":  # which looks at them itself
+                kinds = {parameter.kind for parameter in inspect.signature(public).parameters.values()}
+                assert inspect.Parameter.VAR_KEYWORD not in kinds, name
+
+
+def test_a_mean_far_from_zero_leaves_the_digits_of_the_spread() -> None:
+    """At 1e12 floats are 1e-4 apart: the moments are those of these floats, as exact arithmetic has them."""
+    x = X[:, 0] + 1e12
+    exact = [Fraction(value) for value in x]
+    mean = sum(exact) / len(exact)
+    variance = float(sum((value - mean) ** 2 for value in exact) / len(exact))
+    assert Correlations.from_samples({"A": x}, Y).sigma[0, 0] == pytest.approx(variance, rel=1e-12)
 
 
 def test_descent_from_the_optimum_stops() -> None:
@@ -235,9 +409,58 @@ def test_numbers_are_plain_digits(table: Path, capsys, flag: str, text: str) -> 
     assert "not a" in capsys.readouterr().err
 
 
+def test_specs_and_results_are_plain_files(tmp_path: Path, capsys) -> None:
+    """A pipe would wait for ever, /dev/zero never end; what a link to a device names is not replaced."""
+    spec, pipe = tmp_path / "s.toml", tmp_path / "pipe.toml"
+    spec.write_text("sigma_a = 2.0\n")
+    os.mkfifo(pipe)
+    (tmp_path / "device").symlink_to("/dev/null")
+    (tmp_path / "store.nc").symlink_to("/dev/null")
+    for words, status, says in (
+        ([str(pipe), "-o", str(tmp_path / "a")], 2, "it is no plain file"),
+        (["/dev/zero", "-o", str(tmp_path / "a")], 2, "it is no plain file"),
+        ([str(spec), "-o", str(tmp_path / "device")], 1, "it is a file, not a folder"),
+        ([str(spec), "-o", str(tmp_path / "store")], 1, "it is no plain file"),
+    ):
+        assert main(["sweep", *words]) == status
+        err = capsys.readouterr().err
+        assert says in err
+        assert err.count("\n") == 1
+    assert not (tmp_path / "store").exists()  # nothing was run for a result that has no place
+
+
+@pytest.mark.parametrize(
+    ("words", "flag"),
+    [(["figure", "2", "--data"], "--data"), (["derive", "44", "--html"], "--html"), (["derive", "--html"], "--html")],
+)
+def test_a_file_that_cannot_be_written_is_named_with_its_flag(tmp_path: Path, capsys, words, flag: str) -> None:
+    assert main([*words, str(tmp_path / "absent" / "x.json")]) == 1
+    assert f"{flag} not written to" in capsys.readouterr().err
+
+
+def test_steps_beyond_stable_are_doubted(table: Path, capsys) -> None:
+    """A time over a learning rate is a number of steps only where descent follows the flow."""
+    says = "is beyond [0-9.]+, up to which descent is stable"
+    assert main(["predict", str(table), *COLUMNS, "--learning-rate", "50", "--json"]) == 0
+    assert re.search(says, " ".join(json.loads(capsys.readouterr().out)["warnings"]))
+    assert main(["predict", str(table), *COLUMNS, "--learning-rate", "0.01"]) == 0
+    assert "up to which descent" not in capsys.readouterr().out
+
+
+def test_a_reader_that_leaves_is_no_failure(table: Path, monkeypatch, capsys) -> None:
+    """`fusion-dynamics ... | head -1`, and standard output closed by the shell."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w") as gone, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", gone)
+        assert main(["predict", str(table), *COLUMNS]) == 0
+        patch.setattr(sys, "stdout", None)
+        assert main(["predict", str(table), *COLUMNS]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_a_full_disk_behind_a_redirection(table: Path) -> None:
     import subprocess
-    import sys
 
     command = [sys.executable, "-m", "dynamics", "predict", str(table), *COLUMNS]
     with open("/dev/full", "w") as full:

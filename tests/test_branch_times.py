@@ -124,6 +124,7 @@ def test_outside_the_domain_of_59_the_other_modality_wins_and_it_is_said() -> No
     p = predict(net, data, u0=1e-2)
     assert p.order == ("B", "A")
     assert any("A has the larger |Sigma_yx| but B leaves zero first" in w for w in p.warnings)
+    assert any("(59), (60) with A first are outside their domain" in w for w in p.warnings)
     assert p.leading.equations == "(59), (60)"
     assert p.leading.times["B"] == pytest.approx(p.reduced.times["B"], rel=0.02)
 
