@@ -4,13 +4,15 @@ PYTHON ?= .venv/bin/python
 KIND ?= csv
 RUNS ?= 100000
 
-.PHONY: test soak fuzz lint notebooks bench honesty cluster figures ci
+.PHONY: test soak long fuzz lint notebooks bench honesty cluster figures ci
 test:
 	$(PYTHON) -m pytest
-soak:  # what takes longer than the tests may: all mutants, 500 symmetries of each kind, 2 GB of CSV, 64 layers
+soak:  # the scoreboard with a fresh seed, about an hour, into tests/SOAK.md (pip install atheris for the fuzz row)
+	OMP_NUM_THREADS=1 $(PYTHON) -m tests.soak --save
+long:  # the tests with more cases each, and every figure at its own setting
 	SOAK=1 $(PYTHON) -m pytest
 fuzz:  # a loader under a coverage-guided fuzzer (pip install atheris): csv, npz, statistics, npy, toml, trajectory, idx, idx.gz, digits
-	OMP_NUM_THREADS=1 $(PYTHON) -m tests.fuzz $(KIND) $(RUNS)
+	OMP_NUM_THREADS=1 $(PYTHON) -m tests.soak.fuzz $(KIND) $(RUNS)
 lint:
 	$(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check . && $(PYTHON) -m mypy
 notebooks:  # all of them from scratch, two at a time

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,13 @@ import numpy as np
 from derivations import gradient_flow as law
 from dynamics import Chain, Correlations, FusionNetwork
 
+ROOT = Path(__file__).parent.parent
 ORACLE: dict[str, Any] = json.loads((Path(__file__).parent / "data" / "oracle.json").read_text())
+
+
+def clean_environment(**more: str) -> dict[str, str]:
+    """For a process of its own: this repository's code, one thread, whatever the working folder."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **more}
 
 
 def random_correlations(

@@ -1,54 +1,111 @@
-"""30-digit reference for two-layer late fusion with scalar inputs, sharing no code with the project.
+"""30-digit half-times of the reduced flow of scalar inputs, sharing no code with the project.
 
-From an aligned balanced start W_m = s_m u_m^2 and dW_m/dt = 2 |W_m| (Sigma_yx_m - sum_n W_n Sigma_nm), a
-Lotka-Volterra system whose Taylor coefficients follow from a Cauchy product. Fixed step h, order 45: the
-nearest pole is R = pi/(2 |Sigma_yx|) off, so that (h/R)^46 leaves less than 1e-30; order 60 agrees to 2e-35.
+    du_m/dt = s_m u_m^(L_f - 1) u^L_c e_m,   du/dt = u^(L_c - 1) sum_m s_m u_m^L_f e_m,
+    e_m = Sigma_yx_m - sum_n W_n Sigma_nm
+
+with W_m = s_m u_m^L_f u^L_c is polynomial, so Taylor coefficients follow from Cauchy products, order by order. A step
+ends where the last two terms are below DIGITS; `tests/test_soak.py` compares with mpmath's odefun.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mpmath import mp, mpf
 
-ORDER = 45
+ORDER = 40
+DIGITS = 30
+STEPS = 2000
 
 
-def half_times(sigma, sigma_yx, u0, plateaus, t_max=200):
-    """First times at which W_m reaches half of plateaus[m], as mpf."""
-    with mp.workdps(45):
-        step = mpf(1) / 16
-        signs = [mpf(1) if b > 0 else mpf(-1) for b in sigma_yx]
-        w = [s * mpf(u0) ** 2 for s in signs]
-        b = [mpf(x) for x in sigma_yx]
-        s = [[mpf(x) for x in row] for row in sigma]
-        found = [None, None]
-        t = mpf(0)
-        while any(x is None for x in found) and t < t_max:
-            series = _series(w, b, s, signs)
+def half_times(
+    sigma: Sequence[Sequence[float]],
+    sigma_yx: Sequence[float],
+    u0: float | str,
+    plateaus: Sequence[float],
+    fused: int = 2,
+    shared: int = 0,
+) -> list[mpf]:
+    """First times at which W_m reaches half of plateaus[m], from u_m = u0 and u = sqrt(M) u0."""
+    with mp.workdps(DIGITS + 10):
+        count = len(sigma_yx)
+        signs = [1 if b > 0 else -1 for b in sigma_yx]
+        target = [mpf(float(b)) for b in sigma_yx]
+        matrix = [[mpf(float(x)) for x in row] for row in sigma]
+        state = [mpf(u0)] * count + [mp.sqrt(count) * mpf(u0)]
+        found: list[mpf | None] = [None] * count
+        time, steps = mpf(0), 0
+        while None in found:
+            steps += 1
+            if steps > STEPS:
+                raise AssertionError(f"no half-time of all by t = {mp.nstr(time, 8)}")
+            series, weights = _series(state, signs, target, matrix, fused, shared)
+            step = _step(series)
             end = [mp.polyval(c[::-1], step) for c in series]
-            for m in range(2):
-                half = mpf(plateaus[m]) / 2
-                if found[m] is None and (w[m] - half) * (end[m] - half) <= 0:
-                    root = mp.findroot(
-                        lambda h, c=series[m][::-1], half=half: mp.polyval(c, h) - half,
-                        (0, step),
-                        solver="anderson",
-                        tol=mpf(10) ** -60,
-                    )
-                    found[m] = t + root
-            w, t = end, t + step
-        return [+x for x in found]
+            for m in range(count):
+                half = mpf(float(plateaus[m])) / 2
+                past = lambda h, c=weights[m][::-1], half=half: mp.polyval(c, h) - half
+                if found[m] is None and past(mpf(0)) * past(step) <= 0:
+                    found[m] = time + mp.findroot(past, (0, step), solver="anderson", tol=mpf(10) ** (-2 * DIGITS))
+            state, time = end, time + step
+        return [+x for x in found if x is not None]
 
 
-def _series(w, b, s, signs):
-    """Taylor coefficients of both weights at the present point."""
-    c = [[w[0]], [w[1]]]
-    for n in range(ORDER):
-        for m in (0, 1):
-            total = mpf(0)
-            for i in range(n + 1):
-                error = -sum(c[j][n - i] * s[j][m] for j in (0, 1)) + (b[m] if n == i else 0)
-                total += c[m][i] * error
-            c[m].append(None)
-            c[m][n + 1] = 2 * signs[m] * total / (n + 1)
-            c[m] = c[m][: n + 2]
-    return c
+def _step(series: list[list[mpf]]) -> mpf:
+    """The last two terms of every series at most 10^-DIGITS of its first."""
+    return min(
+        (mpf(10) ** -DIGITS * abs(c[0]) / abs(c[n])) ** (mpf(1) / n)
+        for c in series
+        for n in (ORDER - 1, ORDER)
+        if c[n] != 0
+    )
+
+
+def _series(
+    state: list[mpf], signs: list[int], target: list[mpf], matrix: list[list[mpf]], fused: int, shared: int
+) -> tuple[list[list[mpf]], list[list[mpf]]]:
+    """Taylor coefficients of the norms, and of the total weights."""
+    count = len(signs)
+    norms = [[x] for x in state]
+    leaves = [_Powers(norms[m], fused) for m in range(count)]
+    trunk = _Powers(norms[-1], shared)
+    weights: list[list[mpf]] = [[] for _ in signs]
+    errors: list[list[mpf]] = [[] for _ in signs]
+    pushes: list[list[mpf]] = [[] for _ in signs]  # u_m^L_f e_m s_m
+    below: list[list[mpf]] = [[] for _ in signs]  # u_m^(L_f - 1) u^L_c
+    for n in range(ORDER + 1):
+        for powers in (*leaves, trunk):
+            powers.extend(n)
+        for m in range(count):
+            weights[m].append(signs[m] * _product(leaves[m][fused], trunk[shared], n))
+        for m in range(count):
+            error = -sum(weights[j][n] * matrix[j][m] for j in range(count))
+            errors[m].append(error + (target[m] if n == 0 else 0))
+            pushes[m].append(signs[m] * _product(leaves[m][fused], errors[m], n))
+            below[m].append(_product(leaves[m][fused - 1], trunk[shared], n))
+        if n == ORDER:
+            break
+        for m in range(count):
+            norms[m].append(signs[m] * _product(below[m], errors[m], n) / (n + 1))
+        moved = sum(_product(trunk[shared - 1], pushes[m], n) for m in range(count)) if shared else mpf(0)
+        norms[-1].append(moved / (n + 1))
+    return norms, weights
+
+
+class _Powers:
+    """Series of x^0, x^1, ... x^highest, extended one order at a time with x."""
+
+    def __init__(self, x: list[mpf], highest: int) -> None:
+        self.of = [[], x, *([] for _ in range(highest - 1))]
+
+    def __getitem__(self, power: int) -> list[mpf]:
+        return self.of[power]
+
+    def extend(self, n: int) -> None:
+        self.of[0].append(mpf(1) if n == 0 else mpf(0))
+        for power in range(2, len(self.of)):
+            self.of[power].append(_product(self.of[power - 1], self.of[1], n))
+
+
+def _product(one: list[mpf], other: list[mpf], n: int) -> mpf:
+    return mp.fdot(one[: n + 1], other[n::-1])

@@ -61,11 +61,10 @@ def test_half_times_are_scipys(depth: int, fused: int, u0: float) -> None:
         assert runs.lag[n] == pytest.approx(judge["B"] - judge["A"], rel=1e-6)
 
 
-@pytest.mark.parametrize(("depth", "fused", "u0"), [(2, 2, 1e-3), (4, 2, 0.1), (4, 4, 0.3)])
-def test_errors_are_in_proportion_to_the_tolerance(depth: int, fused: int, u0: float) -> None:
-    """Six decades: miss, energy identity and drift stay below 100 rtol; (4, 4) is stiff and changes method."""
-    net = FusionNetwork.fused_at(depth, fused)
-    members = starts(net, DATA, u0, range(2))
+def test_errors_are_in_proportion_to_the_tolerance_where_it_is_stiff() -> None:
+    """Six decades: miss, energy identity and drift stay below 100 rtol though the method changes."""
+    net = FusionNetwork.fused_at(4, 4)
+    members = starts(net, DATA, 0.3, range(2))
     exact = flow.run(net, members, rtol=1e-11)
     for rtol in (1e-4, 1e-6, 1e-8, 1e-10):
         runs = flow.run(net, members, rtol=rtol)

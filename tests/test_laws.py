@@ -116,34 +116,6 @@ def test_first_half_time_48_agrees_with_the_oracle() -> None:
         assert law.log_first() == pytest.approx(math.log(float(row["tA_leading"])), rel=1e-11)
 
 
-def test_laws_8_48_54_agree_with_30_digits_in_logarithms() -> None:
-    """Random data, L to 100, u0 from 1e-12: ln t_A and ln(ratio - 1)."""
-    rng = np.random.default_rng(0)
-    for _ in range(25):
-        depth = int(rng.integers(3, 101))
-        fused = int(rng.integers(2, depth + 1))
-        k, u0 = float(rng.uniform(0.01, 0.99)), float(10 ** rng.uniform(-12, -0.1))
-        a, g, r = (float(x) for x in rng.uniform(0.1, 10, 3))
-        law = fused_at(depth, fused, u0, a, k, g, r)
-        with mp.workdps(30):
-            n = mp.mpf(fused - 2)
-            inner = (
-                (lambda x, k=k: x ** (-2 * (1 - mp.mpf(k))))
-                if fused == 2
-                else (lambda x, n=n, k=k: (k + (1 - mp.mpf(k)) * x**n) ** (-2 / n))
-            )
-            height = lambda y, inner=inner, depth=depth, fused=fused: (
-                (1 + inner(mp.exp(y))) ** (mp.mpf(fused - depth) / 2) * mp.exp((2 - depth) * y)
-            )
-            scale = mp.mpf(1) / (depth - 2)
-            integral = mp.quad(height, [0, scale / 4, scale, 3 * scale, 10 * scale, 30 * scale, 100 * scale])
-            first = mp.log(integral) + (2 - depth) * mp.log(u0) - mp.log(a)
-            body = mp.log(-mp.log(u0)) if fused == 2 else (2 - fused) * mp.log(u0) - mp.log(n)
-            lag = mp.log(1 - mp.mpf(k)) + body - (1 - mp.mpf(fused) / depth) * mp.log(g) - mp.log(r)
-        assert law.log_first() == pytest.approx(float(first), abs=1e-11)
-        assert law.log_lag() == pytest.approx(float(lag), abs=1e-11)
-
-
 def test_late_fusion_ratio_does_not_depend_on_depth_or_start() -> None:
     data = Correlations.scalar(2, 1, 0.5)
     for depth in (2, 3, 7, 30):

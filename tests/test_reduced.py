@@ -1,9 +1,7 @@
 """The reduced flow against roads that share no code with it below Correlations."""
 
 import math
-import os
 
-import mpmath as mp
 import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
@@ -12,9 +10,7 @@ from derivations import Correlations, DomainError, FusionNetwork
 from derivations import gradient_flow as law
 from dynamics import aligned_weights, integrate, integrate_reduced
 from tests.cases import ORACLE, random_correlations
-from tests.taylor import half_times
 
-SOAK = bool(os.environ.get("SOAK"))
 LATE = FusionNetwork.fused_at(2, 2)
 
 
@@ -85,57 +81,6 @@ def test_half_times_at_1e_9_are_those_of_the_exact_flow_not_of_the_law() -> None
     assert run.times["A"] == pytest.approx(4.1670, abs=5e-5)
     assert run.times["B"] == pytest.approx(20.7087, abs=5e-5)
     assert run.ratio == pytest.approx(4.970, abs=5e-4)
-
-
-EXACT = [
-    ([[2.25, 1.2], [1.2, 1]], [3.45, 2.2], "1e-4"),
-    ([[4, 1], [1, 1]], [5, 2], "1e-12"),
-    ([[4, 1], [1, 1]], [5, 2], "1e-9"),
-    ([[1, -0.5], [-0.5, 1]], [0.75, -0.9], "1e-6"),
-]
-
-
-@pytest.mark.parametrize(("sigma", "sigma_yx", "u0"), EXACT[: None if SOAK else 1])
-def test_half_times_agree_with_30_digits(sigma, sigma_yx, u0: str) -> None:
-    data = Correlations(sigma, sigma_yx, {"A": 1, "B": 1})
-    run = integrate_reduced(LATE, data, u0=float(u0))
-    first = run.order[0]
-    plateaus = [float(data.unimodal(m)[0] if m == first else data.optimum["AB".index(m)]) for m in "AB"]
-    exact = half_times(sigma, sigma_yx, u0, plateaus)
-    for m, want in zip("AB", exact, strict=True):
-        assert run.times[m] == pytest.approx(float(want), rel=1e-7)
-    ends = {m: exact["AB".index(m)] for m in "AB"}
-    assert run.lag == pytest.approx(float(ends[run.order[1]] - ends[first]), rel=1e-7)
-
-
-DEEP = [(4, 3, "0.4"), (3, 2, "0.3"), (3, 3, "0.4")]
-
-
-@pytest.mark.parametrize(("depth", "fused", "u0"), DEEP[: None if SOAK else 1])
-def test_deep_half_times_agree_with_taylor_integration(depth: int, fused: int, u0: str) -> None:
-    """mpmath's odefun at 25 digits on the two logarithms of the norms; the flow at rtol 1e-11."""
-    run = integrate_reduced(
-        FusionNetwork.fused_at(depth, fused), Correlations.scalar(2, 1, 0.5), u0=float(u0), rtol=1e-11
-    )
-    with mp.workdps(25):
-
-        def norms(x):
-            u_a, u_b = mp.exp(x[0]), mp.exp(x[1])
-            return u_a, u_b, mp.sqrt(u_a**2 + u_b**2) ** (depth - fused)
-
-        def rhs(_, x):
-            u_a, u_b, trunk = norms(x)
-            w_a, w_b = u_a**fused * trunk, u_b**fused * trunk
-            return [u_a ** (fused - 2) * trunk * (5 - 4 * w_a - w_b), u_b ** (fused - 2) * trunk * (2 - w_a - w_b)]
-
-        solution = mp.odefun(rhs, 0, [mp.log(mp.mpf(u0))] * 2, tol=mp.mpf(10) ** -20)
-        for i, (m, half) in enumerate((("A", mp.mpf(5) / 8), ("B", mp.mpf(1) / 2))):
-            weight = lambda t, i=i: norms(solution(t))[i] ** fused * norms(solution(t))[2]
-            near = mp.mpf(run.times[m])
-            low, high = near * (1 - mp.mpf(10) ** -6), near * (1 + mp.mpf(10) ** -6)
-            slope = (weight(high) - weight(low)) / (high - low)
-            exact = near - (weight(near) - half) / slope  # one Newton step: its error is the square of 1e-9
-            assert run.times[m] == pytest.approx(float(exact), rel=1e-9)
 
 
 @pytest.mark.parametrize("entry", ORACLE["exact_uncorrelated_deep_late"], ids=lambda e: f"L={e['L']}")

@@ -1,13 +1,13 @@
-"""One step of a batch: order, error estimate, interpolant, stability; SciPy is the judge."""
+"""One step of a batch: error estimate, interpolant, stability; SciPy is the judge. Its order: `tests.soak.engine`."""
 
 import math
-from itertools import pairwise
 
 import numpy as np
 import pytest
 from scipy.integrate import RK45, solve_ivp
 
 from dynamics.batch.steppers import dormand_prince, rosenbrock
+from tests.soak.engine import implicit
 
 RATES = np.array([0.5, 1.0, 2.0])  # of three trajectories at once
 
@@ -15,49 +15,6 @@ RATES = np.array([0.5, 1.0, 2.0])  # of three trajectories at once
 def pendulum(y):
     """A nonlinear flow of two variables, at a rate of its own for each trajectory."""
     return RATES[: y.shape[1]] * np.stack([y[1], -np.sin(y[0])]), np.zeros((1, 1, y.shape[1]))
-
-
-def stepped(method, h: float, t_end: float = 2.0) -> np.ndarray:
-    y = np.array([[1.0, 1.0, 1.0], [0.0, 0.3, 0.5]])
-    slope = pendulum(y)[0]
-    for _ in range(round(t_end / h)):
-        step = method(pendulum, y, slope, np.full(3, h))
-        y, slope = step.end, step.last
-    return y
-
-
-def implicit(factor: float):
-    """The implicit method with a matrix that is not the Jacobian: -factor on the velocity, as rank one."""
-
-    def step(slope, y, first, h):
-        along = np.broadcast_to(np.array([0.0, 1.0])[:, None, None], (2, 1, y.shape[1]))
-        return rosenbrock(slope, y, first, h, along, np.array([[[factor]]]))
-
-    return step
-
-
-METHODS = [(dormand_prince, 5, 0.1), (implicit(0.0), 3, 0.05), (implicit(1.0), 3, 0.02), (implicit(-0.5), 3, 0.02)]
-
-
-@pytest.mark.parametrize(
-    ("method", "order", "h"), METHODS, ids=["dormand-prince", "rosenbrock", "rosenbrock-1", "rosenbrock+0.5"]
-)
-def test_order_of_the_method(method, order: int, h: float) -> None:
-    """Error against SciPy's DOP853 at 1e-13 over three halvings: the exponent is the order within 0.1."""
-    exact = [
-        solve_ivp(
-            lambda t, y, r=r: r * np.array([y[1], -np.sin(y[0])]),
-            (0, 2.0),
-            start,
-            method="DOP853",
-            rtol=1e-13,
-            atol=1e-14,
-        ).y[:, -1]
-        for r, start in zip(RATES, [(1.0, 0.0), (1.0, 0.3), (1.0, 0.5)], strict=True)
-    ]
-    errors = [np.linalg.norm(stepped(method, h / 2**k) - np.array(exact).T) for k in range(4)]
-    slopes = [math.log2(a / b) for a, b in pairwise(errors)]
-    assert slopes[-1] == pytest.approx(order, abs=0.1)
 
 
 def test_dormand_prince_takes_the_step_of_scipys_rk45() -> None:

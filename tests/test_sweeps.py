@@ -1,8 +1,8 @@
 """Sweeps: the same numbers as one run at a time, the same bytes whoever runs them, and nothing lost on the way."""
 
+import ctypes
 import json
 import math
-import multiprocessing
 import os
 import resource
 import signal
@@ -30,12 +30,12 @@ from dynamics import (
 )
 from dynamics.cli import main
 from dynamics.experiments import EXPERIMENTS
+from dynamics.sweeps.runner import held_interrupts
 from dynamics.sweeps.spec import make_spec, read_spec
 
 ROOT = Path(__file__).parent.parent
-SOAK = bool(os.environ.get("SOAK"))
 SMALL = {"sigma_a": [1.5, 2.0], "rho": [-0.5, 0.0, 0.5], "seed": [0, 1], "u0": 1e-4, "depth": 2, "width": 30}
-KILLS, SEEDS = (10, 2000) if SOAK else (3, 100)  # five rho: 10 000 points, or 500
+SEEDS = 100  # five rho: 500 points
 MANY = f"[data]\nsigma_a = 2.0\nrho = [-0.4, -0.2, 0.0, 0.2, 0.4]\n[start]\nu0 = 1e-4\nseed = {list(range(SEEDS))}\n"
 
 
@@ -105,63 +105,12 @@ def test_provenance_units_and_netcdf(tmp_path: Path) -> None:
         assert back["status"].values.ravel()[0] == "reached"
 
 
-def test_same_bytes_from_one_process_and_two(tmp_path: Path) -> None:
-    (tmp_path / "many.toml").write_text(MANY)
-    sweep(tmp_path / "many.toml", tmp_path / "one")
-    sweep(tmp_path / "many.toml", tmp_path / "two", jobs=2)
-    assert digest(tmp_path / "one") == digest(tmp_path / "two")
-    assert len(list((tmp_path / "one").glob("batch-*"))) == math.ceil(5 * SEEDS / 64)
-
-
-def _child(folder: str) -> None:
-    sweep(SMALL, folder)
-
-
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_same_bytes_from_fork_and_spawn(tmp_path: Path) -> None:
-    for method in ("fork", "spawn"):
-        process = multiprocessing.get_context(method).Process(target=_child, args=(str(tmp_path / method),))
-        process.start()
-        process.join()
-        assert process.exitcode == 0
-    assert digest(tmp_path / "fork") == digest(tmp_path / "spawn")
-
-
 def test_a_cluster_ends_with_the_same_bytes_though_a_worker_is_killed(tmp_path: Path) -> None:
     pytest.importorskip("distributed")
     spec = ROOT / "docs" / "sweeps" / "figure_6b.toml"
     sweep(spec, tmp_path / "plain")
     on_cluster(spec, tmp_path / "there", kill_after=1)
     assert digest(tmp_path / "plain") == digest(tmp_path / "there")
-
-
-def test_killed_again_and_again_it_ends_with_the_same_bytes(tmp_path: Path) -> None:
-    """kill -9 at times of its own, then to the end: no finished batch is run twice, the bytes are the same."""
-    (tmp_path / "many.toml").write_text(MANY)
-    begin = time.monotonic()
-    sweep(tmp_path / "many.toml", tmp_path / "plain")
-    whole = time.monotonic() - begin
-    rng = np.random.default_rng(1)
-    seen: dict[str, int] = {}
-    for _ in range(KILLS):
-        process = run("sweep", "many.toml", "-o", "store", cwd=tmp_path)
-        stored = tmp_path / "store"
-        before = len(list(stored.glob("batch-*.npz")))
-        while process.poll() is None and len(list(stored.glob("batch-*.npz"))) <= before:
-            time.sleep(0.005)
-        time.sleep(float(rng.uniform(0, whole / KILLS)))
-        process.kill()
-        process.communicate()
-        now = {p.name: p.stat().st_ino for p in stored.glob("batch-*.npz")}
-        assert all(now[name] == inode for name, inode in seen.items())
-        seen |= now
-    process = run("sweep", "many.toml", "-o", "store", cwd=tmp_path)
-    assert process.wait() == 0
-    process.communicate()
-    assert all((tmp_path / "store" / name).stat().st_ino == inode for name, inode in seen.items())
-    for left in (tmp_path / "store").glob("*.part"):  # of a kill between writing and renaming: never read
-        left.unlink()
-    assert digest(tmp_path / "plain") == digest(tmp_path / "store")
 
 
 def test_interrupted_it_says_130_and_goes_on(tmp_path: Path) -> None:
@@ -177,6 +126,14 @@ def test_interrupted_it_says_130_and_goes_on(tmp_path: Path) -> None:
     sweep(tmp_path / "many.toml", tmp_path / "store")
     sweep(tmp_path / "many.toml", tmp_path / "plain")
     assert digest(tmp_path / "plain") == digest(tmp_path / "store")
+
+
+def test_an_interrupt_in_a_callback_from_c_is_not_lost() -> None:
+    """Where it came while BLAS libraries were looked for, a sweep went on to its end."""
+    called = ctypes.CFUNCTYPE(None)(lambda: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt), held_interrupts():
+        called()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_two_writers_leave_the_same_bytes(tmp_path: Path) -> None:
@@ -291,17 +248,6 @@ def test_a_point_without_data_fails_alone() -> None:
     found = sweep({"sigma_a": 2.0, "w_a": [1.0, 1e300]})
     assert found["status"].values.tolist() == [["reached", "failed"], ["reached", "failed"]]
     assert "w[0] makes a target beyond 1e+151, got 1e+300" in found.attrs["warnings"]
-
-
-def test_memory_grows_by_less_than_5_MB_a_thousand_points() -> None:
-    code = (
-        "import resource, sys; from dynamics import sweep\n"
-        "def run(n): sweep({'sigma_a': 2.0, 'u0': 1e-4, 'width': 10, 'seed': list(range(n))})\n"
-        "run(200); before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "run(1200); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert int(done.stdout) < 5 * 1024  # kB on Linux
 
 
 @pytest.mark.parametrize("name", ["figure_3c", "figure_6b", "figure_6c", "figure_6d"])

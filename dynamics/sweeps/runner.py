@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
 from typing import Any
 
 from derivations.correlations import Correlations
@@ -107,12 +110,37 @@ def one_batch(number: int, points: list[Point], data: Correlations | None) -> tu
 
 
 def single_thread() -> AbstractContextManager[Any]:
-    try:
-        from threadpoolctl import threadpool_limits
-    except ImportError:
-        return nullcontext()
-    limited: AbstractContextManager[Any] = threadpool_limits(1)
+    libraries = _numeric_libraries()
+    limited: AbstractContextManager[Any] = nullcontext() if libraries is None else libraries.limit(limits=1)
     return limited
+
+
+@cache
+def _numeric_libraries() -> Any:
+    """Found once in a process; None without threadpoolctl."""
+    try:
+        from threadpoolctl import ThreadpoolController
+    except ImportError:
+        return None
+    with held_interrupts():
+        return ThreadpoolController()
+
+
+@contextmanager
+def held_interrupts() -> Iterator[None]:
+    """An interrupt that comes inside is raised at the end: in a callback from C, Python would drop it."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    arrived: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: arrived.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if arrived:
+        signal.raise_signal(signal.SIGINT)
 
 
 def _run(

@@ -1,4 +1,4 @@
-"""Every loader of files from outside as a function of bytes: what `test_fuzz.py` and the fuzzer `tests.fuzz` feed."""
+"""Every loader of files from outside as a function of bytes: what mutants and the fuzzer feed."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def seeds(folder: Path) -> dict[str, list[bytes]]:
     idx = b"\x00\x00\x08\x03" + struct.pack(">3I", 2, 3, 3) + bytes(range(18))
     run = integrate_reduced(FusionNetwork.fused_at(2, 2), Correlations.scalar(2, 1, 0.5), t_end=1.0, t_eval=[0.5, 1.0])
     run.save(folder / "run.npz")
-    digits = next((Path(__file__).parent.parent / "dynamics/nonlinear/mnist/results").glob("*.json")).read_bytes()
+    digits = next((Path(__file__).parents[2] / "dynamics/nonlinear/mnist/results").glob("*.json")).read_bytes()
     sigma = {"sigma": np.eye(3), "sigma_yx": np.array([1.0, 0.2, 0.5]), "sizes": np.array([2, 1])}
     return {
         "csv": [
