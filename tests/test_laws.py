@@ -211,6 +211,22 @@ def test_bounds_hold_where_b_grows_the_trunk_and_where_it_is_not_small() -> None
             assert gap <= p.leading.bound[m] + p.reduced.bound[m]
 
 
+DEEP = (FusionNetwork.branches({"A": 3}, trunk=1), FusionNetwork.fused_at(4, 4), FusionNetwork.fused_at(5, 3))
+
+
+@pytest.mark.parametrize("network", DEEP, ids=str)
+def test_bounds_of_deep_laws_do_not_depend_on_units(network: FusionNetwork) -> None:
+    """Inputs times 0.2, target times 7: weights 35 times as large, u0 by 35^(1/L); what is left out is the same share."""
+    names = network.modalities
+    sigma, sigma_yx = np.array([[4, 1.0], [1.0, 1]])[: len(names), : len(names)], np.array([5.0, 2.0])[: len(names)]
+    sizes, u0 = dict.fromkeys(names, 1), 1e-3
+    one = predict(network, Correlations(sigma, sigma_yx, sizes), u0=u0).leading
+    other = Correlations(sigma * 0.04, sigma_yx * 1.4, sizes)
+    two = predict(network, other, u0=u0 * 35 ** (1 / max(network.path_depths.values()))).leading
+    assert max(one.bound.values()) < 0.1
+    assert two.bound == pytest.approx(dict(one.bound), rel=1e-6)
+
+
 def test_neglected_terms_vanish_with_the_start() -> None:
     """The bound is a size of what is left out, so it falls: like u0^2 at (4, 4), like 1/ln(1/u0) at (2, 2)."""
     data = Correlations.scalar(2, 1, 0.5)

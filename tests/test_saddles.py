@@ -116,6 +116,8 @@ def test_early_fusion_visits_no_unimodal_saddle() -> None:
     plan = course(FusionNetwork.fused_at(2, 1), data, NORMS, {})
     assert [s.name for s in plan.saddles] == ["M_0", "M_*"]
     np.testing.assert_allclose(plan.plateaus["A"], [[1.0]])
+    assert (plan.order, plan.tie) == (("A", "B"), False)
+    assert course(FusionNetwork.fused_at(2, 1), Correlations.scalar(1, 1, 0.5), NORMS, {}).tie
 
 
 def test_the_race_is_right_for_random_problems() -> None:
