@@ -81,6 +81,18 @@ def test_what_is_left_out_shrinks_as_stated(depth: int) -> None:
     assert np.all(np.less(stated, np.multiply(100 * 10 ** (depth - 2), gaps)))
 
 
+@pytest.mark.parametrize(("depth", "fused"), [(3, 3), (3, 2), (5, 3)])
+def test_half_times_and_errors_in_other_units(depth: int, fused: int) -> None:
+    """Inputs times 0.2, target times 7: weights are 35 times as large, u0 35^(1/L); times are 1/(|e| u0^(L-2))."""
+    network, data, u0 = FusionNetwork.fused_at(depth, fused), Correlations.scalar(2, 1, 0.3), 1e-3
+    other, factor = Correlations(data.sigma * 0.04, data.sigma_yx * 1.4, data.sizes), 35 ** (1 / depth)
+    one = race(aligned_field(network, data, dict.fromkeys("AB", u0)))
+    two = race(aligned_field(network, other, dict.fromkeys("AB", u0 * factor)))
+    for p, q in zip(one, two, strict=True):
+        found = np.array([q.half_time, q.lag, q.error]) * 1.4 * factor ** (depth - 2)
+        assert found == pytest.approx([p.half_time, p.lag, p.error], rel=1e-5)
+
+
 @pytest.mark.parametrize("layers", [2, 3, 6])
 def test_size_left_inverts_way(layers: int) -> None:
     for size in (1e-9, 1e-3, 0.3):
