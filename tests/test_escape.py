@@ -110,6 +110,18 @@ def test_ways_out_in_words() -> None:
         assert str(way) == words
 
 
+def test_symbolic_speeds_of_vector_inputs_are_the_numbers() -> None:
+    data = random_correlations(np.random.default_rng(3), {"A": 2, "B": 1})
+    symbols = Correlations.symbolic(data.sizes)
+    values = dict(zip(symbols.sigma, data.sigma.ravel(), strict=True))
+    values |= dict(zip(symbols.sigma_yx, data.sigma_yx, strict=True))
+    for learned in ((), ("A",), ("B",)):
+        network = FusionNetwork.fused_at(3, 3)
+        found, numbers = (escapes(network, d, learned) for d in (symbols, data))
+        for way, number in zip(found, numbers, strict=True):
+            assert float(way.speed.subs(values)) == pytest.approx(number.speed, rel=1e-9)
+
+
 def test_symbolic_norms_are_the_numbers() -> None:
     """Two of one depth fused once have a closed form, whatever the trunk; else the norms keep their names."""
     sizes, at = {m: sp.Symbol(f"w_{m}", positive=True) for m in "AB"}, {"A": 0.7, "B": 2.5}

@@ -216,7 +216,7 @@ DEEP = (FusionNetwork.branches({"A": 3}, trunk=1), FusionNetwork.fused_at(4, 4),
 
 @pytest.mark.parametrize("network", DEEP, ids=str)
 def test_bounds_of_deep_laws_do_not_depend_on_units(network: FusionNetwork) -> None:
-    """Inputs times 0.2, target times 7: weights 35 times as large, u0 by 35^(1/L); what is left out is the same share."""
+    """Inputs times 0.2, target times 7: weights are 35 times as large; what is left out is the same share."""
     names = network.modalities
     sigma, sigma_yx = np.array([[4, 1.0], [1.0, 1]])[: len(names), : len(names)], np.array([5.0, 2.0])[: len(names)]
     sizes, u0 = dict.fromkeys(names, 1), 1e-3
