@@ -17,7 +17,7 @@ from derivations.saddles import course
 from dynamics import predict
 from dynamics.estimates import Estimate, leading_estimate
 from dynamics.half_times import Status
-from dynamics.laws import TwoBranches
+from dynamics.laws import TwoBranches, alone
 from dynamics.weights import start_norms
 
 SHAPES = [s for s in itertools.product((2, 3, 5), (2, 3, 4), (0, 2)) if s[0] != s[1]][
@@ -222,6 +222,13 @@ def test_a_trunk_off_the_rule_has_no_law() -> None:
     net, data = FusionNetwork.fused_at(4, 3), Correlations.scalar(2, 1, 0.5)
     with pytest.raises(DomainError, match="the laws need a trunk at"):
         TwoBranches.of(net, data, ("A", "B"), {"A": 0.01, "B": 0.01, "trunk": 0.1})
+
+
+@pytest.mark.parametrize("norms", [{"A": 0.01, "trunk": 0.1}, {"A": 1.0, "trunk": 1.0}, {"A": 0.0, "trunk": 0.0}])
+def test_one_modality_alone_needs_one_small_start(norms: dict[str, float]) -> None:
+    data = Correlations([[2.0, 0.3], [0.3, 1.0]], [1.0, 0.4], {"A": 2})
+    with pytest.raises(DomainError, match="the laws need one u0 between 0 and 1"):
+        alone(FusionNetwork.branches({"A": 2}, trunk=1), data, norms)
 
 
 def test_one_modality_alone_has_its_time() -> None:

@@ -50,6 +50,17 @@ def test_arrows_point_downwards(path: Path) -> None:
             assert own.name in {"lambdified.py", "laws.py"}
 
 
+def test_results_are_read_only() -> None:
+    """Dataclasses are frozen; two gather a run while it goes on."""
+    thawed = set()
+    for path in PYTHON:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                marks = [ast.unparse(mark) for mark in node.decorator_list if "dataclass" in ast.unparse(mark)]
+                thawed |= {node.name} if marks and "frozen=True" not in marks[0] else set()
+    assert thawed == {"Record", "_Live"}
+
+
 def test_no_module_bears_the_name_of_a_public_function() -> None:
     import derivations
     import dynamics

@@ -2,6 +2,7 @@
 
 import math
 import os
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from derivations import Correlations, FusionNetwork
 from dynamics import DomainError, ensemble, predict, typical_weights
 from dynamics.flow import random_course
 from dynamics.half_times import HalfTimes, Status
+from dynamics.refined import _promised
 from dynamics.shortening import Shortening, lengthened, shortened, waited
 from dynamics.typical import median_length
 from dynamics.weights import start_norms
@@ -219,6 +221,18 @@ def test_a_lag_that_is_known_better_than_a_difference_stays_so() -> None:
     far = waited(reached({"A": 1.0, "B": 9.0}, 8.0), {"A": 2.0, "B": math.log(9) + 5}, Shortening({}, {"A": 2, "B": 5}))
     assert far.lag == pytest.approx(9 * math.exp(5) - math.exp(2), rel=1e-12)
     assert far.ratio == pytest.approx(9 * math.exp(3), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("left", "sure"), [((9.0, 9.0, 0.0), True), ((0.0, 9.0, 9.0), False), ((9.0, 0.0, 9.0), False)]
+)
+def test_what_is_overtaken_depends_on_the_races_up_to_its_own(left: tuple[float, ...], sure: bool) -> None:
+    """C, A, B are learned, B turns A round. A close race up to A may turn; one after that changes nothing."""
+    rivals = tuple(zip("CAB", "ABD", left, strict=True))
+    bound = _promised(
+        dict.fromkeys("ABC", 0.1), SimpleNamespace(overtaken=("A",), rivals=rivals), {"A": 0.02, "C": 0.1}
+    )
+    assert bound == {"A": 0.1 if sure else math.inf, "B": 0.1, "C": 0.1}
 
 
 def test_what_is_overtaken_is_promised_where_the_order_is_clear() -> None:
