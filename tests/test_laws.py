@@ -227,6 +227,19 @@ def test_bounds_of_deep_laws_do_not_depend_on_units(network: FusionNetwork) -> N
     assert two.bound == pytest.approx(dict(one.bound), rel=1e-6)
 
 
+@pytest.mark.parametrize(("slow", "kept"), [(1.1, True), (1.5, True), (20.0, False)])
+def test_slow_directions_are_bounded_or_the_miss_is_said(slow: float, kept: bool) -> None:
+    """One input a hundred times slower than the other, its weight `slow` times the other's: half of both is slow.
+
+    The pace is taken at half of the plateau. Where nearly all of it is slow, the weight is smaller most of the time.
+    """
+    data = Correlations(np.diag([1.0, 0.01]), [1.0, 0.01 * slow], {"A": 2})
+    p = predict(FusionNetwork.branches({"A": 4}), data, u0=1e-2)
+    gap = abs(math.expm1(p.leading.log_times["A"] - p.reduced.log_times["A"]))
+    assert (gap < p.leading.bound["A"] + p.reduced.bound["A"]) is kept
+    assert any("misses the half-time of A" in w for w in p.warnings) is not kept
+
+
 def test_an_input_that_says_nothing_changes_no_bound() -> None:
     """B's second input is white, uncorrelated and not asked for: B's row does not turn, whatever else it could do."""
     sigma, wide = np.array([[4.0, 1], [1, 1]]), np.eye(3)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from derivations import Correlations, DomainError, FusionNetwork
+from derivations.preference import contribution
 from dynamics import ensemble, integrate, load_example, predict, random_weights
 from tests.cases import ORACLE, oracle_instance, random_correlations
 
@@ -64,6 +65,15 @@ def test_equal_contributions_are_no_superficial_preference() -> None:
     """sigma_A w_A = sigma_B w_B, the upper end of (11): A is first, yet neither explains more. Beside it one does."""
     verdicts = [predict(LATE, Correlations.scalar(2, 1, 0, (w, 1))).superficial for w in (0.49, 0.5, 0.51)]
     assert verdicts == [True, None, False]
+
+
+def test_contributions_of_symbols_are_the_numbers() -> None:
+    numbers, symbols = Correlations.scalar(2, 1, 0.5), Correlations.symbolic({"A": 1, "B": 1})
+    at = dict(zip(symbols.sigma, numbers.sigma.ravel(), strict=True))
+    at |= dict(zip(symbols.sigma_yx, numbers.sigma_yx, strict=True))
+    found = {m: float(value.subs(at)) for m, value in contribution(symbols).items()}
+    assert found == pytest.approx(contribution(numbers), rel=1e-12)
+    assert found == pytest.approx({"A": 25 / 4, "B": 4.0}, rel=1e-12)  # (62): 5^2/4 and 2^2/1
 
 
 def test_a_sign_flip_makes_the_random_start_the_source() -> None:
