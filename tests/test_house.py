@@ -52,13 +52,9 @@ def test_arrows_point_downwards(path: Path) -> None:
 
 def test_results_are_read_only() -> None:
     """Dataclasses are frozen; two gather a run while it goes on."""
-    thawed = set()
-    for path in PYTHON:
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ClassDef):
-                marks = [ast.unparse(mark) for mark in node.decorator_list if "dataclass" in ast.unparse(mark)]
-                thawed |= {node.name} if marks and "frozen=True" not in marks[0] else set()
-    assert thawed == {"Record", "_Live"}
+    marked = [found for path in PYTHON for found in re.findall(r"@dataclass(.*)\nclass (\w+)", path.read_text())]
+    assert len(marked) > 50
+    assert {name for options, name in marked if "frozen=True" not in options} == {"Record", "_Live"}
 
 
 def test_no_module_bears_the_name_of_a_public_function() -> None:
