@@ -244,7 +244,7 @@ def test_an_input_that_says_nothing_changes_no_bound() -> None:
     """B's second input is white, uncorrelated and not asked for: B's row does not turn, whatever else it could do."""
     sigma, wide = np.array([[4.0, 1], [1, 1]]), np.eye(3)
     wide[:2, :2] = sigma
-    for network in (FusionNetwork.fused_at(2, 2), FusionNetwork.fused_at(4, 2), FusionNetwork.fused_at(3, 3)):
+    for network in (FusionNetwork.fused_at(2, 2), FusionNetwork.fused_at(3, 3)):
         one = predict(network, Correlations(sigma, [5.0, 2.0], {"A": 1, "B": 1}), u0=1e-3).leading
         two = predict(network, Correlations(wide, [5.0, 2.0, 0.0], {"A": 1, "B": 2}), u0=1e-3).leading
         assert two.bound == pytest.approx(dict(one.bound), rel=1e-9)
