@@ -49,7 +49,7 @@ def neglected(p: TwoBranches, data: Correlations) -> dict[str, float]:
     lag = (
         ((p.k * p.a + p.r) * first_end + slow) / p.r
         + (_psi(size, fused) + turn + trunk) / growth
-        + _slower(depth) * _half_relaxation(schur, goal) / (size ** (2 * fused - 2) * scale ** (2 * shared))
+        + _half_relaxation(schur, goal, depth) / (size ** (2 * fused - 2) * scale ** (2 * shared))
     )
     if progress < 0.5:
         lag += math.exp(min(log_lag, 700.0)) * progress / (0.5 - progress)
@@ -69,15 +69,9 @@ def neglected_alone(data: Correlations, depth: int, log_time: float) -> float:
     return _of_true(end / math.exp(min(log_time, 700.0)))
 
 
-def _slower(depth: int) -> float:
-    """A relaxation to half is paced by |W|^(2-2/L), and |W| is at half of its plateau."""
-    return float(2 ** (2 - 2 / depth))
-
-
 def _end(scale: float, depth: int, strength: float, own: np.ndarray, plateau: np.ndarray) -> float:
     """Time of a transition's end: back from infinity to the plateau, and the saturation up to half of it."""
-    relaxation = _slower(depth) * _half_relaxation(own, plateau) / scale ** (2 * depth - 2)
-    return _psi(scale, depth) / strength + relaxation
+    return _psi(scale, depth) / strength + _half_relaxation(own, plateau, depth) / scale ** (2 * depth - 2)
 
 
 def _of_true(share: float) -> float:
@@ -110,8 +104,12 @@ def _psi(size: float, depth: int) -> float:
     return abs(math.log(size)) if depth == 2 else size ** (2 - depth) / (depth - 2)
 
 
-def _half_relaxation(matrix: np.ndarray, goal: np.ndarray) -> float:
-    """s at which w(s) = goal (1 - exp(-matrix s)) is half the goal in projection; ln 2 / sigma^2 for a scalar."""
+def _half_relaxation(matrix: np.ndarray, goal: np.ndarray, depth: int) -> float:
+    """Time until w(s) = goal (1 - exp(-matrix s)) is half the goal in projection, ds = |w/goal|^(2-2/L) dt.
+
+    The pace is taken where w is at most at half of its plateau, and at least what the fastest direction has once it
+    has relaxed; before that w grows as the law says. 2^(2-2/L) ln 2 / sigma^2 for a scalar.
+    """
     values, vectors = np.linalg.eigh(matrix)
     fastest = float(values[-1])
     values = values / fastest  # in units of the fastest: products of very large or small units leave the range
@@ -124,5 +122,10 @@ def _half_relaxation(matrix: np.ndarray, goal: np.ndarray) -> float:
     upper = 2.0 / values[0]
     while np.sum(share * -np.expm1(-values * upper)) < 0.5:
         upper *= 2
-    found = brentq(lambda s: float(np.sum(share * -np.expm1(-values * s))) - 0.5, 0.0, upper)
-    return float(found) / fastest
+    found = float(brentq(lambda s: float(np.sum(share * -np.expm1(-values * s))) - 0.5, 0.0, upper))
+    begin = min(1 / float(values[-1]), found)  # until then the fastest direction relaxes
+    times = np.concatenate([[0.0], np.geomspace(begin, max(found, begin), 400)])
+    sizes = np.sqrt(np.sum(share * np.expm1(-values * times[:, None]) ** 2, axis=1))
+    sizes[0] = sizes[1]
+    slower = np.minimum(sizes, 0.5) ** (2 / depth - 2)
+    return float(np.sum(slower[:-1] * np.diff(times))) / fastest  # |w| grows: each step at the pace of its start

@@ -10,12 +10,15 @@ import pytest
 import sympy as sp
 from scipy.integrate import solve_ivp
 
-from derivations import Correlations, DomainError, FusionNetwork, branch_times
+from derivations import Correlations, DomainError, FusionNetwork, branch_times, random_starts
 from derivations.branch_times import LOG_A, LOG_B, REST
 from derivations.notation import L_A, L_B, K, L_c, P, c, start_A, start_B, starts, x, y
+from derivations.saddles import course
 from dynamics import predict
+from dynamics.estimates import Estimate, leading_estimate
 from dynamics.half_times import Status
-from dynamics.laws import TwoBranches
+from dynamics.laws import TwoBranches, alone
+from dynamics.weights import start_norms
 
 SHAPES = [s for s in itertools.product((2, 3, 5), (2, 3, 4), (0, 2)) if s[0] != s[1]][
     :: 1 if os.environ.get("SOAK") else 2
@@ -129,6 +132,39 @@ def test_outside_the_domain_of_59_the_other_modality_wins_and_it_is_said() -> No
     assert p.leading.times["B"] == pytest.approx(p.reduced.times["B"], rel=0.02)
 
 
+def leading(net: FusionNetwork, data: Correlations, u0: float | dict[str, float]) -> Estimate:
+    norms = start_norms(net, u0)
+    return leading_estimate(net, data, norms, course(net, data, norms, {}), [])
+
+
+def test_a_law_has_the_numbers_of_its_case() -> None:
+    """(8), (9) are for L = 2; (56), (57) for L_f = 2 < L; (12) for L_f > 2; (59), (60) for L_A, L_B > 2 and one u0."""
+    data, own = Correlations.scalar(2, 1, 0.3), {"A": 1e-2, "B": 2e-2}
+    cases = (
+        ((2, 2, 0), 1e-2, "(8), (9)"), ((2, 2, 1), 1e-2, "(56), (57)"), ((3, 3, 0), 1e-2, "(48), (54), (12)"),
+        ((3, 3, 1), 1e-2, "(48), (54), (12)"), ((3, 4, 1), 1e-2, "(59), (60)"), ((4, 3, 0), 1e-2, "(59), (60)"),
+        ((2, 3, 1), 1e-2, "(115), (116)"), ((3, 2, 0), 1e-2, "(115), (116)"), ((2, 2, 0), own, "(115), (116)"),
+        ((3, 3, 0), own, "(115), (116)"), ((3, 4, 0), own, "(115), (116)"),
+    )  # fmt: skip
+    for (first, second, shared), u0, numbers in cases:
+        net = FusionNetwork.branches({"A": first, "B": second}, trunk=shared)
+        assert leading(net, data, u0).equations == numbers, (first, second, shared, u0)
+
+
+def test_the_bound_of_a_random_start_covers_any_number_of_inputs() -> None:
+    """(130): growth starts at (u0/2) sqrt(1 + 1/d), for many inputs at u0/2. What is added is that share of t_A."""
+    u0 = {"A": 1e-5, "B": 1e-7}
+    keeps, flips = (
+        Correlations([[2.25, cross], [cross, 1.0]], [0.9, b], {"A": 1, "B": 1})
+        for cross, b in ((0, 0.35), (-1.35, -0.35))
+    )
+    (aligned, random) = (leading(FusionNetwork.fused_at(2, 2), data, u0) for data in (keeps, flips))
+    assert (aligned.assumes, random.assumes) == ("aligned start", "random start")
+    many = sp.limit(random_starts.TYPICAL_TWO, random_starts.inputs, sp.oo).subs(random_starts.u_0, u0["A"])
+    share = float(many) / math.log(1 / u0["A"]) - 1
+    assert random.bound["A"] - aligned.bound["A"] == pytest.approx(share, rel=1e-9)
+
+
 def _psi(v: mp.mpf, n: int) -> mp.mpf:
     return (v ** (2 - n) - 1) / (2 - n)
 
@@ -187,6 +223,13 @@ def test_a_trunk_off_the_rule_has_no_law() -> None:
     net, data = FusionNetwork.fused_at(4, 3), Correlations.scalar(2, 1, 0.5)
     with pytest.raises(DomainError, match="the laws need a trunk at"):
         TwoBranches.of(net, data, ("A", "B"), {"A": 0.01, "B": 0.01, "trunk": 0.1})
+
+
+@pytest.mark.parametrize("norms", [{"A": 0.01, "trunk": 0.1}, {"A": 1.0, "trunk": 1.0}, {"A": 0.0, "trunk": 0.0}])
+def test_one_modality_alone_needs_one_small_start(norms: dict[str, float]) -> None:
+    data = Correlations([[2.0, 0.3], [0.3, 1.0]], [1.0, 0.4], {"A": 2})
+    with pytest.raises(DomainError, match="the laws need one u0 between 0 and 1"):
+        alone(FusionNetwork.branches({"A": 2}, trunk=1), data, norms)
 
 
 def test_one_modality_alone_has_its_time() -> None:

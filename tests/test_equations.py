@@ -10,6 +10,8 @@ import pytest
 from derivations import ledger
 from derivations.entry import Entry, Kind, Status
 from derivations.errors import DomainError
+from derivations.notation import L_f, k, u_0
+from derivations.two_layer_times import X
 from tests.soak.ledger_mutants import survivors, unused_sources
 
 ENTRIES = tuple(ledger())
@@ -49,6 +51,15 @@ def test_statuses_are_those_that_the_derivations_give() -> None:
     assert misprints - noted == {"15", "43e", "62a", "62b"}
     assert {e.name for e in ENTRIES if Status.ANSATZ in e.status} == {"24", "43a", "43b", "43c", "43d", "43e"}
     assert {e.name for e in ENTRIES if Status.DEFINITION in e.status} == {"1a", "1b", "2", "61"}
+
+
+def test_51_is_printed_without_one_k() -> None:
+    """Its defect is stated as the quotient of both forms; here: u_B^(2-L_f) lacks (k - 1) X^(2-L_f)."""
+    entry = ledger()["51"]
+    printed, right = entry.printed[0].rhs, entry.corrected[0].rhs
+    at = {L_f: sp.Integer(5), k: sp.Rational(1, 3), u_0: sp.Rational(1, 10), X: sp.Rational(7, 10)}
+    lacking = sp.N((right ** (2 - L_f) - printed ** (2 - L_f)).subs(at), 30)
+    assert abs(lacking - sp.N((sp.Rational(1, 3) - 1) * sp.Rational(7, 10) ** -3, 30)) < 1e-25
 
 
 @pytest.mark.parametrize("entry", [e for e in ENTRIES if e.derived is not None], ids=lambda e: e.name)

@@ -97,3 +97,42 @@ def test_balanced_norms_multiply_to_the_weights_and_balance_at_every_fusion() ->
             if chain.children and chain.depth:
                 squares = sum(norms[child.name] ** 2 for child in chain.children)
                 np.testing.assert_allclose(norms[name] ** 2, squares, rtol=1e-9, atol=1e-13)
+
+
+def test_ways_out_in_words() -> None:
+    """On M_A of late fusion p = 1 and |e| = 2 - 5/4; u^(2-n) falls at (n-2) |e|."""
+    for depth, words in (
+        (2, "B at the rate 0.75"),
+        (3, "B, whose u^-1 falls at 0.75"),
+        (5, "B, whose u^-3 falls at 3 * 0.75"),
+    ):
+        (way,) = escapes(FusionNetwork.fused_at(depth, depth), DATA, ("A",))
+        assert str(way) == words
+
+
+def test_symbolic_speeds_of_vector_inputs_are_the_numbers() -> None:
+    data = random_correlations(np.random.default_rng(3), {"A": 2, "B": 1})
+    symbols = Correlations.symbolic(data.sizes)
+    values = dict(zip(symbols.sigma, data.sigma.ravel(), strict=True))
+    values |= dict(zip(symbols.sigma_yx, data.sigma_yx, strict=True))
+    for learned in ((), ("A",), ("B",)):
+        network = FusionNetwork.fused_at(3, 3)
+        found, numbers = (escapes(network, d, learned) for d in (symbols, data))
+        for way, number in zip(found, numbers, strict=True):
+            assert float(way.speed.subs(values)) == pytest.approx(number.speed, rel=1e-9)
+
+
+def test_symbolic_norms_are_the_numbers() -> None:
+    """Two of one depth fused once have a closed form, whatever the trunk; else the norms keep their names."""
+    sizes, at = {m: sp.Symbol(f"w_{m}", positive=True) for m in "AB"}, {"A": 0.7, "B": 2.5}
+    values = {sizes[m]: at[m] for m in "AB"}
+    for depths, trunk in (((2, 2), 0), ((3, 3), 0), ((2, 2), 1), ((3, 3), 2), ((2, 3), 0)):
+        network = FusionNetwork.branches(dict(zip("AB", depths, strict=True)), trunk=trunk)
+        symbolic, numbers = balanced_norms(network, sizes), balanced_norms(network, at)
+        names = {*"AB", *(["trunk"] if trunk else [])}
+        assert names <= set(symbolic)
+        if len(set(depths)) > 1:
+            assert {symbolic[m] for m in "AB"} == {chain_norms(network)[m] for m in "AB"}
+        else:
+            found = {name: float(sp.sympify(symbolic[name]).subs(values)) for name in names}
+            assert found == pytest.approx({name: float(numbers[name]) for name in names}, rel=1e-9)

@@ -27,6 +27,7 @@ def test_half_times_of_each_seed(depth: int, u0: float) -> None:
         assert second.half_time / first.half_time == pytest.approx(runs.ratio[i], rel=1e-4)
         assert abs(first.half_time - runs.times["A"][i]) <= first.error + 1e-5 * first.half_time
         assert abs(second.half_time - runs.times["B"][i]) <= second.error + 1e-5 * second.half_time
+        assert first.error / first.half_time + second.error / second.half_time < 1e-3
 
 
 def _norm(v: np.ndarray) -> float:

@@ -15,7 +15,7 @@ from dynamics import (
     predict,
     read_table,
 )
-from dynamics.half_times import Status
+from dynamics.half_times import HalfTimes, Status
 from dynamics.scalings import both_scalings
 from tests.cases import random_correlations
 
@@ -266,6 +266,21 @@ def test_a_horizon_that_ends_too_early_says_how_to_extend() -> None:
     run = integrate_reduced(LATE, SCALAR, u0=1e-3, t_end=3.0)
     assert run.status == {"A": "reached", "B": "not reached"}
     assert any("extend with a later t_end" in w for w in run.warnings)
+
+
+@pytest.mark.parametrize("late", "AB")
+def test_what_is_not_reached_has_no_lag_and_no_ratio(late: str) -> None:
+    status = dict.fromkeys("AB", Status.REACHED) | {late: Status.NOT_REACHED}
+    clock = {"A": 2.0, "B": 5.0} | {late: math.inf}
+    found = HalfTimes.from_clock(("A", "B"), clock, status, 3.0)
+    assert all(math.isnan(v) for v in (found.lag, found.log_excess, found.ratio))
+    assert found.to_dict()["times"][late] == "not reached"
+    for times in ((2.0, 5.0), (5.0, 2.0)):  # the second to leave zero may overtake the first
+        clock = dict(zip("AB", times, strict=True))
+        reached = HalfTimes.from_clock(("A", "B"), clock, dict.fromkeys("AB", Status.REACHED), times[1] - times[0])
+        assert (reached.lag, reached.ratio) == (times[1] - times[0], pytest.approx(times[1] / times[0]))
+    begun = HalfTimes.from_clock(("A", "B"), {"A": 0.0, "B": 3.0}, dict.fromkeys("AB", Status.REACHED), 3.0)
+    assert (begun.times["A"], begun.lag, begun.ratio) == (0.0, 3.0, math.inf)
 
 
 def test_two_half_times_in_one_step_are_both_found() -> None:

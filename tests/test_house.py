@@ -50,6 +50,13 @@ def test_arrows_point_downwards(path: Path) -> None:
             assert own.name in {"lambdified.py", "laws.py"}
 
 
+def test_results_are_read_only() -> None:
+    """Dataclasses are frozen; two gather a run while it goes on."""
+    marked = [found for path in PYTHON for found in re.findall(r"@dataclass(.*)\nclass (\w+)", path.read_text())]
+    assert len(marked) > 50
+    assert {name for options, name in marked if "frozen=True" not in options} == {"Record", "_Live"}
+
+
 def test_no_module_bears_the_name_of_a_public_function() -> None:
     import derivations
     import dynamics

@@ -183,6 +183,48 @@ def test_bounds_hold_where_b_grows_the_trunk_and_where_it_is_not_small() -> None
             assert gap <= p.leading.bound[m] + p.reduced.bound[m]
 
 
+DEEP = (FusionNetwork.branches({"A": 3}, trunk=1), FusionNetwork.fused_at(4, 4), FusionNetwork.fused_at(5, 3))
+
+
+@pytest.mark.parametrize("network", DEEP, ids=str)
+def test_bounds_of_deep_laws_do_not_depend_on_units(network: FusionNetwork) -> None:
+    """Inputs times 0.2, target times 7: weights are 35 times as large; what is left out is the same share."""
+    names = network.modalities
+    sigma, sigma_yx = np.array([[4, 1.0], [1.0, 1]])[: len(names), : len(names)], np.array([5.0, 2.0])[: len(names)]
+    sizes, u0 = dict.fromkeys(names, 1), 1e-3
+    one = predict(network, Correlations(sigma, sigma_yx, sizes), u0=u0).leading
+    other = Correlations(sigma * 0.04, sigma_yx * 1.4, sizes)
+    two = predict(network, other, u0=u0 * 35 ** (1 / max(network.path_depths.values()))).leading
+    assert max(one.bound.values()) < 0.1
+    assert two.bound == pytest.approx(dict(one.bound), rel=1e-6)
+
+
+@pytest.mark.parametrize("slow", [1.1, 1.5, 5.0, 20.0, 80.0])
+@pytest.mark.parametrize(("depth", "ratio", "u0"), [(4, 0.01, 1e-2), (4, 1e-3, 1e-2), (3, 1e-3, 1e-3), (5, 1e-3, 3e-2)])
+def test_slow_directions_are_bounded(depth: int, ratio: float, u0: float, slow: float) -> None:
+    """One input `ratio` times as fast as the other, its weight `slow` times the other's: half of both is slow.
+
+    Found by a mutant: paced at half of the plateau, where nearly all of it was slow the bound was five times too small.
+    """
+    data = Correlations(np.diag([1.0, ratio]), [1.0, ratio * slow], {"A": 2})
+    p = predict(FusionNetwork.branches({"A": depth}), data, u0=u0)
+    gap = abs(math.expm1(p.leading.log_times["A"] - p.reduced.log_times["A"]))
+    assert gap < p.leading.bound["A"] + p.reduced.bound["A"]
+    assert p.leading.bound["A"] < 0.05 or gap > p.leading.bound["A"] / 20  # no bound without meaning
+    assert not any("misses the half-time of A" in w for w in p.warnings)
+
+
+def test_an_input_that_says_nothing_changes_no_bound() -> None:
+    """B's second input is white, uncorrelated and not asked for: B's row does not turn, whatever else it could do."""
+    sigma, wide = np.array([[4.0, 1], [1, 1]]), np.eye(3)
+    wide[:2, :2] = sigma
+    for network in (FusionNetwork.fused_at(2, 2), FusionNetwork.fused_at(3, 3)):
+        one = predict(network, Correlations(sigma, [5.0, 2.0], {"A": 1, "B": 1}), u0=1e-3).leading
+        two = predict(network, Correlations(wide, [5.0, 2.0, 0.0], {"A": 1, "B": 2}), u0=1e-3).leading
+        assert two.bound == pytest.approx(dict(one.bound), rel=1e-9)
+        assert two.log_times == pytest.approx(dict(one.log_times), rel=1e-12)
+
+
 def test_neglected_terms_vanish_with_the_start() -> None:
     """The bound is a size of what is left out, so it falls: like u0^2 at (4, 4), like 1/ln(1/u0) at (2, 2)."""
     data = Correlations.scalar(2, 1, 0.5)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from derivations import Correlations, DomainError, FusionNetwork
+from derivations.preference import contribution
 from dynamics import ensemble, integrate, load_example, predict, random_weights
 from tests.cases import ORACLE, oracle_instance, random_correlations
 
@@ -60,6 +61,21 @@ def test_order_contribution_and_misattribution_agree_with_the_oracle(entry) -> N
     assert p.superficial is entry["superficial"]
 
 
+def test_equal_contributions_are_no_superficial_preference() -> None:
+    """sigma_A w_A = sigma_B w_B, the upper end of (11): A is first, yet neither explains more. Beside it one does."""
+    verdicts = [predict(LATE, Correlations.scalar(2, 1, 0, (w, 1))).superficial for w in (0.49, 0.5, 0.51)]
+    assert verdicts == [True, None, False]
+
+
+def test_contributions_of_symbols_are_the_numbers() -> None:
+    numbers, symbols = Correlations.scalar(2, 1, 0.5), Correlations.symbolic({"A": 1, "B": 1})
+    at = dict(zip(symbols.sigma, numbers.sigma.ravel(), strict=True))
+    at |= dict(zip(symbols.sigma_yx, numbers.sigma_yx, strict=True))
+    found = {m: float(value.subs(at)) for m, value in contribution(symbols).items()}
+    assert found == pytest.approx(contribution(numbers), rel=1e-12)
+    assert found == pytest.approx({"A": 25 / 4, "B": 4.0}, rel=1e-12)  # (62): 5^2/4 and 2^2/1
+
+
 def test_a_sign_flip_makes_the_random_start_the_source() -> None:
     data = Correlations.scalar(1.5, 1, -0.9)
     p = predict(LATE, data, u0=1e-3)
@@ -107,6 +123,16 @@ def test_a_width_makes_the_law_of_random_starts_the_source() -> None:
     assert json.loads(p.to_json())["ensemble"]["assumes"] == "random start, width 100"
 
 
+def test_one_modality_has_a_median_and_a_spread_but_no_lag() -> None:
+    p = predict(FusionNetwork.branches({"A": 2}), Correlations([[2.0]], [1.0], {"A": 1}), u0=1e-3, width=30, seeds=3)
+    times = p.ensemble.runs.times["A"]
+    assert p.ensemble.times["A"] == pytest.approx(np.median(times), rel=1e-12)
+    assert p.ensemble.spread["A"] == pytest.approx(np.std(np.log(times), ddof=1), rel=1e-12)
+    miss = max(max(times) / np.median(times), np.median(times) / min(times)) - 1  # either way round
+    assert miss < p.ensemble.bound["A"] < miss + 1e-3
+    assert math.isnan(p.ensemble.lag)
+
+
 def test_given_weights_are_a_start_of_their_own() -> None:
     net, data = FusionNetwork.fused_at(3, 3), Correlations.scalar(2, 1, 0.5)
     weights = random_weights(net, data, 1e-2, width=40, seed=1)
@@ -131,6 +157,13 @@ def test_the_next_order_is_nearer_than_the_leading_one() -> None:
             )
             assert refined <= p.refined.bound[m] + p.reduced.bound[m]
             assert refined < 0.35 * leading
+
+
+def test_an_order_that_is_not_sure_has_no_bound() -> None:
+    """|W_m| grows as u0^2 exp(2 |Sigma_yx_m| t): strengths 1.01 and 1 are closer than what a next order leaves out."""
+    close, clear = (predict(LATE, Correlations.scalar(s, 1, 0), u0=1e-3).refined.bound for s in (1.005, 1.5))
+    assert set(close.values()) == {math.inf}
+    assert max(clear.values()) < 1e-3
 
 
 def test_five_modalities_race_in_the_predicted_order() -> None:

@@ -224,7 +224,9 @@ def test_one_layer_without_a_trunk_is_plain_regression() -> None:
     run = integrate_reduced(FusionNetwork.branches({"A": 1, "B": 2}, trunk=0), data, u0=1e-6)
     assert run.order == ("A", "B")
     assert run.times["A"] == pytest.approx(math.log(2), rel=1e-5)
-    assert any("order and plateaus are heuristic" in w for w in run.warnings)
+    assert any("heuristic: A has one layer before a fusion" in w for w in run.warnings)
+    deep = integrate_reduced(FusionNetwork.fused_at(2, 2), data, u0=1e-3, t_end=1)
+    assert not any("heuristic" in w for w in deep.warnings)
 
 
 @pytest.mark.parametrize("strength", [-1e-8, -1e-12, 1e-12])

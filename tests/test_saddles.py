@@ -55,6 +55,20 @@ def test_kept_signs_bound_the_loss_like_non_negative_least_squares() -> None:
     assert checked >= 5
 
 
+def test_a_residual_that_flips_has_its_way_and_what_it_decayed_to_go() -> None:
+    """From a random start B grows with Sigma_yx_B while A waits, the other mode decays: (1 + b/a)/r after t_A.
+
+    That is 2.8, later than C at (1 - c/a)/c = 2.4, though 1/r = 2 alone is earlier. A trained network is the judge.
+    """
+    sigma = np.array([[1, 0.9, 0], [0.9, 1.5, 0], [0, 0, 1.0]])
+    data = Correlations(sigma, [1.0, 0.4, 1 / 3.4], dict.fromkeys("ABC", 1))
+    net, u0 = FusionNetwork.fused_at(2, 2, ("A", "B", "C")), 1e-8
+    plan = course(net, data, dict.fromkeys("ABC", u0), {})
+    run = integrate(net, data, u0=u0, width=20, seed=0)
+    assert plan.order == ("A", "C", "B") == tuple(sorted("ABC", key=lambda m: run.times[m]))
+    assert plan.rivals[1] == ("C", "B", pytest.approx(1.4 - 2.4 * 0.5))
+
+
 def test_a_tie_is_flagged_and_a_collinear_modality_is_never_learned() -> None:
     assert course(LATE, Correlations.scalar(1, 1, 0.2), NORMS, {}).tie
     assert not course(LATE, Correlations.scalar(2, 1, 0.2), NORMS, {}).tie
@@ -102,6 +116,8 @@ def test_early_fusion_visits_no_unimodal_saddle() -> None:
     plan = course(FusionNetwork.fused_at(2, 1), data, NORMS, {})
     assert [s.name for s in plan.saddles] == ["M_0", "M_*"]
     np.testing.assert_allclose(plan.plateaus["A"], [[1.0]])
+    assert (plan.order, plan.tie) == (("A", "B"), False)
+    assert course(FusionNetwork.fused_at(2, 1), Correlations.scalar(1, 1, 0.5), NORMS, {}).tie
 
 
 def test_the_race_is_right_for_random_problems() -> None:

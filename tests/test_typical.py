@@ -2,6 +2,7 @@
 
 import math
 import os
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ from benchmarks.honesty import problem
 from derivations import Correlations, FusionNetwork
 from dynamics import DomainError, ensemble, predict, typical_weights
 from dynamics.flow import random_course
-from dynamics.shortening import Shortening, shortened
+from dynamics.half_times import HalfTimes, Status
+from dynamics.refined import _promised
+from dynamics.shortening import Shortening, lengthened, shortened, waited
 from dynamics.typical import median_length
 from dynamics.weights import start_norms
 from tests.cases import random_correlations
@@ -88,11 +91,12 @@ def overtaken_problem() -> tuple[FusionNetwork, Correlations, float]:
     return found.network, found.data, found.u0
 
 
-def test_a_typical_run_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dynamics.typical.MOST_STEPS", 20)
+@pytest.mark.parametrize("steps", [2, 20])
+def test_a_typical_run_without_end_is_refused(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dynamics.typical.MOST_STEPS", steps)
     p = predict(FusionNetwork.fused_at(4, 3), SCALAR, u0=0.05, width=50)
     assert p.refined is None
-    assert any("the typical network takes more than 20 steps" in w for w in p.warnings)
+    assert any(f"the typical network takes more than {steps} steps" in w for w in p.warnings)
 
 
 @pytest.mark.parametrize("width", [3, 10, 100])
@@ -159,6 +163,76 @@ def test_waits_are_not_shortened_where_something_else_takes_as_long() -> None:
         assert not shortened(network, data, norms, random_course(network, data, u0), 100).changes
     network = FusionNetwork.branches({"A": 3, "B": 3}, trunk=1)
     assert shortened(network, plain, start_norms(network, 1e-9), random_course(network, plain, 1e-9), 100).changes
+
+
+@pytest.mark.parametrize("depth", [3, 5])
+def test_units_do_not_change_by_how_much_a_wait_is_shortened(depth: int) -> None:
+    """Inputs times 0.2, target times 7: total weights are 35 times as large, factors of times the same."""
+    network = FusionNetwork.fused_at(depth, depth)
+    data = random_correlations(np.random.default_rng(0), {"A": 2, "B": 2})
+    other = Correlations(data.sigma * 0.04, data.sigma_yx * 1.4, data.sizes, data.sigma_yy * 49)
+    factor = 35 ** (1 / depth)
+    one, two = (
+        shortened(network, problem, start_norms(network, u0), random_course(network, problem, u0), 100)
+        for problem, u0 in ((data, 1e-12), (other, 1e-12 * factor))
+    )
+    assert one.changes
+    assert two.logs == pytest.approx(one.logs, rel=1e-9)
+    assert all(two.norms[m] == pytest.approx(one.norms[m] * factor, rel=1e-9) for m in "AB")
+
+
+def test_waits_are_lengthened_each_by_its_own_factor() -> None:
+    """Waits of 1, 9 and 990, each longer by e^log: their sums are the half-times, up to the share that is stated."""
+    waits, logs = {"A": 1.0, "B": 9.0, "C": 990.0, "D": 9000.0}, {"A": 2.0, "B": 5.0, "C": 5.0, "D": 9.0}
+    clock = dict(zip(waits, np.cumsum(list(waits.values())).tolist(), strict=True))
+    exact = np.cumsum([wait * math.exp(logs[m]) for m, wait in waits.items()])
+    found, share = lengthened({**clock, "E": math.inf}, Shortening({}, {**logs, "E": 0.0}))
+    assert found.pop("E") == math.inf
+    misses = np.abs(exact / np.exp(list(found.values())) - 1)
+    assert np.max(misses) < share < 1.2 * np.max(misses)
+    at_once, _ = lengthened({"A": 0.0, "B": 3.0}, Shortening({}, {"A": 0.0, "B": 5.0}))
+    assert (math.exp(at_once["A"]), at_once["B"]) == (0.0, pytest.approx(math.log(3) + 5))
+    same, nothing = lengthened(clock, Shortening({}, dict.fromkeys("ABCD", 0.0)))
+    assert (same, nothing) == ({m: pytest.approx(math.log(t)) for m, t in clock.items()}, 0.0)
+
+
+def test_waits_behind_a_trunk_are_lengthened_after_the_first_one() -> None:
+    """The first wait by e^7, those behind it by e^3: half-times are sums, the lag the second wait alone."""
+    shorter = Shortening({}, {"A": 3.0, "B": 3.0}, 7.0)
+    later, _ = lengthened({"A": 2.0, "B": 2.5}, shorter)
+    exact = {"A": 2 * math.exp(7), "B": 2 * math.exp(7) + 0.5 * math.exp(3)}
+    assert later == {m: pytest.approx(math.log(t), rel=1e-12) for m, t in exact.items()}
+    found = waited(reached({"A": 2.0, "B": 2.5}, 0.5), later, shorter)
+    assert found.lag == pytest.approx(0.5 * math.exp(3), rel=1e-12)
+    assert found.log_excess == pytest.approx(math.log(0.25) - 4, rel=1e-12)
+
+
+def reached(clock: dict[str, float], lag: float) -> HalfTimes:
+    return HalfTimes.from_clock(("A", "B"), clock, dict.fromkeys("AB", Status.REACHED), lag)
+
+
+def test_a_lag_that_is_known_better_than_a_difference_stays_so() -> None:
+    """Times of 10 that differ by 1e-12: one factor for both is the lag's too; of two the lag is what is left."""
+    near = reached({"A": 10.0, "B": 10.0 + 1e-12}, 1e-12)
+    later = {m: t + 4 for m, t in near.log_times.items()}
+    found = waited(near, later, Shortening({}, dict.fromkeys("AB", 4.0)))
+    assert found.lag == pytest.approx(1e-12 * math.exp(4), rel=1e-12)
+    assert found.log_excess == pytest.approx(math.log(1e-13), rel=1e-12)
+    far = waited(reached({"A": 1.0, "B": 9.0}, 8.0), {"A": 2.0, "B": math.log(9) + 5}, Shortening({}, {"A": 2, "B": 5}))
+    assert far.lag == pytest.approx(9 * math.exp(5) - math.exp(2), rel=1e-12)
+    assert far.ratio == pytest.approx(9 * math.exp(3), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("left", "sure"), [((9.0, 9.0, 0.0), True), ((0.0, 9.0, 9.0), False), ((9.0, 0.0, 9.0), False)]
+)
+def test_what_is_overtaken_depends_on_the_races_up_to_its_own(left: tuple[float, ...], sure: bool) -> None:
+    """C, A, B are learned, B turns A round. A close race up to A may turn; one after that changes nothing."""
+    rivals = tuple(zip("CAB", "ABD", left, strict=True))
+    bound = _promised(
+        dict.fromkeys("ABC", 0.1), SimpleNamespace(overtaken=("A",), rivals=rivals), {"A": 0.02, "C": 0.1}
+    )
+    assert bound == {"A": 0.1 if sure else math.inf, "B": 0.1, "C": 0.1}
 
 
 def test_what_is_overtaken_is_promised_where_the_order_is_clear() -> None:
