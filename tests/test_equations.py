@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
+import sympy as sp
 
 from derivations import ledger
 from derivations.entry import Entry, Kind, Status
