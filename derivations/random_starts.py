@@ -124,10 +124,11 @@ def _moved(eq42a: sp.Eq, shapes: Shapes, rules: Rules) -> dict[int, sp.Expr]:
 
 def _without(rest: sp.Expr, *columns: sp.Expr) -> Rules:
     """Words in which a rest of a layer meets one of these columns are left out."""
-    found: Rules = {}
-    for column in columns:
-        found |= {(rest, column): 0, (T(column), T(rest)): 0, (T(rest), column): 0, (T(column), rest): 0}
-    return {word: sp.Integer(0) for word in found}
+    return {
+        word: sp.Integer(0)
+        for column in columns
+        for word in ((rest, column), (T(column), T(rest)), (T(rest), column), (T(column), rest))
+    }
 
 
 def _grown(speed: sp.Expr, norm: sp.Symbol, drive: sp.Expr, driven: sp.Symbol, start: sp.Symbol) -> sp.Expr:

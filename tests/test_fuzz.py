@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.soak.loaders import LOADERS, fed, seeds
+from tests.soak.loaders import LOADERS, corpus, fed, seeds
 from tests.soak.loading import broken_by_mutants
 
 SAVED = Path(__file__).parent / "data" / "fuzz"
@@ -21,6 +21,14 @@ def test_mutants_are_taken_or_refused_in_one_line(kind: str) -> None:
 def test_what_once_broke_a_loader(saved: Path, tmp_path: Path) -> None:
     kind = saved.parent.name
     fed(kind, saved.read_bytes(), tmp_path / f"input{LOADERS[kind][0]}")
+
+
+@pytest.mark.parametrize("kind", list(LOADERS))
+def test_what_fuzzing_has_grown_is_taken_or_refused_in_one_line(kind: str, tmp_path: Path) -> None:
+    grown = corpus(kind)
+    assert len(grown) > 10
+    for content in grown:
+        fed(kind, content, tmp_path / f"input{LOADERS[kind][0]}")
 
 
 def test_sound_files_are_taken(tmp_path: Path) -> None:

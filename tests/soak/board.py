@@ -148,7 +148,7 @@ ROWS = (
     ),
     Row(
         "reproducibility",
-        "one process and two, fork and spawn, three hash seeds",
+        "one process and two, fork and spawn, one BLAS thread and four, three hash seeds",
         "same bytes",
         3,
         2,

@@ -1,4 +1,4 @@
-"""Every loader of files from outside as a function of bytes: what mutants and the fuzzer feed."""
+"""Every loader of files from outside as a function of bytes, sound files, and the corpus that fuzzing has grown."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import struct
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,6 +32,8 @@ seed = [0, 1]
 BLOCKS = {"A": ["a1", "a2"], "B": ["b1"]}
 RNG = np.random.default_rng(0)
 TABLE = RNG.normal(size=(6, 4)).round(3)
+
+CORPUS = Path(__file__).parents[1] / "data" / "corpus.zip"  # KIND/number; `tests.soak.fuzz --keep` writes it
 
 #: What a loader may raise on a file that is wrong; anything else is a fault of the loader.
 EXPECTED = (DataError, StoreError)
@@ -87,6 +90,12 @@ def seeds(folder: Path) -> dict[str, list[bytes]]:
         "idx.gz": [gzip.compress(idx, mtime=0)],
         "digits": [digits, json.dumps({"format": "x"}).encode()],
     }
+
+
+def corpus(kind: str) -> list[bytes]:
+    """What coverage-guided runs kept of this kind: each reaches code that the others do not."""
+    with zipfile.ZipFile(CORPUS) as archive:
+        return [archive.read(name) for name in archive.namelist() if name.startswith(f"{kind}/")]
 
 
 def fed(kind: str, content: bytes, path: Path) -> None:

@@ -126,12 +126,11 @@ def measure_writes(count: int, seed: int) -> Outcome:
 
 
 def measure_reproducibility(count: int, seed: int) -> Outcome:
-    """A sweep and four commands: one process and two, fork and spawn, `count` hash seeds, one BLAS thread."""
+    """A sweep and three commands: one process and two, fork and spawn, four BLAS threads, `count` hash seeds."""
     misses, digests, printed = [], dict[str, str](), dict[str, str]()
     commands = {
         "predict": ["predict", "--example", "linnerud", "--json"],
         "simulate": ["simulate", "--example", "linnerud", "--seed", str(seed % 1000), "--json"],
-        "fixed-points": ["fixed-points", "--example", "linnerud"],
         "derive": ["derive", "9"],
     }
     with tempfile.TemporaryDirectory() as name:
@@ -145,6 +144,8 @@ def measure_reproducibility(count: int, seed: int) -> Outcome:
             child.start()
             child.join()
             digests[method] = digest(folder / method)
+        start("threads-4", folder=folder, OMP_NUM_THREADS="4", OPENBLAS_NUM_THREADS="4").communicate()
+        digests["4 BLAS threads asked for"] = digest(folder / "threads-4")
         for hashed in range(count):
             environment = {"PYTHONHASHSEED": str(hashed * 1000)}
             process = start(f"hash-{hashed}", folder=folder, **environment)
