@@ -235,7 +235,7 @@ def test_every_scalar_law_of_dynamics_is_an_expression_of_the_ledger() -> None:
 
 def test_no_second_copy_of_a_law_in_dynamics() -> None:
     """A power with a depth in its exponent stands in `dynamics` only where errors or step sizes are estimated."""
-    allowed = {("bounds.py", name) for name in ("neglected", "neglected_alone", "_psi", "_end", "_slower")}
+    allowed = {("bounds.py", name) for name in ("neglected", "neglected_alone", "_psi", "_end", "_half_relaxation")}
     allowed |= {("descent.py", "curvature")}
     for path in sorted(ROOT.glob("dynamics/**/*.py")):
         for function in (n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.FunctionDef)):

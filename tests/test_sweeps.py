@@ -1,6 +1,7 @@
 """Sweeps: the same numbers as one run at a time, the same bytes whoever runs them, and nothing lost on the way."""
 
 import ctypes
+import functools
 import json
 import math
 import os
@@ -114,8 +115,10 @@ def test_a_cluster_ends_with_the_same_bytes_though_a_worker_is_killed(tmp_path: 
 
 
 def test_interrupted_it_says_130_and_goes_on(tmp_path: Path) -> None:
+    """In the background of a script interrupts are ignored, and children inherit that: not here."""
     (tmp_path / "many.toml").write_text(MANY)
-    process = run("sweep", "many.toml", "-o", "store", cwd=tmp_path)
+    heeding = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = run("sweep", "many.toml", "-o", "store", cwd=tmp_path, preexec_fn=heeding)
     while process.poll() is None and not list((tmp_path / "store").glob("batch-*.npz")):
         time.sleep(0.005)
     process.send_signal(signal.SIGINT)
@@ -131,9 +134,13 @@ def test_interrupted_it_says_130_and_goes_on(tmp_path: Path) -> None:
 def test_an_interrupt_in_a_callback_from_c_is_not_lost() -> None:
     """Where it came while BLAS libraries were looked for, a sweep went on to its end."""
     called = ctypes.CFUNCTYPE(None)(lambda: signal.raise_signal(signal.SIGINT))
-    with pytest.raises(KeyboardInterrupt), held_interrupts():
-        called()
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), held_interrupts():
+            called()
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_two_writers_leave_the_same_bytes(tmp_path: Path) -> None:
