@@ -10,12 +10,14 @@ ends where the last two terms are below DIGITS; `tests/test_soak.py` compares wi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from mpmath import mp, mpf
 
 ORDER = 40
 DIGITS = 30
 STEPS = 2000
+PARTS = 8  # of a step in which a weight is looked at: a later modality may turn it back within one step
 
 
 def half_times(
@@ -42,11 +44,15 @@ def half_times(
             series, weights = _series(state, signs, target, matrix, fused, shared)
             step = _step(series)
             end = [mp.polyval(c[::-1], step) for c in series]
+            marks = [step * i / PARTS for i in range(PARTS + 1)]
             for m in range(count):
-                half = mpf(float(plateaus[m])) / 2
-                past = lambda h, c=weights[m][::-1], half=half: mp.polyval(c, h) - half
-                if found[m] is None and past(mpf(0)) * past(step) <= 0:
-                    found[m] = time + mp.findroot(past, (0, step), solver="anderson", tol=mpf(10) ** (-2 * DIGITS))
+                past = lambda h, c=weights[m][::-1], p=plateaus[m]: mp.polyval(c, h) / mpf(float(p)) - mpf(1) / 2
+                if found[m] is None:
+                    for low, high in pairwise(marks):
+                        if past(low) < 0 <= past(high):
+                            root = mp.findroot(past, (low, high), solver="anderson", tol=mpf(10) ** (-2 * DIGITS))
+                            found[m] = time + root
+                            break
             state, time = end, time + step
         return [+x for x in found if x is not None]
 

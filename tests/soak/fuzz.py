@@ -47,7 +47,7 @@ def main() -> None:
             (folder / hashlib.sha1(content).hexdigest()).write_bytes(content)  # the fuzzer's own names
         path = Path(work) / f"input{LOADERS[options.kind][0]}"
         limits = [f"-runs={options.runs}", f"-seed={options.seed}", f"-rss_limit_mb={LARGEST}", "-timeout=30"]
-        more = ["-max_len=4096", "-artifact_prefix=.fuzz/", "-print_final_stats=1"]
+        more = ["-max_len=16384", "-artifact_prefix=.fuzz/", "-print_final_stats=1"]
         atheris.Setup([sys.argv[0], *limits, *more, str(folder)], lambda content: fed(options.kind, content, path))
         atheris.Fuzz()
 

@@ -27,7 +27,7 @@ def measure(count: int, seed: int) -> Outcome:
         ]
         worst = [max(a, b) for a, b in zip(worst, errors, strict=True)]
         if not max(errors) <= CLOSE:
-            misses.append(f"case {i}: {net}, u0 = {u0!r}, errors {errors[0]:.1e} and {errors[1]:.1e}")
+            misses.append(f"case {i}: {net.depths}, trunk {net.trunk.depth}, u0 = {u0!r}, errors {errors}")
     return Outcome(
         f"{count} problems, worst {worst[0]:.1e} in ln t_A and {worst[1]:.1e} in ln(ratio - 1)", tuple(misses)
     )

@@ -57,7 +57,32 @@ LOADERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "idx": (".idx", read_idx),
     "idx.gz": (".gz", read_idx),
     "digits": (".json", lambda path: run_from(path.read_text(errors="replace"), str(path))),
+    "npz members": (".npz", _archive),
+    "trajectory members": (".npz", load_trajectory),
 }
+FRAMED = {"npz members", "trajectory members"}  # their inputs are members in clear: a fuzzer cannot guess checksums
+
+
+def framed(archive: bytes) -> bytes:
+    """Name and content of each member, each after its length."""
+    with zipfile.ZipFile(io.BytesIO(archive)) as file:
+        members = {name: file.read(name) for name in file.namelist()}
+    return b"".join(struct.pack(">BI", len(n), len(b)) + n.encode() + b for n, b in members.items())
+
+
+def archived(frames: bytes) -> bytes:
+    """The archive of such members, whatever the bytes are."""
+    stream, place = io.BytesIO(), 0
+    with zipfile.ZipFile(stream, "w") as file:
+        while len(frames) - place >= 5:
+            name, size = struct.unpack_from(">BI", frames, place)
+            place += 5
+            end = place + name
+            title = frames[place:end].decode(errors="replace").split("\0")[0] or "empty"
+            if title not in file.namelist():
+                file.writestr(zipfile.ZipInfo(title), frames[end : end + size])
+            place = end + size
+    return stream.getvalue()
 
 
 def _bytes(save: Callable[[io.BytesIO], object]) -> bytes:
@@ -67,7 +92,7 @@ def _bytes(save: Callable[[io.BytesIO], object]) -> bytes:
 
 
 def seeds(folder: Path) -> dict[str, list[bytes]]:
-    """Sound files of every kind, small; `folder` is for what only writes to a path."""
+    """Sound inputs of every kind, small; `folder` is for what only writes to a path."""
     header = b"a1,a2,b1,y\n"
     rows = "\n".join(",".join(map(str, row)) for row in TABLE).encode()
     idx = b"\x00\x00\x08\x03" + struct.pack(">3I", 2, 3, 3) + bytes(range(18))
@@ -75,7 +100,7 @@ def seeds(folder: Path) -> dict[str, list[bytes]]:
     run.save(folder / "run.npz")
     digits = next((Path(__file__).parents[2] / "dynamics/nonlinear/mnist/results").glob("*.json")).read_bytes()
     sigma = {"sigma": np.eye(3), "sigma_yx": np.array([1.0, 0.2, 0.5]), "sizes": np.array([2, 1])}
-    return {
+    found = {
         "csv": [
             header + rows,
             b"\xef\xbb\xbf" + header + rows.replace(b"\n", b"\r\n"),
@@ -90,6 +115,9 @@ def seeds(folder: Path) -> dict[str, list[bytes]]:
         "idx.gz": [gzip.compress(idx, mtime=0)],
         "digits": [digits, json.dumps({"format": "x"}).encode()],
     }
+    found["npz members"] = [framed(content) for content in (*found["npz"], *found["statistics"])]
+    found["trajectory members"] = [framed(content) for content in found["trajectory"]]
+    return found
 
 
 def corpus(kind: str) -> list[bytes]:
@@ -100,7 +128,7 @@ def corpus(kind: str) -> list[bytes]:
 
 def fed(kind: str, content: bytes, path: Path) -> None:
     """One input: a loader either takes it or refuses it in one line of its own."""
-    path.write_bytes(content)
+    path.write_bytes(archived(content) if kind in FRAMED else content)
     said = ""
     try:
         LOADERS[kind][1](path)
