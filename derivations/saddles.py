@@ -22,6 +22,10 @@ from derivations.network import TRUNK, FusionNetwork
 ZERO_DRIVE = 1e-13  # a residual below this share of its own terms is rounding
 ZERO_DRIVE_SINGULAR = 1e-10  # the same where Sigma is singular: pseudo-inverses lose digits
 TIE = 1e-9  # speeds closer than this share cannot be told apart
+GIVEN_UP = (
+    "{} is given up again: what is learned later would turn its weight round, which a balanced start cannot do, so it "
+    "ends at zero; a random start can"
+)
 BALANCE = 1e-12  # layers balanced to this share cannot change the sign of a scalar total weight
 
 
@@ -69,13 +73,19 @@ class Course:
     def remarks(self) -> tuple[str, ...]:
         """What every run along this course should say."""
         tie = f"{' and '.join(self.order[:2])} are equally fast: their order is undefined"
-        return (*self.notes, *([tie] if self.tie else []), *self.reasons)
+        return (*self.notes, *([tie] if self.tie else []), *self.reasons, *(GIVEN_UP.format(m) for m in self.given_up))
 
     def share(self, m: str, weights: np.ndarray) -> float:
         """Projection of W_m^tot on its plateau as a share of the plateau: m is learned at one half."""
         goal = self.plateaus[m]
         along = goal / np.max(np.abs(goal))  # squares of weights in very small or large units leave the range
         return float(np.sum(weights * along) / np.sum(goal * along))
+
+    @property
+    def given_up(self) -> tuple[str, ...]:
+        """Modalities that are learned and whose weight ends at zero."""
+        end = self.saddles[-1]
+        return tuple(m for m in end.learned if m not in self.never and not np.any(end.total[m]))
 
     @cached_property
     def overtaken(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from scipy.integrate import solve_ivp
 
 from derivations import Correlations, DomainError, FusionNetwork
 from derivations import gradient_flow as law
-from dynamics import aligned_weights, integrate, integrate_reduced
+from dynamics import aligned_weights, integrate, integrate_reduced, predict
 from tests.cases import ORACLE, random_correlations
 
 LATE = FusionNetwork.fused_at(2, 2)
@@ -130,6 +130,22 @@ def test_an_aligned_start_keeps_its_sign() -> None:
     longer = integrate_reduced(LATE, Correlations.scalar(1.5, 1, -0.9), u0=1e-3, t_end=1e4)
     assert np.all(longer.total["B"] <= 0)
     assert longer.loss[-1] == pytest.approx(0.095, rel=1e-6)
+
+
+def test_a_modality_that_is_given_up_is_said() -> None:
+    """B reaches half of its plateau; then C is learned, beside which B's weight is negative."""
+    sigma = [[1.7, 0.3, 0.3], [0.3, 1.3, 0.7], [0.3, 0.7, 0.6]]
+    data = Correlations(sigma, [-0.8, 0.56, 0.55], {"A": 1, "B": 1, "C": 1})
+    assert data.optimum[1] < 0
+    net = FusionNetwork.fused_at(3, 2, ("A", "B", "C"))
+    aligned, trained = integrate_reduced(net, data, u0=0.05), integrate(net, data, u0=0.05, width=20)
+    assert aligned.status == dict.fromkeys("ABC", "reached")
+    assert aligned.total["B"][-1, 0] == pytest.approx(0, abs=1e-3)
+    assert trained.total["B"][-1, 0] == pytest.approx(data.optimum[1], rel=1e-2)
+    said = "B is given up again"
+    assert any(said in w for w in aligned.warnings)
+    assert any(said in w for w in predict(net, data, u0=0.05).warnings)
+    assert not any(said in w for w in trained.warnings)
 
 
 def test_t_end_and_t_eval() -> None:

@@ -35,7 +35,7 @@ def implicit(factor: float):
 
 #: name, method, order, first step
 METHODS = (
-    ("Dormand-Prince", dormand_prince, 5, 0.2),
+    ("Dormand-Prince", dormand_prince, 5, 0.1),
     ("implicit", implicit(0.0), 3, 0.05),
     ("implicit, wrong matrix", implicit(1.0), 3, 0.02),
     ("implicit, wrong sign", implicit(-0.5), 3, 0.02),
