@@ -5,9 +5,12 @@ import math
 import numpy as np
 import pytest
 
-from dynamics import Correlations, DomainError, FusionNetwork, integrate_reduced, law_grid, predict
+from derivations.saddles import course
+from dynamics import Correlations, DomainError, FusionNetwork, integrate_reduced, law_grid
+from dynamics.estimates import leading_estimate
 from dynamics.grids import log_integral_on_arrays
 from dynamics.laws import log_integral
+from dynamics.weights import start_norms
 
 SHAPES = [(2, 2), (3, 2), (3, 3), (4, 2), (4, 3), (4, 4), (6, 5), (9, 4)]
 
@@ -23,7 +26,8 @@ def test_a_grid_is_the_law_of_each_point(depth: int, fused: int) -> None:
     assert grid.ratio.shape == (5, 5)
     for i in np.ndindex(5, 5):
         data = Correlations.scalar(sigma_a[i], sigma_b[i], rho[i], (w_a[i], w_b[i]))
-        leading = predict(net, data, u0=1e-6).leading
+        norms = start_norms(net, 1e-6)
+        leading = leading_estimate(net, data, norms, course(net, data, {m: norms[m] for m in "AB"}, {}), [])
         assert leading is not None
         assert leading.half_times.order[0] == ("A" if grid.a_is_first[i] else "B")
         for m in "AB":

@@ -67,7 +67,7 @@ def test_flow_is_minus_the_gradient_by_complex_step(problem, seed: int, width: i
             assert slope_error(network, data, weights, name, layer, rng) < CLOSE
 
 
-@settings(PROPERTY, max_examples=500 if SOAK else 12)
+@settings(PROPERTY, max_examples=500 if SOAK else 8)
 @given(problems(), st.sampled_from([1e-6, 1e-3, 0.1]), st.sampled_from([None, 20]))
 def test_a_prediction_is_an_answer_or_one_line(problem, u0: float, width: int | None) -> None:
     network, data = problem

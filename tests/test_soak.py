@@ -1,14 +1,11 @@
 """A small share of every row of the scoreboard (`make soak` runs the whole): the same code, a fixed seed."""
 
 import json
-import subprocess
-import sys
 
 import mpmath as mp
 import numpy as np
 import pytest
 
-from tests.cases import ROOT, clean_environment
 from tests.soak import __main__ as command
 from tests.soak import symmetries
 from tests.soak.board import ROWS, measured
@@ -71,13 +68,11 @@ def test_the_board_says_what_missed_and_how_to_replay_it(tmp_path, monkeypatch, 
     assert command.begun(seed + 1, tmp_path) == (seed + 1, {})
 
 
-def test_a_row_runs_as_a_process_and_is_told(tmp_path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.soak", "--rows", "nonsense"],
-        capture_output=True, text=True, cwd=ROOT, env=clean_environment(), check=False,
-    )  # fmt: skip
-    assert done.returncode == 2
-    assert "got 'nonsense'" in done.stderr
+def test_a_row_that_is_none_is_named(monkeypatch, capsys) -> None:
+    monkeypatch.setattr("sys.argv", ["soak", "--rows", "kills,nonsense"])
+    with pytest.raises(SystemExit):
+        command.main()
+    assert "got 'nonsense'" in capsys.readouterr().err
 
 
 def test_problems_are_made_anew_from_their_seed() -> None:
