@@ -13,15 +13,15 @@ from scipy.integrate import solve_ivp
 
 from benchmarks.baseline import PSEUDO, RATE, SAMPLES, WIDTH, seconds_a_batched_step, seconds_a_step
 from benchmarks.timing import Row, medians, shown
-from derivations import gradient_flow as law
+from derivations.flow import gradient_flow as law
 from dynamics import Correlations, FusionNetwork, ensemble, integrate, law_grid, predict, random_weights
-from dynamics.batch import flow
-from dynamics.batch.members import Member, Runs
-from dynamics.compression import compressed
-from dynamics.flow import random_course
-from dynamics.sweeps.runner import sweep as through_store
-from dynamics.sweeps.spec import read_spec
-from dynamics.sweeps.work import run_batch
+from dynamics.simulation.batch import flow
+from dynamics.simulation.batch.members import Member, Runs
+from dynamics.simulation.starting import random_course
+from dynamics.simulation.sweeps.runner import sweep as through_store
+from dynamics.simulation.sweeps.spec import read_spec
+from dynamics.simulation.sweeps.work import run_batch
+from dynamics.starts.compression import compressed
 
 RHOS = [-0.8, -0.6, -0.4, -0.2, 0.0, 0.2, 0.4, 0.6, 0.8]
 SEEDS = range(5)

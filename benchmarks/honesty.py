@@ -39,9 +39,9 @@ from dynamics import (
     integrate_reduced,
     predict,
 )
-from dynamics.estimates import Estimate
-from dynamics.half_times import Status
-from dynamics.prediction import Prediction
+from dynamics.prediction.estimates import Estimate
+from dynamics.prediction.prediction import Prediction
+from dynamics.runs.half_times import Status
 
 JUDGE = 1e-9  # relative tolerance of the reduced flow
 FULL = 1e-9

@@ -10,13 +10,13 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from benchmarks.timing import medians
-from derivations import gradient_flow as law
+from derivations.flow import gradient_flow as law
 from dynamics import Correlations, FusionNetwork, random_weights
-from dynamics.batch import flow
-from dynamics.batch.kernel import Kernel
-from dynamics.batch.members import Member
-from dynamics.compression import compressed
-from dynamics.flow import random_course
+from dynamics.simulation.batch import flow
+from dynamics.simulation.batch.kernel import Kernel
+from dynamics.simulation.batch.members import Member
+from dynamics.simulation.starting import random_course
+from dynamics.starts.compression import compressed
 
 DATA, U0 = Correlations.scalar(2, 1, 0.5), 0.1
 WIDTHS, DEPTHS, COUNTS = (10, 30, 100, 300, 1000), (2, 3, 4, 6, 8), (1, 10, 100, 1000)

@@ -3,49 +3,24 @@
 Everything is imported on first use, so that `import derivations` does not pay for SymPy.
 """
 
-from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
 
-_HOMES = {
-    "Chain": "network",
-    "FusionNetwork": "network",
-    "Correlations": "correlations",
-    "Entry": "entry",
-    "Ledger": "equations",
-    "differences": "balance",
-    "fixed_points": "manifolds",
-    "ledger": "equations",
-    "quadratic_invariants": "balance",
-    "reduce": "reduction",
-    "DataError": "errors",
-    "DomainError": "errors",
-    "SolveError": "errors",
-    "StoreError": "errors",
-}
+if TYPE_CHECKING:
+    from derivations.algebra.entry import Entry as Entry
+    from derivations.correlations import Correlations as Correlations
+    from derivations.critical.manifolds import fixed_points as fixed_points
+    from derivations.equations import Ledger as Ledger
+    from derivations.equations import ledger as ledger
+    from derivations.errors import DataError as DataError
+    from derivations.errors import DomainError as DomainError
+    from derivations.errors import SolveError as SolveError
+    from derivations.errors import StoreError as StoreError
+    from derivations.flow.balance import differences as differences
+    from derivations.flow.balance import quadratic_invariants as quadratic_invariants
+    from derivations.flow.reduction import reduce as reduce
+    from derivations.network import Chain as Chain
+    from derivations.network import FusionNetwork as FusionNetwork
+else:
+    from derivations.public import lazily
 
-__all__ = [
-    "Chain",
-    "Correlations",
-    "DataError",
-    "DomainError",
-    "Entry",
-    "FusionNetwork",
-    "Ledger",
-    "SolveError",
-    "StoreError",
-    "differences",
-    "fixed_points",
-    "ledger",
-    "quadratic_invariants",
-    "reduce",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'derivations' has no attribute {name!r}")
-    return getattr(import_module(f"derivations.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+    __getattr__, __dir__, __all__ = lazily(__name__, __file__)

@@ -2,23 +2,23 @@
 
 Each entry lives beside its law; this module only collects them.
 
-    symbolic_flow        (1)-(5), (14)-(16), (18), (22), (31), (42), (52)
-    critical_sets        (6), (7), (17), (19), (20)
-    two_layer_times      (8), (9), (26)-(30), (32), (33), 101
-    deep_times           (12), (13), (45)-(51), (53), (54)
-    second_layer_times   (55)-(58)
-    unequal_times        (59), (60)
-    timescales           102-104, 106-108, 111, 112
-    branch_times         113-116: any depths and starts, what `dynamics` evaluates
-    modality_preference  (10), (11), (61), (62)
-    closed_forms         (21), 109
-    conservation         (23), (38)-(41), 105
-    ansatz               (24), (25), (43), (44), 110
-    logistic             (34)-(37), 125
-    two_layer_cases      121-124: collinear, tied, unlearned modalities, gradient descent
-    relu                 126
-    next_order           117-120: what saturation adds for scalar inputs
-    random_starts        127-131: the way of a branch from its own weights
+    flow.symbolic_flow        (1)-(5), (14)-(16), (18), (22), (31), (42), (52)
+    critical.printed_sets     (6), (7), (17), (19), (20)
+    times.two_layers          (8), (9), (26)-(30), (32), (33), 101
+    times.deep                (12), (13), (45)-(51), (53), (54)
+    times.second_layer        (55)-(58)
+    times.unequal             (59), (60)
+    times.signed              102-104, 106-108, 111, 112
+    times.any_branches        113-116: any depths and starts, what `dynamics` evaluates
+    times.modality_preference (10), (11), (61), (62)
+    times.closed_forms        (21), 109
+    flow.conservation         (23), (38)-(41), 105
+    flow.ansatz               (24), (25), (43), (44), 110
+    nonlinear.logistic        (34)-(37), 125
+    times.two_layer_cases     121-124: collinear, tied, unlearned modalities, gradient descent
+    nonlinear.relu            126
+    times.next_order          117-120: what saturation adds for scalar inputs
+    times.random_starts       127-131: the way of a branch from its own weights
 """
 
 from __future__ import annotations
@@ -30,28 +30,28 @@ from html import escape
 from importlib import import_module
 from typing import Any
 
-from derivations.entry import Entry, Kind, Statement
+from derivations.algebra.entry import Entry, Kind, Statement
+from derivations.algebra.notation import latex_lines, latex_of, text, text_lines
 from derivations.errors import DomainError
-from derivations.notation import latex_lines, latex_of, text, text_lines
 
 HOMES = (
-    "symbolic_flow",
-    "critical_sets",
-    "two_layer_times",
-    "deep_times",
-    "second_layer_times",
-    "unequal_times",
-    "timescales",
-    "branch_times",
-    "modality_preference",
-    "closed_forms",
-    "conservation",
-    "ansatz",
-    "logistic",
-    "two_layer_cases",
-    "relu",
-    "next_order",
-    "random_starts",
+    "flow.symbolic_flow",
+    "critical.printed_sets",
+    "times.two_layers",
+    "times.deep",
+    "times.second_layer",
+    "times.unequal",
+    "times.signed",
+    "times.any_branches",
+    "times.modality_preference",
+    "times.closed_forms",
+    "flow.conservation",
+    "flow.ansatz",
+    "nonlinear.logistic",
+    "times.two_layer_cases",
+    "nonlinear.relu",
+    "times.next_order",
+    "times.random_starts",
 )
 
 

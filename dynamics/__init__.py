@@ -3,97 +3,48 @@
 Everything is imported on first use; SymPy is loaded only by what evaluates a formula.
 """
 
-from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
 
-_HOMES = {
-    "Chain": "derivations.network",
-    "Correlations": "derivations.correlations",
-    "DataError": "derivations.errors",
-    "DomainError": "derivations.errors",
-    "FusionNetwork": "derivations.network",
-    "SolveError": "derivations.errors",
-    "StoreError": "derivations.errors",
-    "aligned_weights": "dynamics.weights",
-    "bootstrap": "dynamics.resampling",
-    "compare": "dynamics.comparison",
-    "default_start": "dynamics.starts",
-    "default_weights": "dynamics.starts",
-    "descend": "dynamics.descent",
-    "ensemble": "dynamics.ensembles",
-    "explore": "dynamics.explorer",
-    "integrate": "dynamics.flow",
-    "integrate_reduced": "dynamics.reduced",
-    "law_grid": "dynamics.grids",
-    "load_example": "dynamics.examples",
-    "load_trajectory": "dynamics.trajectory",
-    "locate": "dynamics.whereabouts",
-    "portrait": "dynamics.portraits",
-    "predict": "dynamics.prediction",
-    "plot_sweep": "dynamics.figures.sweeps",
-    "prescribe": "dynamics.prescription",
-    "random_weights": "dynamics.weights",
-    "read_table": "dynamics.data",
-    "recorded": "dynamics.recording",
-    "report": "dynamics.reporting.findings",
-    "reproduce": "dynamics.reproduction.gallery",
-    "start_of": "dynamics.starts",
-    "sweep": "dynamics.sweeps.runner",
-    "train_linear": "dynamics.nonlinear.linear",
-    "train_relu": "dynamics.nonlinear.relu",
-    "typical_weights": "dynamics.typical",
-    "weights_from_state": "dynamics.starts",
-}
+if TYPE_CHECKING:
+    from derivations.correlations import Correlations as Correlations
+    from derivations.errors import DataError as DataError
+    from derivations.errors import DomainError as DomainError
+    from derivations.errors import SolveError as SolveError
+    from derivations.errors import StoreError as StoreError
+    from derivations.network import Chain as Chain
+    from derivations.network import FusionNetwork as FusionNetwork
+    from dynamics.data.examples import load_example as load_example
+    from dynamics.data.reading import read_table as read_table
+    from dynamics.figures.sweeps import plot_sweep as plot_sweep
+    from dynamics.interface.explorer import explore as explore
+    from dynamics.interface.pages.reports import report as report
+    from dynamics.nonlinear.linear import train_linear as train_linear
+    from dynamics.nonlinear.relu import train_relu as train_relu
+    from dynamics.paper.gallery import reproduce as reproduce
+    from dynamics.prediction.changes import prescribe as prescribe
+    from dynamics.prediction.comparison import compare as compare
+    from dynamics.prediction.laws.grids import law_grid as law_grid
+    from dynamics.prediction.resampling import bootstrap as bootstrap
+    from dynamics.prediction.roads import predict as predict
+    from dynamics.runs.portraits import portrait as portrait
+    from dynamics.runs.recording import recorded as recorded
+    from dynamics.runs.trajectory import load_trajectory as load_trajectory
+    from dynamics.runs.whereabouts import locate as locate
+    from dynamics.simulation.descent import descend as descend
+    from dynamics.simulation.ensembles import ensemble as ensemble
+    from dynamics.simulation.flow import integrate as integrate
+    from dynamics.simulation.reduced import integrate_reduced as integrate_reduced
+    from dynamics.simulation.sweeps.runner import sweep as sweep
+    from dynamics.starts.initializations import default_start as default_start
+    from dynamics.starts.initializations import default_weights as default_weights
+    from dynamics.starts.initializations import start_of as start_of
+    from dynamics.starts.initializations import weights_from_state as weights_from_state
+    from dynamics.starts.typical import typical_weights as typical_weights
+    from dynamics.starts.weights import aligned_weights as aligned_weights
+    from dynamics.starts.weights import random_weights as random_weights
 
-__all__ = [
-    "Chain",
-    "Correlations",
-    "DataError",
-    "DomainError",
-    "FusionNetwork",
-    "SolveError",
-    "StoreError",
-    "aligned_weights",
-    "bootstrap",
-    "compare",
-    "default_start",
-    "default_weights",
-    "descend",
-    "ensemble",
-    "explore",
-    "integrate",
-    "integrate_reduced",
-    "law_grid",
-    "load_example",
-    "load_trajectory",
-    "locate",
-    "plot_sweep",
-    "portrait",
-    "predict",
-    "prescribe",
-    "random_weights",
-    "read_table",
-    "recorded",
-    "report",
-    "reproduce",
-    "start_of",
-    "sweep",
-    "train_linear",
-    "train_relu",
-    "typical_weights",
-    "weights_from_state",
-]
+    __version__: str
+else:
+    from derivations.public import lazily
 
-
-def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        from importlib.metadata import version
-
-        return version("fusion-dynamics")
-    if name not in _HOMES:
-        raise AttributeError(f"module 'dynamics' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*__all__, "__version__"])
+    __getattr__, __dir__, __all__ = lazily(__name__, __file__)

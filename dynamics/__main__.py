@@ -1,5 +1,5 @@
 import sys
 
-from dynamics.cli import main
+from dynamics.interface.cli import main
 
 sys.exit(main())

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import json
 import os
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from derivations.errors import StoreError
-from dynamics.columns import shown
+from dynamics.messages import shown
+
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the date of every member of an archive
+
 
 LONGEST_PATH = 200  # characters of a path in a message
 
@@ -77,3 +87,25 @@ def _drop(temporary: Path) -> None:
         temporary.unlink(missing_ok=True)
     except OSError:  # a name too long was never there
         return
+
+
+def packed(arrays: Mapping[str, np.ndarray], warnings: list[str]) -> bytes:
+    """The archive of a batch; the same bytes for the same arrays."""
+    members = {**arrays, "warnings": np.frombuffer(json.dumps(warnings).encode(), dtype=np.uint8)}
+    members["checksum"] = np.frombuffer(_checksum(members), dtype=np.uint8)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, array in members.items():
+            member = io.BytesIO()
+            np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy", EPOCH), member.getvalue())
+    return buffer.getvalue()
+
+
+def _checksum(members: Mapping[str, Any]) -> bytes:
+    whole = hashlib.sha256()
+    for name in sorted(members):
+        array = np.ascontiguousarray(members[name])
+        whole.update(f"{name} {array.dtype.str} {array.shape};".encode())
+        whole.update(array.tobytes())
+    return whole.digest()

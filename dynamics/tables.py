@@ -6,9 +6,11 @@ import math
 import re
 from dataclasses import dataclass
 from html import escape
-from typing import Any, TypeVar
+from importlib import import_module
+from typing import TYPE_CHECKING, ClassVar
 
-T = TypeVar("T")
+import numpy as np
+
 WARNING = "Warning: "  # how a note of a table that is a warning begins
 
 
@@ -92,18 +94,35 @@ def _latex(text: str) -> str:
     return re.sub(r"[\\~^<>|&%$#_{}]", lambda sign: named.get(sign[0], "\\" + sign[0]), text)
 
 
-def printed(cls: type[T]) -> type[T]:
-    """Class decorator: what has a `table` prints as it, in a terminal, in a notebook and in LaTeX."""
+class Shown:
+    """Mixin of what has a `table`: it prints as it, in a terminal, in a notebook and in LaTeX."""
 
-    def text(self: Any) -> str:
-        return str(self.table.text())
+    if TYPE_CHECKING:
 
-    shown: dict[str, Any] = {
-        "__str__": text,
-        "__repr__": text,
-        "_repr_html_": lambda self: self.table.html(),
-        "_repr_latex_": lambda self: self.table.latex(),
-    }
-    for name, method in shown.items():
-        setattr(cls, name, method)
-    return cls
+        @property
+        def table(self) -> Table: ...
+
+    def __str__(self) -> str:
+        return self.table.text()
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return self.table.html()
+
+    def _repr_latex_(self) -> str:
+        return self.table.latex()
+
+
+class Drawn:
+    """Mixin of what has a picture.
+
+    figure : the module of `dynamics` whose `draw` makes it; found by name, for pictures stand above results
+    """
+
+    figure: ClassVar[str]
+
+    def plot(self) -> np.ndarray:
+        """The picture; its axes, (n,), without colour bars."""
+        drawn = import_module(f"dynamics.{self.figure}").draw(self)
+        return np.array([ax for ax in drawn.axes if ax.get_label() != "<colorbar>"])

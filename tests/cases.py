@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from derivations import gradient_flow as law
+from derivations.flow import gradient_flow as law
 from dynamics import Chain, Correlations, FusionNetwork
 
 ROOT = Path(__file__).parent.parent

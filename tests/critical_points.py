@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from derivations import Correlations, FusionNetwork
+from derivations.critical.strata import Case, cases
+from derivations.critical.stratum_points import flat, moved_onto
 from derivations.network import layer_shapes
-from derivations.strata import Case, cases
-from derivations.stratum_points import flat, moved_onto
 from tests.cases import random_correlations, random_tree
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dynamics.nonlinear.idx import Digits
+from dynamics.nonlinear.mnist.idx import Digits
 from dynamics.nonlinear.mnist.setting import Network, Setting
 
 SIDE = 12

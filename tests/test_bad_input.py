@@ -28,7 +28,6 @@ from dynamics import (
     law_grid,
     load_trajectory,
     locate,
-    phases,
     portrait,
     predict,
     prescribe,
@@ -36,8 +35,9 @@ from dynamics import (
     sweep,
     train_relu,
 )
-from dynamics.cli import main
-from dynamics.laws import log_integral
+from dynamics.interface.cli import main
+from dynamics.prediction.laws.leading import log_integral
+from dynamics.simulation import phases
 
 NET, DATA, SIZES = FusionNetwork.fused_at(2, 2), Correlations.scalar(2, 1, 0.5), {"A": 1, "B": 1}
 RNG = np.random.default_rng(0)

@@ -9,10 +9,10 @@ import pytest
 import sympy as sp
 
 from derivations import ledger
-from derivations.entry import Entry, Kind, Status
+from derivations.algebra.entry import Entry, Kind, Status
+from derivations.algebra.notation import L_f, k, u_0
 from derivations.errors import DomainError
-from derivations.notation import L_f, k, u_0
-from derivations.two_layer_times import X
+from derivations.times.names import X
 from tests.soak.ledger_mutants import survivors, unused_sources
 
 ENTRIES = tuple(ledger())

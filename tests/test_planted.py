@@ -6,8 +6,9 @@ import pytest
 import sympy as sp
 
 from derivations import ledger
-from derivations.entry import Status
-from dynamics import Correlations, FusionNetwork, flow, integrate
+from derivations.algebra.entry import Status
+from dynamics import Correlations, FusionNetwork, integrate
+from dynamics.simulation import flow
 
 NET, DATA = FusionNetwork.fused_at(2, 2), Correlations.scalar(2, 1, 0.5)
 

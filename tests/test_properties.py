@@ -10,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
-from derivations import Chain, Correlations, FusionNetwork, gradient_flow, reduce
+from derivations import Chain, Correlations, FusionNetwork, reduce
 from derivations.errors import DataError, DomainError, SolveError
+from derivations.flow import gradient_flow
 from dynamics import aligned_weights, ensemble, integrate, integrate_reduced, load_trajectory, predict, random_weights
 from tests.cases import random_correlations
 from tests.soak.gradients import CLOSE, slope_error

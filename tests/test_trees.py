@@ -7,9 +7,9 @@ import pytest
 from scipy.integrate import solve_ivp
 
 from derivations import Chain, Correlations, DomainError, FusionNetwork
-from derivations import gradient_flow as law
-from derivations.balance import differences
-from derivations.saddles import course, runners
+from derivations.critical.saddles import course, runners
+from derivations.flow import gradient_flow as law
+from derivations.flow.balance import differences
 from dynamics import aligned_weights, compare, descend, integrate, integrate_reduced, predict, random_weights
 from tests.cases import random_correlations, random_tree
 

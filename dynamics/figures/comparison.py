@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from dynamics.figures.style import colour, house_style, plain
-from dynamics.trajectory import Trajectory
+from dynamics.runs.trajectory import Trajectory
 
 if TYPE_CHECKING:
-    from dynamics.comparison import Comparison
+    from dynamics.prediction.comparison import Comparison
 
 PHASE = "0.9"
 ONE_LINE = 2.0  # inches that the name of the phase takes

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from dynamics.figures.style import colour, house_style, plain
 
 if TYPE_CHECKING:
-    from dynamics.ensembles import Ensemble
+    from dynamics.simulation.ensembles import Ensemble
 
 
 def draw(ensemble: Ensemble) -> Figure:

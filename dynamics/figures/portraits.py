@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from dynamics.figures.style import COLOURS, house_style, plain
-from dynamics.portraits import PointKind
+from dynamics.runs.portraits import PointKind
 
 if TYPE_CHECKING:
-    from dynamics.portraits import Portrait
+    from dynamics.runs.portraits import Portrait
 
 INK = "0.15"
 SHORT = 14  # characters

@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from dynamics.figures.style import colour, house_style, plain
-from dynamics.half_times import Status
+from dynamics.runs.half_times import Status
 
 if TYPE_CHECKING:
-    from dynamics.estimates import Estimate
-    from dynamics.prediction import Prediction
+    from dynamics.prediction.estimates import Estimate
+    from dynamics.prediction.prediction import Prediction
 
 MOST_BARS = 14  # columns of a modality that are drawn
 DIFFERENT = 0.05  # a half-output this far from the half-time is drawn too

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from dynamics.figures.style import colour, house_style, plain
 
 if TYPE_CHECKING:
-    from dynamics.prescription import Prescription
+    from dynamics.prediction.prescription import Prescription
 
 
 def draw(prescription: Prescription) -> Figure:

@@ -15,14 +15,14 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from dynamics.estimates import Estimate
 from dynamics.figures.portraits import draw_nullcline, draw_points
 from dynamics.figures.style import COLOURS, colour, house_style
+from dynamics.prediction.estimates import Estimate
 
 if TYPE_CHECKING:
-    from dynamics.explorer import Scene
-    from dynamics.portraits import Portrait
-    from dynamics.trajectory import Trajectory
+    from dynamics.prediction.scenes import Scene
+    from dynamics.runs.portraits import Portrait
+    from dynamics.runs.trajectory import Trajectory
 
 LOOKS: dict[str, dict[str, Any]] = {"random": {"lw": 1.8}, "aligned": {"lw": 1.6, "ls": (0, (4, 2))}}
 SIZE = (8.4, 5.2)  # inches

@@ -1,4 +1,4 @@
-"""The look of every picture, and what `.plot()` hands back."""
+"""The look of every picture, colours and names."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from contextlib import contextmanager
 from importlib.resources import as_file, files
 
 import matplotlib.pyplot as plt
-import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 LONGEST_NAME = 18  # characters of a name in a picture
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")  # as in the style file
@@ -22,18 +19,6 @@ def house_style() -> Iterator[None]:
     plt.draw_if_interactive()
     with as_file(files("dynamics.figures") / "fusion.mplstyle") as style, plt.style.context(str(style)):
         yield
-
-
-def axes_of(figure: Figure) -> np.ndarray:
-    """The axes of a figure but its colour bars, (n,)."""
-    return np.array([ax for ax in figure.axes if ax.get_label() != "<colorbar>"])
-
-
-def only(figure: Figure) -> Axes:
-    """The axes of a figure that has one panel."""
-    ax: Axes
-    (ax,) = axes_of(figure)
-    return ax
 
 
 def colour(i: int) -> str:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from dynamics.figures.style import colour, house_style, plain
 
 if TYPE_CHECKING:
-    from dynamics.trajectory import Trajectory
+    from dynamics.runs.trajectory import Trajectory
 
 NAMED = 0.09  # share of the axis that a visit must take to bear its name
 

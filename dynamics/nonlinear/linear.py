@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from derivations import gradient_flow
 from derivations.errors import DataError, DomainError
+from derivations.flow import gradient_flow
 from derivations.network import FusionNetwork
 from dynamics.nonlinear.samples import Samples, checked_samples
 from dynamics.nonlinear.training import Training, start_and_origin, trained
-from dynamics.weights import Weights
+from dynamics.starts.weights import Weights
 
 
 class Loss(StrEnum):

@@ -13,7 +13,7 @@ from derivations.network import TRUNK, FusionNetwork
 from dynamics.nonlinear.hidden import Form, Units, forms, hidden_velocity
 from dynamics.nonlinear.samples import checked_samples
 from dynamics.nonlinear.training import Training, start_and_origin, trained
-from dynamics.weights import Weights
+from dynamics.starts.weights import Weights
 
 
 def train_relu(

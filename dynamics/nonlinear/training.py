@@ -12,18 +12,12 @@ import numpy as np
 from derivations.correlations import Correlations
 from derivations.errors import DomainError, SolveError
 from derivations.network import FusionNetwork
+from dynamics.checks import checked_integer, checked_number, checked_positive
 from dynamics.nonlinear.samples import Samples
-from dynamics.recording import recorded
-from dynamics.tables import Table, number, printed
-from dynamics.trajectory import Trajectory
-from dynamics.weights import (
-    Weights,
-    checked_integer,
-    checked_number,
-    checked_positive,
-    checked_weights,
-    random_weights,
-)
+from dynamics.runs.recording import recorded
+from dynamics.runs.trajectory import Trajectory
+from dynamics.starts.weights import Weights, checked_weights, random_weights
+from dynamics.tables import Shown, Table, number
 
 #: Weights -> loss and minus its gradient, layer by layer.
 Velocity = Callable[[Weights], tuple[float, Weights]]
@@ -34,9 +28,8 @@ DIVERGED = 1e100
 SOLVED = 1e-6  # without a t_end, descent stops at this share of the loss at the start
 
 
-@printed
 @dataclass(frozen=True, eq=False, repr=False)
-class Training:
+class Training(Shown):
     """Loss and weights along gradient descent on samples.
 
     t : (T,), in units of tau: step times learning rate

@@ -103,7 +103,7 @@ ROWS = (
         "a disk full at each of the first 20 writes; 4 writers of 20 batches",
         "nothing lost, nothing torn",
         20,
-        0,  # tests/test_sweeps.py: a real limit, and two writers
+        0,  # tests/dynamics/simulation/sweeps/test_sweeps.py: a real limit, and two writers
         sweeping.measure_writes,
     ),
     Row(
@@ -111,7 +111,7 @@ ROWS = (
         "a CSV of 2 GB",
         "under 300 MB of memory",
         2000,
-        0,  # tests/test_data.py: a smaller one, with less kept
+        0,  # tests/dynamics/data/test_reading.py: a smaller one, with less kept
         loading.measure_csv,
     ),
     Row(

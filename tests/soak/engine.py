@@ -10,12 +10,12 @@ from scipy.integrate import solve_ivp
 from derivations import FusionNetwork
 from derivations.errors import SolveError
 from dynamics import integrate, random_weights
-from dynamics.batch import flow
-from dynamics.batch.members import Member
-from dynamics.batch.steppers import Step, dormand_prince, rosenbrock
-from dynamics.compression import compressed
-from dynamics.flow import random_course
-from dynamics.half_times import Status
+from dynamics.runs.half_times import Status
+from dynamics.simulation.batch import flow
+from dynamics.simulation.batch.members import Member
+from dynamics.simulation.batch.steppers import Step, dormand_prince, rosenbrock
+from dynamics.simulation.starting import random_course
+from dynamics.starts.compression import compressed
 from tests.cases import random_correlations, random_tree
 from tests.soak.row import Outcome
 

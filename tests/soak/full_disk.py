@@ -12,7 +12,7 @@ import os
 import sys
 from typing import Any
 
-from dynamics.cli import main
+from dynamics.interface.cli import main
 
 
 def fill(fatal: int) -> None:

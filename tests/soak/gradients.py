@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from derivations import FusionNetwork, gradient_flow
+from derivations import FusionNetwork
 from derivations.correlations import Correlations
+from derivations.flow import gradient_flow
 from dynamics import random_weights
 from tests.cases import random_correlations, random_tree
 from tests.soak.row import Outcome

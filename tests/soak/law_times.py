@@ -6,8 +6,8 @@ import mpmath as mp
 import numpy as np
 
 from derivations import Correlations, FusionNetwork
-from dynamics.laws import TwoBranches
-from dynamics.weights import start_norms
+from dynamics.prediction.laws.leading import TwoBranches
+from dynamics.starts.weights import start_norms
 from tests.soak.row import Outcome
 
 CLOSE = 1e-12

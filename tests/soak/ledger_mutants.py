@@ -11,9 +11,9 @@ import sympy as sp
 from scipy.integrate import quad
 
 from derivations import ledger
-from derivations.entry import Entry, Statement
-from derivations.notation import matrix
-from derivations.ordered_products import normal
+from derivations.algebra.entry import Entry, Statement
+from derivations.algebra.notation import matrix
+from derivations.algebra.ordered_products import normal
 from tests.soak.mutants import mutants
 from tests.soak.row import Outcome
 

@@ -14,9 +14,9 @@ import numpy as np
 
 from derivations.errors import DataError, StoreError
 from dynamics import Correlations, FusionNetwork, integrate_reduced, load_trajectory, read_table
-from dynamics.nonlinear.idx import read_idx
+from dynamics.nonlinear.mnist.idx import read_idx
 from dynamics.nonlinear.mnist.runs import run_from
-from dynamics.sweeps.spec import read_spec
+from dynamics.simulation.sweeps.spec import read_spec
 
 SPEC = b"""name = "a"
 [network]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import sympy as sp
 
-from derivations.ordered_products import Direction, Layers
+from derivations.algebra.ordered_products import Direction, Layers
 
 
 def rebuilt(node: sp.Basic, args: list) -> sp.Basic | None:

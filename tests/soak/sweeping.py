@@ -149,7 +149,7 @@ def measure_reproducibility(count: int, seed: int) -> Outcome:
         for hashed in range(0, 1000 * count, 1000):
             words = [*commands, ["sweep", "s.toml", "-o", f"hash-{hashed}"]]
             environment = clean_environment(PYTHONHASHSEED=str(hashed))
-            code = f"from dynamics.cli import main\nfor words in {words}: main(words)"
+            code = f"from dynamics.interface.cli import main\nfor words in {words}: main(words)"
             done = subprocess.run(
                 [sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, env=environment, check=True
             )

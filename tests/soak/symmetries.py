@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 
 from derivations import Chain, Correlations, FusionNetwork
-from derivations.saddles import course
+from derivations.critical.saddles import course
 from dynamics import descend, integrate, integrate_reduced, random_weights
-from dynamics.estimates import leading_estimate
-from dynamics.laws import TwoBranches
-from dynamics.weights import start_norms
+from dynamics.prediction.estimates import leading_estimate
+from dynamics.prediction.laws.leading import TwoBranches
+from dynamics.starts.weights import start_norms
 from tests.cases import random_correlations, random_tree
 from tests.soak.row import Outcome
 

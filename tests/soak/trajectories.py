@@ -6,7 +6,7 @@ import numpy as np
 
 from derivations import Correlations, FusionNetwork
 from dynamics import aligned_weights, integrate, integrate_reduced
-from dynamics.half_times import Status
+from dynamics.runs.half_times import Status
 from tests.soak.row import Outcome
 from tests.taylor import half_times
 

@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from derivations.errors import StoreError
-from dynamics.files import plain_file, write_whole
-from dynamics.sweeps.store import packed
+from dynamics.files import packed, plain_file, write_whole
 
 KEY = "of the setting"
 

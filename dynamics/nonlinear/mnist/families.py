@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from dynamics.half_times import finite
 from dynamics.nonlinear.mnist.linear_theory import LinearTheory, theory_of
 from dynamics.nonlinear.mnist.runs import MODALITIES, DigitRun, ratio_of
 from dynamics.nonlinear.mnist.setting import CHOSEN, FUSIONS, HIGHER_LEVEL, LEVEL, Network, Setting
-from dynamics.tables import Table, number, printed
+from dynamics.runs.half_times import finite
+from dynamics.tables import Shown, Table, number
 
 #: Table 1 as printed: mean and standard deviation over five seeds, fusion at layer 1 to 5.
 PRINTED = {
@@ -36,9 +36,8 @@ LINEAR = (
 )
 
 
-@printed
 @dataclass(frozen=True, eq=False, repr=False)
-class Family:
+class Family(Shown):
     """Runs of one setting, which differ in fusion depth and seed alone.
 
     theory : the ratios of the linear law for the same data, where known

@@ -18,12 +18,12 @@ import numpy as np
 
 from derivations.correlations import Correlations
 from derivations.network import FusionNetwork
-from dynamics.laws import TwoBranches
-from dynamics.nonlinear.idx import CLASSES
 from dynamics.nonlinear.mnist.corruption import normalised
+from dynamics.nonlinear.mnist.idx import CLASSES
 from dynamics.nonlinear.mnist.networks import DEPTH
 from dynamics.nonlinear.mnist.setting import CONVOLUTIONS, FUSIONS, KEPT, NOISE, Network, Setting
-from dynamics.weights import start_norms
+from dynamics.prediction.laws.leading import TwoBranches
+from dynamics.starts.weights import start_norms
 
 STARTS = (0.3, 0.1, 0.03)
 MODES = 3

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from derivations.errors import DomainError
-from dynamics.nonlinear.idx import CLASSES
+from dynamics.nonlinear.mnist.idx import CLASSES
 from dynamics.nonlinear.mnist.setting import CONVOLUTIONS, Network, Setting, require_torch
 
 if TYPE_CHECKING:

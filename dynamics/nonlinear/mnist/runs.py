@@ -12,19 +12,18 @@ from typing import Any
 import numpy as np
 
 from derivations.errors import DataError
-from dynamics.columns import one_line
-from dynamics.half_times import finite
+from dynamics.messages import one_line
 from dynamics.nonlinear.mnist.setting import CHOSEN, LEVEL, Setting, setting_from
-from dynamics.tables import Table, number, printed
+from dynamics.runs.half_times import finite
+from dynamics.tables import Shown, Table, number
 
 FORMAT = "fusion-dynamics noisy digits 1"
 BOTH, MODALITIES = "A and B", ("A", "B")
 SHOWN = (BOTH, *MODALITIES)
 
 
-@printed
 @dataclass(frozen=True, eq=False, repr=False)
-class DigitRun:
+class DigitRun(Shown):
     """One training.
 
     t : (T,) in epochs

@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from derivations.errors import DataError, DomainError
-from dynamics.weights import checked_integer, checked_number, checked_positive
+from dynamics.checks import checked_integer, checked_number, checked_positive
 
 FUSIONS = (1, 2, 3, 4, 5)
 CONVOLUTIONS = 5

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from derivations.errors import DomainError, SolveError
-from dynamics.nonlinear.idx import Digits
 from dynamics.nonlinear.mnist.checkpoints import read_checkpoint, write_checkpoint
 from dynamics.nonlinear.mnist.corruption import corrupted, normalised
+from dynamics.nonlinear.mnist.idx import Digits
 from dynamics.nonlinear.mnist.networks import branch, build, fused, logits
 from dynamics.nonlinear.mnist.runs import BOTH, MODALITIES, SHOWN, DigitRun, crossing
 from dynamics.nonlinear.mnist.setting import BATCH, DECAY, Setting, require_torch
-from dynamics.trajectory import _version
+from dynamics.provenance import _version
 
 if TYPE_CHECKING:
     import torch

@@ -1,0 +1,1 @@
+"""Symbols, powers, ordered products and what a ledger entry is."""

@@ -1,0 +1,1 @@
+"""Where the flow rests: saddles, strata, manifolds, signatures and ways out."""

@@ -1,0 +1,339 @@
+"""Which saddles a start from small weights visits: order, plateaus and the loss that it can reach.
+
+Every producer of trajectories and every prediction asks here, so that "learned" has one meaning:
+the projection of W_m^tot on its plateau reaches half the plateau, where the plateau is the weight at
+the saddle that the network visits once m is learned. Numbers only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations, pairwise
+from typing import Any
+
+import numpy as np
+
+from derivations.correlations import Correlations, require_problem
+from derivations.flow.gradient_flow import Weights, loss
+from derivations.network import TRUNK, FusionNetwork
+
+ZERO_DRIVE = 1e-13  # a residual below this share of its own terms is rounding
+ZERO_DRIVE_SINGULAR = 1e-10  # the same where Sigma is singular: pseudo-inverses lose digits
+TIE = 1e-9  # speeds closer than this share cannot be told apart
+GIVEN_UP = (
+    "{} is given up again: what is learned later would turn its weight round, which a balanced start cannot do, so it "
+    "ends at zero; a random start can"
+)
+BALANCE = 1e-12  # layers balanced to this share cannot change the sign of a scalar total weight
+
+
+@dataclass(frozen=True, eq=False)
+class Saddle:
+    """A critical manifold on the way: its name, the modalities learned and their total weights there."""
+
+    name: str
+    learned: tuple[str, ...]
+    total: dict[str, np.ndarray]
+    loss: float
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """What a start from small weights learns, to leading order in u0.
+
+    order : modalities in the order of leaving zero; those never learned come last.
+    plateaus : modality -> (outputs, d), zero if never learned.
+    never : modality -> why it is never learned from this start.
+    saddles : M_0 first, the end last.
+    drives : modality -> the largest |residual| that it meets at a saddle, a scale for its pace.
+    tie : two modalities leave zero together, so that the order means nothing.
+    notes : what the race does not know.
+    network : whose course it is.
+    rivals : at each saddle: who escapes, who would be next, and the share of its way that this one has left then.
+    """
+
+    order: tuple[str, ...]
+    plateaus: dict[str, np.ndarray]
+    never: dict[str, str]
+    saddles: tuple[Saddle, ...]
+    drives: dict[str, float]
+    tie: bool
+    notes: tuple[str, ...]
+    network: FusionNetwork
+    rivals: tuple[tuple[str, str, float], ...] = ()
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why something is never learned, in words."""
+        return tuple(f"{m} is never learned: {reason}" for m, reason in self.never.items())
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What every run along this course should say."""
+        tie = f"{' and '.join(self.order[:2])} are equally fast: their order is undefined"
+        return (*self.notes, *([tie] if self.tie else []), *self.reasons, *(GIVEN_UP.format(m) for m in self.given_up))
+
+    def share(self, m: str, weights: np.ndarray) -> float:
+        """Projection of W_m^tot on its plateau as a share of the plateau: m is learned at one half."""
+        goal = self.plateaus[m]
+        along = goal / np.max(np.abs(goal))  # squares of weights in very small or large units leave the range
+        return float(np.sum(weights * along) / np.sum(goal * along))
+
+    @property
+    def given_up(self) -> tuple[str, ...]:
+        """Modalities that are learned and whose weight ends at zero."""
+        end = self.saddles[-1]
+        return tuple(m for m in end.learned if m not in self.never and not np.any(end.total[m]))
+
+    @cached_property
+    def overtaken(self) -> tuple[str, ...]:
+        """Modalities that a later one turns round: their end lies below half of their plateau.
+
+        They may reach half of it on the way, or never; a run waits for them only until its loss has settled.
+        """
+        end = self.saddles[-1].total
+        return tuple(m for m in self.order if m not in self.never and self.share(m, end[m]) < 0.5)
+
+    @property
+    def lowest_loss(self) -> float:
+        """The lowest loss that this start can reach."""
+        return self.saddles[-1].loss
+
+
+def aligned_signs(network: FusionNetwork, data: Correlations) -> dict[str, float]:
+    """Signs that an aligned balanced start keeps for ever: w = +-u^n of a scalar input cannot cross zero.
+
+    A chain of one layer can, and so can the row of a vector input, by turning.
+    """
+    return {
+        m: float(np.sign(data.target_block(m)[0, 0]))
+        for m in network.modalities
+        if data.sizes[m] == 1 and data.outputs == 1 and network.depths[m] >= 2 and data.has_signal(m)
+    }
+
+
+def kept_signs(
+    network: FusionNetwork, data: Correlations, weights: Weights, total: Mapping[str, Any]
+) -> dict[str, float]:
+    """Signs that these weights keep: of scalar inputs whose own chain is balanced. None at a random start."""
+    kept = {}
+    for m in aligned_signs(network, data):
+        size = max(float(np.max(np.abs(layer))) for layer in weights[m]) or 1.0
+        layers = [np.asarray(layer) / size for layer in weights[m]]  # squares of tiny weights would underflow
+        gaps = [
+            float(np.max(np.abs(low @ low.T - high.T @ high)) / max(np.max(np.abs(low @ low.T)), 1e-300))
+            for low, high in pairwise(layers)
+        ]
+        if max(gaps) <= BALANCE and total[m][0, 0] != 0:
+            kept[m] = float(np.sign(total[m][0, 0]))
+    return kept
+
+
+def runners(network: FusionNetwork) -> tuple[tuple[str, ...], ...]:
+    """Who races: each modality for itself, but those with one layer into the same fusion together.
+
+    Such siblings share all layers but the first, in which the error is linear: they are learned in one
+    transition, as in early fusion, and no saddle has only some of them.
+    """
+    groups: dict[str, list[str]] = {}
+    parents = network.parents
+    for m in network.modalities:
+        shallow = network.chains[m].depth == 1
+        groups.setdefault(parents[m] if shallow else m, []).append(m)
+    return tuple(tuple(members) for members in groups.values())
+
+
+def course(
+    network: FusionNetwork, data: Correlations, norms: Mapping[str, float], signs: Mapping[str, float]
+) -> Course:
+    """Run the race of growing modes from saddle to saddle, to leading order in u0.
+
+    Parameters
+    ----------
+    norms : nominal norm of the layers of each leaf chain at t = 0; a deep chain at 0 stays there
+    signs : modality -> the sign that its total weight keeps (see `aligned_signs`)
+
+    Each runner has a way Psi to go (`_ways`), by the number n of layers that no learned modality shares yet
+    (those after the last fusion are shared by all); at a saddle it runs at the speed |residual|.
+    A scalar input has one race a sign. Psi/|Sigma_yx_m| decides the first (theory behind (28), (49), (113)).
+    """
+    require_problem(network, data)
+    everyone = runners(network)
+    left = {g: dict.fromkeys((1.0, -1.0), 1.0) for g in everyone}  # share of the way, for either sign
+    dead = [m for m in data.modalities if norms[m] == 0 and network.depths[m] >= 2]
+    learned: tuple[str, ...] = ()
+    order: list[str] = []
+    never: dict[str, str] = {}
+    plateaus = {m: np.zeros_like(data.target_block(m)) for m in data.modalities}
+    saddles = [_saddle(data, learned, signs)]
+    largest = dict.fromkeys(data.modalities, 0.0)
+    tie = False
+    rivals: list[tuple[str, str, float]] = []
+    while True:
+        pending = [g for g in everyone if g[0] not in learned]
+        ways = _ways(network, data, norms, pending, learned)
+        drives = {g: _drive_of(data, g, saddles[-1].total) for g in pending}
+        largest |= {m: max(largest[m], speed) for g, (_, speed) in drives.items() for m in g}
+        arrivals = {}
+        for g, (sign, speed) in drives.items():
+            if speed > 0 and signs.get(g[0], sign) == sign and g[0] not in dead:
+                arrivals[g] = left[g][sign] * ways[g] / speed
+        if not arrivals:
+            break
+        first = min(arrivals, key=lambda g: arrivals[g])
+        others = [t for g, t in arrivals.items() if g != first]
+        tie = tie or (not learned and any(t <= arrivals[first] * (1 + TIE) for t in others))
+        for g, (sign, speed) in drives.items():
+            gone = speed * arrivals[first] / ways[g]
+            left[g][sign] -= gone
+            if _is_scalar(data, g):  # the mode of the other sign decays as fast as this one grows
+                left[g][-sign] += gone
+        if others:
+            second = min((g for g in arrivals if g != first), key=lambda g: arrivals[g])
+            rivals.append((first[0], second[0], left[second][drives[second][0]]))
+        learned = (*learned, *first)
+        saddles.append(_saddle(data, learned, signs))
+        total = saddles[-1].total
+        nothing = _without_weight(data, first, total)
+        never |= dict.fromkeys(nothing, f"its weight at {saddles[-1].name} is zero")
+        plateaus |= {m: total[m] for m in first if m not in nothing}
+        order += sorted(first, key=lambda m: (m in nothing, -data.strength(m)))
+        together = sorted((data.strength(m) for m in first if m not in nothing), reverse=True)[:2]
+        tie = tie or (len(order) == len(first) and len(together) > 1 and together[1] >= together[0] * (1 - TIE))
+    for g in pending:
+        for m in g:
+            dead_end = m in dead
+            never[m] = (
+                f"its layers start at zero, u0 of {m} = 0" if dead_end else _reason(data, m, saddles[-1], drives[g])
+            )
+    order += sorted((m for g in pending for m in g), key=lambda m: -data.strength(m))
+    return Course(
+        tuple(order), plateaus, never, tuple(saddles), largest, tie, _doubts(network, data), network, tuple(rivals)
+    )
+
+
+def _doubts(network: FusionNetwork, data: Correlations) -> tuple[str, ...]:
+    """Where the race is a rule of thumb."""
+    if network.is_early_fusion:
+        return ()
+    found = []
+    shallow = [m for m, depth in network.depths.items() if depth == 1]
+    if shallow:
+        found.append(
+            f"order and plateaus are heuristic: {', '.join(shallow)} has one layer before a fusion, others more"
+        )
+    nested = [name for name in network.parents if network.chains[name].children]
+    if nested:
+        found.append(f"order and plateaus are heuristic: the fusion is nested ({', '.join(nested)})")
+    if data.outputs > 1:
+        found.append("order and plateaus are heuristic: several outputs are learned mode by mode, not block by block")
+    return tuple(found)
+
+
+def _is_scalar(data: Correlations, runner: tuple[str, ...]) -> bool:
+    return len(runner) == 1 and data.sizes[runner[0]] == 1
+
+
+def _unshared(network: FusionNetwork, m: str, learned: tuple[str, ...]) -> int:
+    """Layers from a modality up to the first chain that all, or a learned modality, share."""
+    own = [c for c in network.path(m) if c != TRUNK and not set(learned) & set(network.chains[c].modalities)]
+    return sum(int(network.chains[c].depth) for c in own)
+
+
+def _ways(
+    network: FusionNetwork,
+    data: Correlations,
+    norms: Mapping[str, float],
+    pending: list[tuple[str, ...]],
+    learned: tuple[str, ...],
+) -> dict[tuple[str, ...], float]:
+    """Psi of each runner up to a common factor, to the norm U of a layer on the plateau of its own regression:
+
+    U for one layer, ln(U/u0) for two, (u0^(2-n) - U^(2-n))/(n-2) for n > 2: the same in any units. Runners of
+    equal depth and start are compared by their speeds alone, to leading order.
+    """
+    layers = {g: _unshared(network, g[0], learned) for g in pending}
+    starts = {g: float(np.hypot.reduce([norms[m] for m in g])) for g in pending}
+    alike = len(set(layers.values())) <= 1 and max(starts.values(), default=0.0) <= (1 + TIE) * min(
+        starts.values(), default=0.0
+    )  # norms measured on weights differ by their rounding
+    if alike:
+        return dict.fromkeys(pending, 1.0)
+    logs = {}
+    for g, n in layers.items():
+        log_start = float(np.log(starts[g] or 1e-300))
+        path = network.path_depths[g[0]]
+        goals = [data.regression(g)[m] for m in g], [data.regression(data.modalities)[m] for m in g]
+        goal = data.norm(np.hstack(goals[0])) or data.norm(np.hstack(goals[1])) or 1.0
+        log_end = max(float(np.log(goal)) / path, log_start + 1e-3)
+        if n <= 1:
+            logs[g] = log_end
+        elif n == 2:
+            logs[g] = float(np.log(log_end - log_start))
+        else:
+            share = -float(np.expm1((2 - n) * (log_end - log_start)))
+            logs[g] = (2 - n) * log_start + float(np.log(share / (n - 2)))
+    least = min(logs.values())
+    return {g: float(np.exp(min(value - least, 700.0))) for g, value in logs.items()}
+
+
+def _without_weight(data: Correlations, members: tuple[str, ...], total: Mapping[str, np.ndarray]) -> list[str]:
+    """Members of a group that is learned at once whose part in it is zero; a runner alone has one."""
+    sizes = {m: data.norm(total[m]) * np.sqrt(data.norm(data.input_block(m, m))) for m in members}
+    return [m for m in members if len(members) > 1 and sizes[m] <= ZERO_DRIVE_SINGULAR * max(sizes.values())]
+
+
+def _drive_of(data: Correlations, runner: tuple[str, ...], total: Mapping[str, np.ndarray]) -> tuple[float, float]:
+    """As `drive`, of all members of a runner together."""
+    each = [drive(data, m, total) for m in runner]
+    return (each[0][0] if len(runner) == 1 else 1.0), float(np.hypot.reduce([speed for _, speed in each]))
+
+
+def drive(data: Correlations, m: str, total: Mapping[str, np.ndarray]) -> tuple[float, float]:
+    """Sign (of a scalar) and size of what drives a modality at a saddle; size 0 when it is only rounding."""
+    pulls = [total[n] @ data.input_block(n, m) for n in data.modalities]
+    residual = data.target_block(m) - sum(pulls)
+    size = data.norm(residual)
+    rounding = ZERO_DRIVE_SINGULAR if data.is_singular else ZERO_DRIVE
+    floor = rounding * (data.strength(m) + sum(data.norm(p) for p in pulls))
+    if not data.has_signal(m):  # all there is may be rounding of the samples' sums
+        floor = max(floor, 10 * data.strength(m))
+    sign = float(np.sign(residual[0, 0])) if data.sizes[m] == 1 and data.outputs == 1 else 1.0
+    return sign or 1.0, size if size > floor else 0.0
+
+
+def _reason(data: Correlations, m: str, saddle: Saddle, drive: tuple[float, float]) -> str:
+    if drive[1] > 0:
+        return f"the residual of {m} at {saddle.name} has the sign opposite to its weight, which a balanced start keeps"
+    if saddle.learned:
+        return f"nothing of {m} is left to learn at {saddle.name}: its residual is zero"
+    return f"Sigma_yx of {m} is zero"
+
+
+def _saddle(data: Correlations, learned: tuple[str, ...], signs: Mapping[str, float]) -> Saddle:
+    """Least loss on the learned modalities, none of which changes a kept sign (non-negative least squares)."""
+    bound = [m for m in learned if m in signs]
+    best: Saddle | None = None
+    for size in range(len(bound) + 1):  # drop as few as possible: the first feasible size holds the optimum or none
+        for dropped in combinations(bound, size):
+            alive = tuple(m for m in learned if m not in dropped)
+            total = data.regression(alive)
+            if any(signs[m] * total[m][0, 0] < 0 for m in alive if m in signs):
+                continue
+            value = float(loss(data, total))
+            if best is None or value < best.loss:
+                best = Saddle(saddle_name(data.modalities, alive), learned, total, value)
+    assert best is not None  # with every bound modality dropped nothing is left to violate
+    return best
+
+
+def saddle_name(modalities: tuple[str, ...], alive: tuple[str, ...]) -> str:
+    """M_0, M_A, ..., M_AB, M_*, by the modalities that have weights there."""
+    if not alive:
+        return "M_0"
+    if set(alive) == set(modalities):
+        return "M_*"
+    names = [m for m in modalities if m in alive]
+    return "M_" + ("" if all(len(m) == 1 for m in names) else "+").join(names)

@@ -1,0 +1,1 @@
+"""The gradient flow, what it conserves, and its reduction (44)."""

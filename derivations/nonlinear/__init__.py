@@ -1,0 +1,1 @@
+"""Beyond linear networks: logistic loss, ReLU."""

@@ -1,0 +1,1 @@
+"""When: the laws of the half-times."""

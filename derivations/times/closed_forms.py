@@ -1,0 +1,148 @@
+"""Solvable cases: the sigmoid (21) of two layers with white, uncorrelated inputs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sympy as sp
+
+from derivations.algebra.entry import Entry, Kind, Statement, renamed
+from derivations.algebra.notation import S_A, S_AB, S_B, S_BA, Y_A, Y_B, a, b, equation, matrix, t, tau, u_A
+from derivations.algebra.ordered_products import Direction, T, apart, layer, normal, words
+from derivations.algebra.positive_powers import equal
+from derivations.errors import SolveError
+from derivations.flow.ansatz import EQ_24
+from derivations.flow.symbolic_flow import EQ_18B, EQ_18D
+
+variance, start = sp.symbols("sigma^2 |W(0)|", positive=True)
+strength = sp.Symbol("|Sigma_yx|", positive=True)
+
+#: (21), the norm of W_m^tot(t) for Sigma_m = sigma^2 I, Sigma_AB = 0, an aligned balanced start, tau = 1.
+#: The bracket holds |W_m^tot(0)|; printed is u_A(0), which at t = 0 gives another number.
+TOTAL = strength / variance / (1 + (strength / (variance * start) - 1) * sp.exp(-2 * strength * t))
+
+#: Half-time of (21): |W(t)| = strength / (2 variance).
+HALF_TIME = sp.log(strength / (variance * start) - 1) / (2 * strength)
+
+
+def _shapes(ansatz: sp.Tuple, branch: str) -> dict[sp.Expr, sp.Expr]:
+    """(24), printed for A, for a branch; its row Sigma_yx/|Sigma_yx| as a unit row d."""
+    lines = [line.subs({Y_A: strength * matrix("d"), a: strength}) for line in ansatz]
+    return {layer(branch, n): line.rhs for n, line in enumerate(lines, start=1)}
+
+
+def total_speed(law: sp.Eq, ansatz: sp.Tuple, branch: str) -> tuple[sp.Symbol, sp.Expr]:
+    """dw/dt of the norm w of the total weights, from the second layer of (18) with Sigma = sigma^2 I, Sigma_AB = 0.
+
+    W^2 = u r^T and W^1 = u r d (the ansatz (24)): w = u^2.
+    """
+    w = sp.Symbol("w", positive=True)
+    d, column, target, norm = matrix("d"), Direction("r_A", 1), {"W_A": Y_A, "W_B": Y_B}[branch], u_A
+    put = {S_A: variance, S_B: variance, S_AB: 0, S_BA: 0, target: strength * d} | _shapes(ansatz, branch)
+    moved = normal(apart(law.rhs).subs(put), {(d, T(d)): sp.Integer(1)})
+    terms = list(words(moved))
+    if any(word != (T(column),) for _, word in terms):
+        raise SolveError(f"{moved} leaves the ansatz")
+    speed = sp.Add(*(coefficient for coefficient, _ in terms))  # du/dt
+    return w, sp.expand((2 * norm * speed).subs(norm, sp.sqrt(w)) / tau)
+
+
+def _direction_of_total(ansatz: sp.Tuple, branch: str, names: dict[str, Any], target: sp.Symbol) -> sp.Expr:
+    """W^2 W^1 on the ansatz is w d; w = u(t) |Sigma_yx|/sigma^2 with u(t) the share of the plateau."""
+    shapes = _shapes(ansatz, branch)
+    ((scale, word),) = words(normal(shapes[layer(branch, 2)] * shapes[layer(branch, 1)]))
+    if word != (matrix("d"),):
+        raise SolveError(f"{word} is not along Sigma_yx")
+    w = names["u"] * names["a"] / names["v"]
+    return scale.subs(u_A, sp.sqrt(w)) * target / names["a"]
+
+
+def solution(law: sp.Eq, ansatz: sp.Tuple, branch: str) -> sp.Expr:
+    """|W^tot(t)|: the flow of 1/w is linear, dz/dt = -2 strength z + 2 variance, solved and put back."""
+    w, speed = total_speed(law, ansatz, branch)
+    z = sp.Symbol("z", positive=True)
+    flow_of_z = sp.expand(-(z**2) * speed.subs(w, 1 / z))
+    decay, pull = -flow_of_z.coeff(z, 1), flow_of_z.coeff(z, 0)
+    if sp.expand(flow_of_z - (pull - decay * z)) != 0:
+        raise SolveError("the flow of 1/w is not linear")
+    found = 1 / (pull / decay + (1 / start - pull / decay) * sp.exp(-decay * t))
+    if sp.simplify(sp.diff(found, t) - speed.subs(w, found)) != 0 or not equal(found.subs(t, 0), start):
+        raise SolveError(f"{found} does not solve the flow")
+    return found
+
+
+def _fraction(law: sp.Eq, ansatz: sp.Tuple, branch: str, names: dict[str, Any]) -> sp.Eq:
+    """u(t) = |W(t)| sigma^2/|Sigma_yx|, with its own start u(0)."""
+    share = solution(law, ansatz, branch) * variance / strength
+    begin = names["u0"] * strength / variance
+    return equation(names["u"], share.subs(start, begin).subs({strength: names["a"], variance: names["v"]}))
+
+
+def _names(branch: str) -> dict[str, Any]:
+    return {
+        "u": sp.Symbol(f"u_{branch}(t)", positive=True),
+        "u0": sp.Symbol(f"u_{branch}(0)", positive=True),
+        "v": sp.Symbol(f"sigma_{branch}^2", positive=True),
+        "a": {"A": a, "B": b}[branch],
+    }
+
+
+def _sigmoid(part: str, branch: str, flow: Entry) -> Entry:
+    names = _names(branch)
+    u, u0, v, drive = names["u"], names["u0"], names["v"], names["a"]
+    target, total = {"A": Y_A, "B": Y_B}[branch], matrix(f"W_{branch}_tot(t)")
+    printed = 1 / ((drive / (v * u0) - 1) * sp.exp(-2 * drive * t / tau) + 1)
+    return Entry(
+        21,
+        part,
+        f"white, uncorrelated inputs: {branch}",
+        (
+            Statement(
+                equation(total, u * v**-1 * target),
+                lambda law, ansatz: equation(total, _direction_of_total(ansatz, f"W_{branch}", names, target)),
+            ),
+            Statement(
+                equation(u, printed),
+                lambda law, ansatz: _fraction(law, ansatz, f"W_{branch}", names),
+                defect=renamed({u0: u0 * v / drive}),
+            ),
+        ),
+        (flow, EQ_24),
+        condition="two layers, Sigma_m = sigma_m^2 I, Sigma_AB = 0, aligned balanced start",
+        proof="(18) with the ansatz (24) is dw/dt = 2 w (|Sigma_yx| - sigma^2 w) for w = |W^tot|; the flow of 1/w is "
+        "linear.",
+        note="Printed is u(0) in the bracket where |W^tot(0)| = u(0) |Sigma_yx|/sigma^2 belongs: at t = 0 it gives "
+        "another number than u(0).",
+    )
+
+
+EQ_21A = _sigmoid("a", "A", EQ_18B)
+EQ_21B = _sigmoid("b", "B", EQ_18D)
+EXT_109 = Entry(
+    109,
+    "",
+    "sigmoid of the total weights",
+    (
+        Statement(
+            equation(sp.Symbol("|W_A^tot(t)|", positive=True), TOTAL.subs(t, t / tau)),
+            lambda law, ansatz: equation(sp.Symbol("|W_A^tot(t)|", positive=True), solution(law, ansatz, "W_A")),
+        ),
+        Statement(
+            equation(sp.Symbol("t_half", positive=True), tau * HALF_TIME),
+            lambda law, ansatz: equation(sp.Symbol("t_half", positive=True), _half_time(law, ansatz)),
+        ),
+    ),
+    (EQ_18B, EQ_24),
+    condition=EQ_21A.condition,
+    proof="As (21), with |W^tot(0)| in the bracket; the half-time solves |W^tot(t)| = |Sigma_yx|/(2 sigma^2).",
+    kind=Kind.EXTENSION,
+)
+
+
+def _half_time(law: sp.Eq, ansatz: sp.Tuple) -> sp.Expr:
+    found = solution(law, ansatz, "W_A")
+    (half,) = sp.solve(found - strength / variance / 2, t)
+    return half
+
+
+ENTRIES = (EQ_21A, EQ_21B, EXT_109)

@@ -1,0 +1,77 @@
+"""Checks of a user's numbers: a DomainError names the field and the value."""
+
+from __future__ import annotations
+
+import math
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+from derivations.errors import DataError, DomainError
+from derivations.network import shown_number
+from derivations.samples import real_array
+
+LARGEST_INTEGER = 10**4000
+
+
+def checked_number(value: Any, field: str) -> float:
+    """A finite, non-negative number, or a DomainError that names the field."""
+    try:
+        number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    except OverflowError:
+        raise DomainError(f"{field} must be a finite number >= 0, got an integer beyond the range of floats") from None
+    if not 0 <= number < math.inf:
+        raise DomainError(f"{field} must be a finite number >= 0, got {value!r}")
+    return number
+
+
+def checked_positive(value: Any, field: str) -> float:
+    if checked_number(value, field) == 0:
+        raise DomainError(f"{field} must be positive, got {value!r}")
+    return float(value)
+
+
+def checked_integer(value: Any, field: str, least: int, most: int = LARGEST_INTEGER) -> int:
+    """A whole number between `least` and `most`, or a DomainError that names the field."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
+        raise DomainError(f"{field} must be an integer >= {least}, got {value!r}")
+    if int(value) > most:
+        raise DomainError(f"{field} must be an integer <= {most}, got {shown_number(int(value))}")
+    return int(value)
+
+
+def real_numbers(value: Any, field: str) -> np.ndarray:
+    """An array or a tensor of any package as finite floats, without importing that package."""
+    try:
+        if hasattr(value, "detach"):  # PyTorch's names: off the graph and the device, dense, out of bfloat16
+            value = value.detach().cpu()
+            value = (value.to_dense() if value.is_sparse else value).double().numpy()
+        return real_array(value, field)
+    except DataError as error:
+        raise DomainError(str(error)) from None
+    except Exception as error:  # a foreign type may raise anything
+        raise DomainError(f"{field} cannot be read as real numbers: {str(error)[:100]!r}") from None
+
+
+def checked_rtol(rtol: Any) -> float:
+    if not 1e-13 <= checked_number(rtol, "rtol") <= 1e-3:
+        raise DomainError(f"rtol must lie between 1e-13 and 1e-3, got {rtol!r}")
+    return float(rtol)
+
+
+def checked_times(t_end: Any, t_eval: Any) -> tuple[float | None, np.ndarray | None]:
+    """t_end and t_eval as numbers; t_end is the last of t_eval where it is not given."""
+    end = None if t_end is None else checked_positive(t_end, "t_end")
+    if t_eval is None:
+        return end, None
+    try:
+        times = np.asarray(t_eval, dtype=float)
+    except (TypeError, ValueError):
+        raise DomainError(f"t_eval must hold numbers, got {t_eval!r}"[:200]) from None
+    increasing = times.ndim == 1 and len(times) > 0 and bool(np.all(np.isfinite(times)) and np.all(np.diff(times) > 0))
+    if not increasing or times[0] < 0 or times[-1] == 0:
+        raise DomainError("t_eval must be increasing and finite, from 0 or later, and end after 0")
+    if end is not None and times[-1] > end:
+        raise DomainError(f"t_eval must not pass t_end = {end:g}, got {times[-1]:g}")
+    return (float(times[-1]) if end is None else end), times

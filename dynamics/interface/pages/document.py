@@ -1,0 +1,354 @@
+"""The page of a Report: plain HTML and CSS with pictures inside. No script runs, nothing is loaded."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from html import escape
+from importlib.resources import files
+from typing import Any
+
+from dynamics.figures.predictions import MOST_BARS
+from dynamics.interface.pages.equations import entries_behind, equation_html
+from dynamics.interface.pages.findings import Report
+from dynamics.interface.pages.pictures import pictures
+from dynamics.interface.pages.svg import colour_variables
+from dynamics.runs.half_times import Status
+from dynamics.tables import WARNING, Table, number
+
+DARK = "--paper:#161616;--ink:#e8e8e8;--soft:#a8a8a8;--line:#3c3c3c;--warn:#33290f;--edge:#e0a526"
+WORDS = (
+    ("tau", "the unit of time, 1/learning rate"),
+    ("|Sigma_yx|", "the size of the correlations of a modality's columns with the target: how fast it starts"),
+    ("<y^2>", "the mean square of the target; what a regression explains of it is in the same unit"),
+    ("half-time", "when half of the weights are there that a modality has once it is learned"),
+    (
+        "half-output",
+        "when half of its part of the output is there; the two differ where inputs are collinear",
+    ),
+    ("leaves zero", "starts to be learned; the order of learning is the order of leaving zero"),
+    ("aligned start", "every layer along the correlations from the beginning; what the paper's laws assume"),
+    ("random start", "independent normal weights of a given width; what training has"),
+    (
+        "refined, typical network",
+        "the law of random starts: a small fixed network that a random one looks like",
+    ),
+    ("reduced", "the exact flow of an aligned start"),
+    ("leading", "the paper's law, for starts near zero"),
+    ("est. error", "what a road leaves out, as a share of its half-time; for random starts five deviations over seeds"),
+    ("trunk", "the layers after the fusion"),
+    ("met", "within 1 % of the wanted ratio"),
+)
+WEIGHTS_SHOWN = 40  # rows of the table of weights
+
+
+def page(report: Report) -> str:
+    """The whole document."""
+    drawn = pictures(report)
+    sections = [
+        ("first", "Who is learned first, and how sure", _first(report, drawn)),
+        ("time", "Time line", _time(report, drawn)),
+        ("depths", "All fusion depths side by side", _depths(report, drawn)),
+        ("wrong", "What the network gets wrong meanwhile", _wrong(report, drawn)),
+        ("preference", "First is not most useful", _preference(report)),
+        ("portrait", "Phase portrait", _portrait(report, drawn)),
+        ("change", "What to change", _change(report, drawn)),
+        ("laws", "The laws used", _laws(report)),
+        ("words", "Words", _words(report)),
+        ("again", "Inputs and versions", _again(report)),
+    ]
+    body = "".join(f'<section id="{key}"><h2>{title}</h2>{text}</section>' for key, title, text in sections)
+    index = "".join(f'<a href="#{key}">{title}</a>' for key, title, _ in sections)
+    numbers = json.dumps(report.to_dict(), allow_nan=False).replace("<", "\\u003c")
+    light, dark = (colour_variables(body, dark) for dark in (False, True))
+    # paper is white: dark mode is for screens
+    style = f"{_css()}:root{{{light}}}@media screen and (prefers-color-scheme:dark){{:root{{{DARK};{dark}}}}}"
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>{escape(_title(report))}</title><style>{style}</style></head><body><main>"
+        f"{_head(report)}<nav>{index}</nav>{body}</main>"
+        f'<script type="application/json" id="numbers">{numbers}</script></body></html>\n'
+    )
+
+
+def _css() -> str:
+    return files("dynamics.interface.pages").joinpath("report.css").read_text(encoding="utf-8")
+
+
+def _title(report: Report) -> str:
+    what = report.provenance.get("data", "data")
+    return f"What will a fusion network ignore? {what}"
+
+
+def _head(report: Report) -> str:
+    p = report.prediction
+    network = p.network
+    layers = "; ".join(
+        f"{name} {chain.depth} layer{'' if chain.depth == 1 else 's'}"
+        for name, chain in network.chains.items()
+        if chain.depth
+    )
+    warned = "".join(f'<p class="warning">{escape(WARNING + w)}</p>' for w in report.warnings)
+    return (
+        f"<h1>{escape(_title(report))}</h1>"
+        f'<p class="note">A deep linear network: {escape(layers)} (trunk: after the fusion). Loss: half the mean '
+        f"squared error. Time is in units of tau = 1/learning rate{_rate_text(report)}.</p>"
+        f'<p class="answer">{escape(p.answer)}</p>{_facts(report)}{warned}'
+    )
+
+
+def _rate_text(report: Report) -> str:
+    if report.learning_rate is None:
+        return ": at a learning rate of 0.01 one unit is 100 steps of full-batch gradient descent"
+    rate = number(report.learning_rate)
+    return (
+        f": at your learning rate of {rate} one unit is {number(1 / report.learning_rate)} steps of full-batch descent"
+    )
+
+
+def _facts(report: Report) -> str:
+    """The few numbers that most readers come for."""
+    p = report.prediction
+    first, last = p.order[0], p.order[-1]
+    facts: list[tuple[str, str, str]] = []
+    together = p.tie or p.network.is_early_fusion
+    sure = report.confidence
+    share = f"in {100 * sure.first[first]:.4g} % of {sure.draws} bootstrap draws" if sure else ""
+    facts.append(("learned first", "together" if together else first, "" if together else share))
+    fits = p.estimate.fit_times
+    measure = "half of its output" if fits else "half of its weights"
+    times = fits or p.times
+    for m in p.order:
+        known = times.get(m, math.nan)
+        shown = f"{number(known)} tau" if math.isfinite(known) else p.status[m].value
+        facts.append((f"{measure}: {m}", shown, _steps(report, known)))
+    if len(p.order) > 1 and math.isfinite(times.get(last, math.inf)) and not together:
+        ratio = times[last] / times[first] if times[first] else math.nan
+        what = "by their outputs" if fits else "by their weights"
+        facts.append((f"{last} after {first}, {what}", f"{number(ratio)} times as late", ""))
+    if p.superficial is not None:
+        often = "" if sure is None or sure.superficial is None else f"in {100 * sure.superficial:.4g} % of the draws"
+        facts.append(("superficial preference", "yes" if p.superficial else "no", often))
+    cells = "".join(
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}{f'<small>{escape(note)}</small>' if note else ''}</dd></div>"
+        for name, value, note in facts
+    )
+    return f'<dl class="facts">{cells}</dl>'
+
+
+def _steps(report: Report, time: float) -> str:
+    if report.learning_rate is None or not math.isfinite(time):
+        return ""
+    return f"{number(time / report.learning_rate)} steps"
+
+
+def _first(report: Report, drawn: Mapping[str, str]) -> str:
+    p = report.prediction
+    roads = p.table if report.learning_rate is None else p.in_steps(report.learning_rate)
+    text = _p(
+        "Each road is a law or a run of its own, and says which start it assumes. An aligned start has every layer "
+        "along the correlations from the beginning; training starts at random. The one with the star is the "
+        "answer above. 'unbounded' means: do not rely on it."
+    )
+    text += _figure(drawn["roads"], "Half-times by each road, bars are the estimated error.") + _table(roads)
+    text += "<h3>How sure is the data?</h3>"
+    text += _p("This is about the rows alone; how far single random starts scatter is in the errors above.")
+    if report.confidence is None:
+        return text + _none(report, "bootstrap")
+    return (
+        text
+        + _p("Rows of the data drawn anew, with replacement; for each draw, who leaves zero first.")
+        + _table(report.confidence.table, notes=True)
+    )
+
+
+def _time(report: Report, drawn: Mapping[str, str]) -> str:
+    seeds = len(report.comparison.flows)
+    text = _p(
+        "Solid: gradient flow from one random start, every weight simulated. Dashed: the reduced flow from an aligned "
+        "start. Thin: gradient descent, where a learning rate was given. Shaded: the network knows the first modality "
+        "only. Ticks on top of the weights: the times of the leading law."
+    )
+    figures = [_figure(drawn["loss"], "Loss."), _figure(drawn["weights"], "Norms of the total weights.")]
+    return (
+        f'{text}<div class="pair">{"".join(figures)}</div><h3>Simulated beside predicted</h3>'
+        f"{_p(f'Median (least - most) over {seeds} random starts.')}{_table(report.comparison.table)}"
+    )
+
+
+def _depths(report: Report, drawn: Mapping[str, str]) -> str:
+    change = report.prescription
+    if change is None:
+        return _none(report, "prescription")
+    if not change.fusion_depths:
+        return _p("Branches of unequal depth, or fused more than once, have no other fusion depth to compare with.")
+    own = next(iter(report.prediction.network.depths.values()))
+    rows = [
+        (f"{o.value:g}{' (yours)' if o.value == own else ''}", number(o.first), number(o.last), number(o.ratio), o.note)
+        for o in change.fusion_depths
+    ]
+    first, last = change.order[0], change.order[-1]
+    others = "" if len(change.order) < 3 else f" Of {len(change.order)} modalities the first and the last are compared."
+    head = ("fused at layer", f"{change.measure} {first} [tau]", f"{change.measure} {last} [tau]", "ratio", "")
+    note = _p(
+        f"The same data, total depth and start, fused at another layer ({change.source}, {change.assumes}). The later "
+        f"the fusion, the longer one modality is alone; fused at the first layer no modality ever is.{others}"
+    )
+    return (
+        note
+        + _figure(
+            drawn["depths"],
+            f"{change.measure.capitalize()}s by fusion depth; broad bar: the unimodal phase.",
+        )
+        + _table(Table("", head, tuple(rows)))
+    )
+
+
+def _wrong(report: Report, drawn: Mapping[str, str]) -> str:
+    p = report.prediction
+    if len(p.order) < 2:
+        return _p("There is one modality only.")
+    if "misattribution" not in drawn:
+        return _p("No modality is ever alone in early fusion, so that nothing is attributed to the wrong one.")
+    first = p.order[0]
+    never = [m for m, status in p.status.items() if status is Status.NEVER]
+    after = (
+        f"{', '.join(never)} is never learned, so that they stay there; 'in the end' is the regression on everything."
+        if never
+        else "They move to those of the regression on everything once the rest is learned."
+    )
+    text = _p(
+        f"While {first} is alone it takes over what its columns can say for the others. Its weights are then those of "
+        f"the regression on {first} alone. {after}"
+    )
+    count = report.weights["alone"].size
+    if count > MOST_BARS:
+        text += _p(f"Drawn are the {MOST_BARS} of {count} that change most.")
+    return (
+        text
+        + _figure(drawn["misattribution"], f"Weights of {first}, while alone and in the end.")
+        + _table(_weights(report, first))
+    )
+
+
+def _weights(report: Report, first: str) -> Table:
+    from dynamics.figures.predictions import labelled
+
+    alone, final = report.weights["alone"], report.weights["final"]
+    names, (before, after) = labelled(report.prediction.columns[first], alone, final)
+    rows = [
+        (n, number(float(a), 3), number(float(b), 3), number(float(a - b), 3))
+        for n, a, b in zip(names, before, after, strict=True)
+    ]
+    left = (
+        f"{len(rows) - WEIGHTS_SHOWN} more: in the numbers at the end of this page" if len(rows) > WEIGHTS_SHOWN else ""
+    )
+    head = ("column", f"while {first} is alone", "in the end", "difference")
+    return Table("", head, tuple(rows[:WEIGHTS_SHOWN]), (left,) if left else ())
+
+
+def _preference(report: Report) -> str:
+    p, data = report.prediction, report.data
+    rows = [
+        (m, str(data.sizes[m]), number(float(data.strength(m))), number(p.contribution[m])) for m in data.modalities
+    ]
+    power = number(float(data.sigma_yy.trace()) if data.outputs > 1 else float(data.sigma_yy))
+    text = _p(
+        "What decides who is first is |Sigma_yx|, the correlation with the target, which grows with the scale and the "
+        f"number of columns. What a modality is worth is how much of <y^2> = {power} it explains alone."
+    )
+    if p.superficial is None:
+        verdict = "Here there is no verdict: a tie, early fusion, or a single modality."
+    elif p.superficial:
+        verdict = f"Here {p.order[0]} is first although another modality explains more: a superficial preference."
+    else:
+        verdict = f"Here {p.order[0]} is both: learned first, and the one that explains most."
+    text += _p(verdict) + _table(Table("", ("modality", "inputs", "|Sigma_yx|", "<y^2> explained alone"), tuple(rows)))
+    if report.scalings is not None:
+        text += "<h3>In other units</h3>" + _table(report.scalings.table, notes=True)
+    return text
+
+
+def _portrait(report: Report, drawn: Mapping[str, str]) -> str:
+    if "portrait" not in drawn:
+        return _none(report, "portrait")
+    about = "The reduced flow over the total weights; the line is a run from a random start."
+    if report.prediction.network.is_early_fusion:
+        why = "Early fusion has no state with a single modality: one way leads from nothing learned to everything."
+    else:
+        why = (
+            "A network stays with one modality because it is next to a saddle, where that modality is learned and the "
+            "weights of the other are still zero. M_0: nothing learned; M_*: everything."
+        )
+    return _p(why) + _figure(drawn["portrait"], about)
+
+
+def _change(report: Report, drawn: Mapping[str, str]) -> str:
+    change = report.prescription
+    if change is None:
+        return _none(report, "prescription")
+    text = _p(
+        f"Which change makes both be learned together ({change.source}, {change.assumes}). A factor multiplies the "
+        "columns of one block; 'nearest to it' means that no value tried does it."
+    )
+    return (
+        text
+        + _figure(drawn["rescaling"], f"Ratio of the {change.measure}s over the factor.")
+        + _table(change.table, notes=True, wraps=True)
+    )
+
+
+def _laws(report: Report) -> str:
+    text = _p(
+        "Numbers up to 62 are those of Zhang, Latham and Saxe, Understanding Unimodal Bias in Multimodal Deep Linear "
+        "Networks, ICML 2024; from 101 on ours. Each was derived by machine from the loss; the status says what the "
+        "comparison with the printed form gave. fusion-dynamics derive NUMBER prints the derivation. "
+        f"In them A is {report.prediction.order[0]}, which is first"
+        + (f", and B {report.prediction.order[1]}." if len(report.prediction.order) > 1 else ".")
+    )
+    return text + "".join(equation_html(entry) for entry in entries_behind(report.prediction))
+
+
+def _words(report: Report) -> str:
+    rows = "".join(f"<div><dt>{escape(word)}</dt><dd>{escape(text)}</dd></div>" for word, text in WORDS)
+    return f'<dl class="words">{rows}</dl>'
+
+
+def _again(report: Report) -> str:
+    command = report.provenance.get("command")
+    rows = [(key, _said(value)) for key, value in report.provenance.items() if key != "command" and value is not None]
+    shown = f"<pre>{escape(str(command))}</pre>" if command else ""
+    about = _p("Every number on this page is in it once more, as JSON, in the element with the id numbers.")
+    return shown + _table(Table("", ("what", "value"), tuple(rows)), wraps=True) + about
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "; ".join(f"{k}: {_said(v)}" for k, v in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _p(text: str) -> str:
+    return f"<p>{escape(text)}</p>"
+
+
+def _none(report: Report, part: str) -> str:
+    return _p(f"Not here: {report.missing[part]}.")
+
+
+def _figure(svg: str, caption: str) -> str:
+    return f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def _table(table: Table, notes: bool = False, wraps: bool = False) -> str:
+    """Rows that scroll sideways on a narrow screen; warnings stand at the top of the page already.
+
+    wraps : the last column holds text and breaks into lines
+    """
+    below = Table("", (), (), tuple(n for n in table.notes if not n.startswith(WARNING))).html_notes() if notes else ""
+    rows = table.html_rows()
+    if wraps:
+        rows = rows.replace("<table>", '<table class="wraps">', 1)
+    return f'<div class="scroll">{rows}</div>{below}'

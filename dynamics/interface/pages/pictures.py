@@ -1,0 +1,56 @@
+"""The pictures of a Report, one panel each, so that a phone shows them at a size that can be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dynamics.figures import comparison, portraits, predictions, prescriptions
+from dynamics.figures.style import house_style
+from dynamics.interface.pages.svg import inline_svg
+
+if TYPE_CHECKING:
+    from dynamics.interface.pages.findings import Report
+
+WIDTH = 4.6  # inches: 440 pixels
+
+
+def pictures(report: Report) -> dict[str, str]:
+    """Name -> inline SVG; what the report lacks is left out."""
+    p = report.prediction
+    with house_style():
+        figures = {
+            "roads": _panel(1.3 + 0.5 * predictions.count(p), lambda ax: predictions.draw_roads(ax, p)),
+            "loss": _panel(2.9, lambda ax: comparison.draw_timed(ax, report.comparison, comparison.draw_loss)),
+            "weights": _panel(2.9, lambda ax: comparison.draw_timed(ax, report.comparison, comparison.draw_weights)),
+        }
+        change = report.prescription
+        if change is not None:
+            if change.fusion_depths:
+                figures["depths"] = _panel(2.9, lambda ax: prescriptions.draw_depths(ax, change))
+            figures["rescaling"] = _panel(3.1, lambda ax: prescriptions.draw_rescaling(ax, change))
+        if not p.network.is_early_fusion and len(p.order) > 1:
+            alone, final = report.weights["alone"], report.weights["final"]
+            rows = min(final.size, predictions.MOST_BARS)
+            figures["misattribution"] = _panel(
+                1.1 + 0.26 * rows, lambda ax: predictions.draw_misattribution(ax, p, alone, final)
+            )
+        if report.portrait is not None:
+            figures["portrait"] = portraits.draw(report.portrait)
+    about = {
+        "roads": "half-times of each modality by each road", "loss": "loss over time",
+        "weights": "total weights over time", "depths": "half-times for each fusion depth",
+        "rescaling": "time ratio over the factor of a block", "portrait": "phase portrait of the reduced flow",
+        "misattribution": "weights of the first modality while alone and in the end",
+    }  # fmt: skip
+    return {name: inline_svg(figure, name, about[name]) for name, figure in figures.items()}
+
+
+def _panel(height: float, draw: Callable[[Axes], None]) -> Figure:
+    figure, ax = plt.subplots(figsize=(WIDTH, height), layout="constrained")
+    draw(ax)
+    return figure

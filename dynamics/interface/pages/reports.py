@@ -1,0 +1,133 @@
+"""Report: all that is known of a network on a data set, gathered for one page."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+from derivations.correlations import Correlations
+from derivations.errors import DomainError, SolveError
+from derivations.network import FusionNetwork
+from dynamics.checks import checked_integer, checked_positive
+from dynamics.interface.pages.document import page
+from dynamics.interface.pages.findings import Report
+from dynamics.prediction.changes import prescribe
+from dynamics.prediction.comparison import compare
+from dynamics.prediction.resampling import bootstrap
+from dynamics.prediction.roads import predict
+from dynamics.prediction.scalings import both_scalings
+from dynamics.runs.portraits import portrait
+
+PATIENCE = 60.0  # seconds for the prescription: some sixty predictions, which stiff data make slow
+MOST_STEPS = 20_000  # of gradient descent, a run
+PACKAGES = ("fusion-dynamics", "numpy", "scipy", "sympy", "matplotlib")
+
+
+def report(
+    network: FusionNetwork,
+    data: Correlations,
+    *,
+    u0: float | Mapping[str, float] = 1e-3,
+    width: int = 100,
+    seeds: int = 5,
+    draws: int = 1000,
+    learning_rate: float | None = None,
+    units: bool = False,
+    source: Mapping[str, Any] | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Report:
+    """All that is known of a network on a data set, as one page: `report(...).save("report.html")`.
+
+    Parameters
+    ----------
+    u0 : norm of every layer before a fusion at t = 0, or chain name -> norm
+    width : hidden units of the random starts
+    seeds : 0 to seeds - 1 are simulated
+    draws : of the bootstrap; 0 for none. A prescription that takes longer than a minute is left out
+    learning_rate : gradient descent is run too, and times are given in steps
+    units : predict for z-scored columns too
+    source : where the data come from, to be shown
+    progress : called with a line before each piece of work
+
+    Raises
+    ------
+    DomainError
+        When `predict` does.
+
+    Examples
+    --------
+    >>> found = report(FusionNetwork.fused_at(2, 2), Correlations.scalar(2, 1, 0.5), width=20, seeds=1)
+    >>> found.prediction.order, found.missing["bootstrap"]
+    (('A', 'B'), 'a bootstrap needs the rows of the data, got correlations alone')
+    """
+    seeds, draws = checked_integer(seeds, "seeds", 1), checked_integer(draws, "draws", 0)
+    rate = None if learning_rate is None else checked_positive(learning_rate, "learning_rate")
+    say = progress or (lambda _: None)
+    missing: dict[str, str] = {}
+
+    def part(name: str, work: Callable[[], Any]) -> Any:
+        try:
+            return work()
+        except (DomainError, SolveError) as error:
+            missing[name] = str(error)
+            return None
+
+    say("prediction")
+    prediction = predict(network, data, u0=u0, width=width)
+    comparison = compare(
+        network, data, u0=u0, width=width, seeds=seeds, learning_rate=rate, descent=rate is not None,
+        most_steps=MOST_STEPS, progress=progress,
+    )  # fmt: skip
+    confidence = None
+    if data.samples is None:
+        missing["bootstrap"] = "a bootstrap needs the rows of the data, got correlations alone"
+    elif draws == 0:
+        missing["bootstrap"] = "not asked for"
+    else:
+        say("bootstrap")
+        confidence = part("bootstrap", lambda: bootstrap(network, data, u0=u0, draws=draws))
+    say("what to change")
+    outputs = bool(prediction.estimate.fit_times)  # weights of nearly collinear inputs take long and change little
+    asked: dict[str, Any] = {"u0": u0, "width": width, "outputs": outputs, "seconds": PATIENCE}
+    change = part("prescription", lambda: prescribe(network, data, **asked))
+    say("phase portrait")
+    pair: Any = prediction.order[:2]
+    if len(pair) < 2:
+        plane, missing["portrait"] = None, f"a plane needs two modalities, got {pair[0]}"
+    else:
+        plane = part("portrait", lambda: portrait(network, data, pair, runs=comparison.flows[:1]))
+    return Report(
+        data,
+        prediction,
+        comparison,
+        confidence,
+        change,
+        plane,
+        both_scalings(network, data, u0) if units else None,
+        missing,
+        rate,
+        page,
+        _provenance(network, data, u0, width, seeds, draws, source or {}),
+    )
+
+
+def _provenance(
+    network: FusionNetwork, data: Correlations, u0: Any, width: int, seeds: int, draws: int, source: Mapping[str, Any]
+) -> dict[str, Any]:
+    inputs = {m: list(data.column_names(m)) for m in data.modalities}
+    return {
+        **source,
+        "rows": None if data.samples is None else data.samples.count,
+        "columns": inputs,
+        "outputs": data.outputs,
+        "layers": {name: int(chain.depth) for name, chain in network.chains.items()},
+        "u0": dict(u0) if isinstance(u0, Mapping) else u0,
+        "width": width,
+        "seeds": f"0 to {seeds - 1}",
+        "bootstrap": f"{draws} draws, seed 0",
+        "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+    }

@@ -1,0 +1,1 @@
+"""Knowing without running: laws, estimates, what to change, how sure."""

@@ -1,0 +1,132 @@
+"""What a prediction warns of, and what it refuses: close calls, surprises in the order, estimates that disagree."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from itertools import combinations
+
+import numpy as np
+
+from derivations.correlations import Correlations
+from derivations.critical.saddles import Course
+from derivations.errors import DomainError
+from derivations.network import FusionNetwork
+from dynamics.prediction.escapes import typical_way
+from dynamics.prediction.estimates import Estimate
+from dynamics.runs.half_times import Status
+from dynamics.tables import number, percent
+
+NOISE = 1e-3  # a law that misses by less is not worth a warning
+COLLINEAR = 20  # spread of the eigenvalues of a modality from which its inputs are called nearly collinear
+CLOSE = 0.1  # share of its plateau that a runner-up has, at least, in a close call
+NAMES = {"leading": "leading law", "refined": "refined law", "reduced": "reduced flow", "ensemble": "ensemble"}
+
+
+def close_calls(network: FusionNetwork, data: Correlations, norms: Mapping[str, float], plan: Course) -> list[str]:
+    """Where the runner-up of a race has most of its weight in sight when the winner escapes."""
+    if network.is_early_fusion or data.outputs > 1:
+        return []
+    found = []
+    for winner, other, left in plan.rivals:
+        layers, goal = network.depths[other], data.norm(plan.plateaus[other])
+        if other in plan.never or norms[other] == 0 or goal == 0 or layers < 2:
+            continue
+        if left <= 0:
+            log_size = math.inf
+        else:  # the norm with that share of its way left, (113), in logarithms
+            start = math.log(norms[other])
+            log_size = left * start if layers == 2 else start - math.log(left) / (layers - 2)
+        trunk = math.log(data.norm(plan.plateaus[winner])) / network.path_depths[winner]
+        if layers * log_size + network.trunk.depth * trunk > math.log(CLOSE * goal):
+            found.append(
+                f"{other} follows {winner} closely: it has some of its weight when {winner} is learned, so that their "
+                "half-times depend on each other, and their order on the start"
+            )
+    return found
+
+
+def upset(network: FusionNetwork, data: Correlations, norms: Mapping[str, float], plan: Course) -> list[str]:
+    """Say where depth or start, not |Sigma_yx|, decides who is first."""
+    strongest = max(data.modalities, key=data.strength)
+    first = plan.order[0]
+    if plan.tie or network.is_early_fusion or data.strength(strongest) <= data.strength(first) * (1 + 1e-9):
+        return []
+    facts = " and ".join(
+        f"{m} {network.depths[m]} layers of its own from u0 {norms[m]:.3g}" for m in (strongest, first)
+    )
+    domain = f"; (59), (60) with {strongest} first are outside their domain" if len(network.modalities) == 2 else ""
+    return [f"{strongest} has the larger |Sigma_yx| but {first} leaves zero first: {facts}{domain}"]
+
+
+def first_by_inputs(
+    network: FusionNetwork, data: Correlations, norms: Mapping[str, float], width: int, plan: Course
+) -> list[str]:
+    """Say where the numbers of inputs decide who is first: a random first layer acts on a vector with u0/sqrt(d).
+
+    To leading order in u0 this matters in deep networks only; the order is by |Sigma_yx| all the same.
+    """
+    depths = network.depths
+    raced = [m for m in plan.order if m not in plan.never]
+    if network.trunk.depth or plan.tie or min(depths.values()) < 3 or len(raced) < 2 or data.outputs > 1:
+        return []
+    arrivals = {}
+    for m in raced:
+        whole, _ = typical_way(depths[m], width, data.sizes[m])
+        arrivals[m] = math.log(whole) + (2 - depths[m]) * math.log(norms[m]) - math.log(data.strength(m))
+    earliest = min(raced, key=lambda m: arrivals[m])
+    if earliest == plan.order[0]:
+        return []
+    first, inputs = plan.order[0], ", ".join(f"{m} {data.sizes[m]}" for m in (plan.order[0], earliest))
+    cause = f"a first layer acts on a vector with u0/sqrt(inputs) ({inputs})"
+    return [f"{first} is first by |Sigma_yx|, but a typical random start learns {earliest} first: {cause}"]
+
+
+def refuse_large_start(network: FusionNetwork, data: Correlations, norms: Mapping[str, float], plan: Course) -> None:
+    for m in plan.order:
+        if m in plan.never or norms[m] == 0:
+            continue
+        log_size = sum(network.chains[c].depth * math.log(norms[c]) for c in network.path(m) if norms[c] > 0)
+        size, plateau = math.exp(min(log_size, 700.0)), data.norm(plan.plateaus[m])
+        if size >= plateau / 2:
+            raise DomainError(
+                f"u0 is too large to predict from: the initial weight of {m} can be {size:.3g}, "
+                f"half of its plateau is {plateau / 2:.3g}"
+            )
+
+
+def disagreements(estimates: Mapping[str, Estimate], data: Correlations) -> list[str]:
+    """Warn, with the cause, where two estimates of a half-time differ by half or by more than both leave out.
+
+    The medians of an ensemble are of the very start that the refined estimate is of: only that pair is compared.
+    """
+    found = []
+    for (name, one), (other_name, other) in combinations(estimates.items(), 2):
+        if "random" in (one.assumes + other.assumes) and (name == "leading" or other.runs is not None):
+            continue
+        far = {}
+        for m in other.order:
+            if one.status[m] is Status.REACHED and other.status[m] is Status.REACHED:
+                gap = abs(math.expm1(one.log_times[m] - other.log_times[m]))
+                known = one.bound[m] + other.bound[m]
+                if gap > 0.5 or (gap > known and gap >= NOISE):
+                    far[m] = (gap, known)
+        if one.assumes.split()[0] != other.assumes.split()[0]:  # refined and reduced
+            if far:
+                factors = ", ".join(f"{number(math.exp(one.log_times[m] - other.log_times[m]), 3)} ({m})" for m in far)
+                found.append(f"half-times from the {one.assumes} are {factors} times those from the {other.assumes}")
+            continue
+        for m, (gap, known) in far.items():
+            cause = f"what is left out is estimated at {percent(known)} here"
+            if other.fit_times and other.fit_times[m] < 0.7 * other.times[m]:
+                paces = np.linalg.eigvalsh(data.input_block(m, m))
+                slow = f"inputs of {m} are nearly collinear: " if paces[-1] > COLLINEAR * abs(paces[0]) else ""
+                cause = (
+                    f"{slow}half of its output is there at {number(other.fit_times[m])}, "
+                    f"half of its weights only at {number(other.times[m])}"
+                )
+            found.append(
+                f"the {NAMES[name]} misses the half-time of {m} by {number(100 * gap, 2)} % "
+                f"({NAMES[other_name]}): {cause}"
+            )
+    return found

@@ -1,0 +1,268 @@
+"""Prescribe: the rescaling, depth, start or width at which a wanted ratio is met."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from scipy.optimize import brentq
+
+from derivations.correlations import Correlations
+from derivations.critical.saddles import course
+from derivations.errors import DomainError, SolveError
+from derivations.network import FusionNetwork
+from dynamics.checks import checked_integer, checked_positive
+from dynamics.prediction.cautions import refuse_large_start
+from dynamics.prediction.estimates import Estimate
+from dynamics.prediction.prescription import Option, Prescription
+from dynamics.prediction.refined import refined_typical
+from dynamics.prediction.roads import predict
+from dynamics.runs.half_times import Status
+from dynamics.starts.weights import require_range, start_norms
+from dynamics.tables import number, percent
+
+MET = 0.01  # a ratio this close to the wanted one counts as met
+WIDEST = 10**6  # widths are looked for up to it
+SMALLEST_U0, LARGEST_U0 = 1e-9, 1.0
+DOUBTFUL = 0.2  # an estimated error that is said beside an option
+BISECTIONS = 8  # of a factor next to a jump
+FAR = 100.0  # a factor is looked for up to this many times the leading-order one
+
+
+def prescribe(
+    network: FusionNetwork,
+    data: Correlations,
+    *,
+    ratio: float = 1.0,
+    u0: float | Mapping[str, float] = 1e-3,
+    width: int | None = None,
+    block: str | None = None,
+    outputs: bool = False,
+    seconds: float | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Prescription:
+    """Which change makes the modality that is last now be learned `ratio` times as late as the first.
+
+    Every number comes from the source of `predict`: the reduced flow (aligned start), or with a width the typical
+    network of a random start. Half-times count weights; the rescaling acts on inputs, so that a weight of the rescaled
+    block divides by the factor.
+
+    Parameters
+    ----------
+    ratio : wanted half-time of the last over that of the first; 1 for together
+    block : modality whose columns are rescaled; None for the last one
+    outputs : compare half-outputs, not half-times of weights: what counts where inputs are nearly collinear
+    seconds : give up after this time with a SolveError; None never does
+    progress : called with a line before each piece of work
+
+    Half-times count to half of what a modality has once *it* is learned: the first one alone, later ones with the
+    others there. Where both are learned nearly together these are two rulers, and the ratio can jump past 1 where the
+    order turns; do not rely on the last ten per cent there.
+
+    Raises
+    ------
+    SolveError
+        When `seconds` are over.
+    DomainError
+        When `predict` does, or half-outputs are not known (a deep random start).
+
+    Examples
+    --------
+    >>> p = prescribe(FusionNetwork.fused_at(2, 2), Correlations.scalar(2, 1, 0), u0=1e-6)
+    >>> p.order, p.leading_factor, p.rescale.met or round(p.rescale.ratio, 2)
+    (('A', 'B'), 4.0, True)
+    """
+    wanted = checked_positive(ratio, "ratio")
+    width = None if width is None else checked_integer(width, "width", 1)
+    require_range(network, start_norms(network, u0))
+    say = progress or (lambda _: None)
+    say("as it is")
+    base = predict(network, data, u0=u0, width=width)
+    if len(base.order) < 2:
+        raise DomainError(f"a ratio needs two modalities, got {', '.join(base.order)}")
+    first, last = base.order[0], base.order[-1]
+    block = last if block is None else block
+    if block not in data.modalities:
+        raise DomainError(f"block must be one of {', '.join(data.modalities)}, got {block!r}")
+    if outputs and not base.estimate.fit_times:
+        raise DomainError("half-outputs are known for an aligned start and for two layers only")
+    until = math.inf if seconds is None else time.monotonic() + checked_positive(seconds, "seconds")
+    problem = _Problem(network, data, u0, width, first, last, wanted, bool(outputs), base.source, until)
+    factor = data.strength(first) / data.strength(block) if data.has_signal(block) else math.nan
+    if block == first:
+        factor = data.strength(last) / data.strength(first)
+    say(f"rescaling of {block}")
+    rescale, sweep = problem.rescaled(block, factor)
+    say("fusion depths")
+    depths = problem.fusion_depths()
+    say("u0")
+    start = problem.other_start()
+    widths = None
+    if width is not None:
+        say("width")
+        widths = problem.other_width()
+    now = problem.option("as it is", math.nan, problem.at())
+    return Prescription(
+        wanted, base.order, block, base.source, base.estimate.assumes, now, rescale, factor, depths, start, widths,
+        sweep, bool(outputs), base.warnings,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class _Problem:
+    """One question, asked at other networks, data, starts and widths."""
+
+    network: FusionNetwork
+    data: Correlations
+    u0: float | Mapping[str, float]
+    width: int | None
+    first: str
+    last: str
+    wanted: float
+    outputs: bool
+    source: str
+    until: float
+
+    def at(self, **changed: Any) -> tuple[float, float]:
+        """Half-times of the two; nan where there is no prediction."""
+        if time.monotonic() > self.until:
+            raise SolveError("it takes too long: many predictions, each slow; z-scored columns are faster")
+        given: dict[str, Any] = {"network": self.network, "data": self.data, "u0": self.u0, "width": self.width}
+        try:
+            found = self.estimate(**(given | changed))
+        except (DomainError, SolveError):
+            return math.nan, math.nan
+        if found is None:
+            return math.nan, math.nan
+        scalar = all(size == 1 for size in self.data.sizes.values())  # half of the weight is half of the output
+        known: Mapping[str, float] = found.fit_times if self.outputs and not scalar else found.times
+        pair = [
+            known.get(m, math.nan) if found.status[m] is Status.REACHED else math.inf for m in (self.first, self.last)
+        ]
+        return pair[0], pair[1]
+
+    def estimate(
+        self, network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float], width: int | None
+    ) -> Estimate | None:
+        """By the source, and by none with another start. The spread over seeds is not asked for: it takes longest."""
+        if self.source == "refined" and width is not None:
+            norms = start_norms(network, u0)
+            plan = course(network, data, {m: norms[m] for m in data.modalities}, {})
+            refuse_large_start(network, data, norms, plan)
+            return refined_typical(network, data, u0, width, plan, spread=False)
+        found = predict(network, data, u0=u0, width=width)
+        return found.estimate if found.source == self.source else None
+
+    def option(self, what: str, value: float, times: tuple[float, float], note: str = "") -> Option:
+        ratio = times[1] / times[0] if math.isfinite(times[0]) and times[0] > 0 else math.nan
+        return Option(what, value, *times, ratio, self.gap(times) <= MET, note)
+
+    def gap(self, times: tuple[float, float]) -> float:
+        """Distance from what is wanted, as a share."""
+        off = self.off(times)
+        return abs(math.expm1(off)) if math.isfinite(off) else math.inf
+
+    def off(self, times: tuple[float, float]) -> float:
+        """ln of ratio over the wanted one."""
+        if not all(math.isfinite(t) and t > 0 for t in times):
+            return math.inf if times[1] > times[0] else math.nan
+        return math.log(times[1] / times[0]) - math.log(self.wanted)
+
+    def search(
+        self, ask: Callable[[float], tuple[float, float]], logs: np.ndarray, near: float
+    ) -> tuple[float, tuple[float, float], str, dict[float, tuple[float, float]]]:
+        """The value at which the ratio is as wanted, the one next to e^near; else the one that comes closest."""
+        known = {y: ask(math.exp(y)) for y in logs}
+
+        def off(y: float) -> float:
+            if y not in known:
+                known[y] = ask(math.exp(y))
+            return self.off(known[y])
+
+        jumps = False
+        for low, high in pairwise(logs):
+            ends = [off(y) for y in (low, high)]
+            if any(map(math.isnan, ends)) or (ends[0] > 0) is (ends[1] > 0):
+                continue
+            if all(map(math.isfinite, ends)):
+                with suppress(ValueError):  # no prediction inside: what has been met stands
+                    brentq(off, low, high, xtol=1e-5)
+            else:  # on one side the last one is not learned at all, with the plateau that it would have as the first
+                left, right = low, high
+                for _ in range(BISECTIONS):
+                    middle = (left + right) / 2
+                    left, right = (middle, right) if (off(middle) > 0) is (ends[0] > 0) else (left, middle)
+            jumps = True
+        met = [y for y in known if self.gap(known[y]) <= MET]
+        best = min(met, key=lambda y: abs(y - near)) if met else min(known, key=lambda y: self.gap(known[y]))
+        note = "" if met else ("nearest to it: the half-times jump past it" if jumps else "nearest to it")
+        return math.exp(best), known[best], note, known
+
+    def rescaled(self, block: str, factor: float) -> tuple[Option, tuple[tuple[float, float], ...]]:
+        if not math.isfinite(factor) or factor <= 0:
+            note = f"{block} has no correlation with the target"
+            return self.option(f"{block} x ?", math.nan, (math.nan, math.nan), note), ()
+        reach = math.log(FAR)
+        steps = np.concatenate([[0.0], np.geomspace(0.03, reach, 6)])
+        logs = math.log(factor) + np.sort(np.concatenate([-steps[1:], steps]))
+        value, times, note, known = self.search(lambda s: self.at(data=self.data.rescaled({block: s})), logs, 0.0)
+        tried = tuple((math.exp(y), self.option("", math.nan, known[y]).ratio) for y in sorted(known))
+        return self.option(f"{block} x {number(value)}", value, times, note), tried
+
+    def fusion_depths(self) -> tuple[Option, ...]:
+        """Empty unless the branches are alike and fused once."""
+        depths = set(self.network.depths.values())
+        if (
+            len(depths) != 1
+            or len(self.network.chains) != len(self.network.modalities) + 1
+            or isinstance(self.u0, Mapping)
+        ):
+            return ()
+        total = depths.pop() + self.network.trunk.depth
+        found = []
+        for depth in range(1, total + 1):
+            other = FusionNetwork.fused_at(total, depth, self.network.modalities)
+            note = "no modality is alone" if depth == 1 else ""
+            found.append(self.option(f"fusion depth {depth}", depth, self.at(network=other), note))
+        return tuple(found)
+
+    def other_start(self) -> Option:
+        if isinstance(self.u0, Mapping):
+            return self.option("u0", math.nan, (math.nan, math.nan), "give u0 as one number")
+        logs = np.log(np.geomspace(SMALLEST_U0, LARGEST_U0, 9))
+        own = math.log(self.u0)
+        low = max((y for y in (*logs, own) if not math.isnan(self.off(self.at(u0=math.exp(y))))), default=own)
+        high = math.log(LARGEST_U0)
+        for _ in range(BISECTIONS):  # up to where predictions are refused
+            middle = (low + high) / 2
+            refused = math.isnan(self.off(self.at(u0=math.exp(middle))))
+            low, high = (low, middle) if refused else (middle, high)
+        fine = np.linspace(own, low, 6)
+        logs = np.unique(np.concatenate([logs[logs <= low], fine, [low]]))
+        value, times, note, _ = self.search(lambda u0: self.at(u0=u0), logs, math.log(self.u0))
+        return self.option(f"u0 {number(value)}", value, times, self.doubt(note, u0=value))
+
+    def doubt(self, note: str, **changed: Any) -> str:
+        """What the estimate says of its own error, where that is large: a close ratio means little then."""
+        at: dict[str, Any] = {"u0": self.u0, "width": self.width} | changed
+        try:
+            found = predict(self.network, self.data, **at).estimate
+        except (DomainError, SolveError):
+            return note
+        worst = max(found.bound.get(m, math.inf) for m in (self.first, self.last))
+        if not worst > DOUBTFUL:
+            return note
+        return "; ".join(filter(None, [note, f"est. error of its half-times {percent(worst)}"]))
+
+    def other_width(self) -> Option:
+        least = sum(self.data.sizes.values()) + self.data.outputs
+        logs = np.log(np.geomspace(max(least, 10), WIDEST, 6))
+        near = math.log(self.width or least)
+        value, times, note, _ = self.search(lambda h: self.at(width=round(h)), logs, near)
+        return self.option(f"width {round(value)}", round(value), times, note)

@@ -1,0 +1,269 @@
+"""Comparison: the law, the reduced flow, the full gradient flow and gradient descent in one table and one figure."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar
+
+from derivations.correlations import Correlations
+from derivations.errors import DomainError, SolveError
+from derivations.network import FusionNetwork
+from dynamics.checks import checked_positive
+from dynamics.prediction.estimates import Estimate
+from dynamics.prediction.prediction import Prediction
+from dynamics.prediction.refined import refined_typical
+from dynamics.prediction.roads import predict
+from dynamics.runs.half_times import Status, finite
+from dynamics.runs.trajectory import Trajectory
+from dynamics.simulation.descent import descend, start_learning_rate
+from dynamics.simulation.ensembles import checked_seeds
+from dynamics.simulation.flow import integrate
+from dynamics.simulation.reduced import integrate_reduced
+from dynamics.simulation.starting import random_course
+from dynamics.tables import Drawn, Shown, Table, number
+
+MOST_STEPS = 200_000  # of gradient descent in a comparison: minutes a run
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparison(Shown, Drawn):
+    """All roads for one network and data set.
+
+    prediction : the laws and what they say of the data
+    reduced : reduced flow from the aligned start; None where that start is undefined
+    flows, descents : full gradient flow and gradient descent, one run a seed, from the same random weights
+    typical : the law of random starts of this width; None where there is none
+    skipped : why seeds have no gradient descent: too many steps
+    fusion_depths : L_f -> reduced flow of the same depth L fused at L_f (two modalities of equal depth)
+    seconds : road -> wall time, median over its runs
+    """
+
+    figure: ClassVar[str] = "figures.comparison"
+
+    prediction: Prediction
+    reduced: Trajectory | None
+    flows: tuple[Trajectory, ...]
+    descents: tuple[Trajectory, ...]
+    fusion_depths: Mapping[int, Trajectory]
+    seconds: Mapping[str, float]
+    typical: Estimate | None = None
+    skipped: str = ""
+
+    @property
+    def run_warnings(self) -> tuple[str, ...]:
+        """Of the simulations alone."""
+        runs = [w for run in (*self.flows, *self.descents) for w in run.warnings]
+        return tuple(dict.fromkeys([*runs, *([self.skipped] if self.skipped else [])]))
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys([*self.prediction.warnings, *self.run_warnings]))
+
+    @property
+    def table(self) -> Table:
+        """Half-times, ratio and half-outputs in tau by each road; cost is the wall time of one run."""
+        order = self.prediction.order
+        rows: list[tuple[str, ...]] = []
+        if self.prediction.leading is not None:
+            e = self.prediction.leading
+            rows.append(("law " + e.equations, e.assumes, *_half_times([e], order), *[""] * len(order), ""))
+        runs = {"gradient flow": self.flows} | ({"gradient descent": self.descents} if self.descents else {})
+        if self.reduced is not None:
+            runs = {"reduced flow": (self.reduced,), **runs}
+        for name, members in runs.items():
+            if name == "gradient flow" and self.typical is not None:
+                e = self.typical
+                fits = [number(e.fit_times[m]) for m in order] if e.fit_times else [""] * len(order)
+                rows.append(("typical network", e.assumes, *_half_times([e], order), *fits, self._cost("typical")))
+            rate = f", rate {members[0].provenance['learning_rate']:.3g}" if name == "gradient descent" else ""
+            seeds = f"random, {len(members)} seed{'s' if len(members) > 1 else ''}"
+            start = "aligned start" if name == "reduced flow" else seeds
+            outputs = [_spread([run.fit_times[m] for run in members]) for m in order]
+            rows.append((name + rate, start, *_half_times(members, order), *outputs, self._cost(name)))
+        times, outputs = [f"half-time {m}" for m in order], [f"half-output {m}" for m in order]
+        head = ("road", "start", *times, "ratio", *outputs, "cost")
+        notes = [*self.prediction._notes()[: -len(self.prediction.warnings) or None], *self._strip_notes()]
+        return Table(
+            f"{self.prediction._title()}. Times in tau: median (least - most) over seeds",
+            head,
+            tuple(rows),
+            (*notes, *(f"Warning: {w}" for w in self.warnings)),
+        )
+
+    def _cost(self, road: str) -> str:
+        seconds = self.seconds[road]
+        return f"{1e3 * seconds:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+
+    def _strip_notes(self) -> list[str]:
+        if len(self.fusion_depths) < 2:
+            return []
+        first, last = self.prediction.order[0], self.prediction.order[-1]
+        parts = [
+            f"{depth}: {number(run.fit_times[first])} to {number(run.fit_times[last])}"
+            for depth, run in self.fusion_depths.items()
+        ]
+        return [
+            f"Half of the output of {first} and of {last} by fusion depth [tau, reduced flow, aligned start]: "
+            + "; ".join(parts)
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `compare --json` prints."""
+        roads: dict[str, Any] = {"reduced": self.reduced and run_dict(self.reduced)}
+        roads |= {"flow": [run_dict(r) for r in self.flows], "descent": [run_dict(r) for r in self.descents]}
+        strip = {str(depth): run_dict(run) for depth, run in self.fusion_depths.items()}
+        return {
+            "prediction": self.prediction.to_dict(),
+            "typical": self.typical and self.typical.to_dict(),
+            **roads,
+            "fusion_depths": strip,
+            "warnings": list(self.warnings),
+        }
+
+
+def run_dict(run: Trajectory) -> dict[str, Any]:
+    """The numbers of a run without its points."""
+    return {
+        "order": list(run.order),
+        **run.half_times.to_dict(),
+        "fit_times": {m: finite(v) for m, v in run.fit_times.items()},
+        "itinerary": [[v.name, v.enter, finite(v.leave), v.distance] for v in run.itinerary],
+        "monitors": dict(run.monitors),
+        "warnings": list(run.warnings),
+        "provenance": dict(run.provenance),
+    }
+
+
+def _half_times(runs: Sequence[Any], order: tuple[str, ...]) -> list[str]:
+    """A cell a modality, and the ratio."""
+    cells = []
+    for m in order:
+        late = {run.status[m] for run in runs} - {Status.REACHED}
+        cells.append(min(late).value if late else _spread([run.times[m] for run in runs]))
+    return [*cells, _spread([run.ratio for run in runs])]
+
+
+def _spread(values: list[float]) -> str:
+    if any(math.isnan(v) for v in values):
+        return "-"
+    middle = number(statistics.median(values))
+    return middle if len(values) == 1 else f"{middle} ({number(min(values))} - {number(max(values))})"
+
+
+def compare(
+    network: FusionNetwork,
+    data: Correlations,
+    *,
+    u0: float | Mapping[str, float] = 1e-3,
+    width: int = 100,
+    seeds: int | Sequence[int] = 5,
+    learning_rate: float | None = None,
+    descent: bool = True,
+    most_steps: int = MOST_STEPS,
+    progress: Callable[[str], None] | None = None,
+) -> Comparison:
+    """Take all roads to the same question.
+
+    Parameters
+    ----------
+    u0, width : start and hidden units of the random networks
+    seeds : n for 0..n-1, or the seeds themselves
+    learning_rate : of gradient descent; None scales with the data (see `descend`)
+    descent : run gradient descent too, which takes longest
+    most_steps : runs of gradient descent that would take more are left out, which a warning says
+    progress : called with a line before each piece of work
+
+    Examples
+    --------
+    >>> c = compare(FusionNetwork.fused_at(2, 2), Correlations.scalar(2, 1, 0.5), width=10, seeds=2)
+    >>> [row[0] for row in c.table.rows]
+    ['law (8), (9)', 'reduced flow', 'typical network', 'gradient flow', 'gradient descent, rate 0.0093']
+    """
+    chosen = checked_seeds(seeds)
+    learning_rate = None if learning_rate is None else checked_positive(learning_rate, "learning_rate")
+    say = progress or (lambda _: None)
+    seconds: dict[str, list[float]] = {}
+
+    def timed(road: str, work: Callable[[], Any]) -> Any:
+        begin = time.perf_counter()
+        result = work()
+        seconds.setdefault(road, []).append(time.perf_counter() - begin)
+        return result
+
+    say("law and reduced flow")
+    prediction = predict(network, data, u0=u0)
+    reduced = None
+    if prediction.reduced is not None:
+        reduced = timed("reduced flow", lambda: integrate_reduced(network, data, u0=u0))
+    say("law of random starts")
+    typical = timed("typical", lambda: _typical(network, data, u0, width))
+    flows: list[Trajectory] = []
+    descents: list[Trajectory] = []
+    skipped = ""
+    for seed in chosen:
+        start: dict[str, Any] = {"u0": u0, "width": width, "seed": seed}
+        say(f"gradient flow, seed {seed}")
+        flows.append(timed("gradient flow", partial(integrate, network, data, **start)))
+        if not descent:
+            continue
+        horizon = _horizon(flows[-1])
+        steps = horizon / (learning_rate or start_learning_rate(network, data, u0))
+        if steps > most_steps:
+            skipped = f"gradient descent is left out: it would take {steps:.1g} steps a run, more than {most_steps:.0e}"
+            continue
+        say(f"gradient descent, seed {seed}")
+        start |= {"learning_rate": learning_rate, "t_end": horizon}
+        descents.append(timed("gradient descent", partial(descend, network, data, **start)))
+    say("other fusion depths")
+    return Comparison(
+        prediction,
+        reduced,
+        tuple(flows),
+        tuple(descents),
+        _fusion_depths(network, data, u0, reduced),
+        {road: statistics.median(values) for road, values in seconds.items()},
+        typical,
+        skipped,
+    )
+
+
+def _typical(
+    network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float], width: int
+) -> Estimate | None:
+    try:
+        return refined_typical(network, data, u0, width, random_course(network, data, u0))
+    except (DomainError, SolveError):
+        return None
+
+
+def _horizon(flow: Trajectory) -> float:
+    """Where gradient descent may stop: well past the last half-time of the flow from the same weights."""
+    latest = max((t for t in flow.times.values() if math.isfinite(t)), default=0.0)
+    settled = latest > 0 and all(status is not Status.NOT_REACHED for status in flow.status.values())
+    return 1.6 * latest if settled else float(flow.t[-1])
+
+
+def _fusion_depths(
+    network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float], reduced: Trajectory | None
+) -> dict[int, Trajectory]:
+    """The same total depth, fused at each layer; empty unless all branches are equally deep and fused once."""
+    depths = set(network.depths.values())
+    if (
+        reduced is None
+        or len(depths) != 1
+        or len(network.chains) != len(network.modalities) + 1
+        or isinstance(u0, Mapping)
+    ):
+        return {}
+    own = depths.pop()
+    total = own + network.trunk.depth
+    runs = {}
+    for fusion_depth in range(1, total + 1):
+        other = FusionNetwork.fused_at(total, fusion_depth, network.modalities)
+        runs[fusion_depth] = reduced if fusion_depth == own else integrate_reduced(other, data, u0=u0)
+    return runs

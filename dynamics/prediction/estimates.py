@@ -1,0 +1,195 @@
+"""Estimate: half-times by one road, with the start that it assumes and the error that it leaves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from derivations.correlations import Correlations
+from derivations.critical.saddles import Course
+from derivations.errors import DomainError
+from derivations.network import FusionNetwork
+from dynamics.runs.half_times import HalfTimes, Status, finite
+from dynamics.tables import number
+
+if TYPE_CHECKING:
+    from dynamics.prediction.laws.leading import TwoBranches
+    from dynamics.simulation.ensembles import Ensemble
+
+RTOL = 1e-8  # of the reduced flow behind a prediction
+ROUNDED = 1e-10  # what quadrature and logarithms of several thousand leave of a law's time
+SOLVED = 1e-6  # its bound: a hundred times RTOL, checked against 30 digits
+ROUNDING = 100 * float(np.finfo(float).eps)  # times the condition number: what rounding does to the weakest pace
+
+
+class Kind(StrEnum):
+    EXACT = "exact"
+    ASYMPTOTIC = "asymptotic"
+    HEURISTIC = "heuristic"
+    SIMULATED = "simulated"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Estimate:
+    """Half-times by one road: the equations used, the start assumed, the error left.
+
+    bound : modality -> relative error of its time: an estimate of the neglected terms, or of the solver
+    fit_times : modality -> when half of its final output is there (runs only; see Trajectory)
+    printed_ratio : what (9), (12) or (57) print, in norms; nan where none applies
+    spread : modality -> relative standard deviation of its time over seeds; empty for a start that has none
+    runs : the Ensemble behind an estimate that is one
+    """
+
+    equations: str
+    kind: Kind
+    assumes: str
+    half_times: HalfTimes
+    bound: Mapping[str, float]
+    reasons: Mapping[str, str]
+    fit_times: Mapping[str, float] = field(default_factory=dict)
+    printed_ratio: float = math.nan
+    spread: Mapping[str, float] = field(default_factory=dict)
+    runs: Ensemble | None = None
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        return self.half_times.order
+
+    @property
+    def times(self) -> dict[str, float]:
+        return self.half_times.times
+
+    @property
+    def log_times(self) -> Mapping[str, float]:
+        return self.half_times.log_times
+
+    @property
+    def status(self) -> Mapping[str, Status]:
+        return self.half_times.status
+
+    @property
+    def ratio(self) -> float:
+        return self.half_times.ratio
+
+    @property
+    def lag(self) -> float:
+        return self.half_times.lag
+
+    @property
+    def log_excess(self) -> float:
+        return self.half_times.log_excess
+
+    def __repr__(self) -> str:
+        times = ", ".join(f"{m}: {self.status[m].value}, {number(t)}" for m, t in self.times.items())
+        return f"Estimate({self.equations}, {self.assumes}: {times}; ratio {number(self.ratio)})"
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            **self.half_times.to_dict(),
+            "bound": {m: finite(v) for m, v in self.bound.items()},
+            "assumes": self.assumes,
+            "kind": self.kind.value,
+            "equations": self.equations,
+            "reasons": dict(self.reasons),
+            "fit_times": {m: finite(v) for m, v in self.fit_times.items()},
+            "printed_ratio": finite(self.printed_ratio),
+            "spread": {m: finite(v) for m, v in self.spread.items()},
+        }
+
+
+def reduced_estimate(
+    network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float], plan: Course, warnings: list[str]
+) -> Estimate | None:
+    from dynamics.simulation.reduced import integrate_reduced
+
+    try:
+        run = integrate_reduced(network, data, u0=u0, rtol=RTOL)
+    except DomainError as error:
+        warnings.append(f"no reduced flow: {error}")
+        return None
+    warnings += [w for w in run.warnings if w not in warnings and w not in plan.reasons]
+    bound = SOLVED + ROUNDING * data.condition
+    return Estimate(
+        "(44) with saturation",
+        Kind.EXACT,
+        "aligned start",
+        run.half_times,
+        {m: bound if run.status[m] is Status.REACHED else math.nan for m in data.modalities},
+        plan.never,
+        run.fit_times,
+    )
+
+
+def leading_estimate(
+    network: FusionNetwork, data: Correlations, norms: Mapping[str, float], plan: Course, warnings: list[str]
+) -> Estimate | None:
+    from dynamics.prediction.laws.bounds import neglected
+    from dynamics.prediction.laws.leading import TwoBranches
+
+    try:
+        if len(network.modalities) == 1:
+            return _alone(network, data, norms, plan)
+        law = TwoBranches.of(network, data, plan.order, norms)
+        log_first, log_lag, log_excess = law.log_first(), law.log_lag(), law.log_excess()
+    except DomainError as error:
+        warnings.append(f"no leading law: {error}")
+        return None
+    printed = 1 + math.exp(min(law.log_excess(printed=True), 709.0)) if law.r > 0 else math.inf
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            bound = neglected(law, data)
+    except (
+        OverflowError,
+        ZeroDivisionError,
+        np.linalg.LinAlgError,
+    ):  # units in which a power of a layer's norm leaves the range of floats
+        bound = dict.fromkeys(data.modalities, math.inf)
+    if law.random and law.second_depth + law.shared > 2:  # the width enters a deep random start: this law lacks it
+        bound = dict.fromkeys(bound, math.inf)
+        warnings.append(
+            "in deep networks a random start is slower by a factor that grows with the width: the leading law lacks it"
+        )
+    elif law.random:  # growth starts from (u0/2) sqrt(1 + 1/d), theory behind the random start
+        half = math.log(2) / -max(law.log_starts)
+        bound = {m: value + half for m, value in bound.items()}
+    first, second = plan.order
+    never = second in plan.never
+    start = "random start" if law.random else "aligned start"
+    log_second = math.inf if never else float(np.logaddexp(log_first, log_lag))
+    log_times = {m: log_first if m == first else log_second for m in data.modalities}
+    status = {m: Status.NEVER if m == second and never else Status.REACHED for m in data.modalities}
+    if never:
+        half_times = HalfTimes(plan.order, log_times, status)
+        bound[second] = math.nan
+    else:
+        lag = math.exp(log_lag) if log_lag < 709 else math.inf
+        half_times = HalfTimes(plan.order, log_times, status, lag, log_excess)
+    bound = {m: bound[m] + ROUNDED for m in data.modalities}
+    return Estimate(_equations(law), Kind.ASYMPTOTIC, start, half_times, bound, plan.never, printed_ratio=printed)
+
+
+def _equations(law: TwoBranches) -> str:
+    """What the leading law is called in the paper, or in the ledger where it goes beyond it."""
+    if not law.alike:
+        deep = min(law.first_depth, law.second_depth) > 2 and law.log_starts[0] == law.log_starts[1]
+        return "(59), (60)" if deep else "(115), (116)"
+    if law.second_depth > 2:
+        return "(48), (54), (12)"
+    return "(8), (9)" if law.depth == 2 else "(56), (57)"
+
+
+def _alone(network: FusionNetwork, data: Correlations, norms: Mapping[str, float], plan: Course) -> Estimate:
+    """One modality and no other: (8a), (48), (106)."""
+    from dynamics.prediction.laws.bounds import neglected_alone
+    from dynamics.prediction.laws.leading import alone
+
+    equations, log_time = alone(network, data, norms)
+    bound = neglected_alone(data, max(network.path_depths.values()), log_time)
+    (m,) = network.modalities
+    half_times = HalfTimes(plan.order, {m: log_time}, {m: Status.REACHED})
+    return Estimate(equations, Kind.ASYMPTOTIC, "aligned start", half_times, {m: bound}, plan.never)

@@ -1,0 +1,115 @@
+"""What to change: the rescaling, fusion depth, u0 or width at which the modalities are learned at a wanted ratio."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from dynamics.runs.half_times import finite
+from dynamics.tables import Drawn, Shown, Table, number
+
+RULERS = "Together is to some per cent: half is of what the first has alone, and of what the last ends with."
+
+
+@dataclass(frozen=True)
+class Option:
+    """One thing to change, and what it gives by the same estimate as the rest.
+
+    what : in words
+    value : the factor, depth, norm or width; nan where none does it
+    first, last : half-times of the modalities that are first and last now, units of tau
+    ratio : last / first
+    met : within 1 % of the wanted ratio
+    note : why not, if not
+    """
+
+    what: str
+    value: float
+    first: float
+    last: float
+    ratio: float
+    met: bool
+    note: str = ""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Prescription(Shown, Drawn):
+    """What each change of the network or of the data does to the time ratio.
+
+    wanted : the ratio aimed at; 1 is together
+    order : modalities in the order in which they leave zero now
+    source, assumes : the estimate behind all numbers, and its start
+    now : as it is
+    rescale : columns of `block` times a factor
+    leading_factor : 1/k to leading order: the factor at which |Sigma_yx| of both are equal; two modalities
+    fusion_depths : every fusion depth of the same total depth
+    start : another u0
+    width : other hidden units; None for an aligned start, which has none
+    sweep : (factor of the block, ratio), all that were tried, in order
+    outputs : half-outputs are compared, not half-times of weights
+    """
+
+    figure: ClassVar[str] = "figures.prescriptions"
+
+    wanted: float
+    order: tuple[str, ...]
+    block: str
+    source: str
+    assumes: str
+    now: Option
+    rescale: Option
+    leading_factor: float
+    fusion_depths: tuple[Option, ...]
+    start: Option
+    width: Option | None
+    sweep: tuple[tuple[float, float], ...]
+    outputs: bool
+    warnings: tuple[str, ...]
+
+    @property
+    def measure(self) -> str:
+        return "half-output" if self.outputs else "half-time"
+
+    @property
+    def options(self) -> tuple[Option, ...]:
+        """All of them, what is now first."""
+        rest = () if self.width is None else (self.width,)
+        return (self.now, self.rescale, *self.fusion_depths, self.start, *rest)
+
+    @property
+    def table(self) -> Table:
+        first, last = self.order[0], self.order[-1]
+        rows = [
+            (o.what, number(o.first), number(o.last), number(o.ratio), "yes" if o.met else "no", o.note)
+            for o in self.options
+        ]
+        aim = "together" if self.wanted == 1 else f"at the ratio {number(self.wanted)}"
+        title = f"To learn {first} and {last} {aim} [{self.source}, {self.assumes}]"
+        head = ("change", f"{self.measure} {first} [tau]", f"{self.measure} {last} [tau]", "ratio", "met", "")
+        notes = [f"To leading order |Sigma_yx| of both are equal at {self.block} x {number(self.leading_factor)}."]
+        if self.wanted == 1:
+            notes.append(RULERS)
+        return Table(title, head, tuple(rows), (*notes, *(f"Warning: {w}" for w in self.warnings)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `prescribe --json` prints."""
+
+        def plain(o: Option) -> dict[str, Any]:
+            numbers = {name: finite(getattr(o, name)) for name in ("value", "first", "last", "ratio")}
+            return {"what": o.what, **numbers, "met": o.met, "note": o.note}
+
+        return {
+            "wanted": self.wanted,
+            "order": list(self.order),
+            "block": self.block,
+            "source": self.source,
+            "assumes": self.assumes,
+            "measure": self.measure,
+            "now": plain(self.now),
+            "rescale": plain(self.rescale),
+            "leading_factor": finite(self.leading_factor),
+            "fusion_depths": [plain(o) for o in self.fusion_depths],
+            "start": plain(self.start),
+            "width": self.width and plain(self.width),
+            "warnings": list(self.warnings),
+        }

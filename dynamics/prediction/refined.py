@@ -1,0 +1,211 @@
+"""Refined estimates: the next order of an aligned start, and the laws of random starts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+from derivations.correlations import Correlations
+from derivations.critical.saddles import Course
+from derivations.errors import DomainError, SolveError
+from derivations.network import TRUNK, FusionNetwork
+from dynamics.prediction.escapes import random_field, typical_way
+from dynamics.prediction.estimates import SOLVED, Estimate, Kind
+from dynamics.prediction.laws.orbits import Field, Ways, way
+from dynamics.prediction.laws.race import SIZES, Passage, aligned_field, race, require_raceable
+from dynamics.prediction.typical_runs import typical_runs
+from dynamics.runs.half_times import HalfTimes, Status
+from dynamics.simulation.flow import integrate
+from dynamics.starts.typical import typical_weights
+from dynamics.starts.weights import Weights, require_range, start_norms
+from dynamics.starts.widths import is_exact
+
+RANDOM_TWO_LAYERS = 5 / math.sqrt(2e6)  # five deviations of ln |w_1 + w_2^T| at the width that "wide" stands for
+DEVIATIONS = 5.0  # over seeds, that a bound of a typical network covers
+
+
+def refined_aligned(network: FusionNetwork, data: Correlations, norms: Mapping[str, float], plan: Course) -> Estimate:
+    """Next order in u0 (117-119), for any number of scalar modalities and branches fused once."""
+    rule = math.hypot(*(norms[m] for m in data.modalities))
+    if network.trunk.depth and not math.isclose(norms[TRUNK], rule, rel_tol=1e-9):
+        raise DomainError(f"the next order needs a trunk at {rule:.6g}, by (41), got u0['trunk'] = {norms[TRUNK]:.6g}")
+    try:
+        field = aligned_field(network, data, {m: norms[m] for m in data.modalities})
+    except OverflowError:
+        raise DomainError("powers of u0 leave the range of floats: the leading law is in logarithms") from None
+    return _raced(field, plan, "next order, (117)-(119)", "aligned start")
+
+
+def refined_wide(network: FusionNetwork, data: Correlations, norms: Mapping[str, float], plan: Course) -> Estimate:
+    """Two layers from a random start as the width grows: both modes of a scalar start at u0/sqrt(2), (127)."""
+    require_raceable(network, data)
+    if set(network.path_depths.values()) != {2}:
+        raise DomainError(
+            "in deep networks a random start is slower by a factor that grows with the width: give a width"
+        )
+    ways = {m: Ways(*(way(2, norms[m] / math.sqrt(2)),) * 2) for m in data.modalities}
+    known = dict.fromkeys(data.modalities, RANDOM_TWO_LAYERS)
+    field = Field(data, network.depths, 0, ways, {m: norms[m] for m in data.modalities}, known)
+    return _raced(field, plan, "(120), (127), next order", "random start, wide")
+
+
+def refined_from(network: FusionNetwork, data: Correlations, weights: Weights, plan: Course, start: str) -> Estimate:
+    """From actual weights: late fusion, scalar inputs."""
+    return _raced(random_field(network, data, weights), plan, "(120), ways from the weights", start)
+
+
+def refined_typical(
+    network: FusionNetwork,
+    data: Correlations,
+    u0: float | Mapping[str, float],
+    width: int,
+    plan: Course,
+    spread: bool = True,
+) -> Estimate:
+    """The typical network of a width, and its spread over seeds (left out, with the bound, if not `spread`).
+
+    Late fusion of scalar inputs one after the other needs no run: ways depend on depth and width alone, (120) does the
+    rest. A modality that a later one turns round below half of its plateau has no bound unless the order is clear: a
+    seed that learns them in another order may never reach that half.
+    """
+    start, norms = f"random start, width {width}", start_norms(network, u0)
+    require_range(network, norms)
+    if not network.trunk.depth:
+        try:
+            raced = _raced_typical(network, data, norms, width, plan, start, spread)
+            return replace(raced, bound=_promised(raced.bound, plan, raced.spread))
+        except DomainError:  # vector inputs, or two that are learned together
+            pass
+    half_times, found, share = typical_runs(network, data, plan, norms, width, spread)
+    fits: Mapping[str, float] = {}
+    if is_exact(network):  # two layers: one more run is cheap, and knows when half of the output is there
+        run = integrate(network, data, weights=typical_weights(network, data, u0, width))
+        half_times, fits = run.half_times, run.fit_times
+    reached = [m for m, s in half_times.status.items() if s is Status.REACHED]
+    bound = {m: _covered(found.times[m]) + SIZES * share if m in reached else math.nan for m in data.modalities}
+    bound = _promised(bound, plan, found.times)
+    return Estimate("typical network", Kind.HEURISTIC, start, half_times, bound, plan.never, fits, spread=found.times)
+
+
+def _promised(bound: Mapping[str, float], plan: Course, spread: Mapping[str, float]) -> dict[str, float]:
+    """No bound for what is overtaken, unless the races up to it are too clear for any seed to turn.
+
+    Clear is a runner-up with more of its way left than DEVIATIONS of the difference of two half-times.
+    """
+    found = dict(bound)
+    known = [s for s in spread.values() if math.isfinite(s)]
+    unsure = DEVIATIONS * math.sqrt(2) * max(known, default=math.inf)
+    for m in plan.overtaken:
+        before = next((i for i, (winner, _, _) in enumerate(plan.rivals) if winner == m), len(plan.rivals))
+        clear = all(left > unsure for _, _, left in plan.rivals[: before + 1])
+        if math.isfinite(found[m]) and not clear:
+            found[m] = math.inf
+    return found
+
+
+def _raced_typical(
+    network: FusionNetwork,
+    data: Correlations,
+    norms: Mapping[str, float],
+    width: int,
+    plan: Course,
+    start: str,
+    spread: bool,
+) -> Estimate:
+    """(120) with typical ways (130); a race with each way one deviation longer gives the spread."""
+    require_raceable(network, data)
+    names, depths = data.modalities, network.depths
+    ways, deviations = {}, {}
+    for m in names:
+        whole, deviation = typical_way(depths[m], width)
+        unit = (depths[m] - 2) * way(depths[m], norms[m]) if depths[m] > 2 else 1.0  # u0^(2-n)
+        ways[m] = whole * unit + (way(2, norms[m]) if depths[m] == 2 else 0.0)
+        deviations[m] = deviation * unit
+    exact = dict.fromkeys(names, 0.0)
+
+    def field(longer: str | None) -> Field:
+        both = {m: ways[m] + (deviations[m] if m == longer else 0.0) for m in names}
+        return Field(data, depths, 0, {m: Ways(w, w) for m, w in both.items()}, {m: norms[m] for m in names}, exact)
+
+    centre = _raced(field(None), plan, "(120), (130), typical network", start)
+    if not spread:
+        return replace(centre, kind=Kind.HEURISTIC)
+    gaps = {m: [] for m in names}  # type: dict[str, list[float]]
+    for n in names:
+        other = _raced(field(n), plan, "", start)
+        for m in names:
+            gaps[m].append(abs(other.log_times[m] - centre.log_times[m]))
+    found = {m: math.hypot(*gaps[m]) if centre.status[m] is Status.REACHED else math.nan for m in names}
+    bound = {m: _covered(found[m]) + centre.bound[m] for m in names}
+    return replace(centre, kind=Kind.HEURISTIC, bound=bound, spread=found)
+
+
+def ensemble_estimate(
+    network: FusionNetwork,
+    data: Correlations,
+    u0: float | Mapping[str, float],
+    width: int,
+    seeds: int | Sequence[int],
+    plan: Course,
+) -> Estimate:
+    """Medians over simulated random starts; the bound holds for each of them."""
+    import numpy as np
+
+    from dynamics.simulation.ensembles import ensemble
+
+    runs = ensemble(network, data, u0=u0, width=width, seeds=seeds)
+    middle = runs.quantile(0.5)
+    status, bound, deviation = {}, {}, {}
+    for m in data.modalities:
+        reached = bool(np.all(runs.status[m] == Status.REACHED))
+        status[m] = Status.REACHED if math.isfinite(middle.times[m]) else Status(str(min(runs.status[m])))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            apart = np.log(runs.times[m] / middle.times[m])
+        bound[m] = float(np.expm1(np.max(np.abs(apart)))) + 1e-4 if reached else math.nan
+        deviation[m] = float(np.std(apart, ddof=1)) if reached and len(runs) > 1 else math.nan
+    logs = {m: math.log(t) if t > 0 else -math.inf for m, t in middle.times.items()}
+    excess = math.log(middle.ratio - 1) if middle.ratio > 1 else math.nan
+    half_times = HalfTimes(runs.order, logs, status, middle.lag, excess)
+    return Estimate(
+        f"{len(runs)} gradient flows, median", Kind.SIMULATED, f"random start, width {width}", half_times, bound,
+        plan.never, spread=deviation, runs=runs,
+    )  # fmt: skip
+
+
+def _covered(deviation: float) -> float:
+    return math.expm1(DEVIATIONS * deviation) + SOLVED if deviation < 1 else math.inf
+
+
+def _raced(field: Field, plan: Course, equations: str, start: str) -> Estimate:
+    try:
+        passages = race(field)
+    except SolveError as error:
+        raise DomainError(str(error)) from None
+    except (OverflowError, ZeroDivisionError, FloatingPointError):
+        raise DomainError("powers of u0 leave the range of floats: the leading law is in logarithms") from None
+    learned = tuple(m for m in plan.order if m not in plan.never)
+    if tuple(p.modality for p in passages) != learned:
+        found = ", ".join(p.modality for p in passages)
+        raise DomainError(f"the next order has another course: {found or 'nothing'} is learned")
+    half_times = _half_times(passages, plan)
+    bound = dict.fromkeys(field.data.modalities, math.nan)
+    bound |= {p.modality: p.error / p.half_time if p.error < p.half_time else math.inf for p in passages}
+    if any(later.error + first.error > later.lag for first, later in pairwise(passages)):
+        bound = {m: math.nan if math.isnan(b) else math.inf for m, b in bound.items()}  # their order is not sure
+    return Estimate(equations, Kind.ASYMPTOTIC, start, half_times, bound, plan.never)
+
+
+def _half_times(passages: Sequence[Passage], plan: Course) -> HalfTimes:
+    times = {p.modality: p.half_time for p in passages}
+    if any(not t > 0 for t in times.values()):
+        raise DomainError("the start is too large for the laws of small ones")
+    logs = {m: math.log(times[m]) if m in times else math.inf for m in plan.plateaus}
+    status = {m: Status.REACHED if m in times else Status.NEVER for m in plan.plateaus}
+    if len(times) < len(plan.order):
+        return HalfTimes(plan.order, logs, status)
+    lag = float(sum(p.lag for p in passages))
+    return HalfTimes(
+        plan.order, logs, status, lag, math.log(lag) - math.log(passages[0].half_time) if lag > 0 else math.nan
+    )

@@ -1,0 +1,303 @@
+"""How sure the data is of an order: a pairs bootstrap of who is learned first and who explains most alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from derivations.correlations import NO_SIGNAL, RANK_TOLERANCE, Correlations, require_problem
+from derivations.critical import preference
+from derivations.critical.saddles import TIE, course, runners
+from derivations.errors import DataError
+from derivations.network import FusionNetwork
+from derivations.samples import Samples
+from dynamics.checks import checked_integer
+from dynamics.prediction.confidence import Confidence, Quantiles
+from dynamics.starts.weights import start_norms
+
+LEAST_DRAWS = 100  # with fewer, a quantile of 2.5 % is the smallest draw or two
+QUANTILES = (0.025, 0.5, 0.975)
+STEP = 2**16  # floats of rows weighted at a time: they stay in the cache
+BATCH = 2**20  # floats of second moments that are evaluated at a time
+MOST_DRAWS = 10**7
+MOST_AT_ONCE = 100  # draws between two calls of `progress`
+UNIT_VARIANCE = 1e-9  # variances within it of one are those of z-scored columns
+ALMOST_CONSTANT = 1e-6  # a spread below this share of the mean: the drawn rows themselves are looked at
+ROUNDING = 8 * float(np.finfo(float).eps)  # a range below this share of the size is that of a constant column
+
+
+def bootstrap(
+    network: FusionNetwork,
+    data: Correlations,
+    *,
+    u0: float | Mapping[str, float] = 1e-3,
+    draws: int = 2000,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Confidence:
+    """How sure the data is of who is learned first, who alone explains most, and whether they differ.
+
+    A pairs bootstrap: every draw takes as many rows as the data has, with replacement, centres their columns and asks
+    `derivations.critical.saddles.course` for the order from small random weights, to leading order in u0. It assumes
+    independent rows. Data that is z-scored, every input and every output of variance one, is z-scored again in every
+    draw; any other data stays in its units. Two equal branches are compared by |Sigma_yx_m| at once; other networks,
+    and three or more modalities, run the course of every draw, 2 to 5 milliseconds each.
+
+    A draw with a constant column, or of lower rank than the data, is counted (`degenerate`) and kept: the column
+    carries nothing, and Sigma has a pseudo-inverse. Contributions of the draws lie above that of the data by about
+    d (<y^2> - contribution) / P for d columns and P rows, as that of the data lies above the population's: a modality
+    of many columns is favoured twice.
+
+    Parameters
+    ----------
+    data : with samples
+    u0 : norm of every layer before a fusion at t = 0, or chain name -> norm
+    draws : 100 to ten million
+    seed : of the rows drawn
+    progress : called with the number of draws that have finished, and the number of all
+
+    Raises
+    ------
+    DataError
+        For data without samples: moments given as such, or a table of more than 64 MiB.
+    DomainError
+
+    Examples
+    --------
+    >>> from dynamics import load_example
+    >>> net = FusionNetwork.fused_at(2, 2, ("exercise", "body"))
+    >>> sure = bootstrap(net, load_example("linnerud"), draws=500)
+    >>> round(sure.first["body"], 1), sure.rows, sure.standardized
+    (0.7, 20, True)
+    """
+    require_problem(network, data)
+    draws, seed = checked_integer(draws, "draws", LEAST_DRAWS, MOST_DRAWS), checked_integer(seed, "seed", 0)
+    norms = start_norms(network, u0)
+    samples = data.samples
+    if samples is None:
+        raise DataError(
+            "data.samples is None, but a bootstrap draws rows: samples are needed, from a file at most 64 MiB of them"
+        )
+    zscored, rng = _is_zscored(data), np.random.default_rng(seed)
+    size, done = max(1, min(MOST_AT_ONCE, BATCH // (len(data.sigma) + data.outputs) ** 2)), 0
+    parts = []
+    while done < draws:
+        several = min(size, draws - done)
+        second = np.stack([_second_moments(samples, _drawn(rng, samples.count)) for _ in range(several)])
+        parts.append(_evaluated(network, data, norms, _zscored(second) if zscored else second))
+        done += several
+        if progress is not None:
+            progress(done, draws)
+    return _summary(network, data, norms, _joined(parts), seed, zscored)
+
+
+@dataclass(frozen=True, eq=False)
+class _Draws:
+    """What n draws say of M modalities.
+
+    strength, contribution : (n, M)
+    ranking : (n, M), places of the modalities in the order of leaving zero
+    decided : (n,), whether someone is first
+    rank : (n,), of Sigma
+    flawed : (n,), a column is constant, or the moments are refused
+    """
+
+    strength: np.ndarray
+    contribution: np.ndarray
+    ranking: np.ndarray
+    decided: np.ndarray
+    rank: np.ndarray
+    flawed: np.ndarray
+
+
+def _joined(parts: list[_Draws]) -> _Draws:
+    return _Draws(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(_Draws)))
+
+
+def _is_zscored(data: Correlations) -> bool:
+    """Correlations does not record it, but its variances tell."""
+    variances = np.concatenate([np.diag(data.sigma), np.diag(np.atleast_2d(data.sigma_yy))])
+    return bool(np.max(np.abs(variances - 1)) < UNIT_VARIANCE)
+
+
+def _drawn(rng: np.random.Generator, rows: int) -> np.ndarray:
+    """How often each row is drawn, (P,): multinomial counts."""
+    return np.bincount(rng.integers(rows, size=rows), minlength=rows)
+
+
+def _second_moments(samples: Samples, counts: np.ndarray) -> np.ndarray:
+    """Covariance (K, K) of the drawn rows, inputs and then targets; exactly zero for a column constant in them."""
+    columns, total = [*samples.inputs.values(), samples.targets], samples.count
+    weights = counts / total
+    mean = np.concatenate([weights @ block for block in columns])
+    second = np.zeros((len(mean), len(mean)))
+    step = max(1, STEP // len(mean))
+    for start in range(0, total, step):
+        part = slice(start, start + step)
+        deviation = np.hstack([block[part] for block in columns]) - mean
+        second += (deviation * weights[part, None]).T @ deviation
+    for j in np.flatnonzero(np.sqrt(np.diag(second)) <= ALMOST_CONSTANT * np.abs(mean)):
+        if _is_constant(columns, int(j), counts > 0):
+            second[j, :] = second[:, j] = 0.0
+    return second
+
+
+def _is_constant(columns: list[np.ndarray], j: int, drawn: np.ndarray) -> bool:
+    """Whether column j of all is constant, up to rounding, over the drawn rows."""
+    ends = np.cumsum([block.shape[1] for block in columns])
+    which = int(np.searchsorted(ends, j, side="right"))
+    values = columns[which][drawn, j - ends[which]]  # counted from the end of its block
+    return bool(np.ptp(values) <= ROUNDING * np.max(np.abs(values)))
+
+
+def _zscored(second: np.ndarray) -> np.ndarray:
+    """Covariances (n, K, K) of columns brought to variance one; a constant column stays zero."""
+    spread = _unit_diagonal(second)
+    return np.asarray(second / spread[:, :, None] / spread[:, None, :])
+
+
+def _unit_diagonal(second: np.ndarray) -> np.ndarray:
+    """What to divide by, (n, K), as in `Correlations`: standard deviations, one for a constant column."""
+    spread = np.sqrt(np.diagonal(second, axis1=1, axis2=2))
+    return np.where(spread > 0, spread, 1.0)
+
+
+def _evaluated(network: FusionNetwork, data: Correlations, norms: Mapping[str, float], second: np.ndarray) -> _Draws:
+    """All that is asked of the draws with these covariances (n, K, K)."""
+    inputs = len(data.sigma)
+    sigma, sigma_yx, sigma_yy = second[:, :inputs, :inputs], second[:, inputs:, :inputs], second[:, inputs:, inputs:]
+    spans = [data.span(m) for m in data.modalities]
+    strength = np.stack([_norms(sigma_yx[:, :, span]) for span in spans], axis=1)
+    worth = np.stack([_contributions(sigma[:, span, span], sigma_yx[:, :, span]) for span in spans], axis=1)
+    if _alike(network, norms):
+        size = np.sqrt(np.stack([_norms(sigma[:, span, span]) for span in spans], axis=1))
+        signal = strength > NO_SIGNAL * size * np.sqrt(_norms(sigma_yy))[:, None]
+        ranking, decided = _compared(np.where(signal, strength, 0.0))
+        refused = np.zeros_like(decided)
+    else:
+        ranking, decided, refused = _raced(network, data, norms, sigma, sigma_yx, sigma_yy)
+    constant = np.any(np.diagonal(second, axis1=1, axis2=2) == 0, axis=1)
+    return _Draws(strength, worth, ranking, decided, np.sum(_spectrum(sigma)[2], axis=1), constant | refused)
+
+
+def _norms(blocks: np.ndarray) -> np.ndarray:
+    """Spectral norms (n,) of matrices (n, r, c), Euclidean of rows, safe from overflow of squares."""
+    largest = np.max(np.abs(blocks), axis=(1, 2))
+    largest = np.where(largest > 0, largest, 1.0)
+    scaled = blocks / largest[:, None, None]
+    found = np.linalg.norm(scaled[:, 0], axis=1) if blocks.shape[1] == 1 else np.linalg.norm(scaled, 2, axis=(1, 2))
+    return np.asarray(largest * found)
+
+
+def _spectrum(sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Eigenvalues (n, d), eigenvectors, which are not zero, and scale of each Sigma at unit diagonal.
+
+    The rule of `Correlations` for a zero, for many matrices at once.
+    """
+    scale = _unit_diagonal(sigma)
+    values, vectors = np.linalg.eigh(sigma / scale[:, :, None] / scale[:, None, :])
+    kept = values > RANK_TOLERANCE * values.shape[1] * np.maximum(values[:, -1:], 0.0)
+    return values, vectors, kept, scale
+
+
+def _contributions(sigma: np.ndarray, sigma_yx: np.ndarray) -> np.ndarray:
+    """Sigma_yx Sigma^+ Sigma_yx^T, trace over outputs, (n,), of one modality."""
+    values, vectors, kept, scale = _spectrum(sigma)
+    along = (sigma_yx / scale[:, None, :]) @ vectors
+    return np.asarray(np.sum(along**2 * (kept / np.where(kept, values, 1.0))[:, None, :], axis=(1, 2)))
+
+
+def _alike(network: FusionNetwork, norms: Mapping[str, float]) -> bool:
+    """Whether at most two modalities race, each for itself, with equal ways: then |Sigma_yx_m| decides the order."""
+    separate = all(len(group) == 1 for group in runners(network))
+    ways = {(network.path_depths[m], norms[m]) for m in network.modalities}
+    return len(network.modalities) <= 2 and separate and len(ways) == 1 and norms[network.modalities[0]] > 0
+
+
+def _compared(speed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ranking by speed (n, M), and whether someone is first."""
+    ranking = np.argsort(-speed, axis=1, kind="stable")
+    ranked = np.take_along_axis(speed, ranking, axis=1)
+    decided = ranked[:, 0] > 0
+    if speed.shape[1] > 1:
+        decided &= ranked[:, 1] * (1 + TIE) < ranked[:, 0]
+    return ranking, decided
+
+
+def _raced(
+    network: FusionNetwork,
+    data: Correlations,
+    norms: Mapping[str, float],
+    sigma: np.ndarray,
+    sigma_yx: np.ndarray,
+    sigma_yy: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Ranking, whether someone is first, and whether the moments are refused, by the course of each draw."""
+    places = {m: i for i, m in enumerate(data.modalities)}
+    ranking = np.tile(np.arange(len(places)), (len(sigma), 1))
+    decided, refused = np.zeros(len(sigma), dtype=bool), np.zeros(len(sigma), dtype=bool)
+    for k in range(len(sigma)):
+        try:
+            plan = course(network, Correlations(sigma[k], sigma_yx[k], data.sizes, sigma_yy[k]), norms, {})
+        except DataError:  # nearly collinear: what is rounding in Sigma is not in Sigma_yx or <y^2>
+            refused[k] = True
+            continue
+        ranking[k] = [places[m] for m in plan.order]
+        decided[k] = not plan.tie and plan.order[0] not in plan.never
+    return ranking, decided, refused
+
+
+def _summary(
+    network: FusionNetwork, data: Correlations, norms: Mapping[str, float], found: _Draws, seed: int, zscored: bool
+) -> Confidence:
+    """Shares and quantiles of all draws."""
+    names, draws = data.modalities, len(found.decided)
+    first = np.where(found.decided, found.ranking[:, 0], -1)
+    ranked = np.sort(found.contribution, axis=1)
+    alone = ranked[:, -1] > 0 if len(names) == 1 else ranked[:, -2] < ranked[:, -1] * (1 - preference.TIE)
+    best = np.where(alone, np.argmax(found.contribution, axis=1), -1)
+    both = (first >= 0) & (best >= 0)
+    orders = Counter(tuple(names[i] for i in row) for row in found.ranking[found.decided].tolist())
+    undecided = int(np.sum(~both))
+    degenerate = int(np.sum(found.flawed | (found.rank < data.rank(names))))
+    defined = len(names) > 1 and not network.is_early_fusion and bool(np.any(both))
+    plan = course(network, data, norms, {})
+    notes = [*plan.notes, *(f"Warning: {w}" for w in data.warnings)]
+    if network.is_early_fusion:
+        notes.append("Early fusion: no state with a single modality is visited; the order is that of |Sigma_yx|.")
+    if degenerate:
+        notes.append(
+            f"{degenerate} of {draws} draws are degenerate (a constant column or target, or Sigma of lower rank than "
+            "in the data): they count, with the pseudo-inverse."
+        )
+    if undecided:
+        notes.append(
+            f"{undecided} of {draws} draws name no single first or best; they are missing in the sums of shares."
+        )
+
+    def shares(chosen: np.ndarray) -> dict[str, float]:
+        return {m: float(np.mean(chosen == i)) for i, m in enumerate(names)}
+
+    def quantiles(values: np.ndarray) -> dict[str, Quantiles]:
+        low, median, high = np.quantile(values, QUANTILES, axis=0).tolist()
+        return {m: (low[i], median[i], high[i]) for i, m in enumerate(names)}
+
+    assert data.samples is not None
+    return Confidence(
+        shares(first),
+        shares(best),
+        float(np.mean(both & (first != best))) if defined else None,
+        {order: count / draws for order, count in orders.most_common()},
+        quantiles(found.strength),
+        quantiles(found.contribution),
+        data.samples.count,
+        draws,
+        seed,
+        zscored,
+        degenerate,
+        undecided,
+        tuple(notes),
+    )

@@ -1,0 +1,1 @@
+"""What one course of training shows: half-times, saddles visited, portraits."""

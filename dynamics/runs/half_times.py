@@ -1,0 +1,101 @@
+"""HalfTimes: when each modality is learned. The one meaning of times, status, order, ratio and lag."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import pairwise
+from typing import Any
+
+from derivations.critical.saddles import Course
+
+EXCESS = 1e-6  # the run ends at this share of the initial excess loss
+OVERTAKEN = (
+    "{} is overtaken: a later modality turned its weights to the global ones before half of its plateau was reached"
+)
+ENDS_BELOW = "{} ends below half of its plateau: sigma is singular, so where the loss is lowest depends on the start"
+
+
+def finite(value: float) -> float | str | None:
+    """A number as strict JSON holds it: infinities by name, nan as null."""
+    if math.isnan(value):
+        return None
+    return value if math.isfinite(value) else ("inf" if value > 0 else "-inf")
+
+
+class Status(StrEnum):
+    REACHED = "reached"
+    NEVER = "never"
+    NOT_REACHED = "not reached"
+
+
+def _exp(log_value: float) -> float:
+    return math.exp(log_value) if log_value < 709.78 else math.inf
+
+
+@dataclass(frozen=True)
+class HalfTimes:
+    """Half-times in units of tau, kept as logarithms so that u0^(2-L) may leave the range of floats.
+
+    order : modalities in the order of leaving zero
+    log_times : modality -> ln of the half-time; +inf when it is never learned or was not reached
+    status : modality -> Status
+    lag : t_last - t_first in that order, computed on its own; nan unless both are reached
+    log_excess : ln(ratio - 1); nan where lag is not positive
+    """
+
+    order: tuple[str, ...]
+    log_times: Mapping[str, float]
+    status: Mapping[str, Status]
+    lag: float = math.nan
+    log_excess: float = math.nan
+
+    @property
+    def times(self) -> dict[str, float]:
+        return {m: _exp(value) for m, value in self.log_times.items()}
+
+    @property
+    def ratio(self) -> float:
+        """t_last / t_first in `order`; nan unless both are reached."""
+        first, last = self.order[0], self.order[-1]
+        if self.status[first] is not Status.REACHED or self.status[last] is not Status.REACHED:
+            return math.nan
+        if not math.isnan(self.log_excess):
+            return 1 + _exp(self.log_excess)
+        difference = self.log_times[last] - self.log_times[first]
+        return math.nan if math.isnan(difference) else _exp(difference)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For strict JSON: infinite times as "inf", unreached ones as "not reached", nan as None."""
+        late = Status.NOT_REACHED
+        return {
+            "times": {m: late.value if self.status[m] is late else finite(t) for m, t in self.times.items()},
+            "log_times": {m: finite(t) for m, t in self.log_times.items()},
+            "status": {m: s.value for m, s in self.status.items()},
+            "ratio": finite(self.ratio),
+            "lag": finite(self.lag),
+            "log_excess": finite(self.log_excess),
+        }
+
+    @classmethod
+    def from_clock(
+        cls, order: tuple[str, ...], clock: Mapping[str, float], status: Mapping[str, Status], lag: float
+    ) -> HalfTimes:
+        """From the times of a run; `lag` from a clock restarted along it."""
+        log_times = {m: math.log(t) if t > 0 else -math.inf for m, t in clock.items()}
+        both = all(status[m] is Status.REACHED for m in (order[0], order[-1]))
+        if not both:
+            return cls(order, log_times, dict(status))
+        first = clock[order[0]]
+        excess = math.log(lag) - math.log(first) if lag > 0 and first > 0 else math.nan
+        return cls(order, log_times, dict(status), lag, excess)
+
+
+def inversions(course: Course, clock: Mapping[str, float]) -> list[str]:
+    """Warnings: modalities that reach half of their plateau before one that leaves zero earlier."""
+    pairs = [(one, other) for one, other in pairwise(course.order) if clock[other] < clock[one]]
+    if course.tie or not pairs:
+        return []
+    return [f"{other} reaches half of its plateau before {one}, which leaves zero first" for one, other in pairs]

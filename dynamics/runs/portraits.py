@@ -1,0 +1,213 @@
+"""Phase portraits of the reduced flow in the plane of two modalities' total weights, figures 2c and 2f."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib import import_module
+from typing import Any, ClassVar
+
+import numpy as np
+
+from derivations.correlations import Correlations, require_problem
+from derivations.critical.saddles import drive, saddle_name
+from derivations.critical.strata import learned_sets
+from derivations.errors import DomainError
+from derivations.network import FusionNetwork
+from dynamics.checks import checked_integer
+from dynamics.runs.trajectory import Trajectory
+from dynamics.tables import Drawn
+
+MOST_POINTS = 2000  # along an axis
+MARGIN = 0.3  # of the range of critical points and runs, around them
+PREDICTORS = "each block replaced by its own\nbest predictor, 1 = unimodal"
+
+
+class PointKind(StrEnum):
+    """What a critical manifold is in the plane."""
+
+    SOURCE = "nothing learned"
+    SADDLE = "saddle"
+    SINK = "global minimum"
+
+
+@dataclass(frozen=True)
+class PortraitPoint:
+    """A critical manifold seen in the plane."""
+
+    name: str
+    kind: PointKind
+    position: tuple[float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Portrait(Drawn):
+    """The reduced flow over a plane of total weights.
+
+    modalities : those on the two axes; any others are held at zero
+    labels : of the runs, with their starts
+    axes : two (n,) arrays of total weights; velocity : (2, n, n), d w/dt in 1/tau, indexed [component, y, x]
+    points : the critical manifolds in the plane; paths : one (T, 2) array a run
+    barriers : modalities whose total weight does not cross zero in a balanced network
+    note : what the axes are, where inputs are vectors
+    """
+
+    figure: ClassVar[str] = "figures.portraits"
+
+    modalities: tuple[str, str]
+    axes: tuple[np.ndarray, np.ndarray]
+    velocity: np.ndarray
+    points: tuple[PortraitPoint, ...]
+    paths: tuple[np.ndarray, ...]
+    labels: tuple[str, ...] = ()
+    barriers: tuple[str, ...] = ()
+    note: str = ""
+
+    def draw_on(self, ax: Any) -> None:
+        """The same on axes of one's own, without the legend."""
+        import_module(f"dynamics.{self.figure}").draw_portrait(ax, self)
+
+
+def portrait(
+    network: FusionNetwork,
+    data: Correlations,
+    modalities: tuple[str, str] | None = None,
+    *,
+    runs: Sequence[Trajectory] = (),
+    points: int = 81,
+) -> Portrait:
+    """The phase portrait of two modalities: the reduced flow with saturation, exact for balanced weights.
+
+    Parameters
+    ----------
+    modalities : of the two axes, the first two by default; others are held at zero
+    runs : trajectories to draw over it
+    points : of the grid along each axis
+
+    Inputs that are vectors turn, which no plane shows: each such block is replaced by its own best predictor, whose
+    weight 1 is the unimodal solution. `note` says so. The portrait of those scalars is exact; a run over it is a
+    projection. A total weight of a branch with two layers or more does not cross zero in a balanced network.
+
+    Raises
+    ------
+    DomainError
+
+    Examples
+    --------
+    >>> plane = portrait(FusionNetwork.fused_at(2, 2), Correlations.scalar(2, 1, 0), points=11)
+    >>> [(p.name, p.kind.value, p.position) for p in plane.points]
+    ... # doctest: +NORMALIZE_WHITESPACE
+    [('M_0', 'nothing learned', (0.0, 0.0)), ('M_A', 'saddle', (1.0, 0.0)), ('M_B', 'saddle', (0.0, 1.0)),
+     ('M_*', 'global minimum', (1.0, 1.0))]
+    """
+    require_problem(network, data)
+    if data.is_symbolic or network.is_symbolic:
+        raise DomainError("portrait needs numbers in sigma, sigma_yx and depths, got symbols")
+    if data.outputs > 1:
+        raise DomainError(f"portrait needs one output, got {data.outputs}")
+    pair = _pair(data, modalities)
+    count = checked_integer(points, "points", 5, MOST_POINTS)
+    moving = [m for m in network.modalities if m not in pair and network.depths[m] == 1]
+    if moving:
+        raise DomainError(f"{moving[0]} has one layer before a fusion: its weight moves, no plane holds it at zero")
+    if not isinstance(runs, Sequence) or not all(isinstance(run, Trajectory) for run in runs):
+        raise DomainError(f"runs must be a list of trajectories, got {type(runs).__name__}")
+    scalars, rows = _scalar_inputs(data)
+    found = _points(network, scalars, pair)
+    paths = tuple(_path(data, run, rows, pair) for run in runs)
+    everything = np.vstack([np.array([p.position for p in found]), *paths])
+    low, high = everything.min(axis=0), everything.max(axis=0)
+    room = MARGIN * np.where(high > low, high - low, 1.0)
+    axes = tuple(_axis(a, b, count) for a, b in zip(low - room, high + room, strict=True))
+    grid = dict(zip(pair, np.meshgrid(*axes), strict=True))
+    total = {m: grid.get(m, np.zeros((count, count))) for m in data.modalities}
+    moved = velocity_of_totals(network, scalars, total)
+    note = PREDICTORS if any(size > 1 for size in data.sizes.values()) else ""
+    barriers = tuple(m for m in pair if network.depths[m] >= 2)
+    labels = tuple(f"run, {run.provenance.get('start', 'given')} start" for run in runs)
+    velocity = np.array([moved[m] for m in pair])
+    return Portrait(pair, (axes[0], axes[1]), velocity, found, paths, labels, barriers, note)
+
+
+def _axis(low: float, high: float, count: int) -> np.ndarray:
+    """Points of an axis; none at zero, where the field of a deep branch vanishes without a change of sign."""
+    axis = np.linspace(low, high, count)
+    step = axis[1] - axis[0]
+    return axis + step / 2 if np.min(np.abs(axis)) < step / 4 else axis
+
+
+def velocity_of_totals(
+    network: FusionNetwork, data: Correlations, total: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """dw_m/dt of arrays of total weights of scalar inputs in a balanced network (`reduction.total_velocity`)."""
+    from derivations.critical.escape import balanced_norms
+    from derivations.flow.reduction import chain_norms, error_symbols, total_symbols, total_velocity
+    from dynamics.lambdified import array_function
+
+    norms = balanced_norms(network, {m: np.abs(w) for m, w in total.items()})
+    symbols, w, e = chain_norms(network), total_symbols(network), error_symbols(network)
+    error = {
+        m: data.target_block(m)[0, 0] - sum(total[n] * data.input_block(n, m)[0, 0] for n in data.modalities)
+        for m in data.modalities
+    }
+    names = [*symbols.values(), *w.values(), *e.values()]
+    values = [*(norms[c] for c in symbols), *total.values(), *error.values()]
+    with np.errstate(divide="ignore", invalid="ignore"):  # u_c = 0 only where all its weights are: nothing moves there
+        return {m: np.nan_to_num(array_function(law, *names)(*values)) for m, law in total_velocity(network).items()}
+
+
+def _scalar_inputs(data: Correlations) -> tuple[Correlations, dict[str, np.ndarray]]:
+    """One input a modality, and the row that makes it: a vector's own best predictor; a scalar as it is."""
+    rows = {}
+    for m in data.modalities:
+        rows[m] = np.ones((1, 1)) if data.sizes[m] == 1 else data.regression((m,))[m]
+        if not np.any(rows[m]):
+            raise DomainError(f"{m} has no unimodal solution to draw along: its Sigma_yx is zero")
+    sigma = [[(rows[m] @ data.input_block(m, n) @ rows[n].T).item() for n in data.modalities] for m in data.modalities]
+    target = [(data.target_block(m) @ rows[m].T).item() for m in data.modalities]
+    return Correlations(sigma, target, dict.fromkeys(data.modalities, 1), float(data.sigma_yy)), rows
+
+
+def _path(data: Correlations, run: Trajectory, rows: dict[str, np.ndarray], pair: tuple[str, ...]) -> np.ndarray:
+    """A run in the plane: the part of W_m along its row, in the metric of Sigma_m."""
+    if tuple(run.total) != data.modalities:
+        raise DomainError(f"runs must have modalities {', '.join(data.modalities)}, got {', '.join(run.total)}")
+    columns = []
+    for m in pair:
+        if run.total[m].shape[1:] != (data.sizes[m],):
+            raise DomainError(f"runs must have {data.sizes[m]} inputs of {m}, got {run.total[m].shape[1:]}")
+        along = data.input_block(m, m) @ rows[m][0]
+        columns.append(run.total[m] @ along / (rows[m][0] @ along))
+    return np.array(columns).T
+
+
+def _pair(data: Correlations, modalities: Any) -> tuple[str, str]:
+    if modalities is None:
+        modalities = data.modalities[:2]
+    good = isinstance(modalities, tuple | list) and all(isinstance(m, str) for m in modalities)
+    if not good or len(modalities) != 2 or len(set(modalities)) != 2 or not set(modalities) <= set(data.modalities):
+        raise DomainError(f"modalities must be two of {', '.join(data.modalities)}, got {modalities!r}")
+    return modalities[0], modalities[1]
+
+
+def _points(network: FusionNetwork, data: Correlations, pair: tuple[str, str]) -> tuple[PortraitPoint, ...]:
+    """The critical manifolds with only these two learned; those at one place once, as the one with most learned.
+
+    Where nothing is left to learn, a point is a minimum however few are learned.
+    """
+    found: dict[tuple[float, float], PortraitPoint] = {}
+    for learned in learned_sets(network):
+        if not set(learned) <= set(pair):
+            continue
+        total = data.regression(learned)
+        left = any(drive(data, m, total)[1] > 0 for m in data.modalities if m not in learned)
+        place = (float(total[pair[0]][0, 0]), float(total[pair[1]][0, 0]))
+        at_zero = not any(total[m].any() for m in pair)
+        kind = PointKind.SINK if not left else PointKind.SOURCE if at_zero else PointKind.SADDLE
+        alike = [p for p in found if np.allclose(p, place, rtol=1e-9, atol=1e-9 * max(map(abs, (*p, *place))))]
+        if alike and kind is not PointKind.SINK:
+            continue
+        key = alike[0] if alike else place
+        found[key] = PortraitPoint(saddle_name(data.modalities, learned), kind, key)
+    return tuple(found.values())

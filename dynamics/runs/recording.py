@@ -1,0 +1,122 @@
+"""A training of one's own, measured as everything here is: recorded total weights become a Trajectory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from derivations.correlations import Correlations, require_problem
+from derivations.critical.saddles import course
+from derivations.errors import DataError, DomainError
+from derivations.network import FusionNetwork
+from dynamics.checks import real_numbers
+from dynamics.provenance import origin_of
+from dynamics.runs.half_times import HalfTimes, Status, inversions
+from dynamics.runs.itinerary import visits
+from dynamics.runs.trajectory import Trajectory, fit_times, losses
+from dynamics.starts.weights import start_norms
+
+
+def recorded(
+    network: FusionNetwork,
+    data: Correlations,
+    t: Any,
+    total: Mapping[str, Any],
+    *,
+    u0: float | Mapping[str, float] = 1e-3,
+) -> Trajectory:
+    """Half-times of a training that was run elsewhere, such as in PyTorch.
+
+    Parameters
+    ----------
+    t : (T,), increasing, in units of tau: step times learning rate, for a loss of *half* the mean squared error
+    total : modality -> (T, d), or (T, outputs, d): W_m^tot, the product of the layers from a modality to the output
+    u0 : norms at the start: with unequal depths they decide which order, and which plateaus, are expected
+
+    Order and plateaus are those that the theory expects; a warning says where the record has another order.
+    Half-times are interpolated between the recorded points; the error is below their distance.
+
+    Examples
+    --------
+    >>> net, data = FusionNetwork.fused_at(2, 2), Correlations.scalar(2, 1, 0.0)
+    >>> t = np.linspace(0, 10, 101)
+    >>> run = recorded(net, data, t, {"A": 1 / (1 + np.exp(4 * (2 - t))), "B": 1 / (1 + np.exp(4 * (5 - t)))})
+    >>> run.order, {m: round(time, 6) for m, time in run.times.items()}
+    (('A', 'B'), {'A': 2.0, 'B': 5.0})
+    """
+    require_problem(network, data)
+    if data.is_symbolic:
+        raise DataError("recorded needs numbers in sigma and sigma_yx, got symbols")
+    times = _times(t)
+    packed = np.concatenate([_block(total, data, m, len(times)) for m in data.modalities], axis=2)
+    norms = start_norms(network, u0)
+    plan = course(network, data, {m: norms[m] for m in data.modalities}, {})
+    clock, status, notes = {}, {}, [*data.warnings, *plan.notes]
+    for m in data.modalities:
+        clock[m], status[m] = math.inf, Status.NEVER if m in plan.never else Status.NOT_REACHED
+        if m in plan.never:
+            continue
+        share = np.array([plan.share(m, w) for w in packed[:, :, data.span(m)]])
+        past = np.flatnonzero(share >= 0.5)
+        if len(past):
+            i = int(past[0])
+            clock[m] = float(times[0]) if i == 0 else float(np.interp(0.5, share[i - 1 : i + 1], times[i - 1 : i + 1]))
+            status[m] = Status.REACHED
+            notes += [f"{m} is past half of its plateau when the record begins"] if i == 0 else []
+    late = [m for m in plan.order if status[m] is Status.NOT_REACHED]
+    notes += inversions(plan, clock)
+    if late:
+        notes.append(f"{', '.join(late)} not reached by t = {times[-1]:.6g}: record for longer")
+    first, last = plan.order[0], plan.order[-1]
+    both = first != last and math.isfinite(clock[first]) and math.isfinite(clock[last])
+    return Trajectory(
+        times,
+        {m: packed[:, 0, data.span(m)] if data.outputs == 1 else packed[:, :, data.span(m)] for m in data.modalities},
+        losses(data, packed),
+        HalfTimes.from_clock(plan.order, clock, status, clock[last] - clock[first] if both else math.nan),
+        visits(data, plan, times, packed, losses(data, packed)),
+        fit_times(data, plan, times, packed),
+        {"points": len(times)},
+        tuple(notes),
+        {"producer": "recorded training", "network": str(network), "start": "recorded", **origin_of(data)},
+    )
+
+
+def _times(t: Any) -> np.ndarray:
+    try:
+        times = np.array(t, dtype=float)
+    except (TypeError, ValueError):
+        raise DataError(f"t must hold numbers, got {t!r}"[:200]) from None
+    if (
+        times.ndim != 1
+        or len(times) < 2
+        or not np.all(np.isfinite(times))
+        or np.any(np.diff(times) <= 0)
+        or times[0] < 0
+    ):
+        raise DataError(f"t must be two or more increasing, finite times from 0 on, got shape {times.shape}")
+    return times
+
+
+def _block(total: Mapping[str, Any], data: Correlations, m: str, count: int) -> np.ndarray:
+    """(T, outputs, d) of one modality."""
+    if not isinstance(total, Mapping) or m not in total:
+        raise DataError(f"total must map each of {', '.join(data.modalities)} to its weights along the run")
+    shape = (count, data.outputs, data.sizes[m])
+    try:
+        given, field = total[m], f"total[{m!r}]"
+        whole = hasattr(given, "ndim")  # an array or tensor; else a list of one for each time
+        block = real_numbers(given, field) if whole else np.array([real_numbers(w, field) for w in given])
+    except DomainError as error:
+        raise DataError(str(error)) from None
+    except (TypeError, ValueError):
+        raise DataError(f"total[{m!r}] must hold numbers of shape {shape}") from None
+    fine: set[tuple[int, ...]] = {shape} | ({(count, data.sizes[m])} if data.outputs == 1 else set())
+    if data.outputs == data.sizes[m] == 1:
+        fine.add((count,))
+    if block.shape not in fine:
+        raise DataError(f"total[{m!r}] must have shape {min(fine, key=len)}, got {block.shape}")
+    return block.reshape(shape)

@@ -1,0 +1,223 @@
+"""Trajectory: the result of every producer (full flow, reduced flow, gradient descent)."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+
+from derivations.correlations import Correlations
+from derivations.critical.saddles import Course
+from derivations.errors import StoreError
+from dynamics.files import plain_file, write_whole
+from dynamics.messages import one_line
+from dynamics.runs.half_times import HalfTimes, Status
+from dynamics.runs.itinerary import Visit
+from dynamics.tables import Drawn, Shown, Table, number
+
+HALF = 0.5 - 1e-9  # a run may end at a half-time, a rounding below one half
+FORMAT = "fusion-dynamics trajectory 1"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Trajectory(Shown, Drawn):
+    """Total weights and loss along a run.
+
+    t : (T,), in units of tau
+    total : modality -> (T, d), or (T, outputs, d) for several outputs
+    loss : (T,)
+    half_times : when each modality is learned (also as times, log_times, status, order, ratio, lag)
+    itinerary : the saddles visited, M_0 first
+    fit_times : modality -> when half of its final output is there; later half-times mean that the plateau's
+        weights lie along weak directions of nearly collinear inputs
+    monitors : what tells whether the run can be trusted (steps, drift of conserved quantities)
+    warnings : what a user should know
+    provenance : how to make this run again
+    """
+
+    figure: ClassVar[str] = "figures.trajectories"
+
+    t: np.ndarray
+    total: Mapping[str, np.ndarray]
+    loss: np.ndarray
+    half_times: HalfTimes
+    itinerary: tuple[Visit, ...]
+    fit_times: Mapping[str, float] = field(default_factory=dict)
+    monitors: Mapping[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for array in (self.t, self.loss, *self.total.values()):
+            array.setflags(write=False)
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        return self.half_times.order
+
+    @property
+    def times(self) -> dict[str, float]:
+        return self.half_times.times
+
+    @property
+    def log_times(self) -> Mapping[str, float]:
+        return self.half_times.log_times
+
+    @property
+    def status(self) -> Mapping[str, Status]:
+        return self.half_times.status
+
+    @property
+    def ratio(self) -> float:
+        return self.half_times.ratio
+
+    @property
+    def lag(self) -> float:
+        return self.half_times.lag
+
+    @cached_property
+    def norms(self) -> dict[str, np.ndarray]:
+        """Modality -> (T,): |W_m^tot|."""
+        largest = {m: float(np.max(np.abs(w), initial=0.0)) or 1.0 for m, w in self.total.items()}
+        return {
+            m: largest[m] * np.sqrt(np.sum((w / largest[m]).reshape(len(w), -1) ** 2, axis=1))
+            for m, w in self.total.items()
+        }
+
+    @property
+    def table(self) -> Table:
+        rows = [(m, self.status[m].value, number(self.times[m]), number(self.fit_times[m])) for m in self.order]
+        path = " -> ".join(str(visit) for visit in self.itinerary)
+        notes = [f"ratio {number(self.ratio)}, lag {number(self.lag)}", f"saddles: {path}", *self.warnings]
+        producer, start = self.provenance.get("producer", "run"), self.provenance.get("start", "given")
+        title = f"{producer}, {start} start, {len(self.t)} points to t = {number(self.t[-1])}"
+        return Table(title, ("modality", "status", "half-time [tau]", "of its output"), tuple(rows), tuple(notes))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write one .npz without pickles; whole or not at all."""
+        meta = {
+            "format": FORMAT,
+            "order": self.order,
+            "log_times": dict(self.log_times),
+            "status": {m: s.value for m, s in self.status.items()},
+            "lag": self.lag,
+            "log_excess": self.half_times.log_excess,
+            "itinerary": [(v.name, v.enter, v.leave, v.distance) for v in self.itinerary],
+            "fit_times": dict(self.fit_times),
+            "monitors": dict(self.monitors),
+            "warnings": self.warnings,
+            "provenance": dict(self.provenance),
+            "modalities": list(self.total),
+        }
+        text = json.dumps(meta, default=lambda value: value.item())  # NumPy scalars of a caller's
+        arrays: dict[str, Any] = {f"total_{i}": w for i, w in enumerate(self.total.values())}
+        stream = io.BytesIO()
+        np.savez(stream, t=self.t, loss=self.loss, meta=np.array(text), **arrays)
+        write_whole(path, stream.getvalue(), "trajectory")
+
+
+def load_trajectory(path: str | os.PathLike[str]) -> Trajectory:
+    """Read what `Trajectory.save` wrote; a StoreError if it is anything else.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from dynamics import Correlations, FusionNetwork, integrate_reduced
+    >>> run = integrate_reduced(FusionNetwork.fused_at(2, 2), Correlations.scalar(2, 1, 0.5))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     run.save(f"{folder}/run.npz")
+    ...     load_trajectory(f"{folder}/run.npz").times == run.times
+    True
+    """
+    source = plain_file(path, "trajectory")
+    try:
+        with open(source, "rb") as stream, np.load(stream, allow_pickle=False) as file:
+            meta = json.loads(str(file["meta"]))
+            if meta["format"] != FORMAT:
+                raise ValueError(f"format is {meta['format']!r}, want {FORMAT!r}")
+            total = {m: file[f"total_{i}"] for i, m in enumerate(meta["modalities"])}
+            half_times = HalfTimes(
+                tuple(meta["order"]),
+                meta["log_times"],
+                {m: Status(s) for m, s in meta["status"].items()},
+                meta["lag"],
+                meta["log_excess"],
+            )
+            found = Trajectory(
+                file["t"],
+                total,
+                file["loss"],
+                half_times,
+                tuple(Visit(*v) for v in meta["itinerary"]),
+                meta["fit_times"],
+                meta["monitors"],
+                tuple(meta["warnings"]),
+                meta["provenance"],
+            )
+        _check_loaded(found)
+        return found
+    except OSError as error:
+        raise StoreError(f"trajectory not read from {str(path)!r}: {error}") from None
+    except Exception as error:  # NumPy leaks BadZipFile, zlib.error, KeyError, TokenError on damaged files
+        raise StoreError(
+            one_line(f"{str(path)!r} is not a saved trajectory: {type(error).__name__}: {error}")
+        ) from None
+
+
+def _check_loaded(run: Trajectory) -> None:
+    """What `Trajectory.save` never writes: a ValueError."""
+    names = set(run.total)
+    for what, given in (("order", run.order), ("log_times", run.log_times), ("status", run.status),
+                        ("fit_times", run.fit_times)):  # fmt: skip
+        if set(given) != names or len(list(given)) != len(names):
+            raise ValueError(f"{what} must name {', '.join(names)}, got {', '.join(map(str, given))}")
+    for what, array in (("t", run.t), ("loss", run.loss), *run.total.items()):
+        if array.dtype.kind != "f" or len(array) != len(run.t) or not len(array) or not np.all(np.isfinite(array)):
+            raise ValueError(f"{what} must hold {len(run.t)} finite numbers, got {array.dtype} {array.shape}")
+    if run.t.ndim != 1 or run.loss.ndim != 1 or np.any(np.diff(run.t) < 0):
+        raise ValueError("t must be increasing times, with a loss each")
+    for value in (*run.log_times.values(), *run.fit_times.values(), run.lag, *(v.enter for v in run.itinerary)):
+        float(value)
+    str(run)
+
+
+def losses(data: Correlations, packed: np.ndarray) -> np.ndarray:
+    """Loss along a run, (T,), from packed total weights (T, outputs, D).
+
+    The excess over the optimum as a quadratic form: near the optimum it loses no digits.
+    """
+    optimum = np.atleast_2d(data.optimum)
+    explained = float(np.trace(optimum @ np.atleast_2d(data.sigma_yx).T))
+    lowest = max(float(np.trace(np.atleast_2d(data.sigma_yy))) - explained, 0.0) / 2
+    gap = packed - optimum
+    return np.asarray(lowest + np.sum((gap @ data.sigma) * gap, axis=(1, 2)) / 2)
+
+
+def fit_times(data: Correlations, course: Course, t: np.ndarray, packed: np.ndarray) -> dict[str, float]:
+    """Modality -> when half of the output that it has at its plateau is there; inf if not along the run.
+
+    The share is <W_m, p_m> / <p_m, p_m> in the metric Sigma_m: it waits for what matters to the output,
+    where a half-time waits for the weights. For scalar inputs the two are the same. Interpolated between
+    the stored points.
+    """
+    found = {}
+    for m in data.modalities:
+        goal = course.plateaus[m] @ data.input_block(m, m)
+        size = float(np.sum(goal * course.plateaus[m]))
+        share = np.sum(packed[:, :, data.span(m)] * goal, axis=(1, 2)) / size if size > 0 else np.zeros(len(t))
+        past = np.flatnonzero(share >= HALF)
+        if not len(past):
+            found[m] = math.inf
+        elif past[0] == 0:
+            found[m] = float(t[0])
+        else:
+            i = past[0]
+            found[m] = float(np.interp(HALF, share[i - 1 : i + 1], t[i - 1 : i + 1]))
+    return found

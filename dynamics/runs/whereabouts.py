@@ -1,0 +1,291 @@
+"""Where am I, and what holds me here? A network with given weights, seen from the critical set."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from derivations.correlations import Correlations, require_problem
+from derivations.errors import DomainError
+from derivations.flow import gradient_flow
+from derivations.network import FusionNetwork
+from dynamics.checks import checked_integer
+from dynamics.runs.hessian import STEP, _distinct, _eigenvalues, _shifted
+from dynamics.runs.itinerary import output_distances, size_of_best
+from dynamics.starts.weights import Weights, checked_weights
+from dynamics.tables import Shown, Table, number
+
+if TYPE_CHECKING:
+    from derivations.critical.signature import Signals
+    from derivations.critical.strata import Case, Dead
+
+ZERO = 1e-9  # eigenvalues below this share of the largest one are zero
+WEAK = 0.1  # a factor below this share of what it could be holds a layer
+AT_REST = 1e-9  # share below which an equation of a stratum holds
+
+
+class Held(StrEnum):
+    """Which factor of the gradient P^T G of a layer is small."""
+
+    ABOVE = "P: what stands above it"
+    ERROR = "G: the error that reaches it"
+    BOTH = "P and G"
+    NOTHING = "-"
+
+
+@dataclass(frozen=True)
+class LayerState:
+    """One layer: |P| and |G| as shares of what layers of the largest norm could pass on, and which one holds it."""
+
+    chain: str
+    layer: int
+    above: float
+    error: float
+    velocity: float
+    held_by: Held
+
+
+@dataclass(frozen=True)
+class ModalityState:
+    """One modality: |W_m^tot|, the error |e_m| that drives it, and the growth d ln|W_m^tot|/dt now, in 1/tau."""
+
+    modality: str
+    weight: float
+    error: float
+    growth: float
+
+
+@dataclass(frozen=True, eq=False)
+class Whereabouts(Shown):
+    """A network with given weights, seen from the critical set.
+
+    name, learned : the critical manifold whose outputs are nearest
+    distance : rms difference of the outputs from those there, as a share of the best output's
+    displacement : distance in the weights to a critical point of that manifold, as a share of their norm
+    negative, zero, positive : signature there, by the rank theorem
+    dimension : of the largest stratum that the critical point lies in; degenerate : zero directions beyond it
+    rates : distinct escape rates, minus the negative eigenvalues of the Hessian at the weights given, in 1/tau
+    relaxation : the largest eigenvalues, in 1/tau
+    complete : whether all eigenvalues were computed, or only the outermost ones (by Hessian-vector products)
+    layers, modalities : what holds each layer, and how each modality grows now
+    speed : norm of the velocity of all weights, 1/tau
+    """
+
+    name: str
+    learned: tuple[str, ...]
+    distance: float
+    displacement: float
+    loss: float
+    speed: float
+    negative: int
+    zero: int
+    positive: int
+    dimension: int
+    rates: tuple[float, ...]
+    relaxation: tuple[float, ...]
+    complete: bool
+    layers: tuple[LayerState, ...]
+    modalities: tuple[ModalityState, ...]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def degenerate(self) -> int:
+        """Zero directions that are not tangent to the critical set."""
+        return max(self.zero - self.dimension, 0)
+
+    @property
+    def table(self) -> Table:
+        rows = tuple(
+            (f"{s.chain} {s.layer}", number(s.above, 3), number(s.error, 3), number(s.velocity, 3), s.held_by.value)
+            for s in self.layers
+        )
+        listed = "all" if self.complete else "the outermost"
+        escape, relax = (", ".join(map(number, found)) or "none" for found in (self.rates, self.relaxation))
+        near = f"{number(self.distance, 3)} of the best output away, {number(self.displacement, 3)} of the weights"
+        flat = f"{self.zero} zero ({self.degenerate} degenerate)"
+        notes = [
+            f"Nearest: {self.name}, {near}. Loss {number(self.loss)}, speed {number(self.speed, 3)}.",
+            f"Signature there: {self.negative} negative, {flat}, {self.positive} positive.",
+            f"Escape rates here [1/tau] ({listed} eigenvalues): {escape}; largest relaxation rates: {relax}.",
+        ]
+        notes += [
+            f"{m.modality}: |W| {number(m.weight, 3)}, |e| {number(m.error, 3)}, d ln|W|/dt {number(m.growth, 3)}"
+            for m in self.modalities
+        ]
+        notes += [f"Warning: {line}" for line in self.warnings]
+        head = ("layer", "|P| share", "|G| share", "|dW/dt|", "held by")
+        return Table("What holds each layer", head, rows, tuple(notes))
+
+
+def locate(network: FusionNetwork, data: Correlations, weights: Mapping[str, Any], *, rates: int = 6) -> Whereabouts:
+    """Which critical manifold given weights are near, what holds each layer there, and what leads away.
+
+    Parameters
+    ----------
+    weights : chain name -> list of arrays (out, in), input side first, of any widths
+    rates : how many escape and relaxation rates to list
+
+    Up to DENSE weights the whole Hessian is computed, beyond that its outermost eigenvalues by Lanczos iteration on
+    Hessian-vector products. One output.
+
+    Raises
+    ------
+    DomainError
+
+    Examples
+    --------
+    >>> from dynamics import aligned_weights
+    >>> net, data = FusionNetwork.fused_at(2, 2), Correlations.scalar(2, 1, 0.5)
+    >>> here = locate(net, data, aligned_weights(net, data, u0=1e-3, width=4))
+    >>> here.name, here.negative, [round(rate, 3) for rate in here.rates]
+    ('M_0', 8, [5.0, 2.0])
+    """
+    from derivations.critical.escape import escapes
+    from derivations.critical.signature import layer_norms, signals, signature
+    from derivations.critical.stratum_points import dimension_at, flat
+    from derivations.critical.totals import critical_groups
+
+    require_problem(network, data)
+    if data.is_symbolic:
+        raise DomainError("locate needs numbers in sigma and sigma_yx, got symbols")
+    if data.outputs > 1:
+        raise DomainError(f"locate needs one output, got {data.outputs}")
+    count = checked_integer(rates, "rates", 1)
+    groups = critical_groups(network, data)
+    current = checked_weights(network, data, weights)
+    total = gradient_flow.total_weights(network, current)
+    packed = np.hstack([total[m] for m in data.modalities])
+    points = np.array([np.hstack([group.total[m] for m in data.modalities]) for group in groups])
+    gaps = output_distances(data, packed[None], points)[0]
+    group = groups[int(np.argmin(gaps))]
+
+    # the critical point of that manifold which the weights are moved least to reach
+    critical = _nearest(network, data, group.cases, current)
+    displacement = float(np.linalg.norm(flat(critical) - flat(current))) / (float(np.linalg.norm(flat(current))) or 1.0)
+    try:
+        found = signature(network, data, critical)
+    except DomainError:
+        line = f"no critical point of {group.name} is found to rounding from these weights"
+        raise DomainError(f"{line}: bring the columns to similar units") from None
+    within = [case for case in group.cases if _satisfies(network, data, case, critical)]
+    dimension = max((dimension_at(network, data, case, critical) for case in within), default=found.zero)
+
+    eigenvalues, complete, converged = _eigenvalues(network, data, current, count)
+    largest = float(np.max(np.abs(eigenvalues), initial=0.0))
+    negative = _distinct(-eigenvalues[eigenvalues < -ZERO * largest])[:count]
+    positive = _distinct(eigenvalues[eigenvalues > ZERO * largest])[:count]
+
+    seen = signals(network, data, current, 0.0)
+    velocity = gradient_flow.flow(network, current, seen.errors)
+    ways = escapes(network, data, group.learned)
+    notes = [
+        f"{way}: an algebraic escape; the rates above are those of these weights, and grow with them"
+        for way in ways
+        if way.layers > 2
+    ]
+    notes += (
+        [] if converged else ["the eigenvalue iteration did not converge: escape or relaxation rates may be missing"]
+    )
+    return Whereabouts(
+        group.name,
+        group.whole if data.is_singular else group.learned,
+        float(np.min(gaps)) / size_of_best(data),
+        displacement,
+        float(gradient_flow.loss(data, total)),
+        float(np.linalg.norm(flat(velocity))),
+        found.negative,
+        found.zero,
+        found.positive,
+        dimension,
+        negative,
+        positive,
+        complete,
+        _layer_states(network, data, seen, velocity, layer_norms(network, data, current)),
+        _modality_states(network, data, current, total, velocity, seen.errors),
+        (*notes, *group.notes, *data.warnings),
+    )
+
+
+def _nearest(network: FusionNetwork, data: Correlations, cases: Sequence[Case], weights: Weights) -> Weights:
+    """The weights moved onto the stratum where that changes them least, judged one dead part at a time."""
+    from derivations.critical.stratum_points import flat, moved_onto
+
+    here = flat(weights)
+    moved: dict[tuple[Dead, tuple[str, ...]], float] = {}
+
+    def cost(case: Case) -> float:
+        for part in case.dead:
+            if (part, case.learned) not in moved:
+                only = flat(moved_onto(network, data, replace(case, dead=(part,)), weights, dead_only=True))
+                moved[part, case.learned] = float(np.sum((only - here) ** 2))
+        return sum(moved[part, case.learned] for part in case.dead)
+
+    for case in sorted(cases, key=cost):
+        try:
+            return moved_onto(network, data, case, weights)
+        except DomainError:  # nothing stands above a modality that is learned there
+            continue
+    raise DomainError("no critical point with these outputs is found: a layer that a learned modality needs is zero")
+
+
+def _satisfies(network: FusionNetwork, data: Correlations, case: Case, weights: Weights) -> bool:
+    """Whether a critical point lies in the closure of a stratum: its equations hold to rounding."""
+    from derivations.critical.signature import layer_norms
+    from derivations.critical.stratum_points import conditions
+
+    norms = layer_norms(network, data, weights)
+    scale = math.prod(max(norm, 1.0) for layers in norms.values() for norm in layers)
+    unit = AT_REST * scale * max(1.0, *(data.strength(m) for m in data.modalities))
+    return all(float(np.max(np.abs(row))) <= unit for row in conditions(network, data, case, weights))
+
+
+def _layer_states(
+    network: FusionNetwork,
+    data: Correlations,
+    seen: Signals,
+    velocity: Mapping[str, list[np.ndarray]],
+    norms: Mapping[str, list[float]],
+) -> tuple[LayerState, ...]:
+    """|P| and |G| as shares of what layers as large as the largest could pass on."""
+    from derivations.critical.signature import usual_norm
+
+    scale = max(usual_norm(network, data), *(norm for layers in norms.values() for norm in layers))
+    below = dict.fromkeys(network.chains, 0)
+    beyond = dict.fromkeys(network.chains, 0)
+    for name, chain in network.chains.items():  # children first
+        below[name] = max((below[c.name] + c.depth for c in chain.children), default=0)
+    for name, parent in reversed(network.parents.items()):
+        beyond[name] = beyond[parent] + network.chains[parent].depth
+    found = []
+    for name, layers in norms.items():
+        most = sum(data.strength(m) for m in network.chains[name].modalities) or 1.0
+        for i in range(len(layers)):
+            above = float(np.linalg.norm(seen.above[name][i])) / scale ** (beyond[name] + len(layers) - 1 - i)
+            error = float(np.linalg.norm(seen.below[name][i])) / (most * scale ** (below[name] + i))
+            small = above < WEAK, error < WEAK
+            held = Held.BOTH if all(small) else Held.ABOVE if small[0] else Held.ERROR if small[1] else Held.NOTHING
+            found.append(LayerState(name, i + 1, above, error, float(np.linalg.norm(velocity[name][i])), held))
+    return tuple(found)
+
+
+def _modality_states(
+    network: FusionNetwork,
+    data: Correlations,
+    weights: Weights,
+    total: Mapping[str, np.ndarray],
+    velocity: Mapping[str, list[np.ndarray]],
+    errors: Mapping[str, np.ndarray],
+) -> tuple[ModalityState, ...]:
+    moved = gradient_flow.total_weights(network, _shifted(weights, velocity))
+    found = []
+    for m in network.modalities:
+        size = float(np.linalg.norm(total[m]))
+        change = moved[m].imag / STEP
+        growth = float(np.sum(total[m] * change)) / size**2 if size > 0 else math.nan
+        found.append(ModalityState(m, size, float(np.linalg.norm(errors[m])), growth))
+    return tuple(found)

@@ -1,0 +1,1 @@
+"""Running it: gradient flow, reduced flow, gradient descent, many at once."""

@@ -1,0 +1,170 @@
+"""What a batch is given and what it leaves behind: members, goals, half-times."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from derivations.correlations import Correlations
+from derivations.critical.saddles import Course
+from derivations.network import FusionNetwork
+from dynamics.runs.half_times import Status
+from dynamics.simulation.batch.kernel import Kernel
+from dynamics.starts.weights import Weights
+
+OUT_OF_RANGE = "weights or units leave the range of floats: rescale the data, or use the law in logarithms"
+STILL = "the start is exactly stationary, or the target has no correlation: nothing is ever learned"
+DIVERGED = 1e100  # a total weight beyond this, times what is to be learned, cannot come back
+EXCESS = 1e-6  # a run has settled at this share of the initial excess loss
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """One trajectory to be: narrow weights, data, the saddles that it is expected to visit, and what errors call it."""
+
+    weights: Weights
+    data: Correlations
+    course: Course
+    label: str = "a member"
+
+
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """What a batch leaves behind: arrays with one entry a trajectory, rows in the order of the data's modalities.
+
+    times : (M, N), inf where not reached
+    lag : (N,), last less first in the course's order, from a clock that starts at the earlier of the two
+    status : (M, N) of Status
+    t, loss : (N,), where the run ended
+    grown : (N,), by what factor the largest total weight has grown: a run that waits grows, one that is stuck does not
+    energy : (N,), |loss lost - integral of |velocity|^2| / loss lost; nan for gradient descent
+    balance : (N,), drift of the conserved matrices, as a share of the largest |W|^2 at the end; nan for descent
+    settled : (N,), ended because nothing more can be learned, not by t_end or a budget
+    steps : (N,)
+    evaluations : calls of the kernel, for all trajectories together
+    """
+
+    times: np.ndarray
+    lag: np.ndarray
+    status: np.ndarray
+    t: np.ndarray
+    loss: np.ndarray
+    grown: np.ndarray
+    energy: np.ndarray
+    balance: np.ndarray
+    settled: np.ndarray
+    steps: np.ndarray
+    evaluations: int
+
+    def until(self, chosen: np.ndarray) -> str:
+        """Where the chosen ones ended, the earliest and the latest of them."""
+        first, last = (
+            f"{end:.6g}" for end in (np.min(self.t[chosen], initial=math.inf), np.max(self.t[chosen], initial=0.0))
+        )
+        return f"t = {first}" if first == last else f"t = {first} to {last}"
+
+
+class Problem:
+    """Members as arrays: kernel, goals and losses. `ids` choose trajectories; data alike are held once."""
+
+    def __init__(self, network: FusionNetwork, members: Sequence[Member]) -> None:
+        names = members[0].data.modalities
+        self.count, self.names, self.labels = len(members), names, [m.label for m in members]
+        shared = all(m.data is members[0].data for m in members)
+        self.kernel = Kernel(
+            network, [m.data for m in (members[:1] if shared else members)], [m.weights for m in members]
+        )
+        self.never = np.array([[m in one.course.never for one in members] for m in names])
+        self.overtaken = np.array([[m in one.course.overtaken for one in members] for m in names])
+        self.singular = np.array([one.data.is_singular for one in members])
+        ends = [(one.course.order[0], one.course.order[-1]) for one in members]
+        self.first, self.last = (np.array([names.index(end[i]) for end in ends]) for i in (0, 1))
+        shared = shared and all(m.course is members[0].course for m in members)
+        chosen = members[:1] if shared else members
+        self.along = np.stack([_along(one) for one in chosen], axis=-1)
+        self.sigma = np.stack([np.asarray(one.data.sigma) for one in chosen], axis=-1)
+        self.optimum = np.stack([np.atleast_2d(one.data.optimum) for one in chosen], axis=-1)
+        self.least = np.array([_least_loss(one.data) for one in chosen])
+        self.reachable = np.array([one.course.lowest_loss for one in chosen]) - self.least
+        self.shared = shared
+
+    def _of(self, array: np.ndarray, ids: np.ndarray) -> np.ndarray:
+        return array if self.shared else array[..., ids]
+
+    def shares(self, total: np.ndarray, ids: np.ndarray) -> np.ndarray:
+        """Projection of each W^tot on its plateau as a share of it, less one half, (M, len(ids))."""
+        return np.asarray(np.einsum("mpdn,pdn->mn", self._of(self.along, ids), total) - 0.5)
+
+    def excess(self, total: np.ndarray, ids: np.ndarray) -> np.ndarray:
+        """Loss above the optimum, (len(ids),)."""
+        gap = total - self._of(self.optimum, ids)
+        return np.asarray(np.sum(gap * np.einsum("pdn,den->pen", gap, self._of(self.sigma, ids)), axis=(0, 1)) / 2)
+
+    def settled(self, total: np.ndarray) -> np.ndarray:
+        """Excess at which each trajectory, at `total` now, will have settled, (N,)."""
+        begin = self.excess(total, np.arange(self.count))
+        return np.asarray(self.reachable + EXCESS * np.maximum(begin - self.reachable, 0.0))
+
+
+def _along(member: Member) -> np.ndarray:
+    """(M, outputs, D) with <row m, W^tot> = share of the plateau of m; zero for what is never learned."""
+    data = member.data
+    rows = np.zeros((len(data.modalities), data.outputs, len(data.sigma)))
+    for i, m in enumerate(data.modalities):
+        goal = member.course.plateaus[m]
+        largest = float(np.max(np.abs(goal))) or 1.0  # squares of large or small units leave the range
+        size = float(np.sum((goal / largest) ** 2)) or 1.0
+        rows[i, :, data.span(m)] = goal / largest / size / largest
+    return rows
+
+
+def _least_loss(data: Correlations) -> float:
+    explained = float(np.sum(np.atleast_2d(data.optimum) * np.atleast_2d(data.sigma_yx)))
+    return max(float(np.trace(np.atleast_2d(data.sigma_yy))) - explained, 0.0) / 2
+
+
+class HalfTimeRecord:
+    """Half-times as they are met, and the lag by a clock of its own."""
+
+    def __init__(self, problem: Problem, shares: np.ndarray) -> None:
+        self.problem = problem
+        past = ~problem.never & (shares >= 0)
+        self.times = np.where(past, 0.0, math.inf)
+        first, last = past[problem.first, np.arange(problem.count)], past[problem.last, np.arange(problem.count)]
+        self.lag = np.where(first & last & (problem.first != problem.last), 0.0, math.nan)
+        started = first | last
+        self.clock = np.where(started, 0.0, math.nan)  # runs from the earlier of first and last on
+
+    def waiting(self, ids: np.ndarray) -> np.ndarray:
+        """(M, len(ids)): may be learned and is not yet."""
+        return np.asarray(~self.problem.never[:, ids] & np.isinf(self.times[:, ids]))
+
+    def crossed(self, before: np.ndarray, after: np.ndarray, ids: np.ndarray) -> np.ndarray:
+        """(M, len(ids)): passes half of its plateau in this step."""
+        return np.asarray((before < 0) & (after >= 0) & self.waiting(ids))
+
+    def advance(
+        self, ids: np.ndarray, t: np.ndarray, h: np.ndarray, m: np.ndarray, k: np.ndarray, theta: np.ndarray
+    ) -> None:
+        """A step of length h from t: modality m[i] of trajectory ids[k[i]] is met at a share theta[i] of it."""
+        problem = self.problem
+        self.clock[ids] += h  # nan until it is started
+        for i in np.argsort(theta, kind="stable"):
+            modality, one, step = m[i], ids[k[i]], h[k[i]]
+            self.times[modality, one] = t[k[i]] + theta[i] * step
+            ends = (problem.first[one], problem.last[one])
+            if modality in ends and ends[0] != ends[1]:
+                left = (1 - theta[i]) * step
+                if np.isnan(self.clock[one]):
+                    self.clock[one] = left
+                elif np.isnan(self.lag[one]):
+                    self.lag[one] = (1 if modality == ends[1] else -1) * (self.clock[one] - left)
+
+    def status(self, still: np.ndarray) -> np.ndarray:
+        """(M, N) of Status; `still` marks trajectories that can never move."""
+        reached = np.isfinite(self.times)
+        never = (self.problem.never | still) & ~reached
+        return np.where(reached, Status.REACHED, np.where(never, Status.NEVER, Status.NOT_REACHED))

@@ -1,0 +1,229 @@
+"""Gradient descent, equations (14), (15): on the correlations, or as a check on the samples themselves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from derivations.correlations import Correlations
+from derivations.critical.saddles import Course, course
+from derivations.errors import DomainError, SolveError
+from derivations.flow import gradient_flow
+from derivations.network import FusionNetwork
+from dynamics.checks import checked_integer, checked_positive
+from dynamics.provenance import origin_of
+from dynamics.runs.half_times import ENDS_BELOW, EXCESS, OVERTAKEN, HalfTimes, Status, inversions
+from dynamics.runs.itinerary import visits
+from dynamics.runs.trajectory import Trajectory, fit_times, losses
+from dynamics.simulation.batch.members import DIVERGED
+from dynamics.simulation.full_system import pack
+from dynamics.simulation.starting import random_course, started
+from dynamics.simulation.widening import COMPRESSED, widened
+from dynamics.starts.weights import Weights, require_products, start_norms
+
+STORED = 4000  # points kept of a run; every second one is dropped when they are full
+WITHIN_STEP = 0.05  # share of a step to which a narrow descent knows its half-times
+ROUNDED = 1e-15  # of a loss
+SAFE_CURVATURE = 0.1  # default learning rate times the largest curvature met (2 is unstable): times 2-3 % off the flow
+
+
+def curvature(network: FusionNetwork, data: Correlations, plateaus: Mapping[str, np.ndarray]) -> float:
+    """Largest eigenvalue of Sigma times the largest factor L |W|^(2-2/L) at a plateau: that of the Hessian, or more."""
+    largest = data.norm(data.sigma)
+    factors = []
+    for m, goal in plateaus.items():
+        depth = network.path_depths[m]
+        size = data.norm(goal)
+        factors.append(depth * size ** (2 - 2 / depth) if depth > 1 and size > 0 else 1.0)
+    return float(largest * max(factors))
+
+
+def default_learning_rate(network: FusionNetwork, data: Correlations, plateaus: Mapping[str, np.ndarray]) -> float:
+    """SAFE_CURVATURE over the curvature at the plateaus."""
+    steepest = curvature(network, data, plateaus)
+    if not 0 < steepest < math.inf:
+        raise DomainError("no learning rate follows from data without any correlation: give one")
+    return SAFE_CURVATURE / steepest
+
+
+def unstable(network: FusionNetwork, data: Correlations, plan: Course, rate: float) -> list[str]:
+    """A warning where steps overshoot at a plateau: beyond 2/curvature."""
+    steepest = curvature(network, data, plan.plateaus)
+    most = 2 / steepest if steepest else math.inf
+    if rate <= most:
+        return []
+    return [f"learning_rate {rate:g} is beyond {most:.3g}, up to which descent is stable: half-times may be accidents"]
+
+
+def doubts_of_rate(
+    network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float], rate: float
+) -> list[str]:
+    """What to say of steps of a learning rate counted from the times of a flow."""
+    norms = start_norms(network, u0)
+    return unstable(network, data, course(network, data, {m: norms[m] for m in data.modalities}, {}), rate)
+
+
+def start_learning_rate(network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float]) -> float:
+    """The default learning rate of a random start."""
+    return default_learning_rate(network, data, random_course(network, data, u0).plateaus)
+
+
+def descend(
+    network: FusionNetwork,
+    data: Correlations,
+    *,
+    u0: float | Mapping[str, float] = 1e-3,
+    width: int = 100,
+    seed: int = 0,
+    weights: Mapping[str, Any] | None = None,
+    learning_rate: float | None = None,
+    on_samples: bool = False,
+    t_end: float | None = None,
+    max_steps: int = 200_000,
+    exact: bool = False,
+) -> Trajectory:
+    """Full-batch gradient descent. Step n is time n * learning_rate in units of tau.
+
+    Parameters
+    ----------
+    u0, width, seed, weights : the start, as for `integrate`
+    learning_rate : None scales it with Sigma's largest eigenvalue and the curvature at the plateaus; see
+        `provenance["learning_rate"]`
+    on_samples : take e_m = <(y - y_hat) x_m^T> from the samples at each step, not from Sigma
+    t_end : None runs until all is learned and the loss has settled
+    max_steps : budget; a run that it ends has modalities `not reached` and a warning
+    exact : keep the full width. Without it the network is descended narrow, as in `integrate`: two layers take the
+        same steps, deeper ones are widened until half-times are known to WITHIN_STEP of a step
+
+    Raises
+    ------
+    DomainError
+        On a learning rate that is not positive, or `on_samples` without samples.
+    SolveError
+        When a learning rate that is too large makes the weights diverge.
+
+    Examples
+    --------
+    >>> net = FusionNetwork.fused_at(depth=2, fusion_depth=2)
+    >>> run = descend(net, Correlations.scalar(2, 1, 0.5), width=10, learning_rate=0.01)
+    >>> run.order, run.status["B"].value
+    (('A', 'B'), 'reached')
+    """
+    start, plan, origin = started(network, data, u0, width, seed, weights)
+    max_steps = checked_integer(max_steps, "max_steps", 1)
+    stop = math.inf if t_end is None else checked_positive(t_end, "t_end")
+    if learning_rate is None:
+        learning_rate = default_learning_rate(network, data, plan.plateaus)
+    rate = checked_positive(learning_rate, "learning_rate")
+    if on_samples and data.samples is None:
+        raise DomainError("on_samples needs Correlations made by from_samples, these have no samples")
+    last_step = max_steps if stop / rate >= max_steps else math.floor(stop / rate + 1e-9)
+    origin |= {"learning_rate": rate, "on_samples": on_samples, "t_end": t_end, "max_steps": max_steps}
+
+    def run(layers: Weights) -> Trajectory:
+        return _descended(network, data, plan, layers, rate, on_samples, last_step, t_end is None, origin)
+
+    def target(trajectory: Trajectory) -> float:
+        latest = max((t for t in trajectory.times.values() if math.isfinite(t)), default=0.0)
+        return min(COMPRESSED, WITHIN_STEP * rate / latest) if latest > 0 else COMPRESSED
+
+    return run(start.full()) if exact else widened(network, start, run, target)
+
+
+def _descended(
+    network: FusionNetwork,
+    data: Correlations,
+    plan: Course,
+    current: Weights,
+    rate: float,
+    on_samples: bool,
+    last_step: int,
+    stops_early: bool,
+    origin: Mapping[str, Any],
+) -> Trajectory:
+    """Descend from the weights `current`; `stops_early` where all is learned and the loss has settled."""
+    names = data.modalities
+    goals = [m for m in plan.order if m not in plan.never]
+    clock = dict.fromkeys(names, math.inf)
+    status = {m: Status.NEVER if m in plan.never else Status.NOT_REACHED for m in names}
+    warnings = [*data.warnings, *plan.remarks, *unstable(network, data, plan, rate)]
+    steps: list[int] = []
+    kept: list[np.ndarray] = []
+    stride, step, before = 1, 0, dict.fromkeys(goals, -math.inf)
+    products = gradient_flow.above(network, current)
+    totals = gradient_flow.total_weights(network, current, products)
+    floor = plan.lowest_loss
+    excess = float(losses(data, pack(data, totals)[None])[0]) - floor
+    if not any(np.any(w) for w in totals.values()):
+        require_products(network, current)
+    most = DIVERGED * max(1.0, float(np.max(np.abs(data.optimum))))
+    settled = floor + max(EXCESS * excess, ROUNDED * floor)  # an excess below the rounding of the loss never settles
+    done = False
+    while True:
+        packed = pack(data, totals)
+        if not np.max(np.abs(packed)) < most:  # catches nan too
+            raise SolveError(f"gradient descent diverged at step {step}: learning_rate {rate:.3g} is too large")
+        if step % stride == 0:
+            steps.append(step)
+            kept.append(packed)
+            if len(kept) == STORED:
+                del steps[1::2], kept[1::2]
+                stride *= 2
+        for m in goals:
+            now = plan.share(m, totals[m]) - 0.5
+            if status[m] is Status.NOT_REACHED and now >= 0:
+                share = -before[m] / (now - before[m]) if step else 0.0  # linear within the step
+                clock[m], status[m] = (step - 1 + share) * rate if step else 0.0, Status.REACHED
+                if not step:
+                    warnings.append(f"{m} starts past half of its plateau: its half-time is 0")
+            before[m] = now
+        done = stops_early and (
+            data.is_singular or all(s is not Status.NOT_REACHED or m in plan.overtaken for m, s in status.items())
+        )
+        if step >= last_step or (done and losses(data, packed[None])[0] <= settled):
+            break
+        error = _sample_errors(data, totals) if on_samples else gradient_flow.errors(data, totals)
+        with np.errstate(over="ignore", invalid="ignore"):
+            velocity = gradient_flow.flow(network, current, error, products)
+            for name, layers in velocity.items():
+                current[name] = [w + rate * change for w, change in zip(current[name], layers, strict=True)]
+            products = gradient_flow.above(network, current)
+            totals = gradient_flow.total_weights(network, current, products)
+        step += 1
+    if steps[-1] != step:
+        steps.append(step)
+        kept.append(packed)
+    late = [m for m in plan.order if status[m] is Status.NOT_REACHED]
+    if done and step < last_step:
+        warnings += [(OVERTAKEN if m in plan.overtaken else ENDS_BELOW).format(m) for m in late]
+    elif late:
+        reached = f"step {step} (t = {step * rate:.6g})"
+        warnings.append(f"{', '.join(late)} not reached by {reached}: extend with a later t_end or more steps")
+    warnings += inversions(plan, clock)
+    first, final = plan.order[0], plan.order[-1]
+    t, path = np.array(steps) * rate, np.array(kept)
+    return Trajectory(
+        t,
+        {
+            m: np.ascontiguousarray(path[:, 0, data.span(m)] if data.outputs == 1 else path[:, :, data.span(m)])
+            for m in names
+        },
+        losses(data, path),
+        HalfTimes.from_clock(plan.order, clock, status, clock[final] - clock[first] if first != final else math.nan),
+        visits(data, plan, t, path, losses(data, path)),
+        fit_times(data, plan, t, path),
+        {"steps": step, "compression": 0.0},
+        tuple(warnings),
+        {"producer": "gradient descent", "network": str(network), **origin, **origin_of(data)},
+    )
+
+
+def _sample_errors(data: Correlations, totals: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """e_m = <(y - y_hat) x_m^T> over the samples: the second line of (14a)."""
+    assert data.samples is not None
+    inputs, targets = data.samples.inputs, data.samples.targets
+    misfit = targets - sum(x @ totals[m].T for m, x in inputs.items())
+    return {m: misfit.T @ x / data.samples.count for m, x in inputs.items()}

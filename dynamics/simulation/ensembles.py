@@ -1,0 +1,307 @@
+"""Ensembles: the same network trained from many random starts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
+from numbers import Real
+from typing import Any, ClassVar
+
+import numpy as np
+
+from derivations.correlations import Correlations, require_problem
+from derivations.critical.saddles import Course
+from derivations.errors import DomainError
+from derivations.network import FusionNetwork
+from dynamics.checks import checked_integer, checked_positive, checked_rtol
+from dynamics.provenance import origin_of
+from dynamics.runs.half_times import ENDS_BELOW, OVERTAKEN, Status, finite
+from dynamics.simulation.batch.members import STILL, Runs
+from dynamics.simulation.flow import RERUN
+from dynamics.simulation.jobs import PILOTS, Job, moved, run_jobs
+from dynamics.simulation.starting import random_course
+from dynamics.starts.widths import random_start
+from dynamics.tables import Drawn, Shown, Table, number
+
+MOST_SEEDS = 10**6  # drawn at once
+
+
+@dataclass(frozen=True)
+class Quantile:
+    """One quantile over the members: half-times by modality, ratio and lag; an unreached time is inf."""
+
+    times: Mapping[str, float]
+    ratio: float
+    lag: float
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Ensemble(Shown, Drawn):
+    """Half-times from many random starts.
+
+    order : of leaving zero, to leading order: one for all
+    seeds : of the members
+    times : modality -> (n,), in units of tau; inf where not reached
+    status : modality -> (n,) of Status
+    ratio, lag : (n,), nan unless first and last are reached
+    monitors : (n,) each: balance (drift of the conserved matrices), energy (loss lost against the integral of
+        |velocity|^2), steps, grown (factor by which the largest total weight has grown)
+    compression : estimate of the relative error of the half-times from the narrow width, over PILOTS members;
+        0 where it is exact
+    """
+
+    figure: ClassVar[str] = "figures.ensembles"
+
+    order: tuple[str, ...]
+    seeds: tuple[int, ...]
+    times: Mapping[str, np.ndarray]
+    status: Mapping[str, np.ndarray]
+    ratio: np.ndarray
+    lag: np.ndarray
+    monitors: Mapping[str, np.ndarray]
+    compression: float
+    warnings: tuple[str, ...] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for array in (*self.times.values(), *self.status.values(), self.ratio, self.lag, *self.monitors.values()):
+            array.setflags(write=False)
+
+    def __len__(self) -> int:
+        return len(self.seeds)
+
+    def quantile(self, q: float) -> Quantile:
+        """Half-times, ratio and lag at a quantile, 0 <= q <= 1, over all members for times, over the others for nan.
+
+        Times are ranked whole, an unreached one last, so that half of the members unreached has the median inf.
+        """
+        if isinstance(q, bool) or not isinstance(q, Real) or not 0 <= q <= 1:
+            raise DomainError(f"q must lie between 0 and 1, got {q!r}")
+        return Quantile(
+            {m: _quantile(t, q) for m, t in self.times.items()}, _quantile(self.ratio, q), _quantile(self.lag, q)
+        )
+
+    @cached_property
+    def mean_ratio(self) -> tuple[float, float]:
+        """Mean of the ratio over the members that have one, and its standard error."""
+        known = self.ratio[np.isfinite(self.ratio)]
+        error = float(np.std(known, ddof=1) / math.sqrt(len(known))) if len(known) > 1 else math.nan
+        return (float(np.mean(known)) if len(known) else math.nan), error
+
+    @property
+    def table(self) -> Table:
+        rows = []
+        for m in self.order:
+            reached = int(np.sum(self.status[m] == Status.REACHED))
+            cells = [number(_quantile(self.times[m], q)) for q in (0.05, 0.5, 0.95)]
+            rows.append((f"half-time {m} [tau]", f"{reached} of {len(self)}", *cells))
+        known = int(np.sum(np.isfinite(self.ratio)))
+        rows.append(
+            ("ratio", f"{known} of {len(self)}", *(number(_quantile(self.ratio, q)) for q in (0.05, 0.5, 0.95)))
+        )
+        mean, error = self.mean_ratio
+        notes = [f"mean ratio {number(mean)} +- {number(error)} (standard error)"] if known > 1 else []
+        rounds, rate = self.provenance["rounds"], self.provenance["learning_rate"]
+        if rounds is None:
+            notes.append("every weight at full width")
+        elif self.compression == 0:
+            notes.append("narrow networks, exact for two layers")
+        else:
+            notes.append(f"narrow networks: half-times to {number(self.compression)} (relative, estimated on pilots)")
+        what = self.provenance["producer"] + ("" if rate is None else f" at rate {number(rate)}")
+        title = f"{what}, {len(self)} random starts, width {self.provenance['width']}, u0 = {self.provenance['u0']}"
+        return Table(title, ("", "reached", "5 %", "median", "95 %"), tuple(rows), (*notes, *self.warnings))
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `simulate --seeds --json` prints: an infinite time is "inf", an undefined ratio null."""
+        return {
+            "order": list(self.order),
+            "seeds": list(self.seeds),
+            "times": {m: [finite(float(t)) for t in values] for m, values in self.times.items()},
+            "status": {m: [str(s) for s in values] for m, values in self.status.items()},
+            "ratio": [finite(float(value)) for value in self.ratio],
+            "lag": [finite(float(value)) for value in self.lag],
+            "mean_ratio": [finite(value) for value in self.mean_ratio],
+            "monitors": {name: [finite(float(v)) for v in values] for name, values in self.monitors.items()},
+            "compression": self.compression,
+            "warnings": list(self.warnings),
+            "provenance": dict(self.provenance),
+        }
+
+    def to_xarray(self) -> Any:
+        """An xarray.Dataset with the dimensions seed and modality; needs the package xarray.
+
+        Seeds are numbers, or text where one needs more than 31 bits (netCDF 3 has no wider integers).
+        """
+        try:
+            import xarray
+        except ImportError:
+            raise DomainError("to_xarray needs the package xarray: pip install 'fusion-dynamics[sweep]'") from None
+        seeds: list[Any] = list(self.seeds)
+        coordinates = {"seed": seeds if max(seeds) < 2**31 else list(map(str, seeds)), "modality": list(self.order)}
+        pair = ("modality", "seed")
+        time_units = {"units": "tau"}
+        found = {
+            "half_time": (pair, np.stack([self.times[m] for m in self.order]), time_units),
+            "status": (pair, np.stack([self.status[m].astype(str) for m in self.order])),
+            "ratio": ("seed", self.ratio),
+            "lag": ("seed", self.lag, time_units),
+            **{name: ("seed", values) for name, values in self.monitors.items()},
+        }
+        attributes = {key: str(value) for key, value in self.provenance.items()}
+        return xarray.Dataset(found, coordinates, {**attributes, "compression": self.compression})
+
+
+def _quantile(values: np.ndarray, q: float) -> float:
+    known = np.sort(values[~np.isnan(values)])
+    if not len(known):
+        return math.nan
+    place = q * (len(known) - 1)
+    low, high = known[math.floor(place)], known[math.ceil(place)]
+    return float(low if low == high else low + (place % 1) * (high - low))
+
+
+def checked_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
+    """n stands for 0..n-1, a list for itself; no seed twice."""
+    if isinstance(seeds, np.ndarray) and seeds.ndim == 1:
+        seeds = list(seeds)
+    if isinstance(seeds, str) or not isinstance(seeds, Sequence):
+        return tuple(range(checked_integer(seeds, "seeds", 1, MOST_SEEDS)))
+    chosen = tuple(checked_integer(s, "a seed", 0) for s in seeds)
+    if not chosen:
+        raise DomainError("seeds must name at least one seed")
+    twice = [s for i, s in enumerate(chosen) if s in chosen[:i]]
+    if twice:
+        raise DomainError(f"seeds must differ, got {twice[0]} twice")
+    return chosen
+
+
+def ensemble(
+    network: FusionNetwork,
+    data: Correlations,
+    *,
+    u0: float | Mapping[str, float] = 1e-3,
+    width: int = 100,
+    seeds: int | Sequence[int] = 100,
+    learning_rate: float | None = None,
+    rtol: float = 1e-5,
+    t_end: float | None = None,
+    max_steps: int | None = None,
+    verify: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Ensemble:
+    """Gradient flow, or gradient descent, from many random starts at once.
+
+    Member k is `integrate(seed=k)`, or `descend(seed=k)`, to the error stated: each start is drawn, made narrow
+    (`dynamics.starts.compression`) and integrated in one batch (`dynamics.simulation.batch`). How narrow is decided on
+    PILOTS members, run at two widths. Beyond a width of 2000 the narrow network is drawn from its own law
+    (`dynamics.starts.narrow_law`).
+
+    Parameters
+    ----------
+    u0 : norm of every layer before a fusion at t = 0, or chain name -> norm
+    width : hidden units of every layer
+    seeds : n for 0..n-1, or the seeds themselves
+    learning_rate : None for gradient flow; else of gradient descent, whose step n is time n * learning_rate
+    rtol : relative tolerance of the integrator: half-times are right to about ten times as much. A larger one also
+        allows a narrower network, which deep networks with a large start are slow without
+    t_end : in units of tau; None runs until all is learned that can be
+    max_steps : budget of each member
+    verify : run again at a tenth of rtol; `monitors["rerun"]` is how far half-times move, warned of beyond 100 rtol
+    progress : called with the number of members that have finished, and the number of all
+
+    Raises
+    ------
+    DomainError
+    SolveError
+        When a learning rate that is too large makes weights diverge.
+
+    Examples
+    --------
+    >>> net, data = FusionNetwork.fused_at(2, 2), Correlations.scalar(2, 1, 0.5)
+    >>> e = ensemble(net, data, u0=1e-3, width=100, seeds=20)
+    >>> e.times["A"].shape, round(e.quantile(0.5).ratio, 1)
+    ((20,), 4.9)
+    """
+    chosen, rtol = checked_seeds(seeds), checked_rtol(rtol)
+    end = math.inf if t_end is None else checked_positive(t_end, "t_end")
+    rate = None if learning_rate is None else checked_positive(learning_rate, "learning_rate")
+    if max_steps is not None:
+        max_steps = checked_integer(max_steps, "max_steps", 1)
+    require_problem(network, data)
+    if data.is_symbolic:
+        raise DomainError("a simulation needs numbers in sigma and sigma_yx, got symbols")
+    plan = random_course(network, data, u0)
+    jobs = [
+        Job(random_start(network, data, u0, width, seed, kept=i < PILOTS), data, plan, f"seed {seed}", rate)
+        for i, seed in enumerate(chosen)
+    ]
+    pilots = range(min(PILOTS, len(jobs)))
+    done = run_jobs(network, jobs, pilots, rtol=rtol, t_end=end, max_steps=max_steps, progress=progress)
+    runs, rounds, error = done.runs, done.rounds, done.error
+    warnings = [*data.warnings, *plan.remarks, *done.warnings, *_notes(plan, data.modalities, runs)]
+    monitors = {"balance": runs.balance, "energy": runs.energy, "steps": runs.steps, "grown": runs.grown}
+    if verify and rate is None:
+        rerun = moved(runs, done.again())
+        monitors["rerun"] = rerun
+        if np.max(rerun) > 100 * rtol:
+            warnings.append(RERUN.format(float(np.max(rerun)), rtol))
+    first = runs.times[data.modalities.index(plan.order[0])]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = 1 + runs.lag / first
+    if len(data.modalities) == 1:
+        ratio = np.where(np.isfinite(first), 1.0, math.nan)
+    return Ensemble(
+        plan.order,
+        chosen,
+        dict(zip(data.modalities, runs.times, strict=True)),
+        dict(zip(data.modalities, runs.status, strict=True)),
+        ratio,
+        runs.lag,
+        monitors,
+        error,
+        tuple(warnings),
+        {
+            "producer": "gradient flow" if rate is None else "gradient descent",
+            "network": str(network),
+            "start": "random",
+            "u0": {m: float(v) for m, v in u0.items()} if isinstance(u0, Mapping) else float(u0),
+            "width": int(width),
+            "learning_rate": rate,
+            "rtol": rtol,
+            "t_end": t_end,
+            "rounds": rounds,
+            **origin_of(data),
+        },
+    )
+
+
+def _notes(plan: Course, names: tuple[str, ...], runs: Runs) -> list[str]:
+    """What `integrate` would warn of, with the number of members that it holds for."""
+    count = runs.times.shape[1]
+    missing = runs.status == Status.NOT_REACHED
+    found = []
+    still = np.all(runs.status == Status.NEVER, axis=0) & (runs.t == 0)
+    if np.any(still):
+        found.append(f"{np.sum(still)} of {count} members: {STILL}")
+    for m, late, times in zip(names, missing, runs.times, strict=True):
+        members = f"of {count} members"
+        for chosen, text in (
+            (times == 0, f"{m} starts past half of its plateau: its half-time is 0"),
+            (late & runs.settled, (OVERTAKEN if m in plan.overtaken else ENDS_BELOW).format(m)),
+            (
+                late & ~runs.settled,
+                f"{m} not reached by {runs.until(late & ~runs.settled)}: extend with a later t_end or more steps",
+            ),
+        ):
+            if np.any(chosen):
+                found.append(f"{np.sum(chosen)} {members}: {text}")
+    for one, other in [] if plan.tie else pairwise(plan.order):
+        inverted = runs.times[names.index(other)] < runs.times[names.index(one)]
+        if np.any(inverted):
+            text = f"{other} reaches half of its plateau before {one}, which leaves zero first"
+            found.append(f"{np.sum(inverted)} of {count} members: {text}")
+    return found

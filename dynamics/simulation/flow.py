@@ -1,0 +1,149 @@
+"""The full gradient flow at any width: every weight integrated, equations (3)-(5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from derivations.correlations import Correlations
+from derivations.critical.saddles import Course
+from derivations.errors import SolveError
+from derivations.flow.balance import differences
+from derivations.network import FusionNetwork
+from dynamics.checks import checked_integer, checked_rtol, checked_times
+from dynamics.runs.trajectory import Trajectory, losses
+from dynamics.simulation.cancellation import _tightened, cancelled, digits_left
+from dynamics.simulation.full_system import full_system
+from dynamics.simulation.march import march
+from dynamics.simulation.starting import started
+from dynamics.simulation.system import System
+from dynamics.simulation.widening import COMPRESSED, apart, widened
+from dynamics.starts.weights import Weights, require_products
+
+RERUN = "half-times move by {:.2g} at a tenth of rtol = {:g}: they are not to be relied on"
+
+
+def integrate(
+    network: FusionNetwork,
+    data: Correlations,
+    *,
+    u0: float | Mapping[str, float] = 1e-3,
+    width: int = 100,
+    seed: int = 0,
+    weights: Mapping[str, Any] | None = None,
+    t_end: float | None = None,
+    t_eval: Any = None,
+    rtol: float = 1e-6,
+    max_steps: int = 20_000,
+    exact: bool = False,
+    verify: bool = False,
+) -> Trajectory:
+    """Integrate the full gradient flow of every weight, from a random start or from given weights.
+
+    Parameters
+    ----------
+    u0 : norm of every layer before a fusion at t = 0, or chain name -> norm
+    width : hidden units of every layer
+    seed : of the random start, entries N(0, s^2) with s = norm / sqrt(number of entries)
+    weights : chain name -> list of arrays (out, in), input side first; replaces u0, width and seed
+    t_end : in units of tau; None runs until all is learned and the loss has settled
+    t_eval : times to store instead of the integrator's own steps
+    rtol : relative tolerance of the integrator; made tighter where a sign flip cancels digits
+    max_steps : budget; a run that it ends has modalities `not reached` and a warning
+    exact : keep the full width. Without it the network is run narrow (`dynamics.starts.compression`): two layers at the
+        width that the start spans, which is the same flow; deeper ones wider and wider until two runs agree to
+        COMPRESSED or 10 rtol, or at full width where that pays no more
+    verify : run again at a tenth of rtol. `monitors["rerun"]` is how far half-times move, with a warning beyond
+        100 rtol: what an integrator stuck at zero cannot hide, though nothing drifts there
+
+    Returns
+    -------
+    Trajectory
+        `monitors["balance"]` is the drift of the conserved matrices (38), (39), relative to the largest |W^l|^2 at
+        the end; `monitors["energy"]` by how much the loss that was lost differs from the integral of |velocity|^2,
+        as a share of it, left out where the loss changes by less than 1000 roundings; `monitors["compression"]` an
+        estimate of what the narrow network misses of the half-times, 0 where the width is exact.
+
+    Raises
+    ------
+    DomainError, SolveError
+
+    Examples
+    --------
+    >>> net = FusionNetwork.fused_at(depth=2, fusion_depth=2)
+    >>> run = integrate(net, Correlations.scalar(2, 1, 0.5), u0=1e-3, width=10, seed=0)
+    >>> run.order, run.status["B"].value
+    (('A', 'B'), 'reached')
+    """
+    rtol = checked_rtol(rtol)
+    t_end, times = checked_times(t_end, t_eval)
+    start, plan, origin = started(network, data, u0, width, seed, weights)
+    max_steps = checked_integer(max_steps, "max_steps", 1)
+    first = start.narrow(0)
+    share = cancelled(network, data, plan, first) * digits_left(network, data, plan, first)
+    tolerance, notes = _tightened(share, rtol)
+
+    @np.errstate(over="ignore", invalid="ignore")  # what leaves the range of floats is found by the march
+    def run(layers: Weights) -> Trajectory:
+        try:
+            return attempt(layers, wide=False)
+        except SolveError:  # on a plateau beyond the corrector of LSODA; the linearly implicit method has none
+            return attempt(layers, wide=True)
+
+    def attempt(layers: Weights, wide: bool) -> Trajectory:
+        system, unpack = full_system(network, data, plan, layers, tolerance, wide)
+        if not np.any(system.velocity(system.start)[0]):
+            require_products(network, layers)
+        trajectory, last = march(
+            system,
+            data,
+            plan,
+            rtol=tolerance,
+            t_end=t_end,
+            t_eval=times,
+            max_steps=max_steps,
+            provenance={"producer": "gradient flow", "network": str(network), "rtol": rtol, **origin},
+            warnings=(*data.warnings, *notes),
+        )
+        found = {"balance": _balance_drift(network, layers, unpack(last)), "compression": 0.0}
+        (lost, rounding), worked = _lost(data, plan, system, last), float(last[-1])
+        if worked > max(1e3 * rounding, 0.0):
+            found["energy"] = abs(lost - worked) / worked
+        return replace(trajectory, monitors={**trajectory.monitors, **found})
+
+    found = run(start.full()) if exact else widened(network, start, run, lambda _: max(COMPRESSED, 10 * rtol))
+    if not verify:
+        return found
+    again = integrate(
+        network,
+        data,
+        u0=u0,
+        width=width,
+        seed=seed,
+        weights=weights,
+        t_end=t_end,
+        t_eval=t_eval,
+        rtol=max(rtol / 10, 1e-13),
+        max_steps=4 * max_steps,
+        exact=exact,
+    )
+    change = apart(found, again)
+    more = (RERUN.format(change, rtol),) if change > 100 * rtol else ()
+    return replace(found, monitors={**found.monitors, "rerun": change}, warnings=(*found.warnings, *more))
+
+
+def _lost(data: Correlations, plan: Course, system: System, last: np.ndarray) -> tuple[float, float]:
+    """Loss at the start less loss at the end, and the rounding of it, in units of the excess at the start."""
+    begin, end = losses(data, np.stack([system.total(system.start), system.total(last)]))
+    excess = (begin - plan.lowest_loss) or 1.0
+    return float((begin - end) / excess), float(np.finfo(float).eps * begin / excess)
+
+
+def _balance_drift(network: FusionNetwork, first: Weights, last: Weights) -> float:
+    """Largest change of a conserved matrix (38), (39), in norm, as a share of the largest |W^l|^2 at the end."""
+    before, after = differences(network, first), differences(network, last)
+    largest = max(1e-300, *(float(np.sum(w * w)) for layers in last.values() for w in layers))
+    return max((float(np.linalg.norm((after[k] - before[k]) / largest)) for k in before), default=0.0)

@@ -1,0 +1,153 @@
+"""The flow of every weight, as the march needs it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from derivations.correlations import Correlations
+from derivations.critical.saddles import Course
+from derivations.flow import gradient_flow
+from derivations.network import FusionNetwork
+from dynamics.runs.trajectory import losses
+from dynamics.simulation.batch.kernel import Kernel
+from dynamics.simulation.system import System
+from dynamics.starts.weights import Weights
+from dynamics.starts.widths import count
+
+LARGEST_KERNEL = 600  # weights up to which a dense Jacobian, made in one call, pays
+
+
+def pack(data: Correlations, blocks: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Modality -> (outputs, d) as one (outputs, D)."""
+    return np.hstack([blocks[m] for m in data.modalities])
+
+
+class _Form(NamedTuple):
+    """The weights as a vector, and the flow of it; norms(vector) are those of `layers`."""
+
+    start: np.ndarray
+    velocity: Callable[[np.ndarray], np.ndarray]
+    total: Callable[[np.ndarray], np.ndarray]
+    unpack: Callable[[np.ndarray], Weights]
+    layers: list[tuple[str, int]]
+    norms: Callable[[np.ndarray], np.ndarray]
+    spread: Callable[[np.ndarray], np.ndarray] | None = None
+    sensitivity: Callable[[np.ndarray], np.ndarray] | None = None
+
+
+def _wide(network: FusionNetwork, data: Correlations, weights: Weights) -> _Form:
+    """By matrix products, one state at a time."""
+    layout = [(name, i, layer.shape) for name, layers in weights.items() for i, layer in enumerate(layers)]
+    ends = np.cumsum([0, *(out * into for _, _, (out, into) in layout)])
+    spans = list(pairwise(ends))
+
+    def unpack(state: np.ndarray) -> Weights:
+        found: Weights = {name: [] for name in weights}
+        for (name, _, shape), (begin, end) in zip(layout, spans, strict=True):
+            found[name].append(state[begin:end].reshape(shape))
+        return found
+
+    def velocity(state: np.ndarray) -> np.ndarray:
+        current = unpack(state)
+        products = gradient_flow.above(network, current)
+        totals = gradient_flow.total_weights(network, current, products)
+        moved = gradient_flow.flow(network, current, gradient_flow.errors(data, totals), products)
+        return np.concatenate([v.ravel() for name in weights for v in moved[name]])
+
+    def sensitivity(state: np.ndarray) -> np.ndarray:
+        """d W^tot / d weights, a column for each entry: the flow for an error of one there."""
+        current = unpack(state)
+        products = gradient_flow.above(network, current)
+        columns = []
+        for unit in np.eye(data.outputs * len(data.sigma)):
+            row = unit.reshape(data.outputs, -1)
+            moved = gradient_flow.flow(network, current, {m: row[:, data.span(m)] for m in data.modalities}, products)
+            columns.append(np.concatenate([v.ravel() for name in weights for v in moved[name]]))
+        return np.stack(columns, axis=1)
+
+    return _Form(
+        np.concatenate([layer.ravel() for layers in weights.values() for layer in layers]),
+        velocity,
+        lambda state: pack(data, gradient_flow.total_weights(network, unpack(state))),
+        unpack,
+        [(name, i) for name, i, _ in layout],
+        lambda state: np.array([np.linalg.norm(state[begin:end]) for begin, end in spans]),
+        sensitivity=sensitivity,
+    )
+
+
+def _narrow(network: FusionNetwork, data: Correlations, weights: Weights) -> _Form:
+    """By the kernel, which takes many states (n, K) at once."""
+    kernel = Kernel(network, [data], [weights])
+    belongs = kernel.belongs()
+    entries = np.sum(belongs, axis=1)
+    layer = np.argmax(belongs, axis=0)
+
+    def norms(state: np.ndarray) -> np.ndarray:
+        return np.asarray(np.sqrt(belongs @ (state * state)))
+
+    def velocity(state: np.ndarray) -> np.ndarray:
+        return kernel.velocity(state.reshape(kernel.size, -1))[0].reshape(state.shape)
+
+    return _Form(
+        kernel.pack([weights])[:, 0],
+        velocity,
+        lambda state: kernel.total(state[:, None])[..., 0],
+        lambda state: kernel.unpack(state[:, None])[0],
+        kernel.layers,
+        norms,
+        lambda state: np.asarray((norms(state) / np.sqrt(entries))[layer]),
+    )
+
+
+def full_system(
+    network: FusionNetwork, data: Correlations, plan: Course, weights: Weights, rtol: float, wide: bool = False
+) -> tuple[System, Callable[[np.ndarray], Weights]]:
+    """The flow of every weight as the march needs it, and what unpacks its state.
+
+    The last component is the integral of |velocity|^2, in units of the excess loss at the start: what must be lost.
+    `wide` asks for matrix products, and with them the linearly implicit method, at any size.
+    """
+    form = (_wide if wide or count(weights) > LARGEST_KERNEL else _narrow)(network, data, weights)
+    places = {layer: i for i, layer in enumerate(form.layers)}
+    paths = {m: [places[c, i] for c in network.path(m) for i in range(len(weights[c]))] for m in data.modalities}
+
+    def velocity(state: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
+        moved, sizes = form.velocity(state[:-1]), form.norms(state[:-1])
+        # the two smallest layers left out: d ln|W|/dt of a balanced path, never 0 before it stops
+        rates = {m: plan.drives[m] * np.prod(np.sort(sizes[path], axis=0)[2:], axis=0) for m, path in paths.items()}
+        return np.concatenate([moved, np.sum((moved / unit) ** 2, axis=0, keepdims=True)]), rates
+
+    def sizes(state: np.ndarray) -> np.ndarray:
+        assert form.spread is not None
+        return np.append(np.maximum(np.maximum(np.abs(state[:-1]), form.spread(state[:-1])), 1e-200), 1.0)
+
+    def sensitivity(state: np.ndarray) -> np.ndarray:
+        assert form.sensitivity is not None
+        found = form.sensitivity(state[:-1])
+        return np.vstack([found, np.zeros((1, found.shape[1]))])  # the work is not stiff
+
+    def total(state: np.ndarray) -> np.ndarray:
+        return form.total(state[:-1])
+
+    scale = [np.sqrt(np.mean(layer**2)) for layers in weights.values() for layer in layers]
+    smallest = min((s for s in scale if s > 0), default=1.0)
+    start = np.append(form.start, 0.0)
+    excess = float(losses(data, form.total(form.start)[None])[0]) - plan.lowest_loss
+    unit = math.sqrt(excess) if excess > 0 else 1.0
+    atol = np.append(np.full(len(form.start), 1e-3 * rtol * smallest), rtol)
+    system = System(
+        velocity,
+        total,
+        start,
+        atol,
+        sizes=None if form.spread is None else sizes,
+        sensitivity=None if form.sensitivity is None else sensitivity,
+        metric=np.kron(np.eye(data.outputs), data.sigma),
+    )
+    return system, lambda state: form.unpack(state[:-1])

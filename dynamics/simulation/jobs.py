@@ -1,0 +1,147 @@
+"""Many random starts in one batch, each with data of its own, as narrow as the half-times allow."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from derivations.correlations import Correlations
+from derivations.critical.saddles import Course
+from derivations.network import FusionNetwork
+from dynamics.simulation.batch import descent as batch_descent
+from dynamics.simulation.batch import flow as batch_flow
+from dynamics.simulation.batch.members import Member, Runs
+from dynamics.simulation.cancellation import FLIP, cancelled, digits_left
+from dynamics.simulation.descent import WITHIN_STEP, unstable
+from dynamics.simulation.widening import COMPRESSED, LARGEST_NARROW, PAYS, UNFINISHED, remainder
+from dynamics.starts.widths import InitialWeights, count, is_exact
+
+PILOTS = 8  # members that are run at two widths, to see how wide all of them must be
+FLOW_STEPS = 20_000  # default budgets of a member
+DESCENT_STEPS = 200_000
+OSCILLATING_STEPS = 20_000  # where the learning rate is beyond stable
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One member to be: its start, the data, the saddles that it is expected to visit, what errors call it.
+
+    rate : learning rate of gradient descent; None for gradient flow. One batch holds one kind
+    """
+
+    start: InitialWeights
+    data: Correlations
+    plan: Course
+    label: str
+    rate: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Done:
+    """What a batch of jobs leaves behind; `error` is that of the narrow width, estimated on the pilots."""
+
+    runs: Runs
+    rounds: int | None
+    error: float
+    warnings: tuple[str, ...]
+    again: Callable[[], Runs]  # at a tenth of the tolerance
+
+
+def run_jobs(
+    network: FusionNetwork,
+    jobs: Sequence[Job],
+    pilots: Sequence[int],
+    *,
+    rtol: float,
+    t_end: float = math.inf,
+    max_steps: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Done:
+    """Run all jobs in one batch. How narrow is decided on `pilots`, run at two widths."""
+    descends = jobs[0].rate is not None
+    budget = (DESCENT_STEPS if descends else FLOW_STEPS) if max_steps is None else max_steps
+    problems = {(id(job.plan), job.rate): job for job in reversed(jobs)}  # one for each data set, start and rate
+    shares, warnings, risky = [], list[str](), set[tuple[int, float | None]]()
+    for key, job in problems.items():
+        narrow = job.start.narrow(0)
+        share = digits_left(network, job.data, job.plan, narrow)
+        # Runge-Kutta steps of two layers commute with the change to growing and shrinking modes: in a flip only
+        # rounding cancels, where layers are far too large the integrator's error does, too
+        lost = np.finfo(float).eps / (share * cancelled(network, job.data, job.plan, narrow))
+        risks = [] if job.rate is None else unstable(network, job.data, job.plan, job.rate)
+        warnings += [*([FLIP.format(lost)] if lost > 10 * rtol else []), *risks]
+        risky |= {key} if risks else set()
+        shares.append(share)
+    narrowed: dict[tuple[int, int | None], Member] = {}
+
+    def member(job: Job, rounds: int | None) -> Member:
+        """A start that several jobs share is made narrow once."""
+        key = id(job.start), rounds
+        if key not in narrowed:
+            weights = job.start.full() if rounds is None else job.start.narrow(rounds)
+            narrowed[key] = Member(weights, job.data, job.plan, job.label)
+        return Member(narrowed[key].weights, job.data, job.plan, job.label)
+
+    def run(some: Sequence[Job], rounds: int | None, watched: bool = False, tighter: float = 1.0) -> Runs:
+        narrowed.clear()
+        members = [member(job, rounds) for job in some]
+        tell = progress if watched else None
+        if descends:
+            rates = np.array([job.rate for job in some], dtype=float)
+            settle = np.array([(id(job.plan), job.rate) in risky for job in some])
+            # a rate beyond stable goes on until it settles, to see whether it diverges; it may oscillate for ever
+            most = np.where(settle & (max_steps is None), OSCILLATING_STEPS, budget)
+            return batch_descent.run(network, members, rates, t_end=t_end, max_steps=most, settle=settle, progress=tell)
+        used, steps = max(rtol * min(shares) / tighter, 1e-13), budget if tighter == 1 else 4 * budget
+        return batch_flow.run(network, members, rtol=used, t_end=t_end, max_steps=steps, progress=tell)
+
+    def target(runs: Runs) -> float:
+        latest = float(np.max(runs.times, initial=0.0, where=np.isfinite(runs.times)))
+        slowest = min((job.rate for job in jobs if job.rate is not None), default=math.inf)
+        within = WITHIN_STEP * slowest / latest if descends and latest > 0 else math.inf
+        return min(max(COMPRESSED, 10 * rtol), within)
+
+    chosen = [jobs[i] for i in pilots]
+    rounds, error, found = (0, 0.0, None) if is_exact(network) else _rounds(chosen, run, target, warnings)
+    whole = found is not None and list(pilots) == list(range(len(jobs)))
+    runs = found if found is not None and whole else run(jobs, rounds, watched=True)
+    return Done(runs, rounds, error, tuple(dict.fromkeys(warnings)), lambda: run(jobs, rounds, tighter=10.0))
+
+
+def _rounds(
+    pilots: Sequence[Job],
+    run: Callable[[Sequence[Job], int], Runs],
+    target: Callable[[Runs], float],
+    warnings: list[str],
+) -> tuple[int | None, float, Runs | None]:
+    """The least number of rounds that misses half-times by less than `target`; by how much; the pilots' runs.
+
+    The miss is the gap to one more round, and what a geometric series of gaps adds to it. None for the full width,
+    where a narrow network would not be much smaller; a warning where the next narrow one would be too large.
+    """
+    rounds, before, error, last = 1, run(pilots, 1), math.inf, math.inf
+    first = pilots[0].start
+    while True:
+        wider = first.narrow(rounds + 1)
+        if count(wider) > PAYS * first.entries:
+            return None, 0.0, None
+        if rounds > 1 and count(wider) > LARGEST_NARROW:
+            error = remainder(last, error)  # of the wider of the two that were compared
+            warnings.append(UNFINISHED.format(error, count(wider)))
+            return rounds, error, before
+        after = run(pilots, rounds + 1)
+        last, error = error, float(np.max(moved(before, after)))
+        error /= 1 - min(error / last, 0.5) if last > 0 else 1.0
+        if error <= target(after):
+            return rounds, error, before
+        rounds, before = rounds + 1, after
+
+
+def moved(one: Runs, other: Runs) -> np.ndarray:
+    """Largest relative difference of half-times of each member, (n,); inf where not the same are reached."""
+    both = np.isfinite(one.times) & np.isfinite(other.times) & (other.times > 0)
+    gaps = np.where(both, np.abs(one.times / np.where(both, other.times, 1.0) - 1), 0.0)
+    return np.asarray(np.where(np.any(one.status != other.status, axis=0), math.inf, np.max(gaps, axis=0)))

@@ -1,0 +1,166 @@
+"""The march: one SciPy integrator driven from half-time to half-time, shared by full and reduced flow.
+
+Half-times range over 24 decades and the lag may be 1e-22 of them, so
+
+- while modalities are still to be learned the independent variable is a scaled time s,
+  dt = ds / (sum of the growth rates of those modalities), in which a blow-up like u0^(2-L) takes some
+  tens of units; t is one more component of the state, under its own error control;
+- the clock starts again at each half-time, so that the lag is a sum of short clocks and not a
+  difference of rounded times.
+
+Once all is learned, t itself is the variable, and the run ends on the excess loss.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from derivations.correlations import Correlations
+from derivations.critical.saddles import Course
+from derivations.errors import SolveError
+from dynamics.provenance import origin_of
+from dynamics.runs.half_times import ENDS_BELOW, EXCESS, OVERTAKEN, HalfTimes, Status, inversions
+from dynamics.runs.itinerary import visits
+from dynamics.runs.trajectory import Trajectory, fit_times, losses
+from dynamics.simulation.phases import Phase
+from dynamics.simulation.system import End, Record, System
+
+AT_REST = 1e8  # on the way to a t_end, weights that have settled this many relaxation times ago are held as they are
+
+STUCK = (
+    "stopped at t = {:.6g}: what is left lies along directions of nearly collinear inputs that double precision "
+    "cannot follow"
+)
+
+
+def march(
+    system: System,
+    data: Correlations,
+    course: Course,
+    *,
+    rtol: float,
+    t_end: float | None = None,
+    t_eval: np.ndarray | None = None,
+    max_steps: int,
+    provenance: Mapping[str, Any],
+    warnings: tuple[str, ...] = (),
+) -> tuple[Trajectory, np.ndarray]:
+    """Integrate until everything that can be learned is learned and the loss has settled, or to t_end.
+
+    Returns the trajectory and the last state. A learned modality follows its saddle within 1/STIFFEST of
+    the pace of the next one; where it would relax faster still (`owned` parts only) it is slowed to that,
+    an error below every tolerance, because double precision could not resolve its rate.
+
+    Raises
+    ------
+    SolveError
+        When the integrator fails, with the time reached.
+    """
+    checks = {m: _progress(data, course, m) for m in course.order if m not in course.never}
+    state = system.start.copy()
+    begin = system.total(state)
+    found = [*warnings, *course.remarks]
+    clock = dict.fromkeys(data.modalities, math.inf)
+    status = {m: Status.NEVER if m in course.never else Status.NOT_REACHED for m in data.modalities}
+    for m, check in checks.items():
+        if check(begin) >= 0:
+            clock[m], status[m] = 0.0, Status.REACHED
+            found.append(f"{m} starts past half of its plateau: its half-time is 0")
+    waiting = tuple(m for m in checks if status[m] is not Status.REACHED)
+    stop = math.inf if t_end is None else t_end
+    record = Record([0.0], [begin], None if t_eval is None else [float(t) for t in t_eval])
+    events: list[tuple[str, float]] = []  # modality, clock since the event before
+    offset, settled = 0.0, False
+    lowest = course.lowest_loss
+    excess = max(float(losses(data, begin[None])[0]) - lowest, 0.0)
+    moving = bool(np.any(system.velocity(state)[0] != 0))
+    while moving:
+        patient = any(m not in course.overtaken for m in waiting) and not data.is_singular
+        ends = None if patient else _settled(data, lowest, excess, AT_REST if not waiting and stop < math.inf else 0.0)
+        phase = Phase(system, waiting, checks, ends, rtol, record, offset, stop - offset, max_steps)
+        outcome = phase.run(state)
+        state, offset = outcome.state, offset + outcome.elapsed
+        if outcome.end is End.LEARNED and outcome.modality is not None:
+            reached = system.total(state)
+            ties = [m for m in waiting if m != outcome.modality and checks[m](reached) >= 0]
+            for m, elapsed in ((outcome.modality, outcome.elapsed), *((tie, 0.0) for tie in ties)):
+                events.append((m, elapsed))
+                clock[m], status[m] = offset, Status.REACHED
+            waiting = tuple(m for m in waiting if status[m] is not Status.REACHED)
+            continue
+        settled = settled or outcome.end is End.SETTLED
+        if outcome.end is End.SETTLED and math.isfinite(stop):
+            if waiting:
+                waiting = ()  # nothing more can be learned: plain time from here
+                continue
+            record.hold(stop, system.total(state))
+        if outcome.end is End.STOPPED:
+            record.close(stop, system.total(state))
+        if outcome.end is End.STUCK:
+            if not data.warnings:  # nothing in the data explains it
+                raise SolveError(f"the integrator failed at t = {offset:.6g}: its corrector does not converge")
+            found.append(STUCK.format(offset))
+        if outcome.end is End.BUDGET:
+            found.append(f"stopped by the budget of {max_steps} steps at t = {offset:.6g}")
+        break
+    if not moving:
+        found.append("the start is exactly stationary: nothing more is ever learned")
+        status = {m: s if s is Status.REACHED else Status.NEVER for m, s in status.items()}
+        record.hold(stop if math.isfinite(stop) else 1.0, begin)
+    late = [m for m in course.order if status[m] is Status.NOT_REACHED]
+    found += [(OVERTAKEN if m in course.overtaken else ENDS_BELOW).format(m) for m in late if settled]
+    if late and not settled:
+        found.append(f"{', '.join(late)} not reached by t = {offset:.6g}: extend with a later t_end or more steps")
+    lag = _lag(course.order, events, clock)
+    found += inversions(course, clock)
+    half_times = HalfTimes.from_clock(course.order, clock, status, lag)
+    own_t, own = np.array(record.t), np.array(record.total)
+    t, packed = (own_t, own) if t_eval is None else (np.array(record.asked_t), np.array(record.asked_total))
+    total = {
+        m: packed[:, 0, data.span(m)] if data.outputs == 1 else packed[:, :, data.span(m)] for m in data.modalities
+    }
+    trajectory = Trajectory(
+        t,
+        {m: np.ascontiguousarray(w) for m, w in total.items()},
+        losses(data, packed),
+        half_times,
+        visits(data, course, own_t, own, losses(data, own)),
+        fit_times(data, course, own_t, own),
+        {"steps": record.steps, "evaluations": record.evaluations},
+        tuple(found),
+        {**provenance, "t_end": t_end, "max_steps": max_steps, **origin_of(data)},
+    )
+    return trajectory, state
+
+
+def _settled(data: Correlations, lowest: float, excess: float, least: float) -> Callable[[np.ndarray, float], bool]:
+    """Whether the loss is within EXCESS of the lowest one, and the phase's clock has passed `least`."""
+    goal = lowest + EXCESS * excess
+    return lambda packed, clock: clock >= least and bool(losses(data, packed[None])[0] <= goal)
+
+
+def _progress(data: Correlations, course: Course, m: str) -> Callable[[np.ndarray], float]:
+    """Projection of W_m on its plateau as a share of the plateau, less one half."""
+    span = data.span(m)
+    return lambda packed: course.share(m, packed[:, span]) - 0.5
+
+
+def _lag(order: tuple[str, ...], events: list[tuple[str, float]], clock: Mapping[str, float]) -> float:
+    """Clock between the first's and the last's half-time, negative if they come in the other order."""
+    ends = {order[0], order[-1]}
+    if len(ends) < 2 or not all(math.isfinite(clock[m]) for m in ends):
+        return math.nan
+    # A modality that starts past half has no event: its time is 0, before every clock.
+    missing = [m for m in ends if m not in dict(events)]
+    elapsed, running, sign = 0.0, bool(missing), 1.0 if order[0] in missing else -1.0
+    for m, seconds in events:
+        elapsed += seconds if running else 0.0
+        if m in ends:
+            if running:
+                return sign * elapsed
+            running, sign = True, 1.0 if m == order[0] else -1.0
+    return 0.0

@@ -1,0 +1,245 @@
+"""A phase of the march: one SciPy integrator stepped until a half-time, the settled loss, t_end or a budget."""
+
+from __future__ import annotations
+
+import math
+import warnings as python_warnings
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from scipy.integrate import DOP853, LSODA
+from scipy.optimize import brentq
+
+from derivations.errors import DomainError, SolveError
+from dynamics.simulation.batch.members import OUT_OF_RANGE
+from dynamics.simulation.stiff_solver import StiffSolver
+from dynamics.simulation.system import End, Outcome, Record, System
+
+STIFFEST = 1e10  # a learned modality relaxes at most this much faster than the next one grows (see `march`)
+SMALL_STATE = 64  # up to here LSODA (implicit where stiff, dense Jacobian); beyond, explicit DOP853
+LONGEST_CROSSING = 1.0  # a step of LSODA in scaled time inside which its interpolation is trusted, if weights move
+MOVED = 1e-6  # share of the largest weight by which a step has to move for its inside to matter
+STIFF_AFTER = 300  # explicit steps in one phase after which it is taken for stiff, and an implicit method goes on
+RESTARTS = 5  # of LSODA from the last step that it accepted, where its corrector gives up on a very stiff plateau
+DIFFERENCE = 1e-7  # step of a difference quotient as a share of a component's typical size
+EXPLICIT_COST = 12  # evaluations of a step of DOP853
+LARGEST_JACOBIAN = 1500  # beyond this many weights a dense Jacobian costs more than explicit steps
+
+
+class Phase:
+    """One stretch of a run.
+
+    checks : modality -> its share of half a plateau, less one half; those in `waiting` end the phase at 0
+    settled : says from total weights and clock whether the loss is as low as it gets; None where the phase
+        must go on however low it is: what is still to be learned may be worth next to nothing
+    remaining : time left to t_end, inf without one
+    """
+
+    def __init__(
+        self,
+        system: System,
+        waiting: tuple[str, ...],
+        checks: Mapping[str, Callable[[np.ndarray], float]],
+        settled: Callable[[np.ndarray, float], bool] | None,
+        rtol: float,
+        record: Record,
+        offset: float,
+        remaining: float,
+        max_steps: int,
+    ) -> None:
+        self.system, self.waiting, self.checks, self.settled, self.rtol = system, waiting, checks, settled, rtol
+        self.record, self.offset, self.remaining, self.max_steps = record, offset, remaining, max_steps
+        self.unit = 1.0  # of the clock, so that it is of order one whatever the units of the data
+
+    def rhs(self, _: float, augmented: np.ndarray) -> np.ndarray:
+        """d (state, clock)/ds, clock = t/unit; s is a scaled time while something is waited for, else the clock."""
+        velocity, rates = self.system.velocity(augmented[:-1])
+        out = np.empty_like(augmented)
+        pace: Any = 1.0 / sum(rates[m] for m in self.waiting) if self.waiting else self.unit
+        np.multiply(velocity, pace, out=out[:-1])
+        out[-1] = pace / self.unit
+        if self.waiting:
+            for m, part in self.system.owned.items():
+                if m not in self.waiting and rates[m] * pace > STIFFEST:
+                    out[:-1][part] *= STIFFEST / (rates[m] * pace)
+        return out
+
+    def jacobian(self, _: float, augmented: np.ndarray) -> np.ndarray:
+        """d rhs / d (state, clock) by forward differences, all columns in one call; nothing depends on the clock."""
+        assert self.system.sizes is not None
+        steps = DIFFERENCE * self.system.sizes(augmented[:-1])
+        count = len(steps)
+        states = np.repeat(augmented[:, None], count + 1, axis=1)
+        states[np.arange(count), np.arange(count)] += steps
+        slopes = self.rhs(0.0, states)
+        found = np.zeros((count + 1, count + 1))
+        found[:, :-1] = (slopes[:, :-1] - slopes[:, -1:]) / steps
+        return found
+
+    def stiff_part(self, augmented: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """G and metric of d rhs / d (state, clock), in the scaled time; the pace's own slope is not stiff."""
+        system = self.system
+        assert system.sensitivity is not None
+        assert system.metric is not None
+        state = augmented[:-1]
+        pace = 1.0 / sum(system.velocity(state)[1][m] for m in self.waiting) if self.waiting else self.unit
+        factor = system.sensitivity(state)
+        return math.sqrt(pace) * np.vstack([factor, np.zeros((1, factor.shape[1]))]), system.metric
+
+    def _solver(self, augmented: np.ndarray, implicit: bool, longest: float = math.inf) -> Any:
+        slope = self.rhs(0.0, augmented)
+        atol = np.append(self.system.atol, 1e-3 * self.rtol)
+        if not implicit:
+            return DOP853(self.rhs, 0.0, augmented, np.inf, rtol=self.rtol, atol=atol)
+        relative = self.rtol if self.system.relative is None else np.append(self.system.relative, self.rtol)
+        step = min(1e-3 / (_fastest(slope[:-1], augmented[:-1]) or 1.0), 1e290, longest)
+        tolerance = {"rtol": np.maximum(relative, 1e-12), "atol": atol}
+        jacobian = None if self.system.sizes is None else self.jacobian
+        return LSODA(self.rhs, 0.0, augmented, 1e300, first_step=step, max_step=longest, jac=jacobian, **tolerance)
+
+    def run(self, state: np.ndarray) -> Outcome:
+        """March to the end of the phase."""
+        with python_warnings.catch_warnings():
+            # LSODA's warnings come back as status and message; a trial step may overflow, an accepted one is checked
+            python_warnings.simplefilter("ignore")
+            return self._run(state)
+
+    def _run(self, state: np.ndarray) -> Outcome:
+        velocity, rates = self.system.velocity(state)
+        self.unit = 1.0 / (sum(rates[m] for m in self.waiting) or _fastest(velocity, state) or 1.0)
+        if not (np.all(np.isfinite(velocity)) and 0 < self.unit < math.inf):
+            raise DomainError(OUT_OF_RANGE)
+        remaining, record, total = self.remaining / self.unit, self.record, self.system.total
+        small = self.system.sizes is not None or (len(state) < SMALL_STATE and self.system.sensitivity is None)
+        solver = self._solver(np.append(state, 0.0), implicit=small)
+        before = {m: self.checks[m](total(state)) for m in self.waiting}
+        begun, restarts, patience = record.steps, RESTARTS, STIFF_AFTER
+        lengths: deque[float] = deque(maxlen=50)  # of the last steps
+        explicit_length = 0.0
+        while True:
+            if solver.y[-1] >= remaining:
+                return self._outcome(End.STOPPED, solver.y)
+            if self.settled is not None and self.settled(total(solver.y[:-1]), float(solver.y[-1])):
+                return self._outcome(End.SETTLED, solver.y)
+            if record.steps >= self.max_steps:
+                return self._outcome(End.BUDGET, solver.y)
+            explicit = not isinstance(solver, LSODA)
+            if isinstance(solver, DOP853) and record.steps - begun >= patience:
+                if self.system.sensitivity is not None:
+                    explicit_length = sum(lengths) / len(lengths)
+                    first, atol = solver.t - solver.t_old, np.append(self.system.atol, 1e-3 * self.rtol)
+                    at = solver.t, solver.y.copy()
+                    solver = StiffSolver(self.rhs, self.stiff_part, at, first, self.rtol, atol)
+                    lengths.clear()
+                elif len(state) <= LARGEST_JACOBIAN:
+                    solver = self._solver(solver.y, implicit=True)
+                    continue
+            elif isinstance(solver, StiffSolver) and _does_not_pay(solver, lengths, explicit_length):
+                solver, begun, patience = self._solver(solver.y, implicit=False), record.steps, 4 * patience
+                lengths.clear()
+            accepted = solver.y.copy()
+            try:
+                self._step(solver)
+            except SolveError:
+                if not isinstance(solver, LSODA):
+                    raise
+                if restarts == 0:
+                    return self._outcome(End.STUCK, accepted)
+                solver, restarts = self._solver(accepted, implicit=True), restarts - 1
+                continue
+            reached = total(solver.y[:-1])
+            after = {m: self.checks[m](reached) for m in self.waiting}
+            crossed = [m for m in self.waiting if before[m] < 0 <= after[m]]
+            length = solver.t - solver.t_old
+            lengths.append(length)
+            asked = record.queue is not None and any(t <= self._time(solver.y) for t in record.queue[:1])
+            wanted = bool(crossed) or asked
+            moved = float(np.max(np.abs(reached - total(accepted[:-1])))) > MOVED * float(np.max(np.abs(reached)))
+            if wanted and moved and self.waiting and not explicit and length > LONGEST_CROSSING:
+                solver = self._solver(accepted, implicit=True, longest=max(length / 64, LONGEST_CROSSING / 2))
+                continue
+            if not (crossed or explicit or record.queue is not None or solver.y[-1] > remaining):
+                record.t.append(self._time(solver.y))
+                record.total.append(reached)
+            else:
+                dense = solver.dense_output()
+                hit, end, last = self._first_event(dense, solver, crossed, remaining)
+                self._store(dense, solver.t_old, end, last, explicit)
+                if hit is not None:
+                    return self._outcome(End.LEARNED, last, hit)
+                if last[-1] >= remaining:
+                    return self._outcome(End.STOPPED, last)
+            before = after
+
+    def _step(self, solver: Any) -> None:
+        message = solver.step()
+        self.record.steps += 1
+        self.record.evaluations += solver.nfev
+        solver.nfev = 0
+        if solver.status == "failed" or not np.all(np.isfinite(solver.y)):
+            raise SolveError(f"the integrator failed at t = {self._time(solver.y):.6g}: {message}")
+
+    def _time(self, augmented: np.ndarray) -> float:
+        return self.offset + float(augmented[-1]) * self.unit
+
+    def _outcome(self, end: End, augmented: np.ndarray, modality: str | None = None) -> Outcome:
+        return Outcome(end, augmented[:-1].copy(), float(augmented[-1]) * self.unit, modality)
+
+    def _first_event(
+        self, dense: Any, solver: Any, crossed: list[str], remaining: float
+    ) -> tuple[str | None, float, np.ndarray]:
+        """The first half-time inside a step, or t_end if it comes before: (modality, s, state with clock)."""
+        total, begin, end, last, hit = self.system.total, solver.t_old, solver.t, solver.y, None
+        for m in crossed:  # several may fall into one step; the next phase finds the later ones again
+            root = _root(lambda s, m=m: self.checks[m](total(dense(s)[:-1])), begin, end)  # type: ignore[misc]
+            if hit is None or root < end:
+                hit, end = m, root
+        last = last if hit is None else dense(end)
+        if last[-1] > remaining:
+            end = _root(lambda s: dense(s)[-1] - remaining, begin, end)
+            hit, last = None, dense(end).copy()
+            last[-1] = remaining
+        return hit, end, last
+
+    def _store(self, dense: Any, begin: float, end: float, last: np.ndarray, explicit: bool) -> None:
+        """Keep the step's end (an explicit step is long: three points inside too), and the times asked for."""
+        record, total = self.record, self.system.total
+        inside = np.linspace(begin, end, 5)[1:-1] if explicit else ()
+        for augmented in (*(dense(s) for s in inside), last):
+            record.t.append(self._time(augmented))
+            record.total.append(total(augmented[:-1]))
+        while record.queue and record.queue[0] <= self._time(last):
+            asked = record.queue.pop(0)
+            wanted = (asked - self.offset) / self.unit
+            if wanted <= dense(begin)[-1]:
+                augmented = dense(begin)
+            elif wanted >= last[-1]:
+                augmented = last
+            else:
+                augmented = dense(_root(lambda s: dense(s)[-1] - wanted, begin, end))  # noqa: B023
+            record.asked_t.append(asked)
+            record.asked_total.append(total(augmented[:-1]))
+
+
+def _does_not_pay(solver: StiffSolver, lengths: deque[float], explicit_length: float) -> bool:
+    """Whether its last steps, for their cost, are shorter than the explicit ones were."""
+    full = len(lengths) == lengths.maxlen
+    return full and sum(lengths) / len(lengths) / solver.cost < explicit_length / EXPLICIT_COST
+
+
+def _fastest(slope: np.ndarray, state: np.ndarray) -> float:
+    """Largest relative rate of change of an entry that moves; 0 if none does."""
+    moving = (state != 0) & (slope != 0)
+    return float(np.max(np.abs(slope[moving] / state[moving]), initial=0.0))
+
+
+def _root(function: Callable[[float], float], begin: float, end: float) -> float:
+    """A root between two ends of different sign; an end itself where rounding has taken the sign away."""
+    if function(begin) >= 0:
+        return begin
+    if function(end) <= 0:
+        return end
+    narrow = max(1e-15 * max(abs(begin), abs(end)), 1e-300)
+    return float(brentq(function, begin, end, xtol=narrow, rtol=1e-14, maxiter=500))

@@ -1,0 +1,113 @@
+"""Batches of a sweep as one labelled data set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from derivations.errors import DomainError
+from dynamics.files import write_whole
+from dynamics.provenance import _version
+from dynamics.simulation.sweeps.spec import PARAMETERS, Layout, Spec
+from dynamics.simulation.sweeps.work import STATUSES, Result
+from dynamics.tables import Table, number
+
+UNITS = {"half_time": "tau", "lag": "tau"}
+MEANING = {
+    "half_time": "when half of a modality's weights are there; inf if never or not reached",
+    "status": "reached, never, not reached, or failed",
+    "ratio": "half-time of the last over that of the first in the order of leaving zero",
+    "lag": "half-time of the last less that of the first",
+    "balance": "drift of the conserved matrices, a share of the largest squared norm of a layer",
+    "steps": "steps of the integrator, or of gradient descent",
+    "compression": "estimate of the relative error of half-times from the narrow width",
+}
+
+
+def assembled(spec: Spec, batches: Sequence[Sequence[int]], found: Mapping[int, tuple[Result, list[str]]]) -> Any:
+    """An xarray.Dataset with one dimension an axis (a list has the dimension `point`), and the modality."""
+    xarray = require_xarray()
+    names = modalities_of(spec)
+    columns: dict[str, np.ndarray] = {}
+    warnings: list[str] = []
+    for i, numbers in enumerate(batches):
+        result, said = found[i]
+        warnings += said
+        for key, values in result.items():
+            whole = columns.setdefault(key, np.empty((*values.shape[:-1], spec.count), dtype=values.dtype))
+            whole[..., list(numbers)] = values
+    dimensions = ("point",) if spec.layout is Layout.LIST else tuple(spec.axes)
+    variables = {}
+    for key, values in columns.items():
+        shaped = values.reshape((*values.shape[:-1], *spec.shape))
+        if key == "status":
+            shaped = np.array([*(s.value for s in STATUSES), "failed"])[shaped]
+        front = ("modality",) if values.ndim == 2 else ()
+        about = {"long_name": MEANING[key], "units": UNITS.get(key, "1")}
+        variables[key] = (
+            (*front, *dimensions),
+            shaped,
+            {k: v for k, v in about.items() if key != "status" or k != "units"},
+        )
+    coordinates: dict[str, Any] = {"modality": list(names)}
+    for key, given in spec.axes.items():
+        parameter = PARAMETERS[key]
+        listed: list[Any] = list(given)
+        if parameter.kind is int and max(listed) >= 2**31:
+            listed = [str(value) for value in listed]  # netCDF 3 has no wider integers
+        where = "point" if spec.layout is Layout.LIST else key
+        coordinates[key] = (where, listed, {"long_name": parameter.meaning, "units": parameter.units})
+    attributes = {
+        "title": spec.name, "version": f"fusion-dynamics {_version()}", "spec": spec.canonical(), "key": spec.key,
+        "warnings": "\n".join(dict.fromkeys(warnings)), "time_unit": "tau = 1/learning rate",
+        **{f"fixed_{k}": v if not isinstance(v, int) or v < 2**31 else str(v) for k, v in spec.fixed.items()},
+    }  # fmt: skip
+    return xarray.Dataset(variables, coordinates, attributes)
+
+
+def require_xarray() -> Any:
+    """The package, or one line that says how to install it."""
+    try:
+        return import_module("xarray")
+    except ImportError:
+        raise DomainError("a sweep needs the package xarray: pip install 'fusion-dynamics[sweep]'") from None
+
+
+def modalities_of(spec: Spec) -> tuple[str, ...]:
+    if spec.data is not None:
+        return spec.data.modalities
+    if "example" in spec.fixed:
+        from dynamics.data.examples import load_example
+
+        return load_example(str(spec.fixed["example"])).modalities
+    return ("A", "B")
+
+
+def save_dataset(found: Any, path: str) -> None:
+    """As netCDF, whole or not at all."""
+    write_whole(path, bytes(found.to_netcdf(engine="scipy")), "result")
+
+
+def summary(found: Any) -> Table:
+    """How many points were reached, and how the ratio spreads over them."""
+    rows = []
+    for m in found["modality"].values:
+        times = found["half_time"].sel(modality=m).values
+        states = found["status"].sel(modality=m).values
+        reached = int(np.sum(states == STATUSES[0].value))
+        rows.append((f"half-time {m} [tau]", f"{reached} of {times.size}", *_range(times)))
+    ratio = found["ratio"].values
+    rows.append(("ratio", f"{int(np.sum(np.isfinite(ratio)))} of {ratio.size}", *_range(ratio)))
+    warnings = tuple(f"Warning: {w}" for w in str(found.attrs["warnings"]).split("\n") if w)
+    shape = " x ".join(f"{name} {found.sizes[name]}" for name in found["ratio"].dims) or "one point"
+    return Table(f"{found.attrs['title']}: {shape}", ("", "reached", "least", "median", "most"), tuple(rows), warnings)
+
+
+def _range(values: np.ndarray) -> tuple[str, str, str]:
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return ("-",) * 3
+    return number(float(np.min(known))), number(float(np.median(known))), number(float(np.max(known)))

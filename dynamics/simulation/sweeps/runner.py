@@ -1,0 +1,179 @@
+"""Running a sweep: batches to workers on this machine or on a cluster, each stored as it finishes."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
+from typing import Any
+
+from derivations.correlations import Correlations
+from derivations.errors import DataError, DomainError
+from dynamics.checks import checked_integer
+from dynamics.simulation.sweeps.dataset import assembled, modalities_of, require_xarray
+from dynamics.simulation.sweeps.spec import Point, Spec, make_spec, read_spec
+from dynamics.simulation.sweeps.store import open_store, read_batch, write_batch
+from dynamics.simulation.sweeps.work import Result, attempted
+
+#: finished batches, all batches, seconds left (nan while not known)
+Progress = Callable[[int, int, float], None]
+
+
+def sweep(
+    spec: Spec | Mapping[str, Any] | str | os.PathLike[str],
+    store: str | os.PathLike[str] | None = None,
+    *,
+    data: Correlations | None = None,
+    jobs: int = 1,
+    scheduler: str | None = None,
+    progress: Progress | None = None,
+) -> Any:
+    """Half-times over a grid or a list of parameters, as an xarray.Dataset.
+
+    Parameters
+    ----------
+    spec : a TOML file, or its sections as a mapping: [network] depth, fusion_depth; [data] sigma_a, sigma_b, rho, w_a,
+        w_b, or example, factor; [start] u0, width, seed; [run] learning_rate (0: gradient flow), rtol. A list of values
+        makes an axis; layout = "list" pairs lists instead of combining them
+    store : a folder that keeps what is finished; a run that was killed goes on from there. None keeps nothing
+    data : Correlations of one's own, instead of the data parameters
+    jobs : processes on this machine
+    scheduler : address of a Dask scheduler, whose workers run the batches instead
+    progress : called with finished batches, all batches and the seconds left, nan while not known
+
+    Returns
+    -------
+    xarray.Dataset
+        half_time, status (modality and the axes), ratio, lag, balance, steps, compression (the axes), with units;
+        `attrs` hold the spec, the version and all warnings. `to_netcdf(engine="scipy")` needs no netCDF4.
+
+    Raises
+    ------
+    DataError, DomainError
+        On a spec that is no sweep.
+    StoreError
+        On a folder of another sweep or version, or a disk that is full.
+
+    Examples
+    --------
+    >>> found = sweep({"sigma_a": 2.0, "rho": [0.0, 0.5], "seed": [0, 1], "u0": 1e-6})  # doctest: +SKIP
+    >>> found["ratio"].mean("seed").values.round(1).tolist()  # doctest: +SKIP
+    [4.0, 5.0]
+    """
+    plan = _spec(spec, data)
+    jobs = checked_integer(jobs, "jobs", 1)
+    modalities_of(plan)  # before the work: whether there is such an example, and what the result needs
+    require_xarray()
+    batches = plan.batches()
+    folder = open_store(store, plan, len(batches)) if store is not None else None
+    found: dict[int, tuple[Result, list[str]]] = {}
+    if folder is not None:
+        for i in range(len(batches)):
+            kept = read_batch(folder, i)
+            if kept is not None:
+                found[i] = kept
+    begin, tell = time.monotonic(), progress or (lambda done, count, left: None)
+    tell(len(found), len(batches), math.nan)
+    missing = [i for i in range(len(batches)) if i not in found]
+    pending = ((i, plan.at(batches[i])) for i in missing)
+    for i, result in _run(pending, plan.data, jobs if len(missing) > 1 else 1, scheduler) if missing else ():
+        if folder is not None:
+            write_batch(folder, i, *result)
+        found[i] = result
+        made, open_ones = len(found) - (len(batches) - len(missing)), len(batches) - len(found)
+        tell(len(found), len(batches), (time.monotonic() - begin) / made * open_ones)
+    return assembled(plan, batches, found)
+
+
+def _spec(spec: Spec | Mapping[str, Any] | str | os.PathLike[str], data: Correlations | None) -> Spec:
+    if isinstance(spec, Spec):
+        if data is not None:
+            raise DataError("data goes with a mapping; this spec is made already")
+        return spec
+    if isinstance(spec, Mapping):
+        return make_spec(spec, data)
+    if data is not None:
+        raise DataError("data goes with a mapping, not with a file")
+    return read_spec(spec)
+
+
+def one_batch(number: int, points: list[Point], data: Correlations | None) -> tuple[int, tuple[Result, list[str]]]:
+    """What a worker runs: one thread, so that bytes do not depend on the machine's threads."""
+    with single_thread():
+        return number, attempted(points, data)
+
+
+def single_thread() -> AbstractContextManager[Any]:
+    libraries = _numeric_libraries()
+    limited: AbstractContextManager[Any] = nullcontext() if libraries is None else libraries.limit(limits=1)
+    return limited
+
+
+@cache
+def _numeric_libraries() -> Any:
+    """Found once in a process; None without threadpoolctl."""
+    try:
+        from threadpoolctl import ThreadpoolController
+    except ImportError:
+        return None
+    with held_interrupts():
+        return ThreadpoolController()
+
+
+@contextmanager
+def held_interrupts() -> Iterator[None]:
+    """An interrupt that comes inside is raised at the end: in a callback from C, Python would drop it."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    arrived: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: arrived.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if arrived:
+        signal.raise_signal(signal.SIGINT)
+
+
+def _run(
+    pending: Iterable[tuple[int, list[Point]]], data: Correlations | None, jobs: int, scheduler: str | None
+) -> Iterator[tuple[int, tuple[Result, list[str]]]]:
+    """Batches as they finish."""
+    if jobs == 1 and scheduler is None:
+        for number, points in pending:
+            yield one_batch(number, points, data)
+        return
+    try:
+        from joblib import Parallel, delayed, parallel_config
+    except ImportError:
+        raise DomainError("more than one process needs joblib: pip install 'fusion-dynamics[sweep]'") from None
+    tasks = (delayed(one_batch)(number, points, data) for number, points in pending)
+    if scheduler is None:
+        with parallel_config(backend="loky", inner_max_num_threads=1):
+            yield from Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)(tasks)
+        return
+    try:
+        from distributed import Client
+    except ImportError:
+        raise DomainError("a scheduler needs Dask: pip install 'fusion-dynamics[cluster]'") from None
+    try:
+        client = Client(scheduler, timeout=20)
+    except (OSError, ValueError) as error:
+        raise DomainError(f"no Dask scheduler at {scheduler!r}: {str(error).splitlines()[0]}") from None
+    with client, parallel_config(backend="dask", wait_for_workers_timeout=60):
+        yield from Parallel(return_as="generator_unordered", batch_size=1)(tasks)
+
+
+def shown(done: int, count: int, left: float) -> None:
+    """Progress on standard error, with the time left."""
+    rest = f", {left:.0f} s left" if done < count and math.isfinite(left) else ""
+    end = "\n" if done == count or not sys.stderr.isatty() else "\r"
+    print(f"  {done} of {count} batches{rest}   ", end=end, file=sys.stderr, flush=True)

@@ -1,0 +1,136 @@
+"""One batch of a sweep, from points to arrays. It depends on its points alone, not on who runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from derivations.correlations import Correlations
+from derivations.errors import DataError, DomainError, SolveError
+from derivations.network import FusionNetwork
+from dynamics.data.examples import load_example
+from dynamics.runs.half_times import Status
+from dynamics.simulation.batch.members import STILL, Runs
+from dynamics.simulation.jobs import PILOTS, Job, run_jobs
+from dynamics.simulation.starting import random_course
+from dynamics.simulation.sweeps.spec import SCALARS, Point
+from dynamics.starts.widths import InitialWeights, random_start
+
+STATUSES = tuple(Status)  # a code is a place in this
+Result = dict[str, np.ndarray]
+
+
+def run_batch(points: Sequence[Point], data: Correlations | None) -> tuple[Result, list[str]]:
+    """Arrays with one entry a point, modalities first, and what a user should know.
+
+    half_time (M, n), status (M, n) as a place in STATUSES, ratio, lag, balance, steps (n,), compression (n,)
+    """
+    head = points[0]
+    sets: dict[tuple[Any, ...], Correlations] = {}
+    starts: dict[tuple[Any, ...], InitialWeights] = {}
+    plans: dict[tuple[Any, ...], Any] = {}
+    jobs, warnings = [], list[str]()
+    for point in points:
+        which = tuple(point.get(name) for name in (*SCALARS, "example", "factor"))
+        if which not in sets:
+            sets[which] = _data(point, data)
+            warnings += sets[which].warnings
+        here = sets[which]
+        network = FusionNetwork.fused_at(head["depth"], head["fusion_depth"], here.modalities)
+        u0, width, seed = float(point["u0"]), int(point["width"]), int(point["seed"])
+        begin = u0, seed, tuple(here.sizes.items())
+        if begin not in starts:
+            starts[begin] = random_start(network, here, u0, width, seed)
+        if (which, u0) not in plans:
+            plans[which, u0] = random_course(network, here, u0)
+            warnings += plans[which, u0].notes
+        rate = float(point["learning_rate"]) or None
+        jobs.append(Job(starts[begin], here, plans[which, u0], _label(point), rate))
+    pilots = sorted({round(i) for i in np.linspace(0, len(jobs) - 1, PILOTS)})
+    done = run_jobs(network, jobs, pilots, rtol=float(head["rtol"]))
+    runs = done.runs
+    first = np.array([list(network.modalities).index(job.plan.order[0]) for job in jobs])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = 1 + runs.lag / runs.times[first, np.arange(len(jobs))]
+    codes = np.vectorize({s.value: i for i, s in enumerate(STATUSES)}.get)(runs.status.astype(str))
+    result = {
+        "half_time": runs.times,
+        "status": codes.astype(np.int8),
+        "ratio": ratio,
+        "lag": runs.lag,
+        "balance": runs.balance,
+        "steps": runs.steps.astype(np.int32),
+        "compression": np.full(len(jobs), done.error),
+    }
+    warnings += _notes(jobs, runs)
+    return result, list(dict.fromkeys([*warnings, *done.warnings]))
+
+
+def _notes(jobs: Sequence[Job], runs: Runs) -> list[str]:
+    """What single runs would warn of, with the number of points that it holds for."""
+    names = jobs[0].data.modalities
+    late, count = np.any(runs.status == Status.NOT_REACHED, axis=0), len(jobs)
+    still = np.all(runs.status == Status.NEVER, axis=0) & (runs.t == 0)
+    places = np.array([[names.index(m) for m in job.plan.order] for job in jobs])
+    ordered = np.take_along_axis(runs.times, places.T, axis=0)
+    with np.errstate(invalid="ignore"):
+        inverted = np.any(np.diff(ordered, axis=0) < 0, axis=0) & ~np.array([job.plan.tie for job in jobs])
+    found = (
+        (still, STILL),
+        (
+            late & ~runs.settled,
+            f"a modality was not reached by {runs.until(late & ~runs.settled)}, within the steps allowed",
+        ),
+        (late & runs.settled, "a modality ends below half of its plateau"),
+        (np.any(runs.times == 0, axis=0), "a modality starts past half of its plateau"),
+        (np.array([job.plan.tie for job in jobs]), "two modalities are equally fast: their order is undefined"),
+        (inverted, "half-times are not in the order of leaving zero"),
+    )
+    return [f"{int(np.sum(chosen))} of {count} points of a batch: {text}" for chosen, text in found if np.any(chosen)]
+
+
+def attempted(points: Sequence[Point], data: Correlations | None) -> tuple[Result, list[str]]:
+    """The same; where a batch fails its points are run one by one, and those that fail are nan, with a warning."""
+    try:
+        return run_batch(points, data)
+    except (DataError, DomainError, SolveError) as error:
+        if len(points) == 1:
+            return _failed(points[0], data), [f"failed: {_label(points[0])}: {error}"]
+    parts = [attempted([point], data) for point in points]
+    names = parts[0][0].keys()
+    joined = {name: np.concatenate([part[name] for part, _ in parts], axis=-1) for name in names}
+    return joined, list(dict.fromkeys(w for _, warnings in parts for w in warnings))
+
+
+def _failed(point: Point, data: Correlations | None) -> Result:
+    count = _modalities(point, data)
+    nan = np.full(1, np.nan)
+    return {
+        "half_time": np.full((count, 1), np.nan), "status": np.full((count, 1), -1, dtype=np.int8), "ratio": nan,
+        "lag": nan, "balance": nan, "steps": np.zeros(1, dtype=np.int32), "compression": nan,
+    }  # fmt: skip
+
+
+def _modalities(point: Point, data: Correlations | None) -> int:
+    """How many there are, without the point's own data, which may be what failed."""
+    if data is not None:
+        return len(data.modalities)
+    return len(load_example(str(point["example"])).modalities) if "example" in point else 2
+
+
+def _data(point: Mapping[str, Any], data: Correlations | None) -> Correlations:
+    if data is not None:
+        found = data
+    elif "example" in point:
+        found = load_example(point["example"])
+    else:
+        a, b, rho, w_a, w_b = (point[name] for name in SCALARS)
+        found = Correlations.scalar(a, b, rho, (w_a, w_b))
+    return found if point["factor"] == 1 else found.rescaled({found.modalities[-1]: point["factor"]})
+
+
+def _label(point: Point) -> str:
+    shown = ("sigma_a", "sigma_b", "rho", "example", "factor", "u0", "seed", "learning_rate")
+    return ", ".join(f"{name} = {point[name]}" for name in shown if name in point)

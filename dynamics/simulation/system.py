@@ -1,0 +1,87 @@
+"""A flow as the march needs it, and what a run leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class System:
+    """A flow as a phase needs it.
+
+    velocity(state) -> (d state/dt, rates): rates maps modality -> growth rate of its first layer.
+    total(state) -> packed total weights (outputs, D).
+    owned : modality -> slice of the state that belongs to it alone (empty: nothing may be slowed).
+    relative : relative tolerance of each component, where they differ.
+    sizes(state) -> typical size of each component. Where it is given, velocity takes many states (n, K) at once, so
+        that a Jacobian by differences is one call, and the implicit LSODA is used whatever the size.
+    sensitivity(state) -> G (n, K), and metric (K, K): -G metric G^T is the stiff part of the Jacobian of a state too
+        large for a dense one (`batch.steppers.rosenbrock`).
+    """
+
+    velocity: Callable[[np.ndarray], tuple[np.ndarray, Mapping[str, float]]]
+    total: Callable[[np.ndarray], np.ndarray]
+    start: np.ndarray
+    atol: np.ndarray
+    owned: Mapping[str, slice] = field(default_factory=dict)
+    relative: np.ndarray | None = None
+    sizes: Callable[[np.ndarray], np.ndarray] | None = None
+    sensitivity: Callable[[np.ndarray], np.ndarray] | None = None
+    metric: np.ndarray | None = None
+
+
+@dataclass
+class Record:
+    """What a run leaves behind while it goes on: its own steps, and the points at the times asked for.
+
+    queue : times still to come, None if none were asked for
+    """
+
+    t: list[float]
+    total: list[np.ndarray]
+    queue: list[float] | None
+    asked_t: list[float] = field(default_factory=list)
+    asked_total: list[np.ndarray] = field(default_factory=list)
+    steps: int = 0
+    evaluations: int = 0
+
+    def close(self, t: float, total: np.ndarray) -> None:
+        """The end of the run is at t, to rounding: times asked for up to it that the last step missed by a hair."""
+        missed = [asked for asked in self.queue or [] if asked <= t]
+        self.asked_t += missed
+        self.asked_total += [total] * len(missed)
+        if self.queue is not None:
+            self.queue = self.queue[len(missed) :]
+
+    def hold(self, t: float, total: np.ndarray) -> None:
+        """Nothing changes any more up to t."""
+        self.t.append(t)
+        self.total.append(total)
+        if self.queue is not None:
+            self.asked_t += self.queue
+            self.asked_total += [total] * len(self.queue)
+            self.queue = []
+
+
+class End(Enum):
+    """Why a phase ended."""
+
+    LEARNED = auto()
+    SETTLED = auto()
+    STOPPED = auto()
+    BUDGET = auto()
+    STUCK = auto()  # the integrator gave up
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """End of a phase: the modality learned, the state, the time that the phase took."""
+
+    end: End
+    state: np.ndarray
+    elapsed: float
+    modality: str | None = None

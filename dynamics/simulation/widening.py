@@ -1,0 +1,79 @@
+"""Runs at more and more rounds of compression, until they agree."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from derivations.network import FusionNetwork
+from dynamics.runs.half_times import Status
+from dynamics.runs.trajectory import Trajectory
+from dynamics.starts.weights import Weights
+from dynamics.starts.widths import InitialWeights, count, is_exact
+
+COMPRESSED = 1e-4  # error in the half-times that a narrow run may have
+LARGEST_NARROW = 20_000  # weights of a narrow network beyond which it takes minutes: then the error reached is said
+UNFINISHED = "the narrow network misses half-times by about {:.1g}: to know them better it would need {} weights"
+PAYS = 0.3  # share of the weights above which a narrow run saves too little
+
+
+def widened(
+    network: FusionNetwork,
+    start: InitialWeights,
+    run: Callable[[Weights], Trajectory],
+    target: Callable[[Trajectory], float],
+) -> Trajectory:
+    """Runs at more and more rounds of compression until they agree; in full where that pays no more.
+
+    `target(run)` is the error that may be left. It is estimated by the gap to the run before; from the third run on
+    by what is left of a geometric series of gaps, times two.
+    """
+    if is_exact(network):
+        return run(start.narrow(0))
+    before: Trajectory | None = None
+    gap, error, rounds = math.inf, math.inf, 1
+    while True:
+        narrow = start.narrow(rounds)
+        if count(narrow) > PAYS * start.entries:
+            return run(start.full())
+        if before is not None and count(narrow) > LARGEST_NARROW:
+            note = UNFINISHED.format(error, count(narrow))
+            return replace(
+                before, monitors={**before.monitors, "compression": error}, warnings=(*before.warnings, note)
+            )
+        current = run(narrow)
+        if before is not None:
+            last, gap = gap, apart(before, current)
+            error = remainder(last, gap)
+            if error <= target(current):
+                return replace(current, monitors={**current.monitors, "compression": error})
+        before, rounds = current, rounds + 1
+
+
+def remainder(last: float, gap: float) -> float:
+    """What two gaps in a row leave of a geometric series, times two; never more than the gap itself."""
+    shrinks = gap / last if 0 < last < math.inf else math.inf
+    return gap * min(1.0, 2 * shrinks / (1 - shrinks)) if shrinks < 1 else gap
+
+
+def apart(one: Trajectory, other: Trajectory) -> float:
+    """Largest relative difference of half-times, and of the weights wherever both runs have the same time."""
+    if one.status != other.status:
+        return math.inf
+    gaps = [0.0]
+    for m, status in one.status.items():
+        if status is Status.REACHED and one.times[m] != other.times[m]:
+            gaps.append(abs(one.times[m] - other.times[m]) / max(one.times[m], other.times[m]))
+        if np.array_equal(one.t, other.t):
+            gaps.append(_share(one.total[m] - other.total[m], other.total[m]))
+        elif one.t[-1] == other.t[-1]:
+            gaps.append(_share(one.total[m][-1] - other.total[m][-1], other.total[m][-1]))
+    return max(gaps)
+
+
+def _share(gap: Any, of: Any) -> float:
+    return float(np.max(np.abs(gap)) / (np.max(np.abs(of)) or 1.0))

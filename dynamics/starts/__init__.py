@@ -1,0 +1,1 @@
+"""The first weights: drawn, aligned, given, made narrow."""

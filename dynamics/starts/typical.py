@@ -1,0 +1,208 @@
+r"""The typical network of a random start: what a wide random network looks like to its own flow.
+
+A layer h x h with entries of variance (u/h)^2 turns any fixed unit vector into a new direction, of length u/sqrt(h) up
+to a share of order h^(-1/2): that is how the width enters the times. So a hidden node needs one direction for each
+input that is pushed forward to it and one for each output that is pulled back, and to leading order in h^(-1/2) all of
+them are orthogonal. What is left is a deterministic narrow network, whose flow takes milliseconds at any width.
+
+What varies from seed to seed, to the same order, are the lengths of these images (each normal in the limit, with
+relative deviation 1/sqrt(2h)) and the cosines between them (1/sqrt(h)). One run for each gives the spread of the
+half-times over seeds, by propagation of errors. Heuristic: an idealisation, exact as h tends to infinity at fixed
+scaled time; the next order is 1/h.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from derivations.correlations import Correlations
+from derivations.critical.saddles import Course
+from derivations.errors import DomainError
+from derivations.network import TRUNK, FusionNetwork
+from dynamics.checks import checked_integer
+from dynamics.starts.weights import Weights, start_norms
+
+STEP = 0.5  # of a standard deviation: the difference quotients of the spread
+
+
+def median_length(width: int) -> float:
+    """Median of |v|, v of `width` entries of variance 1/width (Wilson and Hilferty; 0.035/width^2 too large)."""
+    return float((1 - 2 / (9 * width)) ** 1.5)
+
+
+def typical_weights(network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float], width: int) -> Weights:
+    """The narrow deterministic network that random ones of this width look like; chain name -> [(out, in), ...].
+
+    A hidden node below a fusion has d_m + outputs units, a fused one the sum of its modalities' d_m plus outputs.
+
+    Raises
+    ------
+    DomainError
+        Where the width does not exceed the directions that a node must hold.
+
+    Examples
+    --------
+    >>> net, data = FusionNetwork.fused_at(3, 2), Correlations.scalar(2, 1, 0.5)
+    >>> w = typical_weights(net, data, 0.1, width=100)
+    >>> [layer.shape for layer in w["A"] + w["trunk"]]
+    [(2, 1), (3, 2), (1, 3)]
+    """
+    width = checked_integer(width, "width", 1)
+    needed = sum(data.sizes.values()) + data.outputs
+    if width < needed:
+        raise DomainError(f"the typical network needs a width of at least inputs and outputs, {needed}, got {width}")
+    norms, out, length = start_norms(network, u0), data.outputs, median_length(width)
+    weights: Weights = {}
+    for name, chain in network.chains.items():
+        norm, inputs = norms[name], sum(data.sizes[m] for m in chain.modalities)
+        place, room = _in_parent(network, data, name)
+        layers = []
+        for i in range(int(chain.depth)):
+            first, last = i == 0 and not chain.children, _puts_out(network, name, i)
+            before, after = (0, inputs) if i < chain.depth - 1 or name == TRUNK else (place, room)
+            scale = length * norm / math.sqrt(inputs if first else width)
+            if last:
+                layer = np.zeros((out, inputs + out))
+                layer[:, inputs:] = length * norm / math.sqrt(out) * np.eye(out)
+            else:
+                layer = np.zeros((after + out, inputs if first else inputs + out))
+                layer[before : before + inputs, :inputs] = scale * np.eye(inputs)
+                if not first:
+                    layer[after:, inputs:] = scale * np.eye(out)
+            layers.append(layer)
+        weights[name] = layers
+    return weights
+
+
+def _puts_out(network: FusionNetwork, name: str, place: int) -> bool:
+    """Whether this layer's output is the network's."""
+    chain = network.chains[name]
+    if place < chain.depth - 1:
+        return False
+    return name == TRUNK or (network.parents[name] == TRUNK and network.trunk.depth == 0)
+
+
+def _in_parent(network: FusionNetwork, data: Correlations, name: str) -> tuple[int, int]:
+    """Where a chain's inputs stand among those of the node that it is fused into, and how many these are."""
+    if name == TRUNK:
+        return 0, sum(data.sizes.values())
+    siblings = [c.name for c in network.chains[network.parents[name]].children]
+    sizes = [sum(data.sizes[m] for m in network.chains[s].modalities) for s in siblings]
+    return sum(sizes[: siblings.index(name)]), sum(sizes)
+
+
+@dataclass(frozen=True)
+class Variation:
+    """One random number of the start: its standard deviation and what a deviation does to typical weights."""
+
+    deviation: float
+    apply: Callable[[Weights, float], None]
+
+
+def variations(network: FusionNetwork, data: Correlations, plan: Course, width: int) -> list[Variation]:
+    """Lengths of images, forward and back, and the cosines that matter to first order."""
+    found = []
+    length, cosine = 1 / math.sqrt(2 * width), 1 / math.sqrt(width)
+    for name, chain in network.chains.items():
+        inputs = sum(data.sizes[m] for m in chain.modalities)
+        place, _ = _in_parent(network, data, name)
+        for i in range(int(chain.depth)):
+            first = i == 0 and not chain.children
+            if not _puts_out(network, name, i):
+                spans = [slice(None)] if first else _blocks(data, chain.modalities)
+                found += [Variation(length, _scaled(name, i, columns)) for columns in spans]
+            if not first:
+                found.append(Variation(length, _scaled(name, i, slice(inputs, None))))
+    for m in data.modalities:
+        shallow = network.depths[m] == 1
+        if shallow and network.trunk.depth == 0 and network.parents[m] == TRUNK:
+            continue
+        along, across = _directions(data, plan, m)
+        place = _in_parent(network, data, m)[0] if shallow else 0
+        back = np.atleast_2d(np.eye(data.outputs)[0]).T @ along[None]
+        found.append(Variation(cosine, _added(m, slice(-data.outputs, None), back)))
+        if across is not None:
+            layers = math.sqrt(max(network.depths[m] - 1, 1))
+            rows = slice(place, place + data.sizes[m])
+            found.append(Variation(cosine * layers, _added(m, rows, np.outer(along, across))))
+            found.append(Variation(length * layers, _added(m, rows, np.outer(across, across))))
+    return found + _meetings(network, data, plan, cosine)
+
+
+def _blocks(data: Correlations, modalities: tuple[str, ...]) -> list[slice]:
+    """Columns of each modality among the forward directions of a chain."""
+    found, begin = [], 0
+    for m in modalities:
+        found.append(slice(begin, begin + data.sizes[m]))
+        begin += data.sizes[m]
+    return found
+
+
+def _scaled(name: str, place: int, columns: slice) -> Callable[[Weights, float], None]:
+    def apply(weights: Weights, amount: float) -> None:
+        weights[name][place][:, columns] *= 1 + amount
+
+    return apply
+
+
+def _added(name: str, rows: slice, block: np.ndarray) -> Callable[[Weights, float], None]:
+    """Images of a first layer turned towards another direction."""
+
+    def apply(weights: Weights, amount: float) -> None:
+        layer = weights[name][0]
+        layer[rows] += amount * np.max(np.abs(layer)) * block
+
+    return apply
+
+
+def _meetings(network: FusionNetwork, data: Correlations, plan: Course, cosine: float) -> list[Variation]:
+    """Images of two modalities in the node where they meet are not orthogonal."""
+    found = []
+    for name, parent in network.chains.items():
+        if not parent.children or (name == TRUNK and network.trunk.depth == 0):
+            continue
+        for child in parent.children:
+            for other in parent.children:
+                if child.name == other.name:
+                    continue
+                (begin, _), (end, _) = _in_parent(network, data, child.name), _in_parent(network, data, other.name)
+                for m in child.modalities[:1]:
+                    for n in other.modalities[:1]:
+                        along, towards = _directions(data, plan, m)[0], _directions(data, plan, n)[0]
+                        rows, columns = slice(end, end + data.sizes[n]), slice(0, data.sizes[m])
+                        found.append(
+                            Variation(cosine, _turned(child.name, rows, columns, begin, np.outer(towards, along)))
+                        )
+    return found
+
+
+def _turned(name: str, rows: slice, columns: slice, begin: int, block: np.ndarray) -> Callable[[Weights, float], None]:
+    def apply(weights: Weights, amount: float) -> None:
+        layer = weights[name][-1]
+        layer[rows, columns] += amount * layer[begin, 0] * block
+
+    return apply
+
+
+def _directions(data: Correlations, plan: Course, m: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """Unit vectors of the inputs: along Sigma_yx, and along what the plateau or the residual has beside it."""
+    row = data.target_block(m)[0]
+    along = row / np.linalg.norm(row) if np.any(row) else np.eye(data.sizes[m])[0]
+    if data.sizes[m] == 1:
+        return along, None
+    other = plan.plateaus[m][0]
+    rest = other - along * (other @ along)
+    if np.linalg.norm(rest) <= 1e-9 * np.linalg.norm(other):
+        return along, None
+    return along, rest / np.linalg.norm(rest)
+
+
+def moved(weights: Weights, variation: Variation) -> Weights:
+    """The typical network after STEP deviations of one random number."""
+    changed = {name: [layer.copy() for layer in layers] for name, layers in weights.items()}
+    variation.apply(changed, STEP * variation.deviation)
+    return changed

@@ -1,0 +1,224 @@
+"""The full gradient flow: random starts, invariances, monitors."""
+
+import math
+import os
+
+import numpy as np
+import pytest
+
+from derivations import Correlations, DomainError, FusionNetwork
+from dynamics import aligned_weights, descend, integrate, integrate_reduced, random_weights
+from dynamics.starts.weights import start_norms
+from tests.cases import random_correlations
+
+LATE = FusionNetwork.fused_at(2, 2)
+DATA = Correlations.scalar(2, 1, 0.5)
+FLIPPED = Correlations.scalar(1.5, 1, -0.9)
+
+
+FLIPS = [(1e-3, 8.03, 10), (1e-9, 7.73, 5), (1e-12, 7.69, 5)]
+
+
+@pytest.mark.parametrize(("u0", "ratio", "seeds"), FLIPS[: None if os.environ.get("SOAK") else 1])
+def test_a_random_start_learns_what_an_aligned_one_never_does(u0: float, ratio: float, seeds: int) -> None:
+    """Mean over seeds at width 100 within three standard errors of the value measured elsewhere (two decimals)."""
+    runs = [integrate(LATE, FLIPPED, u0=u0, width=100, seed=seed) for seed in range(seeds)]
+    assert all(run.status["B"] == "reached" for run in runs)
+    spread = np.std([run.ratio for run in runs], ddof=1)
+    assert spread < 0.5 / math.log(1 / u0)  # the start enters as h^(-1/2)/ln(1/u0) of the ratio
+    assert np.mean([run.ratio for run in runs]) == pytest.approx(ratio, abs=3 * spread / math.sqrt(seeds) + 0.005)
+
+
+def test_tolerance_is_tightened_where_a_sign_flip_cancels_digits() -> None:
+    """A loose tolerance would learn B from integration errors, far too early; the tight one agrees with it here."""
+    loose = integrate(LATE, FLIPPED, u0=1e-9, width=10, seed=3, rtol=1e-4)
+    tight = integrate(LATE, FLIPPED, u0=1e-9, width=10, seed=3, rtol=1e-12)
+    assert loose.times["B"] == pytest.approx(tight.times["B"], rel=1e-3)
+
+
+def test_an_aligned_full_start_keeps_its_sign_and_says_so() -> None:
+    run = integrate(LATE, FLIPPED, weights=aligned_weights(LATE, FLIPPED, 1e-3, width=5))
+    assert run.status == {"A": "reached", "B": "never"}
+    assert run.loss[-1] == pytest.approx(0.095, rel=1e-4)
+
+
+def test_permuted_hidden_units_give_the_same_run() -> None:
+    weights = random_weights(LATE, DATA, 1e-2, width=8, seed=0)
+    order = np.random.default_rng(0).permutation(8)
+    permuted = {**weights, "A": [weights["A"][0][order], weights["A"][1][:, order]]}
+    times = [integrate(LATE, DATA, weights=w, rtol=1e-10).times for w in (weights, permuted)]
+    assert times[0] == pytest.approx(times[1], rel=1e-8)
+
+
+def test_swapped_modalities_give_the_same_run() -> None:
+    swapped = Correlations(DATA.sigma[::-1, ::-1], DATA.sigma_yx[::-1], {"B": 1, "A": 1}, DATA.sigma_yy)
+    net = FusionNetwork.fused_at(2, 2, ("B", "A"))
+    weights = random_weights(LATE, DATA, 1e-2, width=4, seed=1)
+    one = integrate(LATE, DATA, weights=weights, rtol=1e-10)
+    two = integrate(net, swapped, weights=weights, rtol=1e-10)
+    assert one.order == two.order == ("A", "B")
+    assert one.times == pytest.approx(two.times, rel=1e-8)
+
+
+def test_the_norm_differences_are_conserved() -> None:
+    """(40), (41): the drift stays at the integrator's tolerance. A solver that makes errors is seen by it."""
+    net = FusionNetwork.fused_at(3, 2)
+    assert integrate(net, DATA, u0=0.1, width=10, rtol=1e-9).monitors["balance"] < 1e-7
+    assert integrate(net, DATA, u0=0.1, width=10, rtol=1e-3).monitors["balance"] > 1e-7
+
+
+@pytest.mark.parametrize(
+    "net",
+    [
+        FusionNetwork.fused_at(2, 1),
+        FusionNetwork.fused_at(1, 1),
+        FusionNetwork.fused_at(3, 1),
+        FusionNetwork.branches({"A": 1, "B": 3}, trunk=1),
+    ],
+    ids=["early 2", "one layer", "early 3", "unequal"],
+)
+def test_every_network_ends_at_the_optimum(net: FusionNetwork) -> None:
+    run = integrate(net, DATA, u0=0.05, width=10)
+    assert set(run.status.values()) == {"reached"}
+    assert run.loss[-1] <= 1.01e-6 * run.loss[0]
+    np.testing.assert_allclose([run.total["A"][-1, 0], run.total["B"][-1, 0]], [1, 1], atol=5e-3)
+
+
+def test_several_outputs_end_at_the_optimum() -> None:
+    data = random_correlations(np.random.default_rng(2), {"A": 2, "B": 2}, outputs=2)
+    run = integrate(LATE, data, u0=1e-2, width=10)
+    assert run.total["A"].shape == (len(run.t), 2, 2)
+    final = np.concatenate([run.total["A"][-1], run.total["B"][-1]], axis=1)
+    np.testing.assert_allclose(final, data.optimum, atol=0.05 * np.max(np.abs(data.optimum)))
+
+
+def test_random_weights_have_the_promised_norms() -> None:
+    """Entries N(0, norm^2/entries), drawn as they are: the norm scatters by 1/sqrt(2 entries)."""
+    net = FusionNetwork.fused_at(4, 2)
+    weights = random_weights(net, DATA, 0.3, width=200, seed=5)
+    assert [w.shape for w in weights["trunk"]] == [(200, 200), (1, 200)]
+    for name, layers in weights.items():
+        goal = 0.3 * (math.sqrt(2) if name == "trunk" else 1)
+        for w in layers:
+            assert np.linalg.norm(w) == pytest.approx(goal, rel=5 / math.sqrt(2 * w.size))
+    assert start_norms(net, {"A": 3, "B": 4}) == {"A": 3, "B": 4, "trunk": 5}
+    same = random_weights(net, DATA, 0.3, width=200, seed=5)
+    np.testing.assert_array_equal(same["A"][1], weights["A"][1])
+
+
+def test_a_zero_layer_is_no_stop_where_the_flow_moves_on() -> None:
+    weights = {"A": [np.full((3, 1), 0.1), np.zeros((1, 3))], "B": [np.full((3, 1), 0.1), np.zeros((1, 3))]}
+    assert integrate(LATE, DATA, weights=weights).status == dict.fromkeys("AB", "reached")
+    stuck = integrate(LATE, DATA, u0=0.0, width=3)
+    assert set(stuck.status.values()) == {"never"}
+
+
+def test_a_step_budget_ends_a_run_with_a_warning() -> None:
+    run = integrate(LATE, DATA, u0=1e-3, width=10, max_steps=5)
+    assert run.status == dict.fromkeys("AB", "not reached")
+    assert any("budget of 5 steps" in w for w in run.warnings)
+
+
+def test_a_start_past_half_has_half_time_zero() -> None:
+    weights = {"A": [[[1.0]], [[1.0]]], "B": [[[0.01]], [[0.01]]]}
+    run = integrate(LATE, DATA, weights=weights)
+    assert run.times["A"] == 0
+    assert any("A starts past half of its plateau" in w for w in run.warnings)
+    assert run.lag == pytest.approx(run.times["B"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"width": 0}, "width must be an integer >= 1, got 0"),
+        ({"seed": -1}, "seed must be an integer >= 0, got -1"),
+        ({"seed": 0.5}, "seed must be an integer >= 0, got 0.5"),
+        ({"weights": {"A": [[[1.0]], [[1.0]]]}}, "weights must name the chains A, B, trunk, got A"),
+        ({"weights": {"A": [[[1.0]]], "B": [[[1.0]], [[1.0]]]}}, r"weights\['A'\] must have 2 layers, got 1"),
+        (
+            {"weights": {"A": [[[1.0, 2.0]], [[1.0]]], "B": [[[1.0]], [[1.0]]]}},
+            r"weights\['A'\]\[0\] must have 1 columns",
+        ),
+        (
+            {"weights": {"A": [[[np.nan]], [[1.0]]], "B": [[[1.0]], [[1.0]]]}},
+            r"weights\['A'\]\[0\] has nan at index",
+        ),
+        ({"weights": {"A": [[[1.0]], [[1.0], [2.0]]], "B": [[[1.0]], [[1.0]]]}}, "put out different numbers of units"),
+    ],
+)
+def test_bad_starts_get_one_line(arguments, says: str) -> None:
+    with pytest.raises(DomainError, match=says) as error:
+        integrate(LATE, DATA, **arguments)
+    assert "\n" not in str(error.value)
+
+
+def test_all_members_of_an_ensemble_have_one_order() -> None:
+    """The race is run with the nominal start, not with the norms that a draw happens to have."""
+    close = Correlations.scalar(1.05, 1, 0.1)  # k = 0.915
+    runs = [integrate(FusionNetwork.fused_at(3, 3), close, u0=0.01, width=10, seed=seed) for seed in range(6)]
+    assert {run.order for run in runs} == {("A", "B")}
+    large_units = Correlations.scalar(2e-3, 1e-3, 0.5, w=(1e4, 1e4))  # layers end near 100: u0 = 1 is small
+    runs = [integrate(LATE, large_units, u0=1.0, width=20, seed=seed) for seed in range(4)]
+    assert {run.order for run in runs} == {("A", "B")}
+    assert all(run.status["B"] == "reached" for run in runs)
+
+
+@pytest.mark.parametrize("t_end", [1e3, 1e40])
+def test_an_overtaken_modality_is_never_called_reached(t_end: float) -> None:
+    """A's global weights point away from its unimodal ones, and B is learned before half of them is there."""
+    sigma = np.array([[1, 0.9, -0.8], [0.9, 1, -0.6], [-0.8, -0.6, 1.0]])
+    data = Correlations(sigma, sigma @ [0.3, 1.1, 1.4], {"A": 2, "B": 1})
+    for run in (
+        integrate_reduced(LATE, data, u0=0.05),
+        integrate_reduced(LATE, data, u0=0.05, t_end=t_end),
+        integrate(LATE, data, u0=0.05, width=4),
+        descend(LATE, data, u0=0.05, width=4),
+    ):
+        assert run.status == {"A": "not reached", "B": "reached"}
+        assert any("A is overtaken" in w for w in run.warnings)
+        assert run.loss[-1] < 1e-5 * run.loss[0]
+
+
+def test_tiny_starts_are_not_taken_for_balanced_ones() -> None:
+    run = integrate(LATE, DATA, u0=1e-90, width=3)
+    assert run.status == dict.fromkeys("AB", "reached")
+    assert run.ratio == pytest.approx(5, rel=0.01)
+    with pytest.raises(DomainError, match="multiply to 10^-400, below the range of floats".replace("^", r"\^")):
+        integrate(LATE, DATA, u0=1e-200)
+    assert integrate_reduced(LATE, DATA, u0=1e-300).ratio == pytest.approx(5, rel=1e-3)
+
+
+def test_layers_too_narrow_for_the_outputs_are_refused() -> None:
+    data = random_correlations(np.random.default_rng(1), {"A": 2, "B": 2}, outputs=3)
+    with pytest.raises(DomainError, match="chain 'A' is 1 wide, 3 outputs need a width of 2"):
+        integrate(LATE, data, width=1)
+
+
+def test_a_chain_that_starts_at_zero_stays_there() -> None:
+    for run in (
+        integrate(LATE, DATA, u0={"A": 0, "B": 1e-3}, width=5),
+        integrate_reduced(LATE, DATA, u0={"A": 0, "B": 1e-3}),
+    ):
+        assert run.status == {"B": "reached", "A": "never"}
+    assert run.loss[-1] == pytest.approx(3.5 - 2, rel=1e-5)
+
+
+def test_a_start_at_the_optimum_is_learned_already() -> None:
+    run = integrate_reduced(LATE, DATA, u0=1)
+    assert run.times == {"A": 0.0, "B": 0.0}
+
+
+@pytest.mark.parametrize("scale", [1e-140, 1e140])
+def test_units_at_the_end_of_floats_are_simulated(scale: float) -> None:
+    data = Correlations.scalar(2, 1, 0.5).rescaled({"A": scale, "B": scale})
+    plain = integrate_reduced(LATE, DATA, u0=1e-6)
+    scaled = integrate_reduced(LATE, data, u0=1e-6 / scale**0.5)
+    assert scaled.ratio == pytest.approx(plain.ratio, rel=1e-7)
+    assert scaled.times["A"] * scale == pytest.approx(plain.times["A"], rel=1e-7)
+
+
+def test_stiff_plateaus_of_wide_networks_fall_back_to_an_implicit_method() -> None:
+    """(4, 4) at u0 = 0.01 from an aligned start, width 6 (168 weights): explicit steps alone would not end."""
+    net = FusionNetwork.fused_at(4, 4)
+    run = integrate(net, DATA, weights=aligned_weights(net, DATA, 0.01, width=6), rtol=1e-8)
+    assert run.ratio == pytest.approx(integrate_reduced(net, DATA, u0=0.01).ratio, rel=1e-5)
