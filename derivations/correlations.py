@@ -7,7 +7,7 @@ its own algebra, so that no law or solver has to.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
@@ -34,11 +34,15 @@ def _is_symbolic(*values: Any) -> bool:
     if sympy is None:
         return False
     kinds = (sympy.Basic, sympy.MatrixBase)
-    return any(
-        isinstance(v, kinds) or any(isinstance(entry, kinds) for entry in np.ravel(np.asarray(v, dtype=object)))
-        for v in values
-        if v is not None
-    )
+
+    def symbolic(value: Any) -> bool:
+        if isinstance(value, kinds) or value is None:
+            return value is not None
+        if isinstance(value, np.ndarray) and value.dtype != object:  # asking every number takes longer than solving
+            return False
+        return any(isinstance(entry, kinds) for entry in np.ravel(np.asarray(value, dtype=object)))
+
+    return any(map(symbolic, values))
 
 
 def _checked_sizes(sizes: Any) -> dict[str, int]:
@@ -311,12 +315,14 @@ class Correlations:
     @cached_property
     def is_singular(self) -> bool:
         """Whether Sigma has a zero eigenvalue, to rounding."""
-        return not self.is_symbolic and not np.all(self._spectrum(np.arange(len(self.sigma)))[3])
+        return not self.is_symbolic and not np.all(self._spectrum(self.modalities)[3])
 
     def rank(self, modalities: Iterable[str]) -> int:
         """Rank of the block of Sigma of some modalities; full for symbols."""
-        columns = [i for m in modalities for i in range(self.span(m).start, self.span(m).stop)]
-        return len(columns) if self.is_symbolic or not columns else int(np.sum(self._spectrum(np.array(columns))[3]))
+        chosen = tuple(modalities)
+        if self.is_symbolic or not chosen:
+            return sum(self.sizes[m] for m in chosen)
+        return int(np.sum(self._spectrum(chosen)[3]))
 
     @cached_property
     def condition(self) -> float:
@@ -325,9 +331,17 @@ class Correlations:
         paces = paces[paces > RANK_TOLERANCE * len(paces) * paces[-1]]
         return float(paces[-1] / paces[0]) if len(paces) else 1.0
 
-    @property
+    @cached_property
     def is_symbolic(self) -> bool:
         return _is_symbolic(self.sigma, self.sigma_yx, self.sigma_yy)
+
+    @cached_property
+    def kept(self) -> dict[Any, Any]:
+        """What has been worked out from these data, here or by others, kept as long as they are; not pickled."""
+        return {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "kept"}
 
     @property
     def outputs(self) -> int:
@@ -368,7 +382,7 @@ class Correlations:
 
     def strength(self, modality: str) -> Any:
         """|Sigma_yx_A|, the initial speed of a modality; the largest singular value for several outputs."""
-        return self.norm(self.target_block(modality))
+        return self._once(("strength", modality), lambda: self.norm(self.target_block(modality)))
 
     def has_signal(self, modality: str) -> bool:
         """Whether Sigma_yx_m is more than the rounding of a sum over samples."""
@@ -388,8 +402,7 @@ class Correlations:
     @cached_property
     def optimum(self) -> Any:
         """Global weights Sigma_yx Sigma^-1 (pseudo-inverse if singular), in the shape of sigma_yx."""
-        weights = self._like_target(self._regress(self.modalities))
-        return weights if self.is_symbolic else frozen(np.array(weights))
+        return self._like_target(self._regress(self.modalities))
 
     def unimodal(self, modality: str) -> Any:
         """Sigma_yx_A Sigma_A^-1, the weights of a network that reads A alone: (d,) or (outputs, d)."""
@@ -429,28 +442,47 @@ class Correlations:
     def _like_target(self, weights: Any) -> Any:
         return weights if len(self.sigma_yx.shape) == 2 else weights[0]
 
+    def _once(self, key: Any, make: Callable[[], Any]) -> Any:
+        """What `make` gives, kept for the next time."""
+        if key not in self.kept:
+            self.kept[key] = make()
+        return self.kept[key]
+
     def _regress(self, modalities: tuple[str, ...]) -> Any:
-        """Weights (outputs, columns) on the named modalities: the one place that solves."""
+        """Weights (outputs, columns) on the named modalities, worked out once."""
+        return self._once(("regression", modalities), lambda: self._solved(modalities))
+
+    def _solved(self, modalities: tuple[str, ...]) -> Any:
+        """The one place that solves."""
         if self.is_symbolic:
             import sympy as sp
 
             spans = [self.span(m) for m in modalities]
             places = [i for s in spans for i in range(s.start, s.stop)]
             return sp.ImmutableMatrix(self._target[:, places] * self.sigma[places, places].inv()).applyfunc(sp.cancel)
-        columns = np.concatenate([np.arange(len(self.sigma))[self.span(m)] for m in modalities])
-        scale, values, vectors, kept = self._spectrum(columns)
-        target = self._target[:, columns] / scale
+        scale, values, vectors, kept = self._spectrum(modalities)
+        target = self._target[:, self._columns(modalities)] / scale
         solved = (target @ vectors[:, kept] / values[kept]) @ vectors[:, kept].T / scale
         if not np.all(kept):  # weights never leave the range of Sigma: take the part in null(Sigma) out
             null, _ = np.linalg.qr(vectors[:, ~kept] / scale[:, None])
             solved = solved - (solved @ null) @ null.T
-        return solved
+        return frozen(solved)
 
-    def _spectrum(self, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Scale, eigenvalues and eigenvectors of the unit-diagonal Sigma, and which are not zero.
+    def _columns(self, modalities: tuple[str, ...]) -> np.ndarray:
+        return np.concatenate([np.arange(len(self.sigma))[self.span(m)] for m in modalities])
 
-        The unit diagonal makes rank and condition independent of the units of the columns.
+    def _spectrum(self, modalities: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Scale, eigenvalues and eigenvectors of the unit-diagonal Sigma of some modalities, and which are not zero.
+
+        The unit diagonal makes rank and condition independent of the units of the columns. That of all is kept; those
+        of the many parts would fill the memory.
         """
+        if modalities == self.modalities:
+            return self._once("spectrum", lambda: self._decomposed(modalities))  # type: ignore[no-any-return]
+        return self._decomposed(modalities)
+
+    def _decomposed(self, modalities: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        columns = self._columns(modalities)
         block = self.sigma[np.ix_(columns, columns)]
         scale = np.sqrt(np.abs(np.diag(block)))
         scale = np.where(scale > 0, scale, 1.0)
@@ -471,7 +503,7 @@ class Correlations:
             raise DataError(
                 f"sigma is not symmetric: {self.sigma[i, j]:.12g} at ({i}, {j}), {self.sigma[j, i]:.12g} at ({j}, {i})"
             )
-        scale, values, vectors, kept = self._spectrum(np.arange(len(self.sigma)))
+        scale, values, vectors, kept = self._spectrum(self.modalities)
         if values[0] < -SYMMETRY_TOLERANCE * max(values[-1], 1.0):
             raise DataError(f"sigma has a negative eigenvalue, {values[0]:.3g} at unit variances")
         target = self._target / scale
@@ -499,13 +531,13 @@ class Correlations:
             optimum = self._regress(self.modalities)
             object.__setattr__(self, "sigma_yy", sp.cancel((optimum * self.sigma_yx.T)[0, 0]))
 
-    @property
+    @cached_property
     def warnings(self) -> tuple[str, ...]:
         """What a user should know about these statistics before trusting a weight."""
         if self.is_symbolic:
             return ()
         found = []
-        _, values, _, kept = self._spectrum(np.arange(len(self.sigma)))
+        _, values, _, kept = self._spectrum(self.modalities)
         samples = self.samples.count if self.samples else None
         if not np.all(kept):
             cause = f" ({samples} samples, {len(self.sigma)} inputs)" if samples and samples <= len(self.sigma) else ""
