@@ -15,33 +15,34 @@ from benchmarks.baseline import PSEUDO, RATE, SAMPLES, WIDTH, seconds_a_batched_
 from benchmarks.timing import Row, medians, shown
 from derivations.flow import gradient_flow as law
 from dynamics import Correlations, FusionNetwork, ensemble, integrate, law_grid, predict, random_weights
+from dynamics.problem import Problem
 from dynamics.simulation.batch import flow
 from dynamics.simulation.batch.members import Member, Runs
-from dynamics.simulation.starting import random_course
 from dynamics.simulation.sweeps.runner import sweep as through_store
 from dynamics.simulation.sweeps.spec import read_spec
 from dynamics.simulation.sweeps.work import run_batch
 from dynamics.starts.compression import compressed
+from dynamics.starts.start import random_start
 
 RHOS = [-0.8, -0.6, -0.4, -0.2, 0.0, 0.2, 0.4, 0.6, 0.8]
 SEEDS = range(5)
 RTOL = 1e-5
-Problem = tuple[FusionNetwork, list[tuple[Correlations, int]]]  # a network, and (data, seed) of its runs
+Sweep = tuple[FusionNetwork, list[tuple[Correlations, int]]]  # a network, and (data, seed) of its runs
 
 
-def figure_6b() -> list[Problem]:
+def figure_6b() -> list[Sweep]:
     """180 runs: L = 4, L_f = 1..4, sigma = (2, 1), nine rho, five seeds; u0 = 0.1."""
     data = [Correlations.scalar(2, 1, rho) for rho in RHOS]
     return [(FusionNetwork.fused_at(4, fused), [(d, s) for d in data for s in SEEDS]) for fused in (1, 2, 3, 4)]
 
 
-def figure_3c() -> list[Problem]:
+def figure_3c() -> list[Sweep]:
     """180 runs: two layers, late, four ratios of sigma, nine rho, five seeds; entries of size 1e-9, u0 = 1e-8."""
     data = [Correlations.scalar(ratio, 1, rho) for ratio in (1.2, 1.5, 2, 3) for rho in RHOS]
     return [(FusionNetwork.fused_at(2, 2), [(d, s) for d in data for s in SEEDS])]
 
 
-def sweep(problems: Sequence[Problem], u0: float, rounds: int) -> list[Runs]:
+def sweep(problems: Sequence[Sweep], u0: float, rounds: int) -> list[Runs]:
     """Draw, compress, integrate, the data sets of a network in one batch."""
     found = []
     for network, runs in problems:
@@ -49,9 +50,9 @@ def sweep(problems: Sequence[Problem], u0: float, rounds: int) -> list[Runs]:
             seed: compressed(network, random_weights(network, runs[0][0], u0, width=WIDTH, seed=seed), rounds)
             for seed in SEEDS
         }
-        plans = {id(data): random_course(network, data, u0) for data, _ in runs}
-        members = [Member(starts[seed], data, plans[id(data)]) for data, seed in runs]
-        found.append(flow.run(network, members, rtol=RTOL))
+        plans = {id(data): random_start(Problem.of(network, data), u0).course for data, _ in runs}
+        members = [Member(starts[seed], plans[id(data)]) for data, seed in runs]
+        found.append(flow.run(members, rtol=RTOL))
     return found
 
 
@@ -60,7 +61,7 @@ def full_width(network: FusionNetwork, data: Correlations, u0: float, seed: int,
     weights = random_weights(network, data, u0, width=WIDTH, seed=seed)
     layout = [(name, w.shape) for name, layers in weights.items() for w in layers]
     ends = list(pairwise(np.cumsum([0, *(a * b for _, (a, b) in layout)])))
-    plateaus = random_course(network, data, u0).plateaus
+    plateaus = random_start(Problem.of(network, data), u0).course.plateaus
 
     def unpack(y: np.ndarray) -> dict[str, list[np.ndarray]]:
         found: dict[str, list[np.ndarray]] = {name: [] for name in weights}
@@ -84,7 +85,7 @@ def full_width(network: FusionNetwork, data: Correlations, u0: float, seed: int,
     return np.array([t[0] for t in run.t_events])
 
 
-def sweep_row(name: str, problems: Sequence[Problem], u0: float, rounds: int, goal: str, judged: Sequence[int]) -> Row:
+def sweep_row(name: str, problems: Sequence[Sweep], u0: float, rounds: int, goal: str, judged: Sequence[int]) -> Row:
     """A sweep against PyTorch's milliseconds a step times its steps; the error over some runs of each network."""
     (cost,) = medians([lambda: sweep(problems, u0, rounds)], 3)
     found = sweep(problems, u0, rounds)
@@ -110,7 +111,7 @@ def sweep_row(name: str, problems: Sequence[Problem], u0: float, rounds: int, go
     return Row(name, shown(cost), goal, ratio, error)
 
 
-def public_row(name: str, problems: Sequence[Problem], u0: float, learning_rate: float | None) -> Row:
+def public_row(name: str, problems: Sequence[Sweep], u0: float, learning_rate: float | None) -> Row:
     """The same sweep by `ensemble`, which draws anew and finds out the rounds for each data set."""
 
     def work() -> None:
@@ -156,12 +157,9 @@ def single_flow_rows() -> list[Row]:
 def width_rows() -> list[Row]:
     """Cost from h = 100 to 1000, initialisation apart; an ensemble at a million against one at a hundred."""
     network, data, u0 = FusionNetwork.fused_at(4, 3), Correlations.scalar(2, 1, 0.5), 0.1
-    plan = random_course(network, data, u0)
+    plan = random_start(Problem.of(network, data), u0).course
     batches = [
-        [
-            Member(compressed(network, random_weights(network, data, u0, width=h, seed=s), 1), data, plan)
-            for s in range(20)
-        ]
+        [Member(compressed(network, random_weights(network, data, u0, width=h, seed=s), 1), plan) for s in range(20)]
         for h in (100, 1000)
     ]
     small, large = medians([partial(flow.run, network, batch, rtol=RTOL) for batch in batches], 9)
@@ -191,9 +189,9 @@ def batch_rows() -> list[Row]:
     rows = []
     for depth, fused, u0, rounds in ((2, 2, 1e-3, 0), (4, 2, 0.1, 1), (4, 3, 0.1, 1)):
         network, data = FusionNetwork.fused_at(depth, fused), Correlations.scalar(2, 1, 0.5)
-        plan = random_course(network, data, u0)
+        plan = random_start(Problem.of(network, data), u0).course
         members = [
-            Member(compressed(network, random_weights(network, data, u0, width=WIDTH, seed=s), rounds), data, plan)
+            Member(compressed(network, random_weights(network, data, u0, width=WIDTH, seed=s), rounds), plan)
             for s in range(1000)
         ]
         one, thousand = medians([partial(flow.run, network, members[:n], rtol=RTOL) for n in (1, 1000)], 3)

@@ -12,11 +12,12 @@ from matplotlib.axes import Axes
 from benchmarks.timing import medians
 from derivations.flow import gradient_flow as law
 from dynamics import Correlations, FusionNetwork, random_weights
+from dynamics.problem import Problem
 from dynamics.simulation.batch import flow
 from dynamics.simulation.batch.kernel import Kernel
 from dynamics.simulation.batch.members import Member
-from dynamics.simulation.starting import random_course
 from dynamics.starts.compression import compressed
+from dynamics.starts.start import random_start
 
 DATA, U0 = Correlations.scalar(2, 1, 0.5), 0.1
 WIDTHS, DEPTHS, COUNTS = (10, 30, 100, 300, 1000), (2, 3, 4, 6, 8), (1, 10, 100, 1000)
@@ -45,10 +46,10 @@ def trajectories() -> dict[str, list[float]]:
     found = {}
     for depth, fused, u0 in ((2, 2, 1e-3), (4, 2, 0.1), (4, 3, 0.1), (4, 4, 0.1)):
         network = FusionNetwork.fused_at(depth, fused)
-        plan = random_course(network, DATA, u0)
+        plan = random_start(Problem.of(network, DATA), u0).course
         rounds = 0 if depth == 2 else 1
         members = [
-            Member(compressed(network, random_weights(network, DATA, u0, width=100, seed=s), rounds), DATA, plan)
+            Member(compressed(network, random_weights(network, DATA, u0, width=100, seed=s), rounds), plan)
             for s in range(COUNTS[-1])
         ]
         found[f"({depth}, {fused})"] = medians([partial(flow.run, network, members[:n], rtol=1e-5) for n in COUNTS], 3)

@@ -325,6 +325,12 @@ class Correlations:
         return int(np.sum(self._spectrum(chosen)[3]))
 
     @cached_property
+    def root(self) -> np.ndarray:
+        """(D, D) with root root^T = Sigma: outputs differ as rows of weights times it do."""
+        values, vectors = np.linalg.eigh(self.sigma)
+        return frozen(vectors * np.sqrt(np.maximum(values, 0.0)))
+
+    @cached_property
     def condition(self) -> float:
         """Largest over smallest eigenvalue of Sigma that is not zero, in these units: a spread of paces."""
         paces = np.linalg.eigvalsh(self.sigma / (np.max(np.abs(self.sigma)) or 1.0))

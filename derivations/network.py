@@ -208,6 +208,14 @@ class FusionNetwork:
         parents = self.parents
         return len({parents[m] for m in self.modalities}) == 1 and all(depth == 1 for depth in self.depths.values())
 
+    def other_fusions(self) -> dict[int, FusionNetwork]:
+        """Fusion depth -> the same total depth fused there; empty unless the branches are alike and fused once."""
+        depths = set(self.depths.values())
+        if self.is_symbolic or len(depths) != 1 or len(self.chains) != len(self.modalities) + 1:
+            return {}
+        total = depths.pop() + self.trunk.depth
+        return {depth: FusionNetwork.fused_at(total, depth, self.modalities) for depth in range(1, total + 1)}
+
     @property
     def is_symbolic(self) -> bool:
         return any(_symbolic(chain.depth) for chain in self.chains.values())

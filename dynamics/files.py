@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from derivations.errors import StoreError
+from derivations import StoreError
 from dynamics.messages import shown
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the date of every member of an archive

@@ -6,7 +6,7 @@ import hashlib
 from functools import cache
 from importlib.metadata import version
 
-from derivations.correlations import Correlations
+from derivations import Correlations
 
 
 def origin_of(data: Correlations) -> dict[str, str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import combinations, pairwise
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -50,7 +50,7 @@ class Course:
     drives : modality -> the largest |residual| that it meets at a saddle, a scale for its pace.
     tie : two modalities leave zero together, so that the order means nothing.
     notes : what the race does not know.
-    network : whose course it is.
+    network, data : whose course it is.
     rivals : at each saddle: who escapes, who would be next, and the share of its way that this one has left then.
     """
 
@@ -62,6 +62,7 @@ class Course:
     tie: bool
     notes: tuple[str, ...]
     network: FusionNetwork
+    data: Correlations
     rivals: tuple[tuple[str, str, float], ...] = ()
 
     @property
@@ -72,8 +73,12 @@ class Course:
     @property
     def remarks(self) -> tuple[str, ...]:
         """What every run along this course should say."""
-        tie = f"{' and '.join(self.order[:2])} are equally fast: their order is undefined"
-        return (*self.notes, *([tie] if self.tie else []), *self.reasons, *(GIVEN_UP.format(m) for m in self.given_up))
+        return (*self.notes, *self.tie_notes, *self.reasons, *(GIVEN_UP.format(m) for m in self.given_up))
+
+    @property
+    def tie_notes(self) -> tuple[str, ...]:
+        """That the first two leave zero together, if they do."""
+        return (f"{' and '.join(self.order[:2])} are equally fast: their order is undefined",) if self.tie else ()
 
     def share(self, m: str, weights: np.ndarray) -> float:
         """Projection of W_m^tot on its plateau as a share of the plateau: m is learned at one half."""
@@ -210,7 +215,16 @@ def course(
             )
     order += sorted((m for g in pending for m in g), key=lambda m: -data.strength(m))
     return Course(
-        tuple(order), plateaus, never, tuple(saddles), largest, tie, _doubts(network, data), network, tuple(rivals)
+        tuple(order),
+        plateaus,
+        never,
+        tuple(saddles),
+        largest,
+        tie,
+        _doubts(network, data),
+        network,
+        data,
+        tuple(rivals),
     )
 
 
@@ -313,20 +327,51 @@ def _reason(data: Correlations, m: str, saddle: Saddle, drive: tuple[float, floa
 
 
 def _saddle(data: Correlations, learned: tuple[str, ...], signs: Mapping[str, float]) -> Saddle:
-    """Least loss on the learned modalities, none of which changes a kept sign (non-negative least squares)."""
-    bound = [m for m in learned if m in signs]
-    best: Saddle | None = None
-    for size in range(len(bound) + 1):  # drop as few as possible: the first feasible size holds the optimum or none
-        for dropped in combinations(bound, size):
-            alive = tuple(m for m in learned if m not in dropped)
-            total = data.regression(alive)
-            if any(signs[m] * total[m][0, 0] < 0 for m in alive if m in signs):
-                continue
-            value = float(loss(data, total))
-            if best is None or value < best.loss:
-                best = Saddle(saddle_name(data.modalities, alive), learned, total, value)
-    assert best is not None  # with every bound modality dropped nothing is left to violate
-    return best
+    """Least loss on the learned modalities, none of which changes a kept sign."""
+    alive = _alive(data, learned, signs)
+    total = data.regression(alive)
+    return Saddle(saddle_name(data.modalities, alive), learned, total, float(loss(data, total)))
+
+
+def _alive(data: Correlations, learned: tuple[str, ...], signs: Mapping[str, float]) -> tuple[str, ...]:
+    """The modalities that have weights there: non-negative least squares, as many of them as the least loss allows.
+
+    Lawson and Hanson's active sets, on the weights times their signs: who is driven the right way comes in, who would
+    cross zero on the way to the regression goes out.
+    """
+
+    def regressed(members: list[str]) -> dict[str, float]:
+        weights = data.regression(members)
+        return {m: signs[m] * float(weights[m][0, 0]) for m in members if m in signs}
+
+    free = [m for m in learned if m not in signs]
+    if all(value >= 0 for value in regressed(list(learned)).values()):
+        return learned
+    alive, x = free, dict[str, float]()
+    for _ in range(3 * len(learned)):  # enough in practice; each pass lowers the loss
+        total = data.regression(alive)
+        drives = {m: drive(data, m, total) for m in learned if m not in alive}
+        wanted = {m: speed for m, (sign, speed) in drives.items() if sign == signs[m] and speed > 0}
+        if not wanted:
+            break
+        alive = [*alive, max(wanted, key=lambda m: wanted[m] / data.norm(data.input_block(m, m)) ** 0.5)]
+        x[alive[-1]] = 0.0
+        while True:
+            goal = regressed(alive)
+            behind = [m for m in goal if goal[m] <= 0]
+            if not behind:
+                x = goal
+                break
+            step = min(x[m] / (x[m] - goal[m]) for m in behind)
+            x = {m: x[m] + step * (goal[m] - x[m]) for m in goal}
+            out = min(behind, key=lambda m: x[m])
+            alive, x = [m for m in alive if m != out], {m: value for m, value in x.items() if m != out}
+    least = float(loss(data, data.regression(alive)))
+    for m in (m for m in learned if m not in alive):  # what adds nothing stays, if it can
+        more = [*alive, m]
+        if all(v >= 0 for v in regressed(more).values()) and float(loss(data, data.regression(more))) <= least:
+            alive = more
+    return tuple(m for m in learned if m in alive)
 
 
 def saddle_name(modalities: tuple[str, ...], alive: tuple[str, ...]) -> str:

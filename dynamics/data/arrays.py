@@ -11,7 +11,7 @@ from typing import IO
 
 import numpy as np
 
-from derivations.errors import DataError
+from derivations import DataError
 from dynamics.data.columns import Picked, check_type, check_width, floats, rows_at_a_time
 from dynamics.messages import listed, shown
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from derivations.errors import DataError, DomainError
+from derivations import DataError, DomainError
 from derivations.network import checked_name
 from dynamics.messages import cut, listed, shown
 

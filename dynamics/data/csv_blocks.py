@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from derivations.errors import DataError
+from derivations import DataError
 from dynamics.data.columns import BLOCK, Picked, advice
 from dynamics.messages import shown
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from derivations.correlations import Correlations
-from derivations.errors import DataError
+from derivations import Correlations, DataError
 
 Blocks = tuple[dict[str, Any], Any, dict[str, tuple[str, ...]]]  # inputs, target, names of the columns
 

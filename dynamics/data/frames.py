@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from derivations.errors import DataError
+from derivations import DataError
 from dynamics.data.columns import Picked, check_type, floats, rows_at_a_time
 from dynamics.messages import shown
 

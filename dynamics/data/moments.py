@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from derivations.correlations import Correlations
-from derivations.errors import DataError
+from derivations import Correlations, DataError
 from derivations.samples import COARSE, OFFSET
 from dynamics.data.columns import Picked, check_width
 from dynamics.messages import shown

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from derivations.correlations import Correlations
-from derivations.errors import DataError
+from derivations import Correlations, DataError
 from dynamics.data import arrays, frames
 from dynamics.data.columns import MOST_COLUMNS, Picked, picked, targets_of
 from dynamics.data.csv_blocks import csv_blocks

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from dynamics.figures.portraits import draw_nullcline, draw_points
 from dynamics.figures.style import COLOURS, colour, house_style
 from dynamics.prediction.estimates import Estimate
+from dynamics.starts.start import StartKind
 
 if TYPE_CHECKING:
     from dynamics.prediction.scenes import Scene
@@ -131,7 +132,7 @@ def draw_phases(ax: Axes, scene: Scene, end: float) -> None:
         for i, m in enumerate(found.times):
             if math.isfinite(found.times[m]):
                 ax.plot(found.times[m], y, "o", color=colour(i), ms=6, zorder=3)
-        start = " (random)" if isinstance(found, Estimate) and "random" in found.assumes else ""
+        start = " (random)" if isinstance(found, Estimate) and found.start is StartKind.RANDOM else ""
         late = [f"{m} {found.status[m].value}" for m in found.order if not math.isfinite(found.times[m])]
         ratio = ", ".join(late) or (f"ratio {found.ratio:.3g}" if math.isfinite(found.ratio) else "")
         ratio += start

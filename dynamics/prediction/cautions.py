@@ -8,23 +8,27 @@ from itertools import combinations
 
 import numpy as np
 
-from derivations.correlations import Correlations
-from derivations.critical.saddles import Course
-from derivations.errors import DomainError
-from derivations.network import FusionNetwork
+from derivations import Correlations, DomainError
 from dynamics.prediction.escapes import typical_way
-from dynamics.prediction.estimates import Estimate
+from dynamics.prediction.estimates import Estimate, Road
 from dynamics.runs.half_times import Status
+from dynamics.starts.start import Start, StartKind
 from dynamics.tables import number, percent
 
 NOISE = 1e-3  # a law that misses by less is not worth a warning
 COLLINEAR = 20  # spread of the eigenvalues of a modality from which its inputs are called nearly collinear
 CLOSE = 0.1  # share of its plateau that a runner-up has, at least, in a close call
-NAMES = {"leading": "leading law", "refined": "refined law", "reduced": "reduced flow", "ensemble": "ensemble"}
+NAMES = {
+    Road.LEADING: "leading law",
+    Road.REFINED: "refined law",
+    Road.REDUCED: "reduced flow",
+    Road.ENSEMBLE: "ensemble",
+}
 
 
-def close_calls(network: FusionNetwork, data: Correlations, norms: Mapping[str, float], plan: Course) -> list[str]:
+def close_calls(start: Start) -> list[str]:
     """Where the runner-up of a race has most of its weight in sight when the winner escapes."""
+    network, data, norms, plan = start.problem.network, start.problem.data, start.norms, start.course
     if network.is_early_fusion or data.outputs > 1:
         return []
     found = []
@@ -35,8 +39,8 @@ def close_calls(network: FusionNetwork, data: Correlations, norms: Mapping[str, 
         if left <= 0:
             log_size = math.inf
         else:  # the norm with that share of its way left, (113), in logarithms
-            start = math.log(norms[other])
-            log_size = left * start if layers == 2 else start - math.log(left) / (layers - 2)
+            begin = math.log(norms[other])
+            log_size = left * begin if layers == 2 else begin - math.log(left) / (layers - 2)
         trunk = math.log(data.norm(plan.plateaus[winner])) / network.path_depths[winner]
         if layers * log_size + network.trunk.depth * trunk > math.log(CLOSE * goal):
             found.append(
@@ -46,8 +50,9 @@ def close_calls(network: FusionNetwork, data: Correlations, norms: Mapping[str, 
     return found
 
 
-def upset(network: FusionNetwork, data: Correlations, norms: Mapping[str, float], plan: Course) -> list[str]:
+def upset(start: Start) -> list[str]:
     """Say where depth or start, not |Sigma_yx|, decides who is first."""
+    network, data, norms, plan = start.problem.network, start.problem.data, start.norms, start.course
     strongest = max(data.modalities, key=data.strength)
     first = plan.order[0]
     if plan.tie or network.is_early_fusion or data.strength(strongest) <= data.strength(first) * (1 + 1e-9):
@@ -59,14 +64,14 @@ def upset(network: FusionNetwork, data: Correlations, norms: Mapping[str, float]
     return [f"{strongest} has the larger |Sigma_yx| but {first} leaves zero first: {facts}{domain}"]
 
 
-def first_by_inputs(
-    network: FusionNetwork, data: Correlations, norms: Mapping[str, float], width: int, plan: Course
-) -> list[str]:
+def first_by_inputs(start: Start) -> list[str]:
     """Say where the numbers of inputs decide who is first: a random first layer acts on a vector with u0/sqrt(d).
 
     To leading order in u0 this matters in deep networks only; the order is by |Sigma_yx| all the same.
     """
-    depths = network.depths
+    network, data, norms, plan = start.problem.network, start.problem.data, start.norms, start.course
+    depths, width = network.depths, start.width
+    assert width is not None
     raced = [m for m in plan.order if m not in plan.never]
     if network.trunk.depth or plan.tie or min(depths.values()) < 3 or len(raced) < 2 or data.outputs > 1:
         return []
@@ -82,7 +87,8 @@ def first_by_inputs(
     return [f"{first} is first by |Sigma_yx|, but a typical random start learns {earliest} first: {cause}"]
 
 
-def refuse_large_start(network: FusionNetwork, data: Correlations, norms: Mapping[str, float], plan: Course) -> None:
+def refuse_large_start(start: Start) -> None:
+    network, data, norms, plan = start.problem.network, start.problem.data, start.norms, start.course
     for m in plan.order:
         if m in plan.never or norms[m] == 0:
             continue
@@ -95,14 +101,15 @@ def refuse_large_start(network: FusionNetwork, data: Correlations, norms: Mappin
             )
 
 
-def disagreements(estimates: Mapping[str, Estimate], data: Correlations) -> list[str]:
+def disagreements(estimates: Mapping[Road, Estimate], data: Correlations) -> list[str]:
     """Warn, with the cause, where two estimates of a half-time differ by half or by more than both leave out.
 
     The medians of an ensemble are of the very start that the refined estimate is of: only that pair is compared.
     """
     found = []
     for (name, one), (other_name, other) in combinations(estimates.items(), 2):
-        if "random" in (one.assumes + other.assumes) and (name == "leading" or other.runs is not None):
+        is_random = StartKind.RANDOM in (one.start, other.start)
+        if is_random and (name is Road.LEADING or other.runs is not None):
             continue
         far = {}
         for m in other.order:
@@ -111,7 +118,7 @@ def disagreements(estimates: Mapping[str, Estimate], data: Correlations) -> list
                 known = one.bound[m] + other.bound[m]
                 if gap > 0.5 or (gap > known and gap >= NOISE):
                     far[m] = (gap, known)
-        if one.assumes.split()[0] != other.assumes.split()[0]:  # refined and reduced
+        if one.start is not other.start:  # refined and reduced
             if far:
                 factors = ", ".join(f"{number(math.exp(one.log_times[m] - other.log_times[m]), 3)} ({m})" for m in far)
                 found.append(f"half-times from the {one.assumes} are {factors} times those from the {other.assumes}")

@@ -13,17 +13,16 @@ from typing import Any
 import numpy as np
 from scipy.optimize import brentq
 
-from derivations.correlations import Correlations
-from derivations.critical.saddles import course
-from derivations.errors import DomainError, SolveError
-from derivations.network import FusionNetwork
+from derivations import Correlations, DomainError, FusionNetwork, SolveError
 from dynamics.checks import checked_integer, checked_positive
 from dynamics.prediction.cautions import refuse_large_start
-from dynamics.prediction.estimates import Estimate
+from dynamics.prediction.estimates import Estimate, Road, reduced_estimate
 from dynamics.prediction.prescription import Option, Prescription
 from dynamics.prediction.refined import refined_typical
 from dynamics.prediction.roads import predict
+from dynamics.problem import Problem
 from dynamics.runs.half_times import Status
+from dynamics.starts.start import aligned_start, random_start
 from dynamics.starts.weights import require_range, start_norms
 from dynamics.tables import number, percent
 
@@ -93,71 +92,72 @@ def prescribe(
     if outputs and not base.estimate.fit_times:
         raise DomainError("half-outputs are known for an aligned start and for two layers only")
     until = math.inf if seconds is None else time.monotonic() + checked_positive(seconds, "seconds")
-    problem = _Problem(network, data, u0, width, first, last, wanted, bool(outputs), base.source, until)
+    problem = Problem.of(network, data)
+    asked = _Question(problem, u0, width, first, last, wanted, bool(outputs), base.source, until)
     factor = data.strength(first) / data.strength(block) if data.has_signal(block) else math.nan
     if block == first:
         factor = data.strength(last) / data.strength(first)
     say(f"rescaling of {block}")
-    rescale, sweep = problem.rescaled(block, factor)
+    rescale, sweep = asked.rescaled(block, factor)
     say("fusion depths")
-    depths = problem.fusion_depths()
+    depths = asked.fusion_depths()
     say("u0")
-    start = problem.other_start()
+    start = asked.other_start()
     widths = None
     if width is not None:
         say("width")
-        widths = problem.other_width()
-    now = problem.option("as it is", math.nan, problem.at())
+        widths = asked.other_width()
+    now = asked.option("as it is", math.nan, asked.at())
     return Prescription(
-        wanted, base.order, block, base.source, base.estimate.assumes, now, rescale, factor, depths, start, widths,
-        sweep, bool(outputs), base.warnings,
+        wanted, base.order, block, base.source.value, base.estimate.assumes, now, rescale, factor, depths, start,
+        widths, sweep, bool(outputs), base.warnings,
     )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
-class _Problem:
+class _Question:
     """One question, asked at other networks, data, starts and widths."""
 
-    network: FusionNetwork
-    data: Correlations
+    problem: Problem
     u0: float | Mapping[str, float]
     width: int | None
     first: str
     last: str
     wanted: float
     outputs: bool
-    source: str
+    source: Road
     until: float
 
     def at(self, **changed: Any) -> tuple[float, float]:
         """Half-times of the two; nan where there is no prediction."""
         if time.monotonic() > self.until:
             raise SolveError("it takes too long: many predictions, each slow; z-scored columns are faster")
-        given: dict[str, Any] = {"network": self.network, "data": self.data, "u0": self.u0, "width": self.width}
+        given: dict[str, Any] = {"problem": self.problem, "u0": self.u0, "width": self.width}
         try:
             found = self.estimate(**(given | changed))
         except (DomainError, SolveError):
             return math.nan, math.nan
         if found is None:
             return math.nan, math.nan
-        scalar = all(size == 1 for size in self.data.sizes.values())  # half of the weight is half of the output
+        scalar = all(size == 1 for size in self.problem.data.sizes.values())  # half of the weight is half of the output
         known: Mapping[str, float] = found.fit_times if self.outputs and not scalar else found.times
         pair = [
             known.get(m, math.nan) if found.status[m] is Status.REACHED else math.inf for m in (self.first, self.last)
         ]
         return pair[0], pair[1]
 
-    def estimate(
-        self, network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float], width: int | None
-    ) -> Estimate | None:
+    def estimate(self, problem: Problem, u0: float | Mapping[str, float], width: int | None) -> Estimate | None:
         """By the source, and by none with another start. The spread over seeds is not asked for: it takes longest."""
-        if self.source == "refined" and width is not None:
-            norms = start_norms(network, u0)
-            plan = course(network, data, {m: norms[m] for m in data.modalities}, {})
-            refuse_large_start(network, data, norms, plan)
-            return refined_typical(network, data, u0, width, plan, spread=False)
-        found = predict(network, data, u0=u0, width=width)
-        return found.estimate if found.source == self.source else None
+        start = random_start(problem, u0, width)
+        refuse_large_start(start)
+        if self.source is Road.REFINED and width is not None:
+            return refined_typical(start, spread=False)
+        aligned = aligned_start(problem, u0)
+        if self.source is Road.REDUCED and set(aligned.course.never) <= set(start.course.never):
+            found = reduced_estimate(aligned)  # what `predict` would speak of, without the other roads
+            return found if isinstance(found, Estimate) else None
+        other = predict(problem.network, problem.data, u0=u0, width=width)
+        return other.estimate if other.source is self.source else None
 
     def option(self, what: str, value: float, times: tuple[float, float], note: str = "") -> Option:
         ratio = times[1] / times[0] if math.isfinite(times[0]) and times[0] > 0 else math.nan
@@ -208,28 +208,27 @@ class _Problem:
         if not math.isfinite(factor) or factor <= 0:
             note = f"{block} has no correlation with the target"
             return self.option(f"{block} x ?", math.nan, (math.nan, math.nan), note), ()
+        network, data = self.problem.network, self.problem.data
+
+        def rescaled(factor: float) -> Problem:
+            return Problem.of(network, data.rescaled({block: factor}))
+
         reach = math.log(FAR)
         steps = np.concatenate([[0.0], np.geomspace(0.03, reach, 6)])
         logs = math.log(factor) + np.sort(np.concatenate([-steps[1:], steps]))
-        value, times, note, known = self.search(lambda s: self.at(data=self.data.rescaled({block: s})), logs, 0.0)
+        value, times, note, known = self.search(lambda s: self.at(problem=rescaled(s)), logs, 0.0)
         tried = tuple((math.exp(y), self.option("", math.nan, known[y]).ratio) for y in sorted(known))
         return self.option(f"{block} x {number(value)}", value, times, note), tried
 
     def fusion_depths(self) -> tuple[Option, ...]:
         """Empty unless the branches are alike and fused once."""
-        depths = set(self.network.depths.values())
-        if (
-            len(depths) != 1
-            or len(self.network.chains) != len(self.network.modalities) + 1
-            or isinstance(self.u0, Mapping)
-        ):
+        if isinstance(self.u0, Mapping):
             return ()
-        total = depths.pop() + self.network.trunk.depth
         found = []
-        for depth in range(1, total + 1):
-            other = FusionNetwork.fused_at(total, depth, self.network.modalities)
+        for depth, network in self.problem.network.other_fusions().items():
+            times = self.at(problem=Problem.of(network, self.problem.data))
             note = "no modality is alone" if depth == 1 else ""
-            found.append(self.option(f"fusion depth {depth}", depth, self.at(network=other), note))
+            found.append(self.option(f"fusion depth {depth}", depth, times, note))
         return tuple(found)
 
     def other_start(self) -> Option:
@@ -252,7 +251,7 @@ class _Problem:
         """What the estimate says of its own error, where that is large: a close ratio means little then."""
         at: dict[str, Any] = {"u0": self.u0, "width": self.width} | changed
         try:
-            found = predict(self.network, self.data, **at).estimate
+            found = predict(self.problem.network, self.problem.data, **at).estimate
         except (DomainError, SolveError):
             return note
         worst = max(found.bound.get(m, math.inf) for m in (self.first, self.last))
@@ -261,7 +260,7 @@ class _Problem:
         return "; ".join(filter(None, [note, f"est. error of its half-times {percent(worst)}"]))
 
     def other_width(self) -> Option:
-        least = sum(self.data.sizes.values()) + self.data.outputs
+        least = sum(self.problem.data.sizes.values()) + self.problem.data.outputs
         logs = np.log(np.geomspace(max(least, 10), WIDEST, 6))
         near = math.log(self.width or least)
         value, times, note, _ = self.search(lambda h: self.at(width=round(h)), logs, near)

@@ -10,21 +10,20 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
-from derivations.correlations import Correlations
-from derivations.errors import DomainError, SolveError
-from derivations.network import FusionNetwork
+from derivations import Correlations, DomainError, FusionNetwork, SolveError
 from dynamics.checks import checked_positive
 from dynamics.prediction.estimates import Estimate
 from dynamics.prediction.prediction import Prediction
 from dynamics.prediction.refined import refined_typical
 from dynamics.prediction.roads import predict
+from dynamics.problem import Problem
 from dynamics.runs.half_times import Status, finite
 from dynamics.runs.trajectory import Trajectory
 from dynamics.simulation.descent import descend, start_learning_rate
 from dynamics.simulation.ensembles import checked_seeds
 from dynamics.simulation.flow import integrate
 from dynamics.simulation.reduced import integrate_reduced
-from dynamics.simulation.starting import random_course
+from dynamics.starts.start import random_start
 from dynamics.tables import Drawn, Shown, Table, number
 
 MOST_STEPS = 200_000  # of gradient descent in a comparison: minutes a run
@@ -87,9 +86,9 @@ class Comparison(Shown, Drawn):
             rows.append((name + rate, start, *_half_times(members, order), *outputs, self._cost(name)))
         times, outputs = [f"half-time {m}" for m in order], [f"half-output {m}" for m in order]
         head = ("road", "start", *times, "ratio", *outputs, "cost")
-        notes = [*self.prediction._notes()[: -len(self.prediction.warnings) or None], *self._strip_notes()]
+        notes = [*self.prediction.notes, *self._strip_notes()]
         return Table(
-            f"{self.prediction._title()}. Times in tau: median (least - most) over seeds",
+            f"{self.prediction.title}. Times in tau: median (least - most) over seeds",
             head,
             tuple(rows),
             (*notes, *(f"Warning: {w}" for w in self.warnings)),
@@ -184,7 +183,7 @@ def compare(
     >>> [row[0] for row in c.table.rows]
     ['law (8), (9)', 'reduced flow', 'typical network', 'gradient flow', 'gradient descent, rate 0.0093']
     """
-    chosen = checked_seeds(seeds)
+    problem, chosen = Problem.of(network, data), checked_seeds(seeds)
     learning_rate = None if learning_rate is None else checked_positive(learning_rate, "learning_rate")
     say = progress or (lambda _: None)
     seconds: dict[str, list[float]] = {}
@@ -201,7 +200,7 @@ def compare(
     if prediction.reduced is not None:
         reduced = timed("reduced flow", lambda: integrate_reduced(network, data, u0=u0))
     say("law of random starts")
-    typical = timed("typical", lambda: _typical(network, data, u0, width))
+    typical = timed("typical", lambda: _typical(problem, u0, width))
     flows: list[Trajectory] = []
     descents: list[Trajectory] = []
     skipped = ""
@@ -225,18 +224,16 @@ def compare(
         reduced,
         tuple(flows),
         tuple(descents),
-        _fusion_depths(network, data, u0, reduced),
+        _fusion_depths(problem, u0, reduced),
         {road: statistics.median(values) for road, values in seconds.items()},
         typical,
         skipped,
     )
 
 
-def _typical(
-    network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float], width: int
-) -> Estimate | None:
+def _typical(problem: Problem, u0: float | Mapping[str, float], width: int) -> Estimate | None:
     try:
-        return refined_typical(network, data, u0, width, random_course(network, data, u0))
+        return refined_typical(random_start(problem, u0, width).simulated())
     except (DomainError, SolveError):
         return None
 
@@ -249,21 +246,11 @@ def _horizon(flow: Trajectory) -> float:
 
 
 def _fusion_depths(
-    network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float], reduced: Trajectory | None
+    problem: Problem, u0: float | Mapping[str, float], reduced: Trajectory | None
 ) -> dict[int, Trajectory]:
     """The same total depth, fused at each layer; empty unless all branches are equally deep and fused once."""
-    depths = set(network.depths.values())
-    if (
-        reduced is None
-        or len(depths) != 1
-        or len(network.chains) != len(network.modalities) + 1
-        or isinstance(u0, Mapping)
-    ):
+    if reduced is None or isinstance(u0, Mapping):
         return {}
-    own = depths.pop()
-    total = own + network.trunk.depth
-    runs = {}
-    for fusion_depth in range(1, total + 1):
-        other = FusionNetwork.fused_at(total, fusion_depth, network.modalities)
-        runs[fusion_depth] = reduced if fusion_depth == own else integrate_reduced(other, data, u0=u0)
-    return runs
+    own = problem.network
+    others = own.other_fusions().items()
+    return {d: reduced if n == own else integrate_reduced(n, problem.data, u0=u0) for d, n in others}

@@ -14,10 +14,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from derivations.correlations import Correlations
+from derivations import Correlations, DomainError, FusionNetwork
 from derivations.critical.saddles import course
-from derivations.errors import DomainError
-from derivations.network import FusionNetwork
 from dynamics.prediction.laws.leading import saturation
 from dynamics.prediction.laws.orbits import Field, Ways
 from dynamics.prediction.laws.orbits import way as way_left
@@ -94,7 +92,7 @@ def typical_way(depth: int, width: int, inputs: int = 1) -> tuple[float, float]:
     single, data = FusionNetwork.branches({"A": depth}), Correlations([[1.0]], [1.0], {"A": 1})
     weights = typical_weights(single, data, 1.0, width)
     weights["A"][0] /= math.sqrt(inputs)
-    changes = variations(single, data, course(single, data, {"A": 1.0}, {}), width)
+    changes = variations(course(single, data, {"A": 1.0}, {}), width)
     changed = [weights, *(moved(weights, one) for one in changes)]
     if depth == 2:
         ways = np.array([way_left(2, float(np.linalg.norm(w["A"][0][:, 0] + w["A"][1][0])) / 2) for w in changed])
@@ -112,6 +110,6 @@ def _escapes(depth: int, starts: Sequence[tuple[Weights, float]]) -> np.ndarray:
     members = []
     for weights, sign in starts:
         data = Correlations([[variance]], [sign], {"A": 1})
-        members.append(Member(weights, data, course(network, data, {"A": norm}, {})))
-    runs = batch_flow.run(network, members, rtol=RTOL)
+        members.append(Member(weights, course(network, data, {"A": norm}, {})))
+    runs = batch_flow.run(members, rtol=RTOL)
     return np.asarray(runs.times[0] - (depth - 2) * way_left(depth, plateau) * saturation(depth))

@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from derivations.correlations import Correlations
-from derivations.critical.saddles import Course
-from derivations.errors import DomainError
-from derivations.network import FusionNetwork
-from dynamics.runs.half_times import HalfTimes, Status, finite
+from derivations import DomainError
+from dynamics.runs.half_times import HalfTimes, Status, Timed, finite
+from dynamics.starts.start import Start, StartKind
 from dynamics.tables import number
 
 if TYPE_CHECKING:
@@ -22,6 +20,9 @@ if TYPE_CHECKING:
     from dynamics.simulation.ensembles import Ensemble
 
 RTOL = 1e-8  # of the reduced flow behind a prediction
+WIDTH_LACKS = (
+    "in deep networks a random start is slower by a factor that grows with the width: the leading law lacks it"
+)
 ROUNDED = 1e-10  # what quadrature and logarithms of several thousand leave of a law's time
 SOLVED = 1e-6  # its bound: a hundred times RTOL, checked against 30 digits
 ROUNDING = 100 * float(np.finfo(float).eps)  # times the condition number: what rounding does to the weakest pace
@@ -34,55 +35,51 @@ class Kind(StrEnum):
     SIMULATED = "simulated"
 
 
+class Road(StrEnum):
+    """A way to the half-times; the name of an estimate in a Prediction."""
+
+    LEADING = "leading"
+    REFINED = "refined"
+    REDUCED = "reduced"
+    ENSEMBLE = "ensemble"
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Why a road leads nowhere."""
+
+    road: Road
+    reason: str
+
+
 @dataclass(frozen=True, eq=False, repr=False)
-class Estimate:
+class Estimate(Timed):
     """Half-times by one road: the equations used, the start assumed, the error left.
 
+    equations : what the road is called
+    start : kind of start that it holds for; `assumes` says it in words
     bound : modality -> relative error of its time: an estimate of the neglected terms, or of the solver
+    rests_on : numbers of the equations behind it
     fit_times : modality -> when half of its final output is there (runs only; see Trajectory)
     printed_ratio : what (9), (12) or (57) print, in norms; nan where none applies
     spread : modality -> relative standard deviation of its time over seeds; empty for a start that has none
     runs : the Ensemble behind an estimate that is one
+    notes : what it warns of
     """
 
     equations: str
     kind: Kind
+    start: StartKind
     assumes: str
     half_times: HalfTimes
     bound: Mapping[str, float]
     reasons: Mapping[str, str]
+    rests_on: tuple[str, ...]
     fit_times: Mapping[str, float] = field(default_factory=dict)
     printed_ratio: float = math.nan
     spread: Mapping[str, float] = field(default_factory=dict)
     runs: Ensemble | None = None
-
-    @property
-    def order(self) -> tuple[str, ...]:
-        return self.half_times.order
-
-    @property
-    def times(self) -> dict[str, float]:
-        return self.half_times.times
-
-    @property
-    def log_times(self) -> Mapping[str, float]:
-        return self.half_times.log_times
-
-    @property
-    def status(self) -> Mapping[str, Status]:
-        return self.half_times.status
-
-    @property
-    def ratio(self) -> float:
-        return self.half_times.ratio
-
-    @property
-    def lag(self) -> float:
-        return self.half_times.lag
-
-    @property
-    def log_excess(self) -> float:
-        return self.half_times.log_excess
+    notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         times = ", ".join(f"{m}: {self.status[m].value}, {number(t)}" for m, t in self.times.items())
@@ -102,64 +99,59 @@ class Estimate:
         }
 
 
-def reduced_estimate(
-    network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float], plan: Course, warnings: list[str]
-) -> Estimate | None:
+def reduced_estimate(start: Start) -> Estimate | Missing:
     from dynamics.simulation.reduced import integrate_reduced
 
+    data, plan = start.problem.data, start.course
+    assert start.u0 is not None
     try:
-        run = integrate_reduced(network, data, u0=u0, rtol=RTOL)
+        run = integrate_reduced(start.problem.network, data, u0=start.u0, rtol=RTOL)
     except DomainError as error:
-        warnings.append(f"no reduced flow: {error}")
-        return None
-    warnings += [w for w in run.warnings if w not in warnings and w not in plan.reasons]
+        return Missing(Road.REDUCED, f"no reduced flow: {error}")
     bound = SOLVED + ROUNDING * data.condition
     return Estimate(
         "(44) with saturation",
         Kind.EXACT,
+        start.kind,
         "aligned start",
         run.half_times,
         {m: bound if run.status[m] is Status.REACHED else math.nan for m in data.modalities},
         plan.never,
+        ("44",),
         run.fit_times,
+        notes=tuple(w for w in run.warnings if w not in plan.reasons),
     )
 
 
-def leading_estimate(
-    network: FusionNetwork, data: Correlations, norms: Mapping[str, float], plan: Course, warnings: list[str]
-) -> Estimate | None:
+def leading_estimate(start: Start) -> Estimate | Missing:
+    """The paper's law, from the norms and the course of a start."""
     from dynamics.prediction.laws.bounds import neglected
     from dynamics.prediction.laws.leading import TwoBranches
 
+    data, plan = start.problem.data, start.course
     try:
-        if len(network.modalities) == 1:
-            return _alone(network, data, norms, plan)
-        law = TwoBranches.of(network, data, plan.order, norms)
+        if len(data.modalities) == 1:
+            return _alone(start)
+        law = TwoBranches.of(start.problem.network, data, plan.order, start.norms)
         log_first, log_lag, log_excess = law.log_first(), law.log_lag(), law.log_excess()
     except DomainError as error:
-        warnings.append(f"no leading law: {error}")
-        return None
+        return Missing(Road.LEADING, f"no leading law: {error}")
     printed = 1 + math.exp(min(law.log_excess(printed=True), 709.0)) if law.r > 0 else math.inf
     try:
         with np.errstate(over="ignore", invalid="ignore"):
             bound = neglected(law, data)
-    except (
-        OverflowError,
-        ZeroDivisionError,
-        np.linalg.LinAlgError,
-    ):  # units in which a power of a layer's norm leaves the range of floats
+    except (OverflowError, ZeroDivisionError, np.linalg.LinAlgError):
+        # units in which a power of a layer's norm leaves the range of floats
         bound = dict.fromkeys(data.modalities, math.inf)
+    notes: tuple[str, ...] = ()
     if law.random and law.second_depth + law.shared > 2:  # the width enters a deep random start: this law lacks it
         bound = dict.fromkeys(bound, math.inf)
-        warnings.append(
-            "in deep networks a random start is slower by a factor that grows with the width: the leading law lacks it"
-        )
+        notes = (WIDTH_LACKS,)
     elif law.random:  # growth starts from (u0/2) sqrt(1 + 1/d), theory behind the random start
         half = math.log(2) / -max(law.log_starts)
         bound = {m: value + half for m, value in bound.items()}
     first, second = plan.order
     never = second in plan.never
-    start = "random start" if law.random else "aligned start"
     log_second = math.inf if never else float(np.logaddexp(log_first, log_lag))
     log_times = {m: log_first if m == first else log_second for m in data.modalities}
     status = {m: Status.NEVER if m == second and never else Status.REACHED for m in data.modalities}
@@ -169,27 +161,39 @@ def leading_estimate(
     else:
         lag = math.exp(log_lag) if log_lag < 709 else math.inf
         half_times = HalfTimes(plan.order, log_times, status, lag, log_excess)
-    bound = {m: bound[m] + ROUNDED for m in data.modalities}
-    return Estimate(_equations(law), Kind.ASYMPTOTIC, start, half_times, bound, plan.never, printed_ratio=printed)
+    kind = StartKind.RANDOM if law.random else StartKind.ALIGNED
+    numbers, bound = _numbers(law), {m: bound[m] + ROUNDED for m in data.modalities}
+    return Estimate(
+        _named(numbers), Kind.ASYMPTOTIC, kind, f"{kind} start", half_times, bound, plan.never, numbers,
+        printed_ratio=printed, notes=notes,
+    )  # fmt: skip
 
 
-def _equations(law: TwoBranches) -> str:
-    """What the leading law is called in the paper, or in the ledger where it goes beyond it."""
+def _named(numbers: tuple[str, ...]) -> str:
+    return ", ".join(f"({number})" for number in numbers)
+
+
+def _numbers(law: TwoBranches) -> tuple[str, ...]:
+    """The leading law's in the paper, or in the ledger where it goes beyond it."""
     if not law.alike:
         deep = min(law.first_depth, law.second_depth) > 2 and law.log_starts[0] == law.log_starts[1]
-        return "(59), (60)" if deep else "(115), (116)"
+        return ("59", "60") if deep else ("115", "116")
     if law.second_depth > 2:
-        return "(48), (54), (12)"
-    return "(8), (9)" if law.depth == 2 else "(56), (57)"
+        return "48", "54", "12"
+    return ("8", "9") if law.depth == 2 else ("56", "57")
 
 
-def _alone(network: FusionNetwork, data: Correlations, norms: Mapping[str, float], plan: Course) -> Estimate:
+def _alone(start: Start) -> Estimate:
     """One modality and no other: (8a), (48), (106)."""
     from dynamics.prediction.laws.bounds import neglected_alone
     from dynamics.prediction.laws.leading import alone
 
-    equations, log_time = alone(network, data, norms)
-    bound = neglected_alone(data, max(network.path_depths.values()), log_time)
-    (m,) = network.modalities
+    data, plan = start.problem.data, start.course
+    numbers, log_time = alone(start)
+    bound = neglected_alone(data, max(start.problem.network.path_depths.values()), log_time)
+    (m,) = data.modalities
     half_times = HalfTimes(plan.order, {m: log_time}, {m: Status.REACHED})
-    return Estimate(equations, Kind.ASYMPTOTIC, "aligned start", half_times, {m: bound}, plan.never)
+    kind = StartKind.ALIGNED
+    return Estimate(
+        _named(numbers), Kind.ASYMPTOTIC, kind, "aligned start", half_times, {m: bound}, plan.never, numbers
+    )

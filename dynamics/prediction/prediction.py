@@ -10,21 +10,20 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from derivations.network import FusionNetwork
+from derivations import FusionNetwork
 from dynamics.checks import checked_positive
-from dynamics.prediction.estimates import Estimate
-from dynamics.runs.half_times import Status
-from dynamics.tables import Drawn, Shown, Table, from_log, number, percent
+from dynamics.prediction.estimates import Estimate, Road
+from dynamics.runs.half_times import HalfTimes, Status, Timed
+from dynamics.tables import WARNING, Drawn, Shown, Table, from_log, number, percent
 
 if TYPE_CHECKING:
     pass
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Prediction(Shown, Drawn):
+class Prediction(Timed, Shown, Drawn):
     """The answer, by several roads side by side.
 
-    order : modalities in the order of leaving zero
     tie : the first two leave zero together, so that the order means nothing
     source : the estimate that times, status, ratio and lag come from
     misattribution : modality -> unimodal minus global weights
@@ -42,9 +41,8 @@ class Prediction(Shown, Drawn):
 
     network: FusionNetwork
     u0: float | Mapping[str, float]
-    order: tuple[str, ...]
     tie: bool
-    source: str
+    source: Road
     misattribution: Mapping[str, np.ndarray]
     columns: Mapping[str, tuple[str, ...]]
     contribution: Mapping[str, float]
@@ -61,28 +59,14 @@ class Prediction(Shown, Drawn):
         return getattr(self, self.source)  # type: ignore[no-any-return]
 
     @property
-    def times(self) -> dict[str, float]:
-        return self.estimate.times
+    def estimates(self) -> dict[Road, Estimate]:
+        """Those that exist."""
+        found: dict[Road, Estimate | None] = {road: getattr(self, road) for road in Road}
+        return {road: estimate for road, estimate in found.items() if estimate is not None}
 
     @property
-    def log_times(self) -> Mapping[str, float]:
-        return self.estimate.log_times
-
-    @property
-    def status(self) -> Mapping[str, Status]:
-        return self.estimate.status
-
-    @property
-    def ratio(self) -> float:
-        return self.estimate.ratio
-
-    @property
-    def lag(self) -> float:
-        return self.estimate.lag
-
-    @property
-    def log_excess(self) -> float:
-        return self.estimate.log_excess
+    def half_times(self) -> HalfTimes:
+        return self.estimate.half_times
 
     @property
     def table(self) -> Table:
@@ -95,10 +79,7 @@ class Prediction(Shown, Drawn):
 
     def _table(self, learning_rate: float | None) -> Table:
         rows = []
-        for name in ("leading", "refined", "reduced", "ensemble"):
-            estimate: Estimate | None = getattr(self, name)
-            if estimate is None:
-                continue
+        for name, estimate in self.estimates.items():
             for m in self.order:
                 time = estimate.times[m]
                 steps = [] if learning_rate is None else [number(time / learning_rate)]
@@ -127,15 +108,19 @@ class Prediction(Shown, Drawn):
             "start",
             "kind",
         )
-        return Table(self._title(), head, tuple(rows), tuple(self._notes()))
+        return Table(self.title, head, tuple(rows), (*self.notes, *(WARNING + w for w in self.warnings)))
 
-    def _title(self) -> str:
+    @property
+    def title(self) -> str:
+        """Network and start."""
         norms = self.u0
         scale = ", ".join(f"{m} {v:g}" for m, v in norms.items()) if isinstance(norms, Mapping) else f"{norms:g}"
         branches = ", ".join(f"{m} {d}" for m, d in self.network.depths.items())
         return f"Layers before fusion: {branches}; after it: {self.network.trunk.depth}. u0 = {scale}"
 
-    def _notes(self) -> list[str]:
+    @property
+    def notes(self) -> list[str]:
+        """The answer, and what else is said below the table; warnings apart."""
         first, notes = self.order[0], [self.answer]
         for m, reason in self.estimate.reasons.items():
             notes.append(f"{m} is never learned: {reason}.")
@@ -150,7 +135,7 @@ class Prediction(Shown, Drawn):
             names = [n if outputs == 1 else f"{n} on output {i}" for i in range(outputs) for n in self.columns[first]]
             wrong = ", ".join(f"{name} {number(float(v), 3)}" for name, v in zip(names, shares, strict=True))
             notes.append(f"Misattribution while {first} is alone (its weights minus the global ones): {wrong}")
-        return notes + [f"Warning: {w}" for w in self.warnings]
+        return notes
 
     @property
     def answer(self) -> str:
@@ -185,16 +170,13 @@ class Prediction(Shown, Drawn):
         return {
             "order": list(self.order),
             **self.estimate.half_times.to_dict(),
-            "source": self.source,
+            "source": self.source.value,
             "superficial": self.superficial,
             "misattribution": {m: np.ravel(v).tolist() for m, v in self.misattribution.items()},
             "columns": {m: list(names) for m, names in self.columns.items()},
             "contribution": dict(self.contribution),
             "warnings": list(self.warnings),
-            "leading": self.leading and self.leading.to_dict(),
-            "refined": self.refined and self.refined.to_dict(),
-            "reduced": self.reduced and self.reduced.to_dict(),
-            "ensemble": self.ensemble and self.ensemble.to_dict(),
+            **{road.value: getattr(self, road) and getattr(self, road).to_dict() for road in Road},
         }
 
     def to_json(self) -> str:

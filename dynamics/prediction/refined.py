@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from derivations.correlations import Correlations
+from derivations import DomainError, SolveError
 from derivations.critical.saddles import Course
-from derivations.errors import DomainError, SolveError
-from derivations.network import TRUNK, FusionNetwork
+from derivations.network import TRUNK
 from dynamics.prediction.escapes import random_field, typical_way
 from dynamics.prediction.estimates import SOLVED, Estimate, Kind
 from dynamics.prediction.laws.orbits import Field, Ways, way
@@ -18,28 +17,31 @@ from dynamics.prediction.laws.race import SIZES, Passage, aligned_field, race, r
 from dynamics.prediction.typical_runs import typical_runs
 from dynamics.runs.half_times import HalfTimes, Status
 from dynamics.simulation.flow import integrate
+from dynamics.starts.compression import is_exact
+from dynamics.starts.start import Start, StartKind
 from dynamics.starts.typical import typical_weights
-from dynamics.starts.weights import Weights, require_range, start_norms
-from dynamics.starts.widths import is_exact
+from dynamics.starts.weights import Weights, require_range
 
 RANDOM_TWO_LAYERS = 5 / math.sqrt(2e6)  # five deviations of ln |w_1 + w_2^T| at the width that "wide" stands for
 DEVIATIONS = 5.0  # over seeds, that a bound of a typical network covers
 
 
-def refined_aligned(network: FusionNetwork, data: Correlations, norms: Mapping[str, float], plan: Course) -> Estimate:
+def refined_aligned(start: Start) -> Estimate:
     """Next order in u0 (117-119), for any number of scalar modalities and branches fused once."""
-    rule = math.hypot(*(norms[m] for m in data.modalities))
-    if network.trunk.depth and not math.isclose(norms[TRUNK], rule, rel_tol=1e-9):
-        raise DomainError(f"the next order needs a trunk at {rule:.6g}, by (41), got u0['trunk'] = {norms[TRUNK]:.6g}")
+    if not start.trunk_by_rule():
+        given = start.norms[TRUNK]
+        raise DomainError(f"the next order needs a trunk at {start.rule:.6g}, by (41), got u0['trunk'] = {given:.6g}")
+    problem = start.problem
     try:
-        field = aligned_field(network, data, {m: norms[m] for m in data.modalities})
+        field = aligned_field(problem.network, problem.data, {m: start.norms[m] for m in problem.data.modalities})
     except OverflowError:
         raise DomainError("powers of u0 leave the range of floats: the leading law is in logarithms") from None
-    return _raced(field, plan, "next order, (117)-(119)", "aligned start")
+    return _raced(field, start, "next order, (117)-(119)", ("117", "118", "119"), "aligned start")
 
 
-def refined_wide(network: FusionNetwork, data: Correlations, norms: Mapping[str, float], plan: Course) -> Estimate:
+def refined_wide(start: Start) -> Estimate:
     """Two layers from a random start as the width grows: both modes of a scalar start at u0/sqrt(2), (127)."""
+    network, data, norms = start.problem.network, start.problem.data, start.norms
     require_raceable(network, data)
     if set(network.path_depths.values()) != {2}:
         raise DomainError(
@@ -48,45 +50,45 @@ def refined_wide(network: FusionNetwork, data: Correlations, norms: Mapping[str,
     ways = {m: Ways(*(way(2, norms[m] / math.sqrt(2)),) * 2) for m in data.modalities}
     known = dict.fromkeys(data.modalities, RANDOM_TWO_LAYERS)
     field = Field(data, network.depths, 0, ways, {m: norms[m] for m in data.modalities}, known)
-    return _raced(field, plan, "(120), (127), next order", "random start, wide")
+    return _raced(field, start, "(120), (127), next order", ("120", "127"), "random start, wide")
 
 
-def refined_from(network: FusionNetwork, data: Correlations, weights: Weights, plan: Course, start: str) -> Estimate:
+def refined_from(start: Start, weights: Weights, assumes: str) -> Estimate:
     """From actual weights: late fusion, scalar inputs."""
-    return _raced(random_field(network, data, weights), plan, "(120), ways from the weights", start)
+    field = random_field(start.problem.network, start.problem.data, weights)
+    return _raced(field, start, "(120), ways from the weights", ("120",), assumes)
 
 
-def refined_typical(
-    network: FusionNetwork,
-    data: Correlations,
-    u0: float | Mapping[str, float],
-    width: int,
-    plan: Course,
-    spread: bool = True,
-) -> Estimate:
+def refined_typical(start: Start, spread: bool = True) -> Estimate:
     """The typical network of a width, and its spread over seeds (left out, with the bound, if not `spread`).
 
     Late fusion of scalar inputs one after the other needs no run: ways depend on depth and width alone, (120) does the
     rest. A modality that a later one turns round below half of its plateau has no bound unless the order is clear: a
     seed that learns them in another order may never reach that half.
     """
-    start, norms = f"random start, width {width}", start_norms(network, u0)
-    require_range(network, norms)
+    problem, plan, width = start.problem, start.course, start.width
+    network, data = problem.network, problem.data
+    assert width is not None
+    assert start.u0 is not None
+    require_range(network, start.norms)
     if not network.trunk.depth:
         try:
-            raced = _raced_typical(network, data, norms, width, plan, start, spread)
+            raced = _raced_typical(start, width, spread)
             return replace(raced, bound=_promised(raced.bound, plan, raced.spread))
         except DomainError:  # vector inputs, or two that are learned together
             pass
-    half_times, found, share = typical_runs(network, data, plan, norms, width, spread)
+    half_times, found, share = typical_runs(start, width, spread)
     fits: Mapping[str, float] = {}
     if is_exact(network):  # two layers: one more run is cheap, and knows when half of the output is there
-        run = integrate(network, data, weights=typical_weights(network, data, u0, width))
+        run = integrate(network, data, weights=typical_weights(network, data, start.u0, width))
         half_times, fits = run.half_times, run.fit_times
     reached = [m for m, s in half_times.status.items() if s is Status.REACHED]
     bound = {m: _covered(found.times[m]) + SIZES * share if m in reached else math.nan for m in data.modalities}
     bound = _promised(bound, plan, found.times)
-    return Estimate("typical network", Kind.HEURISTIC, start, half_times, bound, plan.never, fits, spread=found.times)
+    return Estimate(
+        "typical network", Kind.HEURISTIC, StartKind.RANDOM, f"random start, width {width}", half_times, bound,
+        plan.never, ("130",), fits, spread=found.times,
+    )  # fmt: skip
 
 
 def _promised(bound: Mapping[str, float], plan: Course, spread: Mapping[str, float]) -> dict[str, float]:
@@ -105,16 +107,9 @@ def _promised(bound: Mapping[str, float], plan: Course, spread: Mapping[str, flo
     return found
 
 
-def _raced_typical(
-    network: FusionNetwork,
-    data: Correlations,
-    norms: Mapping[str, float],
-    width: int,
-    plan: Course,
-    start: str,
-    spread: bool,
-) -> Estimate:
+def _raced_typical(start: Start, width: int, spread: bool) -> Estimate:
     """(120) with typical ways (130); a race with each way one deviation longer gives the spread."""
+    network, data, norms = start.problem.network, start.problem.data, start.norms
     require_raceable(network, data)
     names, depths = data.modalities, network.depths
     ways, deviations = {}, {}
@@ -129,12 +124,13 @@ def _raced_typical(
         both = {m: ways[m] + (deviations[m] if m == longer else 0.0) for m in names}
         return Field(data, depths, 0, {m: Ways(w, w) for m, w in both.items()}, {m: norms[m] for m in names}, exact)
 
-    centre = _raced(field(None), plan, "(120), (130), typical network", start)
+    assumes = f"random start, width {width}"
+    centre = _raced(field(None), start, "(120), (130), typical network", ("120", "130"), assumes)
     if not spread:
         return replace(centre, kind=Kind.HEURISTIC)
     gaps = {m: [] for m in names}  # type: dict[str, list[float]]
     for n in names:
-        other = _raced(field(n), plan, "", start)
+        other = _raced(field(n), start, "", (), assumes)
         for m in names:
             gaps[m].append(abs(other.log_times[m] - centre.log_times[m]))
     found = {m: math.hypot(*gaps[m]) if centre.status[m] is Status.REACHED else math.nan for m in names}
@@ -142,20 +138,16 @@ def _raced_typical(
     return replace(centre, kind=Kind.HEURISTIC, bound=bound, spread=found)
 
 
-def ensemble_estimate(
-    network: FusionNetwork,
-    data: Correlations,
-    u0: float | Mapping[str, float],
-    width: int,
-    seeds: int | Sequence[int],
-    plan: Course,
-) -> Estimate:
+def ensemble_estimate(start: Start, seeds: int | Sequence[int]) -> Estimate:
     """Medians over simulated random starts; the bound holds for each of them."""
     import numpy as np
 
     from dynamics.simulation.ensembles import ensemble
 
-    runs = ensemble(network, data, u0=u0, width=width, seeds=seeds)
+    data, width = start.problem.data, start.width
+    assert width is not None
+    assert start.u0 is not None
+    runs = ensemble(start.problem.network, data, u0=start.u0, width=width, seeds=seeds)
     middle = runs.quantile(0.5)
     status, bound, deviation = {}, {}, {}
     for m in data.modalities:
@@ -169,8 +161,8 @@ def ensemble_estimate(
     excess = math.log(middle.ratio - 1) if middle.ratio > 1 else math.nan
     half_times = HalfTimes(runs.order, logs, status, middle.lag, excess)
     return Estimate(
-        f"{len(runs)} gradient flows, median", Kind.SIMULATED, f"random start, width {width}", half_times, bound,
-        plan.never, spread=deviation, runs=runs,
+        f"{len(runs)} gradient flows, median", Kind.SIMULATED, StartKind.RANDOM, f"random start, width {width}",
+        half_times, bound, start.course.never, (), spread=deviation, runs=runs,
     )  # fmt: skip
 
 
@@ -178,7 +170,8 @@ def _covered(deviation: float) -> float:
     return math.expm1(DEVIATIONS * deviation) + SOLVED if deviation < 1 else math.inf
 
 
-def _raced(field: Field, plan: Course, equations: str, start: str) -> Estimate:
+def _raced(field: Field, start: Start, equations: str, rests_on: tuple[str, ...], assumes: str) -> Estimate:
+    plan = start.course
     try:
         passages = race(field)
     except SolveError as error:
@@ -194,7 +187,7 @@ def _raced(field: Field, plan: Course, equations: str, start: str) -> Estimate:
     bound |= {p.modality: p.error / p.half_time if p.error < p.half_time else math.inf for p in passages}
     if any(later.error + first.error > later.lag for first, later in pairwise(passages)):
         bound = {m: math.nan if math.isnan(b) else math.inf for m, b in bound.items()}  # their order is not sure
-    return Estimate(equations, Kind.ASYMPTOTIC, start, half_times, bound, plan.never)
+    return Estimate(equations, Kind.ASYMPTOTIC, start.kind, assumes, half_times, bound, plan.never, rests_on)
 
 
 def _half_times(passages: Sequence[Passage], plan: Course) -> HalfTimes:

@@ -8,14 +8,14 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from derivations.correlations import NO_SIGNAL, RANK_TOLERANCE, Correlations, require_problem
+from derivations import Correlations, DataError, FusionNetwork
+from derivations.correlations import NO_SIGNAL, RANK_TOLERANCE
 from derivations.critical import preference
 from derivations.critical.saddles import TIE, course, runners
-from derivations.errors import DataError
-from derivations.network import FusionNetwork
 from derivations.samples import Samples
 from dynamics.checks import checked_integer
 from dynamics.prediction.confidence import Confidence, Quantiles
+from dynamics.problem import Problem
 from dynamics.starts.weights import start_norms
 
 LEAST_DRAWS = 100  # with fewer, a quantile of 2.5 % is the smallest draw or two
@@ -73,7 +73,7 @@ def bootstrap(
     >>> round(sure.first["body"], 1), sure.rows, sure.standardized
     (0.7, 20, True)
     """
-    require_problem(network, data)
+    problem = Problem.of(network, data)
     draws, seed = checked_integer(draws, "draws", LEAST_DRAWS, MOST_DRAWS), checked_integer(seed, "seed", 0)
     norms = start_norms(network, u0)
     samples = data.samples
@@ -91,7 +91,7 @@ def bootstrap(
         done += several
         if progress is not None:
             progress(done, draws)
-    return _summary(network, data, norms, _joined(parts), seed, zscored)
+    return _summary(problem, norms, _joined(parts), seed, zscored)
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,10 +250,9 @@ def _raced(
     return ranking, decided, refused
 
 
-def _summary(
-    network: FusionNetwork, data: Correlations, norms: Mapping[str, float], found: _Draws, seed: int, zscored: bool
-) -> Confidence:
+def _summary(problem: Problem, norms: Mapping[str, float], found: _Draws, seed: int, zscored: bool) -> Confidence:
     """Shares and quantiles of all draws."""
+    network, data = problem.network, problem.data
     names, draws = data.modalities, len(found.decided)
     first = np.where(found.decided, found.ranking[:, 0], -1)
     ranked = np.sort(found.contribution, axis=1)
@@ -264,7 +263,7 @@ def _summary(
     undecided = int(np.sum(~both))
     degenerate = int(np.sum(found.flawed | (found.rank < data.rank(names))))
     defined = len(names) > 1 and not network.is_early_fusion and bool(np.any(both))
-    plan = course(network, data, norms, {})
+    plan = problem.course(norms, {})
     notes = [*plan.notes, *(f"Warning: {w}" for w in data.warnings)]
     if network.is_early_fusion:
         notes.append("Early fusion: no state with a single modality is visited; the order is that of |Sigma_yx|.")

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from derivations.correlations import Correlations, require_problem
+from derivations import Correlations, DomainError, FusionNetwork, SolveError
 from derivations.critical import preference
-from derivations.critical.saddles import Course, aligned_signs, course
-from derivations.errors import DomainError, SolveError
-from derivations.network import FusionNetwork
 from dynamics.checks import checked_integer
 from dynamics.prediction.cautions import close_calls, disagreements, first_by_inputs, refuse_large_start, upset
-from dynamics.prediction.estimates import Estimate, leading_estimate, reduced_estimate
+from dynamics.prediction.estimates import Estimate, Missing, Road, leading_estimate, reduced_estimate
 from dynamics.prediction.prediction import Prediction
 from dynamics.prediction.refined import ensemble_estimate, refined_aligned, refined_from, refined_typical, refined_wide
+from dynamics.problem import Problem
 from dynamics.starts.initializations import start_of
-from dynamics.starts.weights import WIDEST, checked_weights, random_weights, start_norms
+from dynamics.starts.start import Start, StartKind, aligned_start, random_start
+from dynamics.starts.weights import WIDEST, checked_weights, random_weights
 
 SHOWN = {
-    "leading": "the leading law, whose start is another one",
-    "reduced": "an aligned start",
-    "ensemble": "the simulated starts",
-    "": "nothing",
+    Road.LEADING: "the leading law, whose start is another one",
+    Road.REDUCED: "an aligned start",
+    Road.ENSEMBLE: "the simulated starts",
 }
 
 
@@ -65,9 +63,7 @@ def predict(
     >>> p.source, round(p.ratio, 3), round(p.refined.spread["A"], 2)
     ('refined', 1.063, 0.08)
     """
-    require_problem(network, data)
-    if data.is_symbolic:
-        raise DomainError("a prediction needs numbers in sigma and sigma_yx, got symbols; see derivations.times.signed")
+    problem = Problem.of(network, data)
     if weights is not None:
         given = [name for name, value in (("width", width), ("seed", seed), ("seeds", seeds)) if value is not None]
         if given:
@@ -77,125 +73,98 @@ def predict(
         raise DomainError(f"{'seed' if seed is not None else 'seeds'} goes with a width")
     width = None if width is None else checked_integer(width, "width", 1, WIDEST)
     seed = None if seed is None else checked_integer(seed, "seed", 0)
-    norms = start_norms(network, u0)
-    leaf_norms = {m: norms[m] for m in data.modalities}
-    random_course = course(network, data, leaf_norms, {})
-    signs = aligned_signs(network, data)
-    aligned_course = course(network, data, leaf_norms, signs)
-    refuse_large_start(network, data, norms, random_course)
-    warnings = list(data.warnings)
-    if random_course.tie:
-        warnings += [w for w in random_course.remarks if "equally fast" in w]
+    aligned, start = aligned_start(problem, u0), random_start(problem, u0, width, seed or 0)
+    is_random = width is not None or weights is not None
+    refuse_large_start(start)
+    reduced, leading = reduced_estimate(aligned), leading_estimate(start)
+    lost = [m for m in aligned.course.never if m not in start.course.never]
+    if weights is not None:
+        layers = checked_weights(network, data, weights)
+        refined = _tried(lambda: refined_from(replace(start, kind=StartKind.GIVEN), layers, "given start"))
+    elif width is not None:
+        refined = _of_seed(start) if seed is not None else _tried(lambda: refined_typical(start))
     else:
-        warnings += close_calls(network, data, norms, random_course)
-    warnings += upset(network, data, norms, random_course)
-    reduced = reduced_estimate(network, data, u0, aligned_course, warnings)
-    leading = leading_estimate(network, data, norms, random_course, warnings)
-    lost = [m for m in aligned_course.never if m not in random_course.never]
+        refined = _tried(lambda: refined_wide(start) if lost else refined_aligned(aligned))
+    found: dict[Road, Estimate | Missing] = {Road.LEADING: leading, Road.REFINED: refined, Road.REDUCED: reduced}
+    if seeds is not None:
+        found[Road.ENSEMBLE] = ensemble_estimate(start, seeds)
+    estimates = {road: e for road, e in found.items() if isinstance(e, Estimate)}
+    source = _source(estimates, is_random, bool(lost))
+    warnings = [
+        *data.warnings,
+        *(start.course.tie_notes or close_calls(start)),
+        *upset(start),
+        *_notes(reduced, leading),
+    ]
     if lost:
         warnings.append(
             f"an aligned balanced start never learns {', '.join(lost)} (its weight keeps its sign); a random start does"
         )
-    start = _Start(network, data, u0, norms, width, seed, weights, aligned_course, random_course, bool(lost))
-    refined, missing = _refined(start)
-    simulated = None
-    if seeds is not None and width is not None:
-        simulated = ensemble_estimate(network, data, u0, width, seeds, random_course)
-    if width is not None and weights is None:
-        warnings += first_by_inputs(network, data, norms, width, random_course)
-    is_random = width is not None or weights is not None
-    source = _source(leading, refined, reduced, simulated, is_random, bool(lost))
-    if refined is None and is_random:
-        warnings.append(f"no law of this random start: {missing}; the times shown are of {SHOWN[source]}")
-    warnings += random_course.reasons
-    if not source:
-        reasons = "; ".join(w for w in warnings if w.startswith(("no reduced flow", "no leading law")))
+    if width is not None:
+        warnings += first_by_inputs(start)
+    if isinstance(refined, Missing) and is_random:
+        shown = "nothing" if source is None else SHOWN[source]
+        warnings.append(f"no law of this random start: {refined.reason}; the times shown are of {shown}")
+    if source is None:
+        reasons = "; ".join(e.reason for e in (reduced, leading) if isinstance(e, Missing))
         raise DomainError(f"no estimate exists here: {reasons}; see integrate")
+    warnings += start.course.reasons
     deep = max(network.path_depths.values()) > 2 and not network.is_early_fusion
-    if source == "reduced" and deep and not is_random:
+    if source is Road.REDUCED and deep and not is_random:
         warnings.append(
             "these times hold for an aligned start: at depth > 2 a random one is slower, by a factor that grows with "
             "the width (several at width 100); give a width"
         )
-    estimates = {"leading": leading, "refined": refined, "reduced": reduced, "ensemble": simulated}
-    warnings += disagreements({name: e for name, e in estimates.items() if e is not None}, data)
-    chosen = estimates[source]
-    order = chosen.order if chosen is not None else random_course.order
-    worth = preference.contribution(data)
+    warnings += disagreements(estimates, data)
+    worth, tie, chosen = preference.contribution(data), start.course.tie, estimates[source]
+    alike = network.is_early_fusion or len(data.modalities) == 1
     return Prediction(
         network,
         u0,
-        order,
-        random_course.tie,
+        tie,
         source,
         preference.misattribution(data),
         {m: data.column_names(m) for m in data.modalities},
         worth,
-        None
-        if network.is_early_fusion or len(data.modalities) == 1
-        else preference.superficial(order, worth, random_course.tie),
+        None if alike else preference.superficial(chosen.order, worth, tie),
         tuple(dict.fromkeys(warnings)),
-        leading,
-        refined,
-        reduced,
-        simulated,
+        *(estimates.get(road) for road in Road),
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Start:
-    """What a prediction starts from."""
-
-    network: FusionNetwork
-    data: Correlations
-    u0: float | Mapping[str, float]
-    norms: Mapping[str, float]
-    width: int | None
-    seed: int | None
-    weights: Mapping[str, Any] | None
-    aligned: Course
-    random: Course
-    lost: bool
-
-
-def _refined(s: _Start) -> tuple[Estimate | None, str]:
-    """The refined estimate of a start, or why there is none."""
-    missing = ""
+def _tried(road: Callable[[], Estimate]) -> Estimate | Missing:
     try:
-        if s.weights is not None:
-            layers = checked_weights(s.network, s.data, s.weights)
-            return refined_from(s.network, s.data, layers, s.random, "given start"), ""
-        if s.width is None:
-            if s.lost:
-                return refined_wide(s.network, s.data, s.norms, s.random), ""
-            return refined_aligned(s.network, s.data, s.norms, s.aligned), ""
-        if s.seed is not None:
-            layers = random_weights(s.network, s.data, s.u0, s.width, s.seed)
-            try:
-                start = f"random start, width {s.width}, seed {s.seed}"
-                return refined_from(s.network, s.data, layers, s.random, start), ""
-            except DomainError as error:
-                missing = str(error)
-        return refined_typical(s.network, s.data, s.u0, s.width, s.random), ""
+        return road()
     except (DomainError, SolveError) as error:
-        return None, missing or str(error)
+        return Missing(Road.REFINED, str(error))
 
 
-def _source(
-    leading: Estimate | None,
-    refined: Estimate | None,
-    reduced: Estimate | None,
-    simulated: Estimate | None,
-    is_random: bool,
-    lost: bool,
-) -> str:
-    """The estimate that a prediction speaks of; empty if there is none."""
-    if refined is not None and (is_random or lost):
-        return "refined"
-    if simulated is not None:
-        return "ensemble"
-    if leading is not None and (reduced is None or lost):
-        return "leading"
-    if reduced is not None:
-        return "reduced"
-    return "refined" if refined is not None else ""
+def _of_seed(start: Start) -> Estimate | Missing:
+    """From the weights of one random start, else from the typical network of its width."""
+    problem, u0, width, seed = start.problem, start.u0, start.width, start.seed
+    assert u0 is not None
+    assert width is not None
+    assert seed is not None
+    try:
+        layers = random_weights(problem.network, problem.data, u0, width, seed)
+        return refined_from(start, layers, f"random start, width {width}, seed {seed}")
+    except DomainError as error:
+        typical = _tried(lambda: refined_typical(start))
+        return Missing(Road.REFINED, str(error)) if isinstance(typical, Missing) else typical
+    except SolveError as error:
+        return Missing(Road.REFINED, str(error))
+
+
+def _notes(*found: Estimate | Missing) -> list[str]:
+    return [note for e in found for note in ((e.reason,) if isinstance(e, Missing) else e.notes)]
+
+
+def _source(estimates: Mapping[Road, Estimate], is_random: bool, lost: bool) -> Road | None:
+    """The estimate that a prediction speaks of."""
+    if Road.REFINED in estimates and (is_random or lost):
+        return Road.REFINED
+    if Road.ENSEMBLE in estimates:
+        return Road.ENSEMBLE
+    if Road.LEADING in estimates and (Road.REDUCED not in estimates or lost):
+        return Road.LEADING
+    return next((road for road in (Road.REDUCED, Road.REFINED) if road in estimates), None)

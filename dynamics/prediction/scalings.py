@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from derivations.correlations import Correlations
-from derivations.errors import DataError, DomainError, SolveError
-from derivations.network import FusionNetwork
+from derivations import Correlations, DataError, DomainError, FusionNetwork, SolveError
 from dynamics.prediction.prediction import Prediction
 from dynamics.prediction.roads import predict
 from dynamics.tables import Shown, Table, number

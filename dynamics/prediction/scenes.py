@@ -6,18 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from derivations.correlations import Correlations
-from derivations.critical.saddles import course
-from derivations.errors import DataError, DomainError, SolveError
-from derivations.network import FusionNetwork
+from derivations import Correlations, DataError, DomainError, FusionNetwork, SolveError
 from dynamics.prediction.cautions import close_calls, refuse_large_start
-from dynamics.prediction.estimates import Estimate, leading_estimate
+from dynamics.prediction.estimates import Estimate, Missing, leading_estimate
+from dynamics.problem import Problem
 from dynamics.runs.portraits import Portrait, portrait
 from dynamics.runs.trajectory import Trajectory
 from dynamics.simulation.flow import integrate
 from dynamics.simulation.reduced import integrate_reduced
+from dynamics.starts.start import random_start
 from dynamics.starts.typical import typical_weights
-from dynamics.starts.weights import start_norms
 from dynamics.tables import Drawn
 
 RTOL = 1e-3  # of half-times: less than a pixel
@@ -69,13 +67,12 @@ def scene(
     network = FusionNetwork.fused_at(depth, min(fusion_depth, depth))
     try:
         data = Correlations.scalar(sigma_ratio, 1.0, rho, (w_a, w_b))
-        norms = start_norms(network, u0)
-        plan = course(network, data, {m: norms[m] for m in data.modalities}, {})
-        refuse_large_start(network, data, norms, plan)
+        start = random_start(Problem.of(network, data), u0)
+        refuse_large_start(start)
     except (DataError, DomainError) as error:
         return Scene(network, None, messages=(str(error),))
-    messages = [*data.warnings, *close_calls(network, data, norms, plan)]
-    law = leading_estimate(network, data, norms, plan, messages)
+    law = leading_estimate(start)
+    messages = [*data.warnings, *close_calls(start), *([law.reason] if isinstance(law, Missing) else law.notes)]
     found: dict[str, Trajectory] = {}
     roads: dict[str, Callable[[], Trajectory]] = {
         "aligned start": lambda: integrate_reduced(network, data, u0=u0, rtol=RTOL),
@@ -90,7 +87,13 @@ def scene(
     messages += [w for run in runs for w in run.warnings]
     plane = portrait(network, data, runs=runs, points=ARROWS)
     return Scene(
-        network, data, law, found.get("aligned start"), found.get("random start"), plane, tuple(dict.fromkeys(messages))
+        network,
+        data,
+        law if isinstance(law, Estimate) else None,
+        found.get("aligned start"),
+        found.get("random start"),
+        plane,
+        tuple(dict.fromkeys(messages)),
     )
 
 

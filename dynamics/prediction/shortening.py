@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from derivations.correlations import Correlations
 from derivations.critical.saddles import Course
-from derivations.network import TRUNK, FusionNetwork
 from dynamics.runs.half_times import HalfTimes
+from dynamics.starts.start import Start
 
 SCALE_FREE = 1e-4  # share of a wait that what happens before it may be
 LONGEST = 10.0  # by how much a time may be longer than its order of size says
@@ -35,9 +34,7 @@ class Shortening:
         return any(self.logs.values())
 
 
-def shortened(
-    network: FusionNetwork, data: Correlations, norms: Mapping[str, float], plan: Course, width: int
-) -> Shortening:
+def shortened(start: Start, width: int) -> Shortening:
     """The largest start whose half-times tell those of a smaller one, up to SCALE_FREE.
 
     Small branches do not feel each other, and u -> F^(1/(L-2)) u, t -> t/F leaves dW_l/dt = (the others)^T e (the
@@ -50,12 +47,13 @@ def shortened(
     With a trunk that starts by (41), all branches of L_f > 2 layers: everything grows by one factor s. The first wait
     is s^(L-2) shorter, the others, behind a trunk that has its size, s^(L_f-2).
     """
+    network, data, norms, plan = start.problem.network, start.problem.data, start.norms, start.course
     own, after = set(network.depths.values()), network.trunk.depth
     logs = dict.fromkeys(network.modalities, 0.0)
     unchanged = Shortening(dict(norms), logs)
     if network.is_early_fusion or len(network.chains) != len(network.modalities) + 1:
         return unchanged
-    drives = {m: _drives(data, plan, m) for m in plan.order if m not in plan.never and norms[m] > 0}
+    drives = {m: _drives(plan, m) for m in plan.order if m not in plan.never and norms[m] > 0}
     drives = {m: ends for m, ends in drives.items() if ends[0] > 0}
     least, most = {}, {}
     for m, (weakest, strongest) in drives.items():
@@ -66,10 +64,9 @@ def shortened(
             most[m] = way - math.log(weakest) + math.log(LONGEST) + max(0.0, (layers - 4) / 2) * math.log(width)
     if not least:
         return unchanged
-    below = _unscaled(network, data, norms, plan, drives)
+    below = _unscaled(start, drives)
     if after:
-        rule = math.hypot(*(norms[m] for m in network.modalities))
-        if len(own) > 1 or min(own) <= 2 or not math.isclose(norms[TRUNK], rule, rel_tol=1e-6):
+        if len(own) > 1 or min(own) <= 2 or not start.trunk_by_rule(1e-6):
             return unchanged
         largest = max(data.norm(goal) for goal in plan.plateaus.values())
         behind = after * max(0.0, math.log(largest)) / (min(own) + after)  # a large trunk shortens the waits
@@ -88,9 +85,9 @@ def shortened(
     return Shortening(larger, logs)
 
 
-def _drives(data: Correlations, plan: Course, m: str) -> tuple[float, float]:
+def _drives(plan: Course, m: str) -> tuple[float, float]:
     """The smallest and the largest |e_m| at the saddles that are visited before m is learned; zeros left out."""
-    sizes = []
+    sizes, data = [], plan.data
     for saddle in plan.saddles:
         if m not in saddle.learned:
             error = data.target_block(m) - sum(saddle.total[n] @ data.input_block(n, m) for n in data.modalities)
@@ -99,14 +96,9 @@ def _drives(data: Correlations, plan: Course, m: str) -> tuple[float, float]:
     return (min(known), max(known)) if known else (0.0, 0.0)
 
 
-def _unscaled(
-    network: FusionNetwork,
-    data: Correlations,
-    norms: Mapping[str, float],
-    plan: Course,
-    drives: Mapping[str, tuple[float, float]],
-) -> float:
+def _unscaled(start: Start, drives: Mapping[str, tuple[float, float]]) -> float:
     """ln of what does not scale with the start: how long the slowest direction takes to settle, logarithmic waits."""
+    network, data, norms, plan = start.problem.network, start.problem.data, start.norms, start.course
     eigenvalues = np.linalg.eigvalsh(np.asarray(data.sigma, dtype=float))
     slowest = float(np.min(eigenvalues[eigenvalues > 1e-12 * eigenvalues[-1]]))
     paces = []

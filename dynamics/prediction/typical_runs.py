@@ -8,14 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from derivations.correlations import Correlations
-from derivations.critical.saddles import Course
-from derivations.errors import DomainError
-from derivations.network import FusionNetwork
+from derivations import DomainError
 from dynamics.prediction.shortening import lengthened, shortened, waited
 from dynamics.runs.half_times import HalfTimes, Status
 from dynamics.simulation.batch import flow as batch_flow
 from dynamics.simulation.batch.members import Member
+from dynamics.starts.start import Start
 from dynamics.starts.typical import STEP, moved, typical_weights, variations
 
 RTOL = 1e-5  # of the runs: half-times to 1e-4, far below the spread over seeds
@@ -30,23 +28,17 @@ class Spread:
     ratio: float
 
 
-def typical_runs(
-    network: FusionNetwork,
-    data: Correlations,
-    plan: Course,
-    norms: Mapping[str, float],
-    width: int,
-    spread: bool = True,
-) -> tuple[HalfTimes, Spread, float]:
+def typical_runs(start: Start, width: int, spread: bool = True) -> tuple[HalfTimes, Spread, float]:
     """Half-times of the typical network; by propagation of errors how they vary over seeds (0 if not `spread`).
 
     Last, the relative error of having run it from a larger start (`shortened`).
     """
-    shorter = shortened(network, data, norms, plan, width)
+    network, data, plan = start.problem.network, start.problem.data, start.course
+    shorter = shortened(start, width)
     weights = typical_weights(network, data, shorter.norms, width)
-    changes = variations(network, data, plan, width) if spread else []
+    changes = variations(plan, width) if spread else []
     changed = [weights, *(moved(weights, one) for one in changes)]
-    runs = batch_flow.run(network, [Member(w, data, plan) for w in changed], rtol=RTOL, max_steps=MOST_STEPS)
+    runs = batch_flow.run([Member(w, plan) for w in changed], rtol=RTOL, max_steps=MOST_STEPS)
     if not runs.settled[0] and np.any(runs.status[:, 0] == Status.NOT_REACHED):
         raise DomainError(f"the typical network takes more than {MOST_STEPS} steps: see ensemble, or a larger u0")
     names = data.modalities

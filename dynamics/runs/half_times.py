@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from derivations.critical.saddles import Course
 
@@ -93,9 +93,70 @@ class HalfTimes:
         return cls(order, log_times, dict(status), lag, excess)
 
 
+class Timed:
+    """Mixin of what has `half_times`: their names on it."""
+
+    if TYPE_CHECKING:
+
+        @property
+        def half_times(self) -> HalfTimes: ...
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        return self.half_times.order
+
+    @property
+    def times(self) -> dict[str, float]:
+        return self.half_times.times
+
+    @property
+    def log_times(self) -> Mapping[str, float]:
+        return self.half_times.log_times
+
+    @property
+    def status(self) -> Mapping[str, Status]:
+        return self.half_times.status
+
+    @property
+    def ratio(self) -> float:
+        return self.half_times.ratio
+
+    @property
+    def lag(self) -> float:
+        return self.half_times.lag
+
+    @property
+    def log_excess(self) -> float:
+        return self.half_times.log_excess
+
+
+def early(m: str) -> str:
+    return f"{m} starts past half of its plateau: its half-time is 0"
+
+
+def inverted(one: str, other: str) -> str:
+    return f"{other} reaches half of its plateau before {one}, which leaves zero first"
+
+
+def not_reached(late: str, where: str) -> str:
+    return f"{late} not reached by {where}: extend with a later t_end or more steps"
+
+
+def low_end(course: Course, m: str) -> str:
+    """Why a modality that can be learned ends below half of its plateau."""
+    return (OVERTAKEN if m in course.overtaken else ENDS_BELOW).format(m)
+
+
 def inversions(course: Course, clock: Mapping[str, float]) -> list[str]:
     """Warnings: modalities that reach half of their plateau before one that leaves zero earlier."""
-    pairs = [(one, other) for one, other in pairwise(course.order) if clock[other] < clock[one]]
-    if course.tie or not pairs:
-        return []
-    return [f"{other} reaches half of its plateau before {one}, which leaves zero first" for one, other in pairs]
+    pairs = [] if course.tie else pairwise(course.order)
+    return [inverted(one, other) for one, other in pairs if clock[other] < clock[one]]
+
+
+def end_notes(
+    course: Course, clock: Mapping[str, float], status: Mapping[str, Status], settled: bool, at: str
+) -> list[str]:
+    """What a run says of its end; `at` is where that was, unless it has settled."""
+    late = [m for m in course.order if status[m] is Status.NOT_REACHED]
+    notes = [low_end(course, m) for m in late] if settled else [not_reached(", ".join(late), at)] if late else []
+    return [*notes, *inversions(course, clock)]

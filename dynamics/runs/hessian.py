@@ -6,9 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from derivations.correlations import Correlations
+from derivations import Correlations, FusionNetwork
 from derivations.flow import gradient_flow
-from derivations.network import FusionNetwork
 from dynamics.starts.weights import Weights
 
 DENSE = 400  # weights up to which all eigenvalues of the Hessian are computed

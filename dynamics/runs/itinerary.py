@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from derivations.correlations import Correlations
+from derivations import Correlations
 from derivations.critical.saddles import Course, saddle_name
 from derivations.critical.strata import count_learned_sets, learned_sets
 from dynamics.tables import number
@@ -41,9 +41,7 @@ class Visit:
         return f"{self.name} ({number(self.enter)} {end}, {number(self.distance, 2)} away)"
 
 
-def visits(
-    data: Correlations, course: Course, t: np.ndarray, packed: np.ndarray, loss: np.ndarray
-) -> tuple[Visit, ...]:
+def visits(course: Course, t: np.ndarray, packed: np.ndarray, loss: np.ndarray) -> tuple[Visit, ...]:
     """The saddles that a run came to, found from its total weights (T, outputs, D) alone, unlearning included.
 
     A saddle has the weights of the regression on some of the modalities that this network can learn without the
@@ -52,7 +50,8 @@ def visits(
     learned, so the straight way from zero to the optimum passes it at 0.71 of that distance or more. The start is
     counted to the saddle nearest to it.
     """
-    names, points = _saddles(data, course)
+    data = course.data
+    names, points = _saddles(course)
     gaps = output_distances(data, packed, points)  # (T, saddles)
     between = output_distances(data, points, points)
     np.fill_diagonal(between, math.inf)
@@ -89,8 +88,9 @@ def size_of_best(data: Correlations) -> float:
     return float(output_distances(data, best, 0 * best)[0, 0]) or 1.0
 
 
-def _saddles(data: Correlations, course: Course) -> tuple[list[str], np.ndarray]:
+def _saddles(course: Course) -> tuple[list[str], np.ndarray]:
     """Names and total weights (saddles, outputs, D); those with the same output once: as M_*, or by the fewest."""
+    data = course.data
     everyone = data.modalities
     few = count_learned_sets(course.network) <= MOST
     found = learned_sets(course.network) if few else [saddle.learned for saddle in course.saddles]
@@ -104,9 +104,7 @@ def _saddles(data: Correlations, course: Course) -> tuple[list[str], np.ndarray]
 
 def output_distances(data: Correlations, one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Rms differences of outputs (n, k) between total weights (n, outputs, D) and (k, outputs, D)."""
-    values, vectors = np.linalg.eigh(data.sigma)
-    root = vectors * np.sqrt(np.maximum(values, 0.0))
-    seen, goals = (x @ root for x in (one, other))
+    seen, goals = (x @ data.root for x in (one, other))
     largest = max(float(np.max(np.abs(seen), initial=0.0)), float(np.max(np.abs(goals), initial=0.0))) or 1.0
     columns = [np.sqrt(np.sum(((seen - goal) / largest) ** 2, axis=(1, 2))) for goal in goals]
     return largest * np.array(columns).T

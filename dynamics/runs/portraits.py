@@ -10,12 +10,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from derivations.correlations import Correlations, require_problem
+from derivations import Correlations, DomainError, FusionNetwork
 from derivations.critical.saddles import drive, saddle_name
 from derivations.critical.strata import learned_sets
-from derivations.errors import DomainError
-from derivations.network import FusionNetwork
 from dynamics.checks import checked_integer
+from dynamics.problem import Problem
 from dynamics.runs.trajectory import Trajectory
 from dynamics.tables import Drawn
 
@@ -101,9 +100,7 @@ def portrait(
     [('M_0', 'nothing learned', (0.0, 0.0)), ('M_A', 'saddle', (1.0, 0.0)), ('M_B', 'saddle', (0.0, 1.0)),
      ('M_*', 'global minimum', (1.0, 1.0))]
     """
-    require_problem(network, data)
-    if data.is_symbolic or network.is_symbolic:
-        raise DomainError("portrait needs numbers in sigma, sigma_yx and depths, got symbols")
+    Problem.of(network, data)
     if data.outputs > 1:
         raise DomainError(f"portrait needs one output, got {data.outputs}")
     pair = _pair(data, modalities)

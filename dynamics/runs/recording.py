@@ -8,16 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from derivations.correlations import Correlations, require_problem
-from derivations.critical.saddles import course
-from derivations.errors import DataError, DomainError
-from derivations.network import FusionNetwork
+from derivations import Correlations, DataError, DomainError, FusionNetwork
 from dynamics.checks import real_numbers
-from dynamics.provenance import origin_of
+from dynamics.problem import Problem
 from dynamics.runs.half_times import HalfTimes, Status, inversions
-from dynamics.runs.itinerary import visits
-from dynamics.runs.trajectory import Trajectory, fit_times, losses
-from dynamics.starts.weights import start_norms
+from dynamics.runs.trajectory import Trajectory
+from dynamics.starts.start import random_start
 
 
 def recorded(
@@ -47,13 +43,10 @@ def recorded(
     >>> run.order, {m: round(time, 6) for m, time in run.times.items()}
     (('A', 'B'), {'A': 2.0, 'B': 5.0})
     """
-    require_problem(network, data)
-    if data.is_symbolic:
-        raise DataError("recorded needs numbers in sigma and sigma_yx, got symbols")
+    problem = Problem.of(network, data)
     times = _times(t)
     packed = np.concatenate([_block(total, data, m, len(times)) for m in data.modalities], axis=2)
-    norms = start_norms(network, u0)
-    plan = course(network, data, {m: norms[m] for m in data.modalities}, {})
+    plan = random_start(problem, u0).course
     clock, status, notes = {}, {}, [*data.warnings, *plan.notes]
     for m in data.modalities:
         clock[m], status[m] = math.inf, Status.NEVER if m in plan.never else Status.NOT_REACHED
@@ -72,17 +65,10 @@ def recorded(
         notes.append(f"{', '.join(late)} not reached by t = {times[-1]:.6g}: record for longer")
     first, last = plan.order[0], plan.order[-1]
     both = first != last and math.isfinite(clock[first]) and math.isfinite(clock[last])
-    return Trajectory(
-        times,
-        {m: packed[:, 0, data.span(m)] if data.outputs == 1 else packed[:, :, data.span(m)] for m in data.modalities},
-        losses(data, packed),
-        HalfTimes.from_clock(plan.order, clock, status, clock[last] - clock[first] if both else math.nan),
-        visits(data, plan, times, packed, losses(data, packed)),
-        fit_times(data, plan, times, packed),
-        {"points": len(times)},
-        tuple(notes),
-        {"producer": "recorded training", "network": str(network), "start": "recorded", **origin_of(data)},
-    )
+    half_times = HalfTimes.from_clock(plan.order, clock, status, clock[last] - clock[first] if both else math.nan)
+    provenance = {"producer": "recorded training", "network": str(network), "start": "recorded"}
+    points = {"points": len(times)}
+    return Trajectory.of(plan, times, packed, half_times, monitors=points, warnings=notes, provenance=provenance)
 
 
 def _times(t: Any) -> np.ndarray:

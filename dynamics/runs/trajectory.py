@@ -6,20 +6,20 @@ import io
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 
-from derivations.correlations import Correlations
+from derivations import Correlations, StoreError
 from derivations.critical.saddles import Course
-from derivations.errors import StoreError
 from dynamics.files import plain_file, write_whole
 from dynamics.messages import one_line
-from dynamics.runs.half_times import HalfTimes, Status
-from dynamics.runs.itinerary import Visit
+from dynamics.provenance import origin_of
+from dynamics.runs.half_times import HalfTimes, Status, Timed
+from dynamics.runs.itinerary import Visit, visits
 from dynamics.tables import Drawn, Shown, Table, number
 
 HALF = 0.5 - 1e-9  # a run may end at a half-time, a rounding below one half
@@ -27,7 +27,7 @@ FORMAT = "fusion-dynamics trajectory 1"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Trajectory(Shown, Drawn):
+class Trajectory(Timed, Shown, Drawn):
     """Total weights and loss along a run.
 
     t : (T,), in units of tau
@@ -54,33 +54,44 @@ class Trajectory(Shown, Drawn):
     warnings: tuple[str, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
+    @classmethod
+    def of(
+        cls,
+        course: Course,
+        t: np.ndarray,
+        packed: np.ndarray,
+        half_times: HalfTimes,
+        *,
+        own: tuple[np.ndarray, np.ndarray] | None = None,
+        monitors: Mapping[str, float],
+        warnings: Sequence[str],
+        provenance: Mapping[str, Any],
+    ) -> Trajectory:
+        """A run from its packed total weights (T, outputs, D).
+
+        own : times and weights at the integrator's own steps, where the run is stored at others; the itinerary and the
+            half-outputs are of these
+        """
+        data = course.data
+        steps, path = (t, packed) if own is None else own
+        blocks = {
+            m: packed[:, 0, data.span(m)] if data.outputs == 1 else packed[:, :, data.span(m)] for m in data.sizes
+        }
+        return cls(
+            t,
+            {m: np.ascontiguousarray(w) for m, w in blocks.items()},
+            losses(data, packed),
+            half_times,
+            visits(course, steps, path, losses(data, path)),
+            fit_times(course, steps, path),
+            monitors,
+            tuple(warnings),
+            {**provenance, **origin_of(data)},
+        )
+
     def __post_init__(self) -> None:
         for array in (self.t, self.loss, *self.total.values()):
             array.setflags(write=False)
-
-    @property
-    def order(self) -> tuple[str, ...]:
-        return self.half_times.order
-
-    @property
-    def times(self) -> dict[str, float]:
-        return self.half_times.times
-
-    @property
-    def log_times(self) -> Mapping[str, float]:
-        return self.half_times.log_times
-
-    @property
-    def status(self) -> Mapping[str, Status]:
-        return self.half_times.status
-
-    @property
-    def ratio(self) -> float:
-        return self.half_times.ratio
-
-    @property
-    def lag(self) -> float:
-        return self.half_times.lag
 
     @cached_property
     def norms(self) -> dict[str, np.ndarray]:
@@ -200,14 +211,14 @@ def losses(data: Correlations, packed: np.ndarray) -> np.ndarray:
     return np.asarray(lowest + np.sum((gap @ data.sigma) * gap, axis=(1, 2)) / 2)
 
 
-def fit_times(data: Correlations, course: Course, t: np.ndarray, packed: np.ndarray) -> dict[str, float]:
+def fit_times(course: Course, t: np.ndarray, packed: np.ndarray) -> dict[str, float]:
     """Modality -> when half of the output that it has at its plateau is there; inf if not along the run.
 
     The share is <W_m, p_m> / <p_m, p_m> in the metric Sigma_m: it waits for what matters to the output,
     where a half-time waits for the weights. For scalar inputs the two are the same. Interpolated between
     the stored points.
     """
-    found = {}
+    found, data = {}, course.data
     for m in data.modalities:
         goal = course.plateaus[m] @ data.input_block(m, m)
         size = float(np.sum(goal * course.plateaus[m]))

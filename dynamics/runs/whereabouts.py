@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from derivations.correlations import Correlations, require_problem
-from derivations.errors import DomainError
+from derivations import Correlations, DomainError, FusionNetwork
 from derivations.flow import gradient_flow
-from derivations.network import FusionNetwork
 from dynamics.checks import checked_integer
+from dynamics.problem import Problem
 from dynamics.runs.hessian import STEP, _distinct, _eigenvalues, _shifted
 from dynamics.runs.itinerary import output_distances, size_of_best
 from dynamics.starts.weights import Weights, checked_weights
@@ -150,9 +149,7 @@ def locate(network: FusionNetwork, data: Correlations, weights: Mapping[str, Any
     from derivations.critical.stratum_points import dimension_at, flat
     from derivations.critical.totals import critical_groups
 
-    require_problem(network, data)
-    if data.is_symbolic:
-        raise DomainError("locate needs numbers in sigma and sigma_yx, got symbols")
+    Problem.of(network, data)
     if data.outputs > 1:
         raise DomainError(f"locate needs one output, got {data.outputs}")
     count = checked_integer(rates, "rates", 1)

@@ -8,21 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from derivations.correlations import Correlations
-from derivations.critical.saddles import Course, course
-from derivations.errors import DomainError, SolveError
+from derivations import Correlations, DomainError, FusionNetwork, SolveError
+from derivations.critical.saddles import Course
 from derivations.flow import gradient_flow
-from derivations.network import FusionNetwork
 from dynamics.checks import checked_integer, checked_positive
-from dynamics.provenance import origin_of
-from dynamics.runs.half_times import ENDS_BELOW, EXCESS, OVERTAKEN, HalfTimes, Status, inversions
-from dynamics.runs.itinerary import visits
-from dynamics.runs.trajectory import Trajectory, fit_times, losses
+from dynamics.problem import Problem
+from dynamics.runs.half_times import EXCESS, HalfTimes, Status, early, end_notes
+from dynamics.runs.trajectory import Trajectory, losses
 from dynamics.simulation.batch.members import DIVERGED
 from dynamics.simulation.full_system import pack
-from dynamics.simulation.starting import random_course, started
 from dynamics.simulation.widening import COMPRESSED, widened
-from dynamics.starts.weights import Weights, require_products, start_norms
+from dynamics.starts.start import random_start, start_from
+from dynamics.starts.weights import Weights, require_products
 
 STORED = 4000  # points kept of a run; every second one is dropped when they are full
 WITHIN_STEP = 0.05  # share of a step to which a narrow descent knows its half-times
@@ -30,28 +27,26 @@ ROUNDED = 1e-15  # of a loss
 SAFE_CURVATURE = 0.1  # default learning rate times the largest curvature met (2 is unstable): times 2-3 % off the flow
 
 
-def curvature(network: FusionNetwork, data: Correlations, plateaus: Mapping[str, np.ndarray]) -> float:
+def curvature(plan: Course) -> float:
     """Largest eigenvalue of Sigma times the largest factor L |W|^(2-2/L) at a plateau: that of the Hessian, or more."""
-    largest = data.norm(data.sigma)
-    factors = []
-    for m, goal in plateaus.items():
-        depth = network.path_depths[m]
-        size = data.norm(goal)
+    data, factors = plan.data, []
+    for m, goal in plan.plateaus.items():
+        depth, size = plan.network.path_depths[m], data.norm(goal)
         factors.append(depth * size ** (2 - 2 / depth) if depth > 1 and size > 0 else 1.0)
-    return float(largest * max(factors))
+    return float(data.norm(data.sigma) * max(factors))
 
 
-def default_learning_rate(network: FusionNetwork, data: Correlations, plateaus: Mapping[str, np.ndarray]) -> float:
+def default_learning_rate(plan: Course) -> float:
     """SAFE_CURVATURE over the curvature at the plateaus."""
-    steepest = curvature(network, data, plateaus)
+    steepest = curvature(plan)
     if not 0 < steepest < math.inf:
         raise DomainError("no learning rate follows from data without any correlation: give one")
     return SAFE_CURVATURE / steepest
 
 
-def unstable(network: FusionNetwork, data: Correlations, plan: Course, rate: float) -> list[str]:
+def unstable(plan: Course, rate: float) -> list[str]:
     """A warning where steps overshoot at a plateau: beyond 2/curvature."""
-    steepest = curvature(network, data, plan.plateaus)
+    steepest = curvature(plan)
     most = 2 / steepest if steepest else math.inf
     if rate <= most:
         return []
@@ -62,13 +57,12 @@ def doubts_of_rate(
     network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float], rate: float
 ) -> list[str]:
     """What to say of steps of a learning rate counted from the times of a flow."""
-    norms = start_norms(network, u0)
-    return unstable(network, data, course(network, data, {m: norms[m] for m in data.modalities}, {}), rate)
+    return unstable(random_start(Problem.of(network, data), u0).course, rate)
 
 
 def start_learning_rate(network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float]) -> float:
     """The default learning rate of a random start."""
-    return default_learning_rate(network, data, random_course(network, data, u0).plateaus)
+    return default_learning_rate(random_start(Problem.of(network, data), u0).simulated().course)
 
 
 def descend(
@@ -112,44 +106,44 @@ def descend(
     >>> run.order, run.status["B"].value
     (('A', 'B'), 'reached')
     """
-    start, plan, origin = started(network, data, u0, width, seed, weights)
+    start = start_from(Problem.of(network, data), u0, width, seed, weights)
+    plan = start.course
     max_steps = checked_integer(max_steps, "max_steps", 1)
     stop = math.inf if t_end is None else checked_positive(t_end, "t_end")
     if learning_rate is None:
-        learning_rate = default_learning_rate(network, data, plan.plateaus)
+        learning_rate = default_learning_rate(plan)
     rate = checked_positive(learning_rate, "learning_rate")
     if on_samples and data.samples is None:
         raise DomainError("on_samples needs Correlations made by from_samples, these have no samples")
     last_step = max_steps if stop / rate >= max_steps else math.floor(stop / rate + 1e-9)
-    origin |= {"learning_rate": rate, "on_samples": on_samples, "t_end": t_end, "max_steps": max_steps}
+    asked = {"learning_rate": rate, "on_samples": on_samples, "t_end": t_end, "max_steps": max_steps}
+    origin = {"producer": "gradient descent", "network": str(network), **start.origin, **asked}
 
     def run(layers: Weights) -> Trajectory:
-        return _descended(network, data, plan, layers, rate, on_samples, last_step, t_end is None, origin)
+        return _descended(plan, layers, rate, on_samples, last_step, t_end is None, origin)
 
     def target(trajectory: Trajectory) -> float:
         latest = max((t for t in trajectory.times.values() if math.isfinite(t)), default=0.0)
         return min(COMPRESSED, WITHIN_STEP * rate / latest) if latest > 0 else COMPRESSED
 
-    return run(start.full()) if exact else widened(network, start, run, target)
+    return run(start.full()) if exact else widened(start, run, target)
 
 
 def _descended(
-    network: FusionNetwork,
-    data: Correlations,
     plan: Course,
-    current: Weights,
+    start: Weights,
     rate: float,
     on_samples: bool,
     last_step: int,
     stops_early: bool,
     origin: Mapping[str, Any],
 ) -> Trajectory:
-    """Descend from the weights `current`; `stops_early` where all is learned and the loss has settled."""
-    names = data.modalities
+    """Descend from the weights `start`; `stops_early` where all is learned and the loss has settled."""
+    network, data, current = plan.network, plan.data, dict(start)
     goals = [m for m in plan.order if m not in plan.never]
-    clock = dict.fromkeys(names, math.inf)
-    status = {m: Status.NEVER if m in plan.never else Status.NOT_REACHED for m in names}
-    warnings = [*data.warnings, *plan.remarks, *unstable(network, data, plan, rate)]
+    clock = dict.fromkeys(data.modalities, math.inf)
+    status = {m: Status.NEVER if m in plan.never else Status.NOT_REACHED for m in data.modalities}
+    warnings = [*data.warnings, *plan.remarks, *unstable(plan, rate)]
     steps: list[int] = []
     kept: list[np.ndarray] = []
     stride, step, before = 1, 0, dict.fromkeys(goals, -math.inf)
@@ -178,7 +172,7 @@ def _descended(
                 share = -before[m] / (now - before[m]) if step else 0.0  # linear within the step
                 clock[m], status[m] = (step - 1 + share) * rate if step else 0.0, Status.REACHED
                 if not step:
-                    warnings.append(f"{m} starts past half of its plateau: its half-time is 0")
+                    warnings.append(early(m))
             before[m] = now
         done = stops_early and (
             data.is_singular or all(s is not Status.NOT_REACHED or m in plan.overtaken for m, s in status.items())
@@ -196,29 +190,14 @@ def _descended(
     if steps[-1] != step:
         steps.append(step)
         kept.append(packed)
-    late = [m for m in plan.order if status[m] is Status.NOT_REACHED]
-    if done and step < last_step:
-        warnings += [(OVERTAKEN if m in plan.overtaken else ENDS_BELOW).format(m) for m in late]
-    elif late:
-        reached = f"step {step} (t = {step * rate:.6g})"
-        warnings.append(f"{', '.join(late)} not reached by {reached}: extend with a later t_end or more steps")
-    warnings += inversions(plan, clock)
+    settled_in_time = done and step < last_step
+    warnings += end_notes(plan, clock, status, settled_in_time, f"step {step} (t = {step * rate:.6g})")
     first, final = plan.order[0], plan.order[-1]
-    t, path = np.array(steps) * rate, np.array(kept)
-    return Trajectory(
-        t,
-        {
-            m: np.ascontiguousarray(path[:, 0, data.span(m)] if data.outputs == 1 else path[:, :, data.span(m)])
-            for m in names
-        },
-        losses(data, path),
-        HalfTimes.from_clock(plan.order, clock, status, clock[final] - clock[first] if first != final else math.nan),
-        visits(data, plan, t, path, losses(data, path)),
-        fit_times(data, plan, t, path),
-        {"steps": step, "compression": 0.0},
-        tuple(warnings),
-        {"producer": "gradient descent", "network": str(network), **origin, **origin_of(data)},
-    )
+    lag = clock[final] - clock[first] if first != final else math.nan
+    return Trajectory.of(
+        plan, np.array(steps) * rate, np.array(kept), HalfTimes.from_clock(plan.order, clock, status, lag),
+        monitors={"steps": step, "compression": 0.0}, warnings=warnings, provenance=origin,
+    )  # fmt: skip
 
 
 def _sample_errors(data: Correlations, totals: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

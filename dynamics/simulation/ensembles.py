@@ -12,18 +12,17 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from derivations.correlations import Correlations, require_problem
+from derivations import Correlations, DomainError, FusionNetwork
 from derivations.critical.saddles import Course
-from derivations.errors import DomainError
-from derivations.network import FusionNetwork
 from dynamics.checks import checked_integer, checked_positive, checked_rtol
+from dynamics.problem import Problem
 from dynamics.provenance import origin_of
-from dynamics.runs.half_times import ENDS_BELOW, OVERTAKEN, Status, finite
+from dynamics.runs.half_times import Status, early, finite, inverted, low_end, not_reached
 from dynamics.simulation.batch.members import STILL, Runs
 from dynamics.simulation.flow import RERUN
 from dynamics.simulation.jobs import PILOTS, Job, moved, run_jobs
-from dynamics.simulation.starting import random_course
-from dynamics.starts.widths import random_start
+from dynamics.starts.start import random_start
+from dynamics.starts.weights import WIDEST
 from dynamics.tables import Drawn, Shown, Table, number
 
 MOST_SEEDS = 10**6  # drawn at once
@@ -231,16 +230,15 @@ def ensemble(
     rate = None if learning_rate is None else checked_positive(learning_rate, "learning_rate")
     if max_steps is not None:
         max_steps = checked_integer(max_steps, "max_steps", 1)
-    require_problem(network, data)
-    if data.is_symbolic:
-        raise DomainError("a simulation needs numbers in sigma and sigma_yx, got symbols")
-    plan = random_course(network, data, u0)
+    problem = Problem.of(network, data)
+    width = checked_integer(width, "width", 1, WIDEST)
+    plan = random_start(problem, u0).simulated().course
     jobs = [
-        Job(random_start(network, data, u0, width, seed, kept=i < PILOTS), data, plan, f"seed {seed}", rate)
+        Job(random_start(problem, u0, width, seed, kept=i < PILOTS), f"seed {seed}", rate)
         for i, seed in enumerate(chosen)
     ]
     pilots = range(min(PILOTS, len(jobs)))
-    done = run_jobs(network, jobs, pilots, rtol=rtol, t_end=end, max_steps=max_steps, progress=progress)
+    done = run_jobs(jobs, pilots, rtol=rtol, t_end=end, max_steps=max_steps, progress=progress)
     runs, rounds, error = done.runs, done.rounds, done.error
     warnings = [*data.warnings, *plan.remarks, *done.warnings, *_notes(plan, data.modalities, runs)]
     monitors = {"balance": runs.balance, "energy": runs.energy, "steps": runs.steps, "grown": runs.grown}
@@ -281,27 +279,12 @@ def ensemble(
 
 def _notes(plan: Course, names: tuple[str, ...], runs: Runs) -> list[str]:
     """What `integrate` would warn of, with the number of members that it holds for."""
-    count = runs.times.shape[1]
-    missing = runs.status == Status.NOT_REACHED
-    found = []
     still = np.all(runs.status == Status.NEVER, axis=0) & (runs.t == 0)
-    if np.any(still):
-        found.append(f"{np.sum(still)} of {count} members: {STILL}")
-    for m, late, times in zip(names, missing, runs.times, strict=True):
-        members = f"of {count} members"
-        for chosen, text in (
-            (times == 0, f"{m} starts past half of its plateau: its half-time is 0"),
-            (late & runs.settled, (OVERTAKEN if m in plan.overtaken else ENDS_BELOW).format(m)),
-            (
-                late & ~runs.settled,
-                f"{m} not reached by {runs.until(late & ~runs.settled)}: extend with a later t_end or more steps",
-            ),
-        ):
-            if np.any(chosen):
-                found.append(f"{np.sum(chosen)} {members}: {text}")
+    found = [(still, STILL)]
+    for m, late, times in zip(names, runs.status == Status.NOT_REACHED, runs.times, strict=True):
+        open_end = late & ~runs.settled
+        found += [(times == 0, early(m)), (late & runs.settled, low_end(plan, m))]
+        found.append((open_end, not_reached(m, runs.until(open_end))))
     for one, other in [] if plan.tie else pairwise(plan.order):
-        inverted = runs.times[names.index(other)] < runs.times[names.index(one)]
-        if np.any(inverted):
-            text = f"{other} reaches half of its plateau before {one}, which leaves zero first"
-            found.append(f"{np.sum(inverted)} of {count} members: {text}")
-    return found
+        found.append((runs.times[names.index(other)] < runs.times[names.index(one)], inverted(one, other)))
+    return [f"{np.sum(chosen)} of {len(chosen)} members: {text}" for chosen, text in found if np.any(chosen)]

@@ -8,19 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from derivations.correlations import Correlations
+from derivations import Correlations, FusionNetwork, SolveError, differences
 from derivations.critical.saddles import Course
-from derivations.errors import SolveError
-from derivations.flow.balance import differences
-from derivations.network import FusionNetwork
 from dynamics.checks import checked_integer, checked_rtol, checked_times
+from dynamics.problem import Problem
 from dynamics.runs.trajectory import Trajectory, losses
-from dynamics.simulation.cancellation import _tightened, cancelled, digits_left
+from dynamics.simulation.cancellation import cancelled, digits_left, tightened
 from dynamics.simulation.full_system import full_system
 from dynamics.simulation.march import march
-from dynamics.simulation.starting import started
 from dynamics.simulation.system import System
 from dynamics.simulation.widening import COMPRESSED, apart, widened
+from dynamics.starts.start import start_from
 from dynamics.starts.weights import Weights, require_products
 
 RERUN = "half-times move by {:.2g} at a tenth of rtol = {:g}: they are not to be relied on"
@@ -80,11 +78,13 @@ def integrate(
     """
     rtol = checked_rtol(rtol)
     t_end, times = checked_times(t_end, t_eval)
-    start, plan, origin = started(network, data, u0, width, seed, weights)
+    problem = Problem.of(network, data)
+    start = start_from(problem, u0, width, seed, weights)
+    plan = start.course
     max_steps = checked_integer(max_steps, "max_steps", 1)
     first = start.narrow(0)
-    share = cancelled(network, data, plan, first) * digits_left(network, data, plan, first)
-    tolerance, notes = _tightened(share, rtol)
+    tolerance, notes = tightened(cancelled(plan, first) * digits_left(plan, first), rtol)
+    provenance = {"producer": "gradient flow", "network": str(network), "rtol": rtol, **start.origin}
 
     @np.errstate(over="ignore", invalid="ignore")  # what leaves the range of floats is found by the march
     def run(layers: Weights) -> Trajectory:
@@ -94,50 +94,34 @@ def integrate(
             return attempt(layers, wide=True)
 
     def attempt(layers: Weights, wide: bool) -> Trajectory:
-        system, unpack = full_system(network, data, plan, layers, tolerance, wide)
+        system, unpack = full_system(plan, layers, tolerance, wide)
         if not np.any(system.velocity(system.start)[0]):
             require_products(network, layers)
         trajectory, last = march(
-            system,
-            data,
-            plan,
-            rtol=tolerance,
-            t_end=t_end,
-            t_eval=times,
-            max_steps=max_steps,
-            provenance={"producer": "gradient flow", "network": str(network), "rtol": rtol, **origin},
+            system, plan, rtol=tolerance, t_end=t_end, t_eval=times, max_steps=max_steps, provenance=provenance,
             warnings=(*data.warnings, *notes),
-        )
+        )  # fmt: skip
         found = {"balance": _balance_drift(network, layers, unpack(last)), "compression": 0.0}
-        (lost, rounding), worked = _lost(data, plan, system, last), float(last[-1])
+        (lost, rounding), worked = _lost(plan, system, last), float(last[-1])
         if worked > max(1e3 * rounding, 0.0):
             found["energy"] = abs(lost - worked) / worked
         return replace(trajectory, monitors={**trajectory.monitors, **found})
 
-    found = run(start.full()) if exact else widened(network, start, run, lambda _: max(COMPRESSED, 10 * rtol))
+    found = run(start.full()) if exact else widened(start, run, lambda _: max(COMPRESSED, 10 * rtol))
     if not verify:
         return found
     again = integrate(
-        network,
-        data,
-        u0=u0,
-        width=width,
-        seed=seed,
-        weights=weights,
-        t_end=t_end,
-        t_eval=t_eval,
-        rtol=max(rtol / 10, 1e-13),
-        max_steps=4 * max_steps,
-        exact=exact,
-    )
+        network, data, u0=u0, width=width, seed=seed, weights=weights, t_end=t_end, t_eval=t_eval,
+        rtol=max(rtol / 10, 1e-13), max_steps=4 * max_steps, exact=exact,
+    )  # fmt: skip
     change = apart(found, again)
     more = (RERUN.format(change, rtol),) if change > 100 * rtol else ()
     return replace(found, monitors={**found.monitors, "rerun": change}, warnings=(*found.warnings, *more))
 
 
-def _lost(data: Correlations, plan: Course, system: System, last: np.ndarray) -> tuple[float, float]:
+def _lost(plan: Course, system: System, last: np.ndarray) -> tuple[float, float]:
     """Loss at the start less loss at the end, and the rounding of it, in units of the excess at the start."""
-    begin, end = losses(data, np.stack([system.total(system.start), system.total(last)]))
+    begin, end = losses(plan.data, np.stack([system.total(system.start), system.total(last)]))
     excess = (begin - plan.lowest_loss) or 1.0
     return float((begin - end) / excess), float(np.finfo(float).eps * begin / excess)
 

@@ -9,15 +9,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from derivations.correlations import Correlations
+from derivations import Correlations, FusionNetwork
 from derivations.critical.saddles import Course
 from derivations.flow import gradient_flow
-from derivations.network import FusionNetwork
 from dynamics.runs.trajectory import losses
 from dynamics.simulation.batch.kernel import Kernel
 from dynamics.simulation.system import System
-from dynamics.starts.weights import Weights
-from dynamics.starts.widths import count
+from dynamics.starts.weights import Weights, count
 
 LARGEST_KERNEL = 600  # weights up to which a dense Jacobian, made in one call, pays
 
@@ -106,13 +104,14 @@ def _narrow(network: FusionNetwork, data: Correlations, weights: Weights) -> _Fo
 
 
 def full_system(
-    network: FusionNetwork, data: Correlations, plan: Course, weights: Weights, rtol: float, wide: bool = False
+    plan: Course, weights: Weights, rtol: float, wide: bool = False
 ) -> tuple[System, Callable[[np.ndarray], Weights]]:
     """The flow of every weight as the march needs it, and what unpacks its state.
 
     The last component is the integral of |velocity|^2, in units of the excess loss at the start: what must be lost.
     `wide` asks for matrix products, and with them the linearly implicit method, at any size.
     """
+    network, data = plan.network, plan.data
     form = (_wide if wide or count(weights) > LARGEST_KERNEL else _narrow)(network, data, weights)
     places = {layer: i for i, layer in enumerate(form.layers)}
     paths = {m: [places[c, i] for c in network.path(m) for i in range(len(weights[c]))] for m in data.modalities}

@@ -5,19 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from derivations.correlations import Correlations
 from derivations.critical.saddles import Course
-from derivations.network import FusionNetwork
 from dynamics.simulation.batch import descent as batch_descent
 from dynamics.simulation.batch import flow as batch_flow
 from dynamics.simulation.batch.members import Member, Runs
 from dynamics.simulation.cancellation import FLIP, cancelled, digits_left
 from dynamics.simulation.descent import WITHIN_STEP, unstable
 from dynamics.simulation.widening import COMPRESSED, LARGEST_NARROW, PAYS, UNFINISHED, remainder
-from dynamics.starts.widths import InitialWeights, count, is_exact
+from dynamics.starts.compression import is_exact
+from dynamics.starts.start import Start
+from dynamics.starts.weights import Weights, count
 
 PILOTS = 8  # members that are run at two widths, to see how wide all of them must be
 FLOW_STEPS = 20_000  # default budgets of a member
@@ -27,16 +28,18 @@ OSCILLATING_STEPS = 20_000  # where the learning rate is beyond stable
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One member to be: its start, the data, the saddles that it is expected to visit, what errors call it.
+    """One member to be: its start, and what errors call it.
 
     rate : learning rate of gradient descent; None for gradient flow. One batch holds one kind
     """
 
-    start: InitialWeights
-    data: Correlations
-    plan: Course
+    start: Start
     label: str
     rate: float | None = None
+
+    @property
+    def plan(self) -> Course:
+        return self.start.course
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +54,6 @@ class Done:
 
 
 def run_jobs(
-    network: FusionNetwork,
     jobs: Sequence[Job],
     pilots: Sequence[int],
     *,
@@ -67,23 +69,22 @@ def run_jobs(
     shares, warnings, risky = [], list[str](), set[tuple[int, float | None]]()
     for key, job in problems.items():
         narrow = job.start.narrow(0)
-        share = digits_left(network, job.data, job.plan, narrow)
+        share = digits_left(job.plan, narrow)
         # Runge-Kutta steps of two layers commute with the change to growing and shrinking modes: in a flip only
         # rounding cancels, where layers are far too large the integrator's error does, too
-        lost = np.finfo(float).eps / (share * cancelled(network, job.data, job.plan, narrow))
-        risks = [] if job.rate is None else unstable(network, job.data, job.plan, job.rate)
+        lost = np.finfo(float).eps / (share * cancelled(job.plan, narrow))
+        risks = [] if job.rate is None else unstable(job.plan, job.rate)
         warnings += [*([FLIP.format(lost)] if lost > 10 * rtol else []), *risks]
         risky |= {key} if risks else set()
         shares.append(share)
-    narrowed: dict[tuple[int, int | None], Member] = {}
+    narrowed: dict[tuple[Any, int | None], Weights] = {}
 
     def member(job: Job, rounds: int | None) -> Member:
-        """A start that several jobs share is made narrow once."""
-        key = id(job.start), rounds
+        """Weights that several jobs share are made narrow once."""
+        key = job.start.narrow, rounds
         if key not in narrowed:
-            weights = job.start.full() if rounds is None else job.start.narrow(rounds)
-            narrowed[key] = Member(weights, job.data, job.plan, job.label)
-        return Member(narrowed[key].weights, job.data, job.plan, job.label)
+            narrowed[key] = job.start.full() if rounds is None else job.start.narrow(rounds)
+        return Member(narrowed[key], job.plan, job.label)
 
     def run(some: Sequence[Job], rounds: int | None, watched: bool = False, tighter: float = 1.0) -> Runs:
         narrowed.clear()
@@ -94,9 +95,9 @@ def run_jobs(
             settle = np.array([(id(job.plan), job.rate) in risky for job in some])
             # a rate beyond stable goes on until it settles, to see whether it diverges; it may oscillate for ever
             most = np.where(settle & (max_steps is None), OSCILLATING_STEPS, budget)
-            return batch_descent.run(network, members, rates, t_end=t_end, max_steps=most, settle=settle, progress=tell)
+            return batch_descent.run(members, rates, t_end=t_end, max_steps=most, settle=settle, progress=tell)
         used, steps = max(rtol * min(shares) / tighter, 1e-13), budget if tighter == 1 else 4 * budget
-        return batch_flow.run(network, members, rtol=used, t_end=t_end, max_steps=steps, progress=tell)
+        return batch_flow.run(members, rtol=used, t_end=t_end, max_steps=steps, progress=tell)
 
     def target(runs: Runs) -> float:
         latest = float(np.max(runs.times, initial=0.0, where=np.isfinite(runs.times)))
@@ -105,7 +106,7 @@ def run_jobs(
         return min(max(COMPRESSED, 10 * rtol), within)
 
     chosen = [jobs[i] for i in pilots]
-    rounds, error, found = (0, 0.0, None) if is_exact(network) else _rounds(chosen, run, target, warnings)
+    rounds, error, found = (0, 0.0, None) if is_exact(jobs[0].plan.network) else _rounds(chosen, run, target, warnings)
     whole = found is not None and list(pilots) == list(range(len(jobs)))
     runs = found if found is not None and whole else run(jobs, rounds, watched=True)
     return Done(runs, rounds, error, tuple(dict.fromkeys(warnings)), lambda: run(jobs, rounds, tighter=10.0))

@@ -19,13 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from derivations.correlations import Correlations
+from derivations import Correlations, SolveError
 from derivations.critical.saddles import Course
-from derivations.errors import SolveError
-from dynamics.provenance import origin_of
-from dynamics.runs.half_times import ENDS_BELOW, EXCESS, OVERTAKEN, HalfTimes, Status, inversions
-from dynamics.runs.itinerary import visits
-from dynamics.runs.trajectory import Trajectory, fit_times, losses
+from dynamics.runs.half_times import EXCESS, HalfTimes, Status, early, end_notes
+from dynamics.runs.trajectory import Trajectory, losses
 from dynamics.simulation.phases import Phase
 from dynamics.simulation.system import End, Record, System
 
@@ -39,7 +36,6 @@ STUCK = (
 
 def march(
     system: System,
-    data: Correlations,
     course: Course,
     *,
     rtol: float,
@@ -60,7 +56,8 @@ def march(
     SolveError
         When the integrator fails, with the time reached.
     """
-    checks = {m: _progress(data, course, m) for m in course.order if m not in course.never}
+    data = course.data
+    checks = {m: _progress(course, m) for m in course.order if m not in course.never}
     state = system.start.copy()
     begin = system.total(state)
     found = [*warnings, *course.remarks]
@@ -69,7 +66,7 @@ def march(
     for m, check in checks.items():
         if check(begin) >= 0:
             clock[m], status[m] = 0.0, Status.REACHED
-            found.append(f"{m} starts past half of its plateau: its half-time is 0")
+            found.append(early(m))
     waiting = tuple(m for m in checks if status[m] is not Status.REACHED)
     stop = math.inf if t_end is None else t_end
     record = Record([0.0], [begin], None if t_eval is None else [float(t) for t in t_eval])
@@ -111,29 +108,15 @@ def march(
         found.append("the start is exactly stationary: nothing more is ever learned")
         status = {m: s if s is Status.REACHED else Status.NEVER for m, s in status.items()}
         record.hold(stop if math.isfinite(stop) else 1.0, begin)
-    late = [m for m in course.order if status[m] is Status.NOT_REACHED]
-    found += [(OVERTAKEN if m in course.overtaken else ENDS_BELOW).format(m) for m in late if settled]
-    if late and not settled:
-        found.append(f"{', '.join(late)} not reached by t = {offset:.6g}: extend with a later t_end or more steps")
-    lag = _lag(course.order, events, clock)
-    found += inversions(course, clock)
-    half_times = HalfTimes.from_clock(course.order, clock, status, lag)
+    found += end_notes(course, clock, status, settled, f"t = {offset:.6g}")
+    half_times = HalfTimes.from_clock(course.order, clock, status, _lag(course.order, events, clock))
     own_t, own = np.array(record.t), np.array(record.total)
     t, packed = (own_t, own) if t_eval is None else (np.array(record.asked_t), np.array(record.asked_total))
-    total = {
-        m: packed[:, 0, data.span(m)] if data.outputs == 1 else packed[:, :, data.span(m)] for m in data.modalities
-    }
-    trajectory = Trajectory(
-        t,
-        {m: np.ascontiguousarray(w) for m, w in total.items()},
-        losses(data, packed),
-        half_times,
-        visits(data, course, own_t, own, losses(data, own)),
-        fit_times(data, course, own_t, own),
-        {"steps": record.steps, "evaluations": record.evaluations},
-        tuple(found),
-        {**provenance, "t_end": t_end, "max_steps": max_steps, **origin_of(data)},
-    )
+    trajectory = Trajectory.of(
+        course, t, packed, half_times, own=(own_t, own), warnings=found,
+        monitors={"steps": record.steps, "evaluations": record.evaluations},
+        provenance={**provenance, "t_end": t_end, "max_steps": max_steps},
+    )  # fmt: skip
     return trajectory, state
 
 
@@ -143,9 +126,9 @@ def _settled(data: Correlations, lowest: float, excess: float, least: float) -> 
     return lambda packed, clock: clock >= least and bool(losses(data, packed[None])[0] <= goal)
 
 
-def _progress(data: Correlations, course: Course, m: str) -> Callable[[np.ndarray], float]:
+def _progress(course: Course, m: str) -> Callable[[np.ndarray], float]:
     """Projection of W_m on its plateau as a share of the plateau, less one half."""
-    span = data.span(m)
+    span = course.data.span(m)
     return lambda packed: course.share(m, packed[:, span]) - 0.5
 
 

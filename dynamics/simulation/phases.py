@@ -12,7 +12,7 @@ import numpy as np
 from scipy.integrate import DOP853, LSODA
 from scipy.optimize import brentq
 
-from derivations.errors import DomainError, SolveError
+from derivations import DomainError, SolveError
 from dynamics.simulation.batch.members import OUT_OF_RANGE
 from dynamics.simulation.stiff_solver import StiffSolver
 from dynamics.simulation.system import End, Outcome, Record, System

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from derivations.network import FusionNetwork
 from dynamics.runs.half_times import Status
 from dynamics.runs.trajectory import Trajectory
-from dynamics.starts.weights import Weights
-from dynamics.starts.widths import InitialWeights, count, is_exact
+from dynamics.starts.compression import is_exact
+from dynamics.starts.start import Start
+from dynamics.starts.weights import Weights, count
 
 COMPRESSED = 1e-4  # error in the half-times that a narrow run may have
 LARGEST_NARROW = 20_000  # weights of a narrow network beyond which it takes minutes: then the error reached is said
@@ -22,8 +22,7 @@ PAYS = 0.3  # share of the weights above which a narrow run saves too little
 
 
 def widened(
-    network: FusionNetwork,
-    start: InitialWeights,
+    start: Start,
     run: Callable[[Weights], Trajectory],
     target: Callable[[Trajectory], float],
 ) -> Trajectory:
@@ -32,7 +31,7 @@ def widened(
     `target(run)` is the error that may be left. It is estimated by the gap to the run before; from the third run on
     by what is left of a geometric series of gaps, times two.
     """
-    if is_exact(network):
+    if is_exact(start.problem.network):
         return run(start.narrow(0))
     before: Trajectory | None = None
     gap, error, rounds = math.inf, math.inf, 1

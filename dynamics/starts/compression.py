@@ -17,7 +17,7 @@ Deeper: pushing forward what was pulled back leaves the span again. `rounds` = k
 
 An h x h layer shrinks what it mixes in by its norm over sqrt(h), so the rounds that are needed fall with the start and
 grow with the depth. Measured on half-times: at L = 4, u0 = 0.1, h = 100 a round divides the miss by 50 and more, at
-L = 8, u0 = 0.5, h = 2001 by 3.5. That it goes on falling is not proved; `dynamics.starts.widths` watches it.
+L = 8, u0 = 0.5, h = 2001 by 3.5. That it goes on falling is not proved; `dynamics.simulation.widening` watches it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from typing import Any
 
 import numpy as np
 
-from derivations.network import TRUNK, FusionNetwork
+from derivations import FusionNetwork
+from derivations.network import TRUNK
 from dynamics.checks import checked_integer
 from dynamics.starts.weights import Weights
 
@@ -63,6 +64,11 @@ def layers_of(network: FusionNetwork) -> list[Layer]:
 def end_spaces(network: FusionNetwork) -> set[Space]:
     """Inputs and output: they stay whole."""
     return {(m, -1) for m in network.modalities} | {OUTPUT}
+
+
+def is_exact(network: FusionNetwork) -> bool:
+    """Two layers: the narrow network is exact without a round."""
+    return bool(max(network.path_depths.values()) <= 2)
 
 
 def compressed(network: FusionNetwork, weights: Mapping[str, Any], rounds: int = 1) -> Weights:

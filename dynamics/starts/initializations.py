@@ -18,10 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from derivations.correlations import Correlations
+from derivations import Correlations, DomainError, FusionNetwork
 from derivations.critical.saddles import course, drive
-from derivations.errors import DomainError
-from derivations.network import TRUNK, FusionNetwork, layer_shapes
+from derivations.network import TRUNK, layer_shapes
 from dynamics.checks import checked_integer, real_numbers
 from dynamics.starts.weights import Weights, checked_weights
 from dynamics.tables import Shown, Table, number

@@ -16,8 +16,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from derivations.correlations import Correlations
-from derivations.network import FusionNetwork, layer_shapes
+from derivations import Correlations, FusionNetwork
+from derivations.network import layer_shapes
 from dynamics.starts.compression import Layer, Space, end_spaces, layers_of
 from dynamics.starts.weights import Weights, start_norms
 

@@ -19,10 +19,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from derivations.correlations import Correlations
+from derivations import Correlations, DomainError, FusionNetwork
 from derivations.critical.saddles import Course
-from derivations.errors import DomainError
-from derivations.network import TRUNK, FusionNetwork
+from derivations.network import TRUNK
 from dynamics.checks import checked_integer
 from dynamics.starts.weights import Weights, start_norms
 
@@ -103,9 +102,9 @@ class Variation:
     apply: Callable[[Weights, float], None]
 
 
-def variations(network: FusionNetwork, data: Correlations, plan: Course, width: int) -> list[Variation]:
+def variations(plan: Course, width: int) -> list[Variation]:
     """Lengths of images, forward and back, and the cosines that matter to first order."""
-    found = []
+    found, network, data = [], plan.network, plan.data
     length, cosine = 1 / math.sqrt(2 * width), 1 / math.sqrt(width)
     for name, chain in network.chains.items():
         inputs = sum(data.sizes[m] for m in chain.modalities)
@@ -121,7 +120,7 @@ def variations(network: FusionNetwork, data: Correlations, plan: Course, width: 
         shallow = network.depths[m] == 1
         if shallow and network.trunk.depth == 0 and network.parents[m] == TRUNK:
             continue
-        along, across = _directions(data, plan, m)
+        along, across = _directions(plan, m)
         place = _in_parent(network, data, m)[0] if shallow else 0
         back = np.atleast_2d(np.eye(data.outputs)[0]).T @ along[None]
         found.append(Variation(cosine, _added(m, slice(-data.outputs, None), back)))
@@ -130,7 +129,7 @@ def variations(network: FusionNetwork, data: Correlations, plan: Course, width: 
             rows = slice(place, place + data.sizes[m])
             found.append(Variation(cosine * layers, _added(m, rows, np.outer(along, across))))
             found.append(Variation(length * layers, _added(m, rows, np.outer(across, across))))
-    return found + _meetings(network, data, plan, cosine)
+    return found + _meetings(plan, cosine)
 
 
 def _blocks(data: Correlations, modalities: tuple[str, ...]) -> list[slice]:
@@ -159,9 +158,9 @@ def _added(name: str, rows: slice, block: np.ndarray) -> Callable[[Weights, floa
     return apply
 
 
-def _meetings(network: FusionNetwork, data: Correlations, plan: Course, cosine: float) -> list[Variation]:
+def _meetings(plan: Course, cosine: float) -> list[Variation]:
     """Images of two modalities in the node where they meet are not orthogonal."""
-    found = []
+    found, network, data = [], plan.network, plan.data
     for name, parent in network.chains.items():
         if not parent.children or (name == TRUNK and network.trunk.depth == 0):
             continue
@@ -172,7 +171,7 @@ def _meetings(network: FusionNetwork, data: Correlations, plan: Course, cosine: 
                 (begin, _), (end, _) = _in_parent(network, data, child.name), _in_parent(network, data, other.name)
                 for m in child.modalities[:1]:
                     for n in other.modalities[:1]:
-                        along, towards = _directions(data, plan, m)[0], _directions(data, plan, n)[0]
+                        along, towards = _directions(plan, m)[0], _directions(plan, n)[0]
                         rows, columns = slice(end, end + data.sizes[n]), slice(0, data.sizes[m])
                         found.append(
                             Variation(cosine, _turned(child.name, rows, columns, begin, np.outer(towards, along)))
@@ -188,8 +187,9 @@ def _turned(name: str, rows: slice, columns: slice, begin: int, block: np.ndarra
     return apply
 
 
-def _directions(data: Correlations, plan: Course, m: str) -> tuple[np.ndarray, np.ndarray | None]:
+def _directions(plan: Course, m: str) -> tuple[np.ndarray, np.ndarray | None]:
     """Unit vectors of the inputs: along Sigma_yx, and along what the plateau or the residual has beside it."""
+    data = plan.data
     row = data.target_block(m)[0]
     along = row / np.linalg.norm(row) if np.any(row) else np.eye(data.sizes[m])[0]
     if data.sizes[m] == 1:

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from derivations.correlations import Correlations, require_problem
-from derivations.errors import DomainError
-from derivations.network import TRUNK, FusionNetwork, layer_shapes
+from derivations import Correlations, DomainError, FusionNetwork
+from derivations.correlations import require_problem
+from derivations.network import TRUNK, layer_shapes
 from dynamics.checks import checked_integer, checked_number
 
 Weights = dict[str, list[np.ndarray]]
@@ -215,6 +215,10 @@ def _aligned_modes(
             weights[m].append(hidden @ first[m])
         weights[name].append(second * (norms[name] / size if size else 0.0))
     return weights
+
+
+def count(weights: Weights) -> int:
+    return sum(w.size for layers in weights.values() for w in layers)
 
 
 def _as_layers(name: str, given: Any) -> list[np.ndarray]:

@@ -10,12 +10,13 @@ from scipy.integrate import solve_ivp
 from derivations import FusionNetwork
 from derivations.errors import SolveError
 from dynamics import integrate, random_weights
+from dynamics.problem import Problem
 from dynamics.runs.half_times import Status
 from dynamics.simulation.batch import flow
 from dynamics.simulation.batch.members import Member
 from dynamics.simulation.batch.steppers import Step, dormand_prince, rosenbrock
-from dynamics.simulation.starting import random_course
 from dynamics.starts.compression import compressed
+from dynamics.starts.start import random_start
 from tests.cases import random_correlations, random_tree
 from tests.soak.row import Outcome
 
@@ -85,8 +86,8 @@ def measure_methods(count: int, seed: int) -> Outcome:
             if not abs(found[-1][name] - order) <= 0.1:
                 misses.append(f"case {i}: {name} has order {found[-1][name]:.3f}")
         net, members = batch(rng)
-        exact = flow.run(net, members, rtol=1e-12)
-        errors = [float(np.max(np.abs(flow.run(net, members, rtol=r).times / exact.times - 1))) for r in DECADES]
+        exact = flow.run(members, rtol=1e-12)
+        errors = [float(np.max(np.abs(flow.run(members, rtol=r).times / exact.times - 1))) for r in DECADES]
         worst = max(worst, *(e / r for e, r in zip(errors, DECADES, strict=True)))
         slopes.append(math.log10(errors[0] / errors[-1]) / math.log10(DECADES[0] / DECADES[-1]))
         if not all(e <= LARGEST * r for e, r in zip(errors, DECADES, strict=True)):
@@ -105,11 +106,11 @@ def batch(rng: np.random.Generator) -> tuple[FusionNetwork, list[Member]]:
         net = FusionNetwork.fused_at(depth, int(rng.integers(1, depth + 1)))
         data = random_correlations(rng, {m: int(rng.integers(1, 3)) for m in "AB"}, correlation=0.5)
         u0 = 1e-3 if depth == 2 else 0.15
-        plan = random_course(net, data, u0)
+        plan = random_start(Problem.of(net, data), u0).course
         seeds = [int(s) for s in rng.integers(0, 2**31, 2)]
         starts = [compressed(net, random_weights(net, data, u0, width=40, seed=s), 1) for s in seeds]
-        members = [Member(weights, data, plan) for weights in starts]
-        runs = flow.run(net, members, rtol=1e-4, max_steps=3000)
+        members = [Member(weights, plan) for weights in starts]
+        runs = flow.run(members, rtol=1e-4, max_steps=3000)
         if np.all(runs.status == Status.REACHED) and np.all(runs.times > 0):
             return net, members
 

@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 
 from derivations import Chain, Correlations, FusionNetwork
-from derivations.critical.saddles import course
 from dynamics import descend, integrate, integrate_reduced, random_weights
-from dynamics.prediction.estimates import leading_estimate
+from dynamics.prediction.estimates import Estimate, leading_estimate
 from dynamics.prediction.laws.leading import TwoBranches
+from dynamics.problem import Problem as Question
+from dynamics.starts.start import random_start
 from dynamics.starts.weights import start_norms
 from tests.cases import random_correlations, random_tree
 from tests.soak.row import Outcome
@@ -79,10 +80,8 @@ def reduced_times(p: Problem) -> dict[str, float]:
 
 
 def law_times(p: Problem) -> dict[str, float]:
-    norms = start_norms(p.net, p.u0)
-    plan = course(p.net, p.data, {m: norms[m] for m in p.net.modalities}, {})
-    estimate = leading_estimate(p.net, p.data, norms, plan, [])
-    return estimate.times if estimate else {}
+    estimate = leading_estimate(random_start(Question.of(p.net, p.data), p.u0))
+    return estimate.times if isinstance(estimate, Estimate) else {}
 
 
 def assert_same_path(one: Problem, two: Problem) -> None:

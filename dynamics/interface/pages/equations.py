@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from html import escape
 
 from derivations.algebra.entry import Entry, Status
@@ -36,11 +35,7 @@ def _named(estimate: Estimate | None) -> set[str]:
     """Numbers of equations, (44) by its parts; the typical network rests on the ways of random starts."""
     if estimate is None:
         return set()
-    named = set(re.findall(r"\((\d+[a-e]?)\)", estimate.equations))
-    for first, last in re.findall(r"\((\d+)\)-\((\d+)\)", estimate.equations):
-        named |= {str(n) for n in range(int(first), int(last) + 1)}
-    if "typical" in estimate.equations:
-        named.add("130")
+    named = set(estimate.rests_on)
     return (named - {"44"}) | (set(FLOW) if "44" in named else set())
 
 

@@ -7,8 +7,8 @@ import math
 import numpy as np
 from scipy.optimize import brentq
 
+from derivations import Correlations
 from derivations.algebra import notation as sym
-from derivations.correlations import Correlations
 from derivations.times import any_branches as law
 from dynamics.lambdified import function
 from dynamics.prediction.laws.leading import TwoBranches

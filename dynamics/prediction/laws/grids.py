@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.polynomial import Chebyshev
 
+from derivations import DomainError, FusionNetwork
 from derivations.algebra import notation as sym
 from derivations.critical.saddles import ZERO_DRIVE
-from derivations.errors import DomainError
-from derivations.network import FusionNetwork
 from derivations.times import any_branches as law
 from dynamics.checks import checked_positive, real_numbers
 from dynamics.lambdified import array_function

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 from scipy.integrate import quad
 
+from derivations import Correlations, DomainError, FusionNetwork
 from derivations.algebra import notation as sym
-from derivations.correlations import Correlations
 from derivations.critical.saddles import drive
-from derivations.errors import DomainError
-from derivations.network import TRUNK, FusionNetwork
+from derivations.network import TRUNK
 from derivations.times import any_branches as law
 from derivations.times.next_order import SATURATION
 from derivations.times.signed import logarithm, rotation_angle_integrand
 from dynamics.lambdified import array_function, function
+from dynamics.starts.start import Start
 
 FAR = 60.0  # e^-60 of an integral is left out
 
@@ -249,8 +249,9 @@ class TwoBranches:
         return _in_logs(form, logs, {**depths, sym.K: self.lead, sym.c: c})
 
 
-def alone(network: FusionNetwork, data: Correlations, norms: Mapping[str, float]) -> tuple[str, float]:
-    """Name of the law and ln t for a single modality: (8a), or (48) with (106)."""
+def alone(begin: Start) -> tuple[tuple[str, ...], float]:
+    """Numbers of the law and ln t for a single modality: (8a), or (48) with (106)."""
+    network, data, norms = begin.problem.network, begin.problem.data, begin.norms
     (m,) = network.modalities
     depth, start = network.depths[m] + network.trunk.depth, norms[m]
     if data.outputs != 1 or data.strength(m) == 0:
@@ -261,7 +262,7 @@ def alone(network: FusionNetwork, data: Correlations, norms: Mapping[str, float]
         raise DomainError(f"the laws need one u0 between 0 and 1, got {dict(norms)}")
     log_i = -math.log(depth - 2) if depth > 2 else math.nan
     log_time = _log_first(depth, data.strength(m), math.log(start), log_i)
-    return "(8a)" if depth == 2 else "(48)", log_time
+    return ("8a",) if depth == 2 else ("48",), log_time
 
 
 def _log_first(depth: int, strength: float, log_start: float, log_i: float) -> float:

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.integrate import solve_ivp
 
+from derivations import Correlations, DomainError, SolveError
 from derivations.algebra import notation as sym
-from derivations.correlations import Correlations
 from derivations.critical.saddles import drive
-from derivations.errors import DomainError, SolveError
 from derivations.times import any_branches as law
 from dynamics.lambdified import function
 

@@ -22,10 +22,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.integrate import quad
 
-from derivations.correlations import Correlations
+from derivations import Correlations, DomainError, FusionNetwork, SolveError
 from derivations.critical.saddles import saddle_name
-from derivations.errors import DomainError, SolveError
-from derivations.network import FusionNetwork
 from dynamics.prediction.laws.orbits import Field, Orbit, Ways, size_left, transition, way
 
 SOLVED = 1e-6  # what solvers leave of a half-time

@@ -7,14 +7,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from derivations.errors import SolveError
-from derivations.network import FusionNetwork
-from dynamics.simulation.batch.members import DIVERGED, HalfTimeRecord, Member, Problem, Runs
+from derivations import SolveError
+from dynamics.simulation.batch.members import DIVERGED, Batch, HalfTimeRecord, Member, Runs
 from dynamics.starts.weights import require_products
 
 
 def run(
-    network: FusionNetwork,
     members: Sequence[Member],
     learning_rate: float | np.ndarray,
     *,
@@ -33,27 +31,27 @@ def run(
     SolveError
         When a learning rate that is too large makes weights diverge.
     """
-    problem = Problem(network, members)
-    kernel, count, everyone = problem.kernel, problem.count, np.arange(problem.count)
+    batch = Batch(members)
+    kernel, count, everyone = batch.kernel, batch.count, np.arange(batch.count)
     rates = np.broadcast_to(np.asarray(learning_rate, dtype=float), (count,)).copy()
     state = kernel.pack([m.weights for m in members])
     moved, begin = kernel.velocity(state)
-    shares, total = problem.shares(begin, everyone), begin
-    record, goal, still = HalfTimeRecord(problem, shares), problem.settled(begin), np.all(moved == 0, axis=0)
+    shares, total = batch.shares(begin, everyone), begin
+    record, goal, still = HalfTimeRecord(batch, shares), batch.settled(begin), np.all(moved == 0, axis=0)
     for i in np.flatnonzero(still).tolist():
-        require_products(network, members[i].weights)
-    most = np.broadcast_to(DIVERGED * np.maximum(1.0, np.max(np.abs(problem.optimum), axis=(0, 1))), (count,))
+        require_products(members[i].course.network, members[i].weights)
+    most = np.broadcast_to(DIVERGED * np.maximum(1.0, np.max(np.abs(batch.optimum), axis=(0, 1))), (count,))
     restless = np.broadcast_to(np.asarray(settle, dtype=bool), (count,))
     last_steps = np.minimum(np.floor(t_end / rates + 1e-9), max_steps)
     last, ended, settled = begin.copy(), np.zeros(count, dtype=int), np.zeros(count, dtype=bool)
     ids, slope, step, evaluations = everyone, kernel.slope(everyone), 0, 1
     while True:
         waiting = record.waiting(ids)
-        patient = np.any(waiting & ~problem.overtaken[:, ids], axis=0) & ~problem.singular[ids]
+        patient = np.any(waiting & ~batch.overtaken[:, ids], axis=0) & ~batch.singular[ids]
         through = ~patient
         unsure = restless[ids] | np.any(waiting, axis=0)  # nothing is sure to come: until the loss has settled
         if np.any(through & unsure):
-            through &= ~unsure | (problem.excess(total, ids) <= goal[ids])
+            through &= ~unsure | (batch.excess(total, ids) <= goal[ids])
         through |= still[ids]
         settled[ids] = through
         through = through | (step >= last_steps[ids])
@@ -73,15 +71,15 @@ def run(
         lost = ~(np.max(np.abs(total), axis=(0, 1)) < most[ids])  # nan too
         if np.any(lost):
             one = int(ids[lost][0])
-            where = f"step {step + 1}, {problem.labels[one]}"
+            where = f"step {step + 1}, {batch.labels[one]}"
             raise SolveError(f"gradient descent diverged at {where}: learning_rate {rates[one]:.3g} is too large")
-        after = problem.shares(total, ids)
+        after = batch.shares(total, ids)
         m, k = np.nonzero(record.crossed(shares, after, ids))
         theta = -shares[m, k] / (after[m, k] - shares[m, k])
         record.advance(ids, step * rates[ids], rates[ids], m, k, theta)
         shares, step = after, step + 1
     unknown = np.full(count, math.nan)
-    excess = problem.excess(last, everyone)
+    excess = batch.excess(last, everyone)
     with np.errstate(invalid="ignore", divide="ignore"):
         grown = np.max(np.abs(last), axis=(0, 1)) / np.max(np.abs(begin), axis=(0, 1))
     return Runs(
@@ -89,7 +87,7 @@ def run(
         record.lag,
         record.status(still),
         ended * rates,
-        problem.least + excess,
+        batch.least + excess,
         grown,
         unknown,
         unknown,

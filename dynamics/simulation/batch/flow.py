@@ -13,10 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from derivations.errors import DomainError
-from derivations.network import FusionNetwork
+from derivations import DomainError
 from dynamics.simulation.batch.kernel import Kernel, Slope
-from dynamics.simulation.batch.members import OUT_OF_RANGE, HalfTimeRecord, Member, Problem, Runs
+from dynamics.simulation.batch.members import OUT_OF_RANGE, Batch, HalfTimeRecord, Member, Runs
 from dynamics.simulation.batch.steppers import STABLE, Step, dormand_prince, rosenbrock
 from dynamics.starts.weights import require_products
 
@@ -52,7 +51,6 @@ class _Live:
 
 
 def run(
-    network: FusionNetwork,
     members: Sequence[Member],
     *,
     rtol: float | np.ndarray = 1e-6,
@@ -71,18 +69,18 @@ def run(
     settle : go on until the excess loss is EXCESS of its start
     progress : called with the number that has finished and the number of all
     """
-    problem = Problem(network, members)
-    kernel, count, ids = problem.kernel, problem.count, np.arange(problem.count)
+    batch = Batch(members)
+    kernel, count, ids = batch.kernel, batch.count, np.arange(batch.count)
     start = kernel.pack([m.weights for m in members])
     with np.errstate(over="ignore", invalid="ignore"):
         slope, total = kernel.velocity(start)
-        excess = problem.excess(total, ids)
+        excess = batch.excess(total, ids)
     if not (np.all(np.isfinite(slope)) and np.all(np.isfinite(excess))):
         raise DomainError(OUT_OF_RANGE)
-    shares = problem.shares(total, ids)
-    record, goal, still = HalfTimeRecord(problem, shares), problem.settled(total), np.all(slope == 0, axis=0)
+    shares = batch.shares(total, ids)
+    record, goal, still = HalfTimeRecord(batch, shares), batch.settled(total), np.all(slope == 0, axis=0)
     for i in np.flatnonzero(still).tolist():
-        require_products(network, members[i].weights)
+        require_products(members[i].course.network, members[i].weights)
     tolerance = np.broadcast_to(np.asarray(rtol, dtype=float), (count,)).copy()
     live = _Live(
         ids=ids,
@@ -103,7 +101,7 @@ def run(
     final, last, ended = start.copy(), total.copy(), np.zeros(count)
     work, steps, evaluations = np.zeros(count), np.zeros(count, dtype=int), 1
     slopes: dict[bytes, Slope] = {}
-    settled = _finished(problem, record, live, goal, settle) | still
+    settled = _finished(batch, record, live, goal, settle) | still
     finished = settled.copy()
     while True:
         if np.any(finished):
@@ -123,11 +121,11 @@ def run(
                 if key not in slopes:
                     slopes[key] = kernel.slope(live.ids[columns])
                 with np.errstate(over="ignore", invalid="ignore"):  # a step that overflows is tried again, shorter
-                    evaluations += _advance(problem, record, live, columns, stiff, slopes[key], t_end)
-        settled[live.ids] = _finished(problem, record, live, goal, settle)
+                    evaluations += _advance(batch, record, live, columns, stiff, slopes[key], t_end)
+        settled[live.ids] = _finished(batch, record, live, goal, settle)
         finished = settled[live.ids] | (live.t >= t_end) | (live.steps >= max_steps)
-    excess = problem.excess(last, ids)
-    lost = problem.excess(total, ids) - excess
+    excess = batch.excess(last, ids)
+    lost = batch.excess(total, ids) - excess
     with np.errstate(invalid="ignore", divide="ignore"):
         energy = np.where(work > 0, np.abs(lost - work) / work, 0.0)
         grown = np.max(np.abs(last), axis=(0, 1)) / np.max(np.abs(total), axis=(0, 1))
@@ -136,7 +134,7 @@ def run(
         record.lag,
         record.status(still),
         ended,
-        problem.least + excess,
+        batch.least + excess,
         grown,
         energy,
         kernel.drift(start, final),
@@ -146,16 +144,16 @@ def run(
     )
 
 
-def _finished(problem: Problem, record: HalfTimeRecord, live: _Live, goal: np.ndarray, settle: bool) -> np.ndarray:
+def _finished(batch: Batch, record: HalfTimeRecord, live: _Live, goal: np.ndarray, settle: bool) -> np.ndarray:
     """Which of the living have nothing more to wait for.
 
     An overtaken modality, and any where sigma is singular, is waited for only until the loss has settled.
     """
     waiting = record.waiting(live.ids)
-    patient = np.any(waiting & ~problem.overtaken[:, live.ids], axis=0) & ~problem.singular[live.ids]
+    patient = np.any(waiting & ~batch.overtaken[:, live.ids], axis=0) & ~batch.singular[live.ids]
     if not settle and not np.any(np.any(waiting, axis=0) & ~patient):
         return np.asarray(~patient)
-    low = problem.excess(live.total, live.ids) <= goal[live.ids]
+    low = batch.excess(live.total, live.ids) <= goal[live.ids]
     return np.asarray(~patient & (low if settle else low | ~np.any(waiting, axis=0)))
 
 
@@ -175,7 +173,7 @@ def _first_steps(y: np.ndarray, slope: np.ndarray) -> np.ndarray:
 
 
 def _advance(
-    problem: Problem,
+    batch: Batch,
     record: HalfTimeRecord,
     live: _Live,
     columns: np.ndarray,
@@ -188,7 +186,7 @@ def _advance(
     y, first = (live.y, live.slope) if alone else (live.y[:, columns], live.slope[:, columns])
     h = np.minimum(live.h[columns], t_end - live.t[columns])
     if stiff:
-        kernel = problem.kernel
+        kernel = batch.kernel
         step = rosenbrock(slope, y, first, h, kernel.sensitivity(y), kernel.metric(live.ids[columns]))
         spent, order = 5, 3
         elsewhere = step.stiffness < CALM
@@ -209,9 +207,9 @@ def _advance(
     if not len(good):
         return spent
     ids = live.ids[good]
-    shares = problem.shares(step.other if len(kept) == len(columns) else step.other[..., kept], ids)
+    shares = batch.shares(step.other if len(kept) == len(columns) else step.other[..., kept], ids)
     m, k = np.nonzero(record.crossed(live.shares[:, good], shares, ids))
-    theta = _roots(problem, step, kept[k], ids[k], m, live.shares[m, good[k]], shares[m, k]) if len(m) else np.empty(0)
+    theta = _roots(batch, step, kept[k], ids[k], m, live.shares[m, good[k]], shares[m, k]) if len(m) else np.empty(0)
     record.advance(ids, live.t[good], h[kept], m, k, theta)
     if alone and len(good) == len(columns):
         live.y, live.slope, live.total, live.shares = step.end, step.last, step.other, shares
@@ -229,7 +227,7 @@ def _advance(
 
 
 def _roots(
-    problem: Problem,
+    batch: Batch,
     step: Step,
     columns: np.ndarray,
     ids: np.ndarray,
@@ -242,7 +240,7 @@ def _roots(
     rows, side, theta = np.arange(len(m)), np.zeros(len(m)), np.ones(len(m))
     for _ in range(100):
         theta = np.where(f_high > 0, high - f_high * (high - low) / (f_high - f_low), high)
-        value = problem.shares(problem.kernel.total(step.at(columns, theta)), ids)[m, rows]
+        value = batch.shares(batch.kernel.total(step.at(columns, theta)), ids)[m, rows]
         if np.all((np.abs(value) < ROOT) | (high - low < ROOT)):
             break
         up = value >= 0

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from derivations.correlations import Correlations
-from derivations.network import TRUNK, FusionNetwork
+from derivations import Correlations, FusionNetwork
+from derivations.network import TRUNK
 from dynamics.starts.weights import Weights
 
 GroupKey = tuple[str, int]  # parent, depth

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from derivations.correlations import Correlations
+from derivations import Correlations
 from derivations.critical.saddles import Course
-from derivations.network import FusionNetwork
 from dynamics.runs.half_times import Status
 from dynamics.simulation.batch.kernel import Kernel
 from dynamics.starts.weights import Weights
@@ -23,12 +22,15 @@ EXCESS = 1e-6  # a run has settled at this share of the initial excess loss
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """One trajectory to be: narrow weights, data, the saddles that it is expected to visit, and what errors call it."""
+    """One trajectory to be: narrow weights, the saddles that it is expected to visit, and what errors call it."""
 
     weights: Weights
-    data: Correlations
     course: Course
     label: str = "a member"
+
+    @property
+    def data(self) -> Correlations:
+        return self.course.data
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,16 +69,15 @@ class Runs:
         return f"t = {first}" if first == last else f"t = {first} to {last}"
 
 
-class Problem:
+class Batch:
     """Members as arrays: kernel, goals and losses. `ids` choose trajectories; data alike are held once."""
 
-    def __init__(self, network: FusionNetwork, members: Sequence[Member]) -> None:
+    def __init__(self, members: Sequence[Member]) -> None:
         names = members[0].data.modalities
         self.count, self.names, self.labels = len(members), names, [m.label for m in members]
         shared = all(m.data is members[0].data for m in members)
-        self.kernel = Kernel(
-            network, [m.data for m in (members[:1] if shared else members)], [m.weights for m in members]
-        )
+        sets = [m.data for m in (members[:1] if shared else members)]
+        self.kernel = Kernel(members[0].course.network, sets, [m.weights for m in members])
         self.never = np.array([[m in one.course.never for one in members] for m in names])
         self.overtaken = np.array([[m in one.course.overtaken for one in members] for m in names])
         self.singular = np.array([one.data.is_singular for one in members])
@@ -129,18 +130,18 @@ def _least_loss(data: Correlations) -> float:
 class HalfTimeRecord:
     """Half-times as they are met, and the lag by a clock of its own."""
 
-    def __init__(self, problem: Problem, shares: np.ndarray) -> None:
-        self.problem = problem
-        past = ~problem.never & (shares >= 0)
+    def __init__(self, batch: Batch, shares: np.ndarray) -> None:
+        self.batch = batch
+        past = ~batch.never & (shares >= 0)
         self.times = np.where(past, 0.0, math.inf)
-        first, last = past[problem.first, np.arange(problem.count)], past[problem.last, np.arange(problem.count)]
-        self.lag = np.where(first & last & (problem.first != problem.last), 0.0, math.nan)
+        first, last = past[batch.first, np.arange(batch.count)], past[batch.last, np.arange(batch.count)]
+        self.lag = np.where(first & last & (batch.first != batch.last), 0.0, math.nan)
         started = first | last
         self.clock = np.where(started, 0.0, math.nan)  # runs from the earlier of first and last on
 
     def waiting(self, ids: np.ndarray) -> np.ndarray:
         """(M, len(ids)): may be learned and is not yet."""
-        return np.asarray(~self.problem.never[:, ids] & np.isinf(self.times[:, ids]))
+        return np.asarray(~self.batch.never[:, ids] & np.isinf(self.times[:, ids]))
 
     def crossed(self, before: np.ndarray, after: np.ndarray, ids: np.ndarray) -> np.ndarray:
         """(M, len(ids)): passes half of its plateau in this step."""
@@ -150,12 +151,12 @@ class HalfTimeRecord:
         self, ids: np.ndarray, t: np.ndarray, h: np.ndarray, m: np.ndarray, k: np.ndarray, theta: np.ndarray
     ) -> None:
         """A step of length h from t: modality m[i] of trajectory ids[k[i]] is met at a share theta[i] of it."""
-        problem = self.problem
+        batch = self.batch
         self.clock[ids] += h  # nan until it is started
         for i in np.argsort(theta, kind="stable"):
             modality, one, step = m[i], ids[k[i]], h[k[i]]
             self.times[modality, one] = t[k[i]] + theta[i] * step
-            ends = (problem.first[one], problem.last[one])
+            ends = (batch.first[one], batch.last[one])
             if modality in ends and ends[0] != ends[1]:
                 left = (1 - theta[i]) * step
                 if np.isnan(self.clock[one]):
@@ -166,5 +167,5 @@ class HalfTimeRecord:
     def status(self, still: np.ndarray) -> np.ndarray:
         """(M, N) of Status; `still` marks trajectories that can never move."""
         reached = np.isfinite(self.times)
-        never = (self.problem.never | still) & ~reached
+        never = (self.batch.never | still) & ~reached
         return np.where(reached, Status.REACHED, np.where(never, Status.NEVER, Status.NOT_REACHED))

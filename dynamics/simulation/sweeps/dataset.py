@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from derivations.errors import DomainError
+from derivations import DomainError
 from dynamics.files import write_whole
 from dynamics.provenance import _version
 from dynamics.simulation.sweeps.spec import PARAMETERS, Layout, Spec

@@ -13,8 +13,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from typing import Any
 
-from derivations.correlations import Correlations
-from derivations.errors import DataError, DomainError
+from derivations import Correlations, DataError, DomainError
 from dynamics.checks import checked_integer
 from dynamics.simulation.sweeps.dataset import assembled, modalities_of, require_xarray
 from dynamics.simulation.sweeps.spec import Point, Spec, make_spec, read_spec

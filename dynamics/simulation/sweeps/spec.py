@@ -16,8 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from derivations.correlations import Correlations
-from derivations.errors import DataError, DomainError
+from derivations import Correlations, DataError, DomainError
 
 MOST_POINTS = 10_000_000
 BATCH = 64  # points that are run together: one result, one file

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from derivations.errors import StoreError
+from derivations import StoreError
 from dynamics.files import LONGEST_PATH, packed, plain_file, write_whole
 from dynamics.messages import shown
 from dynamics.provenance import _version

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from derivations.correlations import Correlations
-from derivations.errors import DataError, DomainError, SolveError
-from derivations.network import FusionNetwork
+from derivations import Correlations, DataError, DomainError, FusionNetwork, SolveError
 from dynamics.data.examples import load_example
+from dynamics.problem import Problem
 from dynamics.runs.half_times import Status
 from dynamics.simulation.batch.members import STILL, Runs
 from dynamics.simulation.jobs import PILOTS, Job, run_jobs
-from dynamics.simulation.starting import random_course
 from dynamics.simulation.sweeps.spec import SCALARS, Point
-from dynamics.starts.widths import InitialWeights, random_start
+from dynamics.starts.start import Start, random_start
 
 STATUSES = tuple(Status)  # a code is a place in this
 Result = dict[str, np.ndarray]
@@ -29,8 +28,8 @@ def run_batch(points: Sequence[Point], data: Correlations | None) -> tuple[Resul
     """
     head = points[0]
     sets: dict[tuple[Any, ...], Correlations] = {}
-    starts: dict[tuple[Any, ...], InitialWeights] = {}
-    plans: dict[tuple[Any, ...], Any] = {}
+    drawn: dict[tuple[Any, ...], Start] = {}
+    starts: dict[tuple[Any, ...], Start] = {}
     jobs, warnings = [], list[str]()
     for point in points:
         which = tuple(point.get(name) for name in (*SCALARS, "example", "factor"))
@@ -41,15 +40,15 @@ def run_batch(points: Sequence[Point], data: Correlations | None) -> tuple[Resul
         network = FusionNetwork.fused_at(head["depth"], head["fusion_depth"], here.modalities)
         u0, width, seed = float(point["u0"]), int(point["width"]), int(point["seed"])
         begin = u0, seed, tuple(here.sizes.items())
-        if begin not in starts:
-            starts[begin] = random_start(network, here, u0, width, seed)
-        if (which, u0) not in plans:
-            plans[which, u0] = random_course(network, here, u0)
-            warnings += plans[which, u0].notes
+        if begin not in drawn:  # the same weights meet all the data of their shape
+            drawn[begin] = random_start(Problem.of(network, here), u0, width, seed).simulated()
+        if (which, u0, seed) not in starts:
+            starts[which, u0, seed] = replace(drawn[begin], problem=Problem.of(network, here))
+            warnings += starts[which, u0, seed].course.notes
         rate = float(point["learning_rate"]) or None
-        jobs.append(Job(starts[begin], here, plans[which, u0], _label(point), rate))
+        jobs.append(Job(starts[which, u0, seed], _label(point), rate))
     pilots = sorted({round(i) for i in np.linspace(0, len(jobs) - 1, PILOTS)})
-    done = run_jobs(network, jobs, pilots, rtol=float(head["rtol"]))
+    done = run_jobs(jobs, pilots, rtol=float(head["rtol"]))
     runs = done.runs
     first = np.array([list(network.modalities).index(job.plan.order[0]) for job in jobs])
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -70,7 +69,7 @@ def run_batch(points: Sequence[Point], data: Correlations | None) -> tuple[Resul
 
 def _notes(jobs: Sequence[Job], runs: Runs) -> list[str]:
     """What single runs would warn of, with the number of points that it holds for."""
-    names = jobs[0].data.modalities
+    names = jobs[0].plan.data.modalities
     late, count = np.any(runs.status == Status.NOT_REACHED, axis=0), len(jobs)
     still = np.all(runs.status == Status.NEVER, axis=0) & (runs.t == 0)
     places = np.array([[names.index(m) for m in job.plan.order] for job in jobs])

@@ -12,15 +12,15 @@ from scipy.integrate import solve_ivp
 
 from derivations import Correlations, DomainError, FusionNetwork
 from derivations.algebra.notation import L_A, L_B, K, L_c, P, c, start_A, start_B, starts, x, y
-from derivations.critical.saddles import course
 from derivations.times import any_branches as branch_times
 from derivations.times import random_starts
 from derivations.times.any_branches import LOG_A, LOG_B, REST
 from dynamics import predict
 from dynamics.prediction.estimates import Estimate, leading_estimate
 from dynamics.prediction.laws.leading import TwoBranches, alone
+from dynamics.problem import Problem
 from dynamics.runs.half_times import Status
-from dynamics.starts.weights import start_norms
+from dynamics.starts.start import random_start
 
 SHAPES = [s for s in itertools.product((2, 3, 5), (2, 3, 4), (0, 2)) if s[0] != s[1]][
     :: 1 if os.environ.get("SOAK") else 2
@@ -135,8 +135,9 @@ def test_outside_the_domain_of_59_the_other_modality_wins_and_it_is_said() -> No
 
 
 def leading(net: FusionNetwork, data: Correlations, u0: float | dict[str, float]) -> Estimate:
-    norms = start_norms(net, u0)
-    return leading_estimate(net, data, norms, course(net, data, norms, {}), [])
+    found = leading_estimate(random_start(Problem.of(net, data), u0))
+    assert isinstance(found, Estimate)
+    return found
 
 
 def test_a_law_has_the_numbers_of_its_case() -> None:

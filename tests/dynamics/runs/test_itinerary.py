@@ -136,5 +136,5 @@ def test_growing_at_one_pace_visits_nothing_on_the_way() -> None:
         plan = course(network, data, {"A": 1e-3, "B": 1e-3}, {})
         t = np.linspace(0, 1, 400)
         packed = t[:, None, None] * data.optimum[None, None]
-        assert [v.name for v in visits(data, plan, t, packed, losses(data, packed))] == ["M_0", "M_*"]
+        assert [v.name for v in visits(plan, t, packed, losses(data, packed))] == ["M_0", "M_*"]
     assert math.sqrt(0.5) > NEAR

@@ -11,8 +11,9 @@ from scipy.optimize import brentq
 from derivations import Correlations, FusionNetwork
 from derivations.flow import gradient_flow as law
 from dynamics import descend, integrate, random_weights
-from dynamics.simulation.starting import random_course
+from dynamics.problem import Problem
 from dynamics.starts.compression import compressed
+from dynamics.starts.start import random_start
 from tests.cases import flat_flow, random_correlations, random_tree
 
 DATA = Correlations.scalar(2, 1, 0.5)
@@ -145,7 +146,7 @@ def half_times_at_full_width(
     net: FusionNetwork, data: Correlations, weights, seconds: float
 ) -> dict[str, float] | None:
     """DOP853 at rtol 1e-10 on every weight; None where it is not through after some seconds (very stiff plateaus)."""
-    plateaus = random_course(net, data, 0.1).plateaus
+    plateaus = random_start(Problem.of(net, data), 0.1).course.plateaus
     y0, total, velocity = flat_flow(net, data, weights)
 
     def share(m, y):

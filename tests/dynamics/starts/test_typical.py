@@ -13,8 +13,9 @@ from derivations import Correlations, FusionNetwork
 from dynamics import DomainError, ensemble, predict, typical_weights
 from dynamics.prediction.refined import _promised
 from dynamics.prediction.shortening import Shortening, lengthened, shortened, waited
+from dynamics.problem import Problem
 from dynamics.runs.half_times import HalfTimes, Status
-from dynamics.simulation.starting import random_course
+from dynamics.starts.start import random_start
 from dynamics.starts.typical import median_length
 from dynamics.starts.weights import start_norms
 from tests.cases import random_correlations
@@ -126,7 +127,7 @@ def test_a_deep_network_is_run_from_a_larger_start(
     data = random_correlations(np.random.default_rng(sum(depths)), {"A": 2, "B": 3, "C": 2})
     scaled = predict(network, data, u0=u0, width=100).refined
     norms = start_norms(network, u0)
-    assert shortened(network, data, norms, random_course(network, data, u0), 100).changes
+    assert shortened(random_start(Problem.of(network, data), u0), 100).changes
     unchanged = Shortening(norms, dict.fromkeys("ABC", 0.0))
     monkeypatch.setattr("dynamics.prediction.typical_runs.shortened", lambda *_: unchanged)
     direct = predict(network, data, u0=u0, width=100).refined
@@ -159,10 +160,9 @@ def test_waits_are_not_shortened_where_something_else_takes_as_long() -> None:
         ({"A": 3, "B": 3}, 1, plain, trunk),
     ):
         network = FusionNetwork.branches(depths, trunk=after)
-        norms = start_norms(network, u0)
-        assert not shortened(network, data, norms, random_course(network, data, u0), 100).changes
+        assert not shortened(random_start(Problem.of(network, data), u0), 100).changes
     network = FusionNetwork.branches({"A": 3, "B": 3}, trunk=1)
-    assert shortened(network, plain, start_norms(network, 1e-9), random_course(network, plain, 1e-9), 100).changes
+    assert shortened(random_start(Problem.of(network, plain), 1e-9), 100).changes
 
 
 @pytest.mark.parametrize("depth", [3, 5])
@@ -173,8 +173,8 @@ def test_units_do_not_change_by_how_much_a_wait_is_shortened(depth: int) -> None
     other = Correlations(data.sigma * 0.04, data.sigma_yx * 1.4, data.sizes, data.sigma_yy * 49)
     factor = 35 ** (1 / depth)
     one, two = (
-        shortened(network, problem, start_norms(network, u0), random_course(network, problem, u0), 100)
-        for problem, u0 in ((data, 1e-12), (other, 1e-12 * factor))
+        shortened(random_start(Problem.of(network, scaled), u0), 100)
+        for scaled, u0 in ((data, 1e-12), (other, 1e-12 * factor))
     )
     assert one.changes
     assert two.logs == pytest.approx(one.logs, rel=1e-9)

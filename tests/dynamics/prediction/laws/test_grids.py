@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 
-from derivations.critical.saddles import course
 from dynamics import Correlations, DomainError, FusionNetwork, integrate_reduced, law_grid
-from dynamics.prediction.estimates import leading_estimate
+from dynamics.prediction.estimates import Estimate, leading_estimate
 from dynamics.prediction.laws.grids import log_integral_on_arrays
 from dynamics.prediction.laws.leading import log_integral
-from dynamics.starts.weights import start_norms
+from dynamics.problem import Problem
+from dynamics.starts.start import random_start
 
 SHAPES = [(2, 2), (3, 2), (3, 3), (4, 2), (4, 3), (4, 4), (6, 5), (9, 4)]
 
@@ -26,9 +26,8 @@ def test_a_grid_is_the_law_of_each_point(depth: int, fused: int) -> None:
     assert grid.ratio.shape == (5, 5)
     for i in np.ndindex(5, 5):
         data = Correlations.scalar(sigma_a[i], sigma_b[i], rho[i], (w_a[i], w_b[i]))
-        norms = start_norms(net, 1e-6)
-        leading = leading_estimate(net, data, norms, course(net, data, {m: norms[m] for m in "AB"}, {}), [])
-        assert leading is not None
+        leading = leading_estimate(random_start(Problem.of(net, data), 1e-6))
+        assert isinstance(leading, Estimate)
         assert leading.half_times.order[0] == ("A" if grid.a_is_first[i] else "B")
         for m in "AB":
             assert grid.times[m][i] == pytest.approx(leading.times[m], rel=1e-11)

@@ -11,22 +11,21 @@ from derivations.critical.saddles import Course
 from derivations.errors import SolveError
 from derivations.flow import gradient_flow as law
 from dynamics import random_weights
+from dynamics.problem import Problem
 from dynamics.runs.half_times import Status
 from dynamics.simulation.batch import descent, flow
 from dynamics.simulation.batch.kernel import Kernel
 from dynamics.simulation.batch.members import Member
-from dynamics.simulation.starting import random_course
 from dynamics.starts.compression import compressed
+from dynamics.starts.start import random_start
 from tests.cases import flat_flow
 
 DATA = Correlations.scalar(2, 1, 0.5)
 
 
 def starts(net: FusionNetwork, data: Correlations, u0: float, seeds, width: int = 40, rounds: int = 1) -> list[Member]:
-    plan = random_course(net, data, u0)
-    return [
-        Member(compressed(net, random_weights(net, data, u0, width=width, seed=s), rounds), data, plan) for s in seeds
-    ]
+    plan = random_start(Problem.of(net, data), u0).course
+    return [Member(compressed(net, random_weights(net, data, u0, width=width, seed=s), rounds), plan) for s in seeds]
 
 
 def share(member: Member, m: str, total) -> float:
@@ -52,7 +51,7 @@ def test_half_times_are_scipys(depth: int, fused: int, u0: float) -> None:
     """Two members each; the batch at rtol 1e-9 within 1e-7, and lag and ratio follow."""
     net = FusionNetwork.fused_at(depth, fused)
     members = starts(net, DATA, u0, range(2))
-    runs = flow.run(net, members, rtol=1e-9)
+    runs = flow.run(members, rtol=1e-9)
     assert np.all(runs.status == Status.REACHED)
     for n, member in enumerate(members):
         judge = half_times_by_scipy(net, member, 1.1 * float(np.max(runs.times[:, n])))
@@ -65,22 +64,22 @@ def test_errors_are_in_proportion_to_the_tolerance_where_it_is_stiff() -> None:
     """Six decades: miss, energy identity and drift stay below 100 rtol though the method changes."""
     net = FusionNetwork.fused_at(4, 4)
     members = starts(net, DATA, 0.3, range(2))
-    exact = flow.run(net, members, rtol=1e-11)
+    exact = flow.run(members, rtol=1e-11)
     for rtol in (1e-4, 1e-6, 1e-8, 1e-10):
-        runs = flow.run(net, members, rtol=rtol)
+        runs = flow.run(members, rtol=rtol)
         assert np.max(np.abs(runs.times / exact.times - 1)) < 100 * rtol
         assert np.max(runs.energy) < 100 * rtol
         assert np.max(runs.balance) < 100 * rtol
-    assert flow.run(net, members, rtol=1e-4).steps.max() < exact.steps.min()
+    assert flow.run(members, rtol=1e-4).steps.max() < exact.steps.min()
 
 
 def test_the_implicit_method_pays_on_a_stiff_plateau(monkeypatch: pytest.MonkeyPatch) -> None:
     """(4, 4): less than a fifth of the evaluations, and the same half-times to 1e-4."""
     net = FusionNetwork.fused_at(4, 4)
     members = starts(net, DATA, 0.1, range(4))
-    runs = flow.run(net, members, rtol=1e-5)
+    runs = flow.run(members, rtol=1e-5)
     monkeypatch.setattr(flow, "STIFF_STEPS", 10**9)
-    explicit = flow.run(net, members, rtol=1e-5)
+    explicit = flow.run(members, rtol=1e-5)
     assert runs.evaluations < explicit.evaluations / 5
     np.testing.assert_allclose(runs.times, explicit.times, rtol=1e-4)
 
@@ -90,9 +89,9 @@ def test_members_do_not_touch_each_other() -> None:
     net = FusionNetwork.fused_at(3, 2)
     other = Correlations.scalar(1, 3, -0.2)
     members = starts(net, DATA, 0.1, [0, 1]) + starts(net, other, 0.3, [2]) + starts(net, DATA, 0.05, [3], width=8)
-    together = flow.run(net, members, rtol=np.array([1e-9, 1e-9, 1e-9, 1e-8]))
+    together = flow.run(members, rtol=np.array([1e-9, 1e-9, 1e-9, 1e-8]))
     for n, member in enumerate(members):
-        alone = flow.run(net, [member], rtol=1e-9)
+        alone = flow.run([member], rtol=1e-9)
         np.testing.assert_allclose(together.times[:, n], alone.times[:, 0], rtol=1e-7)
 
 
@@ -100,11 +99,11 @@ def test_lag_is_not_a_difference_of_rounded_times() -> None:
     """(4, 2) at u0 = 1e-10: t_A near 1e21, the lag of order one. Against a clock that starts in A's last e-fold."""
     net, data = FusionNetwork.fused_at(4, 2), Correlations.scalar(2, 1, 0.2)
     (member,) = starts(net, data, 1e-10, [0], width=10)
-    runs = flow.run(net, [member], rtol=1e-8)
+    runs = flow.run([member], rtol=1e-8)
     assert runs.times[0, 0] > 1e18
-    late = flow.run(net, [member], rtol=1e-8, t_end=float(runs.times[0, 0]) * (1 - 1e-3))
+    late = flow.run([member], rtol=1e-8, t_end=float(runs.times[0, 0]) * (1 - 1e-3))
     assert late.status[0, 0] == Status.NOT_REACHED
-    again = flow.run(net, [member], rtol=1e-10)
+    again = flow.run([member], rtol=1e-10)
     assert 0.01 < runs.lag[0] < 1e4
     assert runs.lag[0] == pytest.approx(again.lag[0], rel=1e-5)
 
@@ -112,14 +111,14 @@ def test_lag_is_not_a_difference_of_rounded_times() -> None:
 def test_budget_horizon_and_a_start_that_cannot_move() -> None:
     net = FusionNetwork.fused_at(3, 3)
     members = starts(net, DATA, 0.1, [0])
-    short = flow.run(net, members, max_steps=5)
+    short = flow.run(members, max_steps=5)
     assert np.all(short.status == Status.NOT_REACHED)
     assert short.steps[0] == 5
-    early = flow.run(net, members, t_end=0.5)
+    early = flow.run(members, t_end=0.5)
     assert early.t[0] == 0.5
     assert early.grown[0] > 1  # it waits, it is not stuck
-    dead = Member({n: [0 * w for w in layers] for n, layers in members[0].weights.items()}, DATA, members[0].course)
-    still = flow.run(net, [dead, *members])
+    dead = Member({n: [0 * w for w in layers] for n, layers in members[0].weights.items()}, members[0].course)
+    still = flow.run([dead, *members])
     assert list(still.status[:, 0]) == [Status.NEVER, Status.NEVER]
     assert np.all(still.status[:, 1] == Status.REACHED)
 
@@ -127,18 +126,18 @@ def test_budget_horizon_and_a_start_that_cannot_move() -> None:
 def test_settle_goes_on_until_the_loss_has_settled() -> None:
     net = FusionNetwork.fused_at(2, 2)
     members = starts(net, DATA, 1e-3, [0, 1])
-    runs = flow.run(net, members, settle=True)
+    runs = flow.run(members, settle=True)
     begin = [float(law.loss(DATA, law.total_weights(net, m.weights))) for m in members]
     least = members[0].course.lowest_loss
     assert np.all(runs.loss - least <= 1e-6 * (np.array(begin) - least))
-    assert np.all(runs.t > flow.run(net, members).t)
+    assert np.all(runs.t > flow.run(members).t)
 
 
 def test_a_broken_flow_is_caught_by_the_monitors(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first rows of the velocity 1 % too fast: no gradient any more, and both monitors say so."""
     net = FusionNetwork.fused_at(3, 3)
     members = starts(net, DATA, 0.1, range(2))
-    fine = flow.run(net, members, rtol=1e-6)
+    fine = flow.run(members, rtol=1e-6)
     right = Kernel._velocity
 
     def wrong(self, state, sigma, target):
@@ -147,7 +146,7 @@ def test_a_broken_flow_is_caught_by_the_monitors(monkeypatch: pytest.MonkeyPatch
         return moved, total
 
     monkeypatch.setattr(Kernel, "_velocity", wrong)
-    broken = flow.run(net, members, rtol=1e-6)
+    broken = flow.run(members, rtol=1e-6)
     for name in ("energy", "balance"):
         assert np.max(getattr(fine, name)) < 100 * 1e-6 < np.min(getattr(broken, name))
 
@@ -157,7 +156,7 @@ def test_descent_of_a_batch_is_descent_written_out(depth: int, fused: int, u0: f
     """Half-levels in the same step, and where in the step to 1e-9."""
     net, rate = FusionNetwork.fused_at(depth, fused), 0.02
     members = starts(net, DATA, u0, range(3), width=12)
-    runs = descent.run(net, members, rate)
+    runs = descent.run(members, rate)
     for n, member in enumerate(members):
         now = {name: list(layers) for name, layers in member.weights.items()}
         before, found, step = {}, {}, 0
@@ -178,8 +177,8 @@ def test_descent_of_a_batch_is_descent_written_out(depth: int, fused: int, u0: f
 def test_descent_converges_to_the_flow_at_first_order() -> None:
     net = FusionNetwork.fused_at(3, 3)
     members = starts(net, DATA, 0.2, range(3))
-    exact = flow.run(net, members, rtol=1e-10).times
-    errors = [np.abs(descent.run(net, members, rate).times / exact - 1) for rate in (0.008, 0.004, 0.002)]
+    exact = flow.run(members, rtol=1e-10).times
+    errors = [np.abs(descent.run(members, rate).times / exact - 1) for rate in (0.008, 0.004, 0.002)]
     np.testing.assert_allclose(errors[0] / errors[1], 2, rtol=0.1)
     np.testing.assert_allclose(errors[1] / errors[2], 2, rtol=0.05)
 
@@ -187,7 +186,7 @@ def test_descent_converges_to_the_flow_at_first_order() -> None:
 def test_descent_that_diverges_says_so() -> None:
     net = FusionNetwork.fused_at(4, 4)
     with pytest.raises(SolveError, match=r"diverged at step \d+, a member: learning_rate 2 is too large"):
-        descent.run(net, starts(net, DATA, 0.2, [0]), 2.0)
+        descent.run(starts(net, DATA, 0.2, [0]), 2.0)
 
 
 def test_an_overtaken_modality_is_not_waited_for_for_ever() -> None:
@@ -196,7 +195,7 @@ def test_an_overtaken_modality_is_not_waited_for_for_ever() -> None:
     net = FusionNetwork.fused_at(2, 2)
     members = starts(net, data, 1e-3, [0])
     course: Course = members[0].course
-    runs = flow.run(net, members)
+    runs = flow.run(members)
     assert math.isfinite(runs.t[0])
     assert course.order[0] == "A"
 
@@ -210,7 +209,7 @@ def test_two_layers_against_their_exact_solution(rho: float) -> None:
     """
     net, data = FusionNetwork.fused_at(2, 2), Correlations.scalar(3, 1, rho)
     members = starts(net, data, 1e-8, range(2), width=100, rounds=0)
-    runs = flow.run(net, members, rtol=1e-5)
+    runs = flow.run(members, rtol=1e-5)
     for n, member in enumerate(members):
         sums, differences = (
             np.array([np.linalg.norm(w1[:, 0] + sign * w2[0]) for w1, w2 in (member.weights[m] for m in "AB")])
