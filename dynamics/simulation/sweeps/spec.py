@@ -20,6 +20,7 @@ from derivations import Correlations, DataError, DomainError
 
 MOST_POINTS = 10_000_000
 BATCH = 64  # points that are run together: one result, one file
+LIGHT_BATCH = 512  # of two layers of scalars: eight weights each, so that calls of NumPy are most of the work
 LARGEST_SPEC = 2**20  # bytes
 SMALLEST = 1e-150  # of a size: its square is a number
 
@@ -109,7 +110,7 @@ class Spec:
             digest += ":" + ",".join(f"{m}={d}" for m, d in self.data.sizes.items())
         document = {
             "name": self.name, "layout": self.layout.value, "axes": [[k, list(v)] for k, v in self.axes.items()],
-            "fixed": dict(sorted(self.fixed.items())), "data": digest, "batch": BATCH,
+            "fixed": dict(sorted(self.fixed.items())), "data": digest, "batch": [BATCH, LIGHT_BATCH],
         }  # fmt: skip
         return json.dumps(document, sort_keys=True, allow_nan=False)
 
@@ -120,9 +121,13 @@ class Spec:
     def batches(self) -> list[list[int]]:
         """Numbers of the points that are run together; they depend on the spec alone."""
         groups: dict[tuple[Any, ...], list[int]] = {}
+        sizes: dict[tuple[Any, ...], int] = {}
         for i, point in enumerate(self.points()):
-            groups.setdefault((*(point[name] for name in GROUPED), point["learning_rate"] == 0), []).append(i)
-        return [g[begin : begin + BATCH] for g in groups.values() for begin in range(0, len(g), BATCH)]
+            key = *(point[name] for name in GROUPED), point["learning_rate"] == 0
+            groups.setdefault(key, []).append(i)
+            light = point["depth"] == 2 and self.data is None and "example" not in point
+            sizes[key] = LIGHT_BATCH if light else BATCH
+        return [g[begin : begin + sizes[k]] for k, g in groups.items() for begin in range(0, len(g), sizes[k])]
 
 
 def read_spec(source: str | os.PathLike[str]) -> Spec:
