@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from dynamics.figures.style import colour, house_style, plain
+from dynamics.prediction.prediction import labelled
 from dynamics.runs.half_times import Status
 
 if TYPE_CHECKING:
@@ -120,11 +121,3 @@ def draw_misattribution(ax: Axes, prediction: Prediction, alone: np.ndarray, fin
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.set_xlabel(f"weight of {plain(first)}")
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize="small")
-
-
-def labelled(columns: tuple[str, ...], *weights: np.ndarray) -> tuple[list[str], list[np.ndarray]]:
-    """Names of all entries, and the entries of each array flat; several outputs one after the other."""
-    flat = [np.ravel(w) for w in weights]
-    outputs = len(flat[0]) // len(columns)
-    names = [n if outputs == 1 else f"{n} on output {i}" for i in range(outputs) for n in columns]
-    return names, flat

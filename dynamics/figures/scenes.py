@@ -107,8 +107,8 @@ def draw_plane(ax: Axes, plane: Portrait) -> None:
     ax.quiver(x, y, across / speed, up / speed, color="0.8", scale=28, width=0.004, pivot="mid", zorder=1)
     for component, shade in zip((across, up), COLOURS[:2], strict=True):
         draw_nullcline(ax, x, y, component, shade)
-    for path, label in zip(plane.paths, plane.labels, strict=True):
-        look = LOOKS["aligned" if "aligned" in label else "random"]
+    for path, start in zip(plane.paths, plane.starts, strict=True):
+        look = LOOKS["aligned" if start == StartKind.ALIGNED else "random"]
         ax.plot(*path.T, color="#009E73", zorder=3, **look)
     draw_points(ax, plane)
     ax.set_xlim(x[0], x[-1])

@@ -130,9 +130,7 @@ class Prediction(Timed, Shown, Drawn):
             verdict = "Superficial preference" if self.superficial else "No superficial preference"
             notes.append(f"{verdict}: {first} is learned first, {most} alone explains most of <y^2> ({worth}).")
         if not self.network.is_early_fusion:
-            shares = np.ravel(self.misattribution[first])
-            outputs = len(shares) // len(self.columns[first])
-            names = [n if outputs == 1 else f"{n} on output {i}" for i in range(outputs) for n in self.columns[first]]
+            names, (shares,) = labelled(self.columns[first], self.misattribution[first])
             wrong = ", ".join(f"{name} {number(float(v), 3)}" for name, v in zip(names, shares, strict=True))
             notes.append(f"Misattribution while {first} is alone (its weights minus the global ones): {wrong}")
         return notes
@@ -181,3 +179,11 @@ class Prediction(Timed, Shown, Drawn):
 
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), indent=2, allow_nan=False)
+
+
+def labelled(columns: tuple[str, ...], *weights: np.ndarray) -> tuple[list[str], list[np.ndarray]]:
+    """Names of all entries, and the entries of each array flat; several outputs one after the other."""
+    flat = [np.ravel(w) for w in weights]
+    outputs = len(flat[0]) // len(columns)
+    names = [n if outputs == 1 else f"{n} on output {i}" for i in range(outputs) for n in columns]
+    return names, flat

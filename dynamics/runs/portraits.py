@@ -45,7 +45,7 @@ class Portrait(Drawn):
     """The reduced flow over a plane of total weights.
 
     modalities : those on the two axes; any others are held at zero
-    labels : of the runs, with their starts
+    starts : of the runs, by name
     axes : two (n,) arrays of total weights; velocity : (2, n, n), d w/dt in 1/tau, indexed [component, y, x]
     points : the critical manifolds in the plane; paths : one (T, 2) array a run
     barriers : modalities whose total weight does not cross zero in a balanced network
@@ -59,9 +59,13 @@ class Portrait(Drawn):
     velocity: np.ndarray
     points: tuple[PortraitPoint, ...]
     paths: tuple[np.ndarray, ...]
-    labels: tuple[str, ...] = ()
+    starts: tuple[str, ...] = ()
     barriers: tuple[str, ...] = ()
     note: str = ""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return tuple(f"run, {start} start" for start in self.starts)
 
     def draw_on(self, ax: Any) -> None:
         """The same on axes of one's own, without the legend."""
@@ -122,9 +126,9 @@ def portrait(
     moved = velocity_of_totals(network, scalars, total)
     note = PREDICTORS if any(size > 1 for size in data.sizes.values()) else ""
     barriers = tuple(m for m in pair if network.depths[m] >= 2)
-    labels = tuple(f"run, {run.provenance.get('start', 'given')} start" for run in runs)
+    starts = tuple(str(run.provenance.get("start", "given")) for run in runs)
     velocity = np.array([moved[m] for m in pair])
-    return Portrait(pair, (axes[0], axes[1]), velocity, found, paths, labels, barriers, note)
+    return Portrait(pair, (axes[0], axes[1]), velocity, found, paths, starts, barriers, note)
 
 
 def _axis(low: float, high: float, count: int) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -106,19 +106,24 @@ def run_jobs(
         return min(max(COMPRESSED, 10 * rtol), within)
 
     chosen = [jobs[i] for i in pilots]
-    rounds, error, found = (0, 0.0, None) if is_exact(jobs[0].plan.network) else _rounds(chosen, run, target, warnings)
-    whole = found is not None and list(pilots) == list(range(len(jobs)))
-    runs = found if found is not None and whole else run(jobs, rounds, watched=True)
-    return Done(runs, rounds, error, tuple(dict.fromkeys(warnings)), lambda: run(jobs, rounds, tighter=10.0))
+    tried = Tried(0, 0.0, None) if is_exact(jobs[0].plan.network) else _rounds(chosen, run, target)
+    whole = list(pilots) == list(range(len(jobs)))
+    runs = tried.runs if tried.runs is not None and whole else run(jobs, tried.rounds, watched=True)
+    notes = tuple(dict.fromkeys([*warnings, *tried.notes]))
+    return Done(runs, tried.rounds, tried.error, notes, lambda: run(jobs, tried.rounds, tighter=10.0))
 
 
-def _rounds(
-    pilots: Sequence[Job],
-    run: Callable[[Sequence[Job], int], Runs],
-    target: Callable[[Runs], float],
-    warnings: list[str],
-) -> tuple[int | None, float, Runs | None]:
-    """The least number of rounds that misses half-times by less than `target`; by how much; the pilots' runs.
+class Tried(NamedTuple):
+    """How narrow a batch may be, what that misses, the pilots' runs at it, and what to warn of."""
+
+    rounds: int | None
+    error: float
+    runs: Runs | None
+    notes: tuple[str, ...] = ()
+
+
+def _rounds(pilots: Sequence[Job], run: Callable[[Sequence[Job], int], Runs], target: Callable[[Runs], float]) -> Tried:
+    """The least number of rounds that misses half-times by less than `target`.
 
     The miss is the gap to one more round, and what a geometric series of gaps adds to it. None for the full width,
     where a narrow network would not be much smaller; a warning where the next narrow one would be too large.
@@ -128,16 +133,15 @@ def _rounds(
     while True:
         wider = first.narrow(rounds + 1)
         if count(wider) > PAYS * first.entries:
-            return None, 0.0, None
+            return Tried(None, 0.0, None)
         if rounds > 1 and count(wider) > LARGEST_NARROW:
             error = remainder(last, error)  # of the wider of the two that were compared
-            warnings.append(UNFINISHED.format(error, count(wider)))
-            return rounds, error, before
+            return Tried(rounds, error, before, (UNFINISHED.format(error, count(wider)),))
         after = run(pilots, rounds + 1)
         last, error = error, float(np.max(moved(before, after)))
         error /= 1 - min(error / last, 0.5) if last > 0 else 1.0
         if error <= target(after):
-            return rounds, error, before
+            return Tried(rounds, error, before)
         rounds, before = rounds + 1, after
 
 

@@ -234,7 +234,7 @@ def _wrong(report: Report, drawn: Mapping[str, str]) -> str:
 
 
 def _weights(report: Report, first: str) -> Table:
-    from dynamics.figures.predictions import labelled
+    from dynamics.prediction.prediction import labelled
 
     alone, final = report.weights["alone"], report.weights["final"]
     names, (before, after) = labelled(report.prediction.columns[first], alone, final)
