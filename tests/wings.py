@@ -21,7 +21,7 @@ FLOORS = {  # from the ground up; wings of one floor do not import each other, m
         {"equations"},
     ),
     "dynamics": (
-        {"tables", "files", "messages", "checks", "provenance", "lambdified", "problem"},
+        {"tables", "files", "messages", "checks", "provenance", "lambdified", "documents", "problem"},
         {"data", "starts"},
         {"runs"},
         {"simulation"},

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from derivations.network import FusionNetwork
-from dynamics.runs.half_times import finite
+from dynamics.documents import finite
 from dynamics.runs.portraits import Portrait
 
 

@@ -12,10 +12,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from dynamics.documents import finite
 from dynamics.files import write_whole
 from dynamics.paper.panels import Panel
 from dynamics.provenance import _version
-from dynamics.runs.half_times import finite
 from dynamics.tables import Drawn, Shown, Table, number
 
 

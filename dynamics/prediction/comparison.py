@@ -12,12 +12,13 @@ from typing import Any, ClassVar
 
 from derivations import Correlations, DomainError, FusionNetwork, SolveError
 from dynamics.checks import checked_positive
+from dynamics.documents import finite, told
 from dynamics.prediction.estimates import Estimate
 from dynamics.prediction.prediction import Prediction
 from dynamics.prediction.refined import refined_typical
 from dynamics.prediction.roads import predict
 from dynamics.problem import Problem
-from dynamics.runs.half_times import Status, finite
+from dynamics.runs.half_times import Status
 from dynamics.runs.trajectory import Trajectory
 from dynamics.simulation.descent import descend, start_learning_rate
 from dynamics.simulation.ensembles import checked_seeds
@@ -116,26 +117,14 @@ class Comparison(Shown, Drawn):
         roads: dict[str, Any] = {"reduced": self.reduced and run_dict(self.reduced)}
         roads |= {"flow": [run_dict(r) for r in self.flows], "descent": [run_dict(r) for r in self.descents]}
         strip = {str(depth): run_dict(run) for depth, run in self.fusion_depths.items()}
-        return {
-            "prediction": self.prediction.to_dict(),
-            "typical": self.typical and self.typical.to_dict(),
-            **roads,
-            "fusion_depths": strip,
-            "warnings": list(self.warnings),
-        }
+        return {**told(self, "prediction typical"), **roads, "fusion_depths": strip, "warnings": list(self.warnings)}
 
 
 def run_dict(run: Trajectory) -> dict[str, Any]:
     """The numbers of a run without its points."""
-    return {
-        "order": list(run.order),
-        **run.half_times.to_dict(),
-        "fit_times": {m: finite(v) for m, v in run.fit_times.items()},
-        "itinerary": [[v.name, v.enter, finite(v.leave), v.distance] for v in run.itinerary],
-        "monitors": dict(run.monitors),
-        "warnings": list(run.warnings),
-        "provenance": dict(run.provenance),
-    }
+    itinerary = [[v.name, v.enter, finite(v.leave), v.distance] for v in run.itinerary]
+    times = {"order": list(run.order), **run.half_times.to_dict(), **told(run, "fit_times")}
+    return {**times, "itinerary": itinerary, **told(run, "monitors warnings provenance")}
 
 
 def _half_times(runs: Sequence[Any], order: tuple[str, ...]) -> list[str]:

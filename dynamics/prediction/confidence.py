@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dynamics.documents import told
 from dynamics.tables import Shown, Table, number
 
 Quantiles = tuple[float, float, float]
@@ -88,21 +89,9 @@ class Confidence(Shown):
 
     def to_dict(self) -> dict[str, Any]:
         """For strict JSON; orders, which are tuples, as a list of objects."""
-        return {
-            "first": dict(self.first),
-            "best": dict(self.best),
-            "superficial": self.superficial,
-            "order": [{"order": list(order), "share": share} for order, share in self.order.items()],
-            "strength": {m: list(values) for m, values in self.strength.items()},
-            "contribution": {m: list(values) for m, values in self.contribution.items()},
-            "rows": self.rows,
-            "draws": self.draws,
-            "seed": self.seed,
-            "standardized": self.standardized,
-            "degenerate": self.degenerate,
-            "undecided": self.undecided,
-            "notes": list(self.notes),
-        }
+        order = [{"order": list(order), "share": share} for order, share in self.order.items()]
+        rest = "strength contribution rows draws seed standardized degenerate undecided notes"
+        return {**told(self, "first best superficial"), "order": order, **told(self, rest)}
 
 
 def _range(values: Quantiles) -> str:

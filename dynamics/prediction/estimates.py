@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from derivations import DomainError
-from dynamics.runs.half_times import HalfTimes, Status, Timed, finite
+from dynamics.documents import told
+from dynamics.runs.half_times import HalfTimes, Status, Timed
 from dynamics.starts.start import Start, StartKind
 from dynamics.tables import number
 
@@ -86,17 +87,8 @@ class Estimate(Timed):
         return f"Estimate({self.equations}, {self.assumes}: {times}; ratio {number(self.ratio)})"
 
     def to_dict(self) -> dict[str, Any]:
-        return {
-            **self.half_times.to_dict(),
-            "bound": {m: finite(v) for m, v in self.bound.items()},
-            "assumes": self.assumes,
-            "kind": self.kind.value,
-            "equations": self.equations,
-            "reasons": dict(self.reasons),
-            "fit_times": {m: finite(v) for m, v in self.fit_times.items()},
-            "printed_ratio": finite(self.printed_ratio),
-            "spread": {m: finite(v) for m, v in self.spread.items()},
-        }
+        names = "bound assumes kind equations reasons fit_times printed_ratio spread"
+        return {**self.half_times.to_dict(), **told(self, names)}
 
 
 def reduced_estimate(start: Start) -> Estimate | Missing:

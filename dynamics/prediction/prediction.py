@@ -12,6 +12,7 @@ import numpy as np
 
 from derivations import FusionNetwork
 from dynamics.checks import checked_positive
+from dynamics.documents import told
 from dynamics.prediction.estimates import Estimate, Road
 from dynamics.runs.half_times import HalfTimes, Status, Timed
 from dynamics.tables import WARNING, Drawn, Shown, Table, from_log, number, percent
@@ -165,17 +166,10 @@ class Prediction(Timed, Shown, Drawn):
 
     def to_dict(self) -> dict[str, Any]:
         """What `predict --json` prints: infinite times as "inf", unreached ones as "not reached", nan as None."""
-        return {
-            "order": list(self.order),
-            **self.estimate.half_times.to_dict(),
-            "source": self.source.value,
-            "superficial": self.superficial,
-            "misattribution": {m: np.ravel(v).tolist() for m, v in self.misattribution.items()},
-            "columns": {m: list(names) for m, names in self.columns.items()},
-            "contribution": dict(self.contribution),
-            "warnings": list(self.warnings),
-            **{road.value: getattr(self, road) and getattr(self, road).to_dict() for road in Road},
-        }
+        wrong = {m: np.ravel(v).tolist() for m, v in self.misattribution.items()}
+        head = {"order": list(self.order), **self.half_times.to_dict(), **told(self, "source superficial")}
+        rest = told(self, f"columns contribution warnings {' '.join(Road)}")
+        return {**head, "misattribution": wrong, **rest}
 
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), indent=2, allow_nan=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from dynamics.runs.half_times import finite
+from dynamics.documents import told
 from dynamics.tables import Drawn, Shown, Table, number
 
 RULERS = "Together is to some per cent: half is of what the first has alone, and of what the last ends with."
@@ -93,23 +93,7 @@ class Prescription(Shown, Drawn):
 
     def to_dict(self) -> dict[str, Any]:
         """What `prescribe --json` prints."""
-
-        def plain(o: Option) -> dict[str, Any]:
-            numbers = {name: finite(getattr(o, name)) for name in ("value", "first", "last", "ratio")}
-            return {"what": o.what, **numbers, "met": o.met, "note": o.note}
-
-        return {
-            "wanted": self.wanted,
-            "order": list(self.order),
-            "block": self.block,
-            "source": self.source,
-            "assumes": self.assumes,
-            "measure": self.measure,
-            "now": plain(self.now),
-            "rescale": plain(self.rescale),
-            "leading_factor": finite(self.leading_factor),
-            "fusion_depths": [plain(o) for o in self.fusion_depths],
-            "start": plain(self.start),
-            "width": self.width and plain(self.width),
-            "warnings": list(self.warnings),
-        }
+        names = (
+            "wanted order block source assumes measure now rescale leading_factor fusion_depths start width warnings"
+        )
+        return told(self, names)

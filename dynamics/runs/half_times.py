@@ -10,19 +10,13 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from derivations.critical.saddles import Course
+from dynamics.documents import finite, told
 
 EXCESS = 1e-6  # the run ends at this share of the initial excess loss
 OVERTAKEN = (
     "{} is overtaken: a later modality turned its weights to the global ones before half of its plateau was reached"
 )
 ENDS_BELOW = "{} ends below half of its plateau: sigma is singular, so where the loss is lowest depends on the start"
-
-
-def finite(value: float) -> float | str | None:
-    """A number as strict JSON holds it: infinities by name, nan as null."""
-    if math.isnan(value):
-        return None
-    return value if math.isfinite(value) else ("inf" if value > 0 else "-inf")
 
 
 class Status(StrEnum):
@@ -70,14 +64,8 @@ class HalfTimes:
     def to_dict(self) -> dict[str, Any]:
         """For strict JSON: infinite times as "inf", unreached ones as "not reached", nan as None."""
         late = Status.NOT_REACHED
-        return {
-            "times": {m: late.value if self.status[m] is late else finite(t) for m, t in self.times.items()},
-            "log_times": {m: finite(t) for m, t in self.log_times.items()},
-            "status": {m: s.value for m, s in self.status.items()},
-            "ratio": finite(self.ratio),
-            "lag": finite(self.lag),
-            "log_excess": finite(self.log_excess),
-        }
+        times = {m: late.value if self.status[m] is late else finite(t) for m, t in self.times.items()}
+        return {"times": times, **told(self, "log_times status ratio lag log_excess")}
 
     @classmethod
     def from_clock(

@@ -15,9 +15,10 @@ import numpy as np
 from derivations import Correlations, DomainError, FusionNetwork
 from derivations.critical.saddles import Course
 from dynamics.checks import checked_integer, checked_positive, checked_rtol
+from dynamics.documents import told
 from dynamics.problem import Problem
 from dynamics.provenance import origin_of
-from dynamics.runs.half_times import Status, early, finite, inverted, low_end, not_reached
+from dynamics.runs.half_times import Status, early, inverted, low_end, not_reached
 from dynamics.simulation.batch.members import STILL, Runs
 from dynamics.simulation.flow import RERUN
 from dynamics.simulation.jobs import PILOTS, Job, moved, run_jobs
@@ -116,19 +117,8 @@ class Ensemble(Shown, Drawn):
 
     def to_dict(self) -> dict[str, Any]:
         """What `simulate --seeds --json` prints: an infinite time is "inf", an undefined ratio null."""
-        return {
-            "order": list(self.order),
-            "seeds": list(self.seeds),
-            "times": {m: [finite(float(t)) for t in values] for m, values in self.times.items()},
-            "status": {m: [str(s) for s in values] for m, values in self.status.items()},
-            "ratio": [finite(float(value)) for value in self.ratio],
-            "lag": [finite(float(value)) for value in self.lag],
-            "mean_ratio": [finite(value) for value in self.mean_ratio],
-            "monitors": {name: [finite(float(v)) for v in values] for name, values in self.monitors.items()},
-            "compression": self.compression,
-            "warnings": list(self.warnings),
-            "provenance": dict(self.provenance),
-        }
+        names = "order seeds times status ratio lag mean_ratio monitors compression warnings provenance"
+        return told(self, names)
 
     def to_xarray(self) -> Any:
         """An xarray.Dataset with the dimensions seed and modality; needs the package xarray.

@@ -100,9 +100,9 @@ def _modalities(flags: list[str]) -> dict[str, list[str]] | None:
 
 
 def predict_command(options: argparse.Namespace) -> int:
+    from dynamics.documents import finite
     from dynamics.prediction.roads import predict
     from dynamics.prediction.scalings import both_scalings
-    from dynamics.runs.half_times import finite
     from dynamics.simulation.descent import doubts_of_rate
 
     network, data = _problem(options)

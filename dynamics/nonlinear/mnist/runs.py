@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from derivations.errors import DataError
+from dynamics.documents import finite
 from dynamics.messages import one_line
 from dynamics.nonlinear.mnist.setting import CHOSEN, LEVEL, Setting, setting_from
-from dynamics.runs.half_times import finite
 from dynamics.tables import Shown, Table, number
 
 FORMAT = "fusion-dynamics noisy digits 1"
