@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,10 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from dynamics.figures.style import colour, house_style, plain
+from dynamics.prediction.comparison import Comparison
 from dynamics.runs.trajectory import Trajectory
-
-if TYPE_CHECKING:
-    from dynamics.prediction.comparison import Comparison
 
 PHASE = "0.9"
 ONE_LINE = 2.0  # inches that the name of the phase takes

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dynamics.figures.style import colour, house_style, plain
-
-if TYPE_CHECKING:
-    from dynamics.simulation.ensembles import Ensemble
+from dynamics.simulation.ensembles import Ensemble
 
 
 def draw(ensemble: Ensemble) -> Figure:

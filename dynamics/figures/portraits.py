@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -12,10 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from dynamics.figures.style import COLOURS, house_style, plain
-from dynamics.runs.portraits import PointKind
-
-if TYPE_CHECKING:
-    from dynamics.runs.portraits import Portrait
+from dynamics.runs.portraits import PointKind, Portrait
 
 INK = "0.15"
 SHORT = 14  # characters

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -12,11 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from dynamics.figures.style import colour, house_style, plain
+from dynamics.prediction.estimates import Estimate
+from dynamics.prediction.prediction import Prediction
 from dynamics.runs.half_times import Status
-
-if TYPE_CHECKING:
-    from dynamics.prediction.estimates import Estimate
-    from dynamics.prediction.prediction import Prediction
 
 MOST_BARS = 14  # columns of a modality that are drawn
 DIFFERENT = 0.05  # a half-output this far from the half-time is drawn too

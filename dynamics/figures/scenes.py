@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -18,11 +18,9 @@ from matplotlib.figure import Figure
 from dynamics.figures.portraits import draw_nullcline, draw_points
 from dynamics.figures.style import COLOURS, colour, house_style
 from dynamics.prediction.estimates import Estimate
-
-if TYPE_CHECKING:
-    from dynamics.prediction.scenes import Scene
-    from dynamics.runs.portraits import Portrait
-    from dynamics.runs.trajectory import Trajectory
+from dynamics.prediction.scenes import Scene
+from dynamics.runs.portraits import Portrait
+from dynamics.runs.trajectory import Trajectory
 
 LOOKS: dict[str, dict[str, Any]] = {"random": {"lw": 1.8}, "aligned": {"lw": 1.6, "ls": (0, (4, 2))}}
 SIZE = (8.4, 5.2)  # inches

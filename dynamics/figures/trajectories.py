@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,9 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dynamics.figures.style import colour, house_style, plain
-
-if TYPE_CHECKING:
-    from dynamics.runs.trajectory import Trajectory
+from dynamics.runs.trajectory import Trajectory
 
 NAMED = 0.09  # share of the axis that a visit must take to bear its name
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from derivations.network import FusionNetwork
-from dynamics.paper.common import TIME, Progress, flows, latest, on_grid
+from dynamics.paper.common import TIME, Member, Progress, flows, latest, on_grid
 from dynamics.paper.experiments import Experiment, Task
 from dynamics.paper.panels import Panel, Plot, Role, Series, line, over_seeds
-from dynamics.paper.reproduction import Check, Reproduction, prose, worst
+from dynamics.paper.reproduction import Check, Reproduction, worst
 from dynamics.prediction.laws.grids import law_grid
 from dynamics.prediction.roads import predict
 from dynamics.simulation.ensembles import ensemble
@@ -37,14 +37,8 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
         runs = flows(experiment, network, task.data)
         end = 1.3 * latest(runs)
         losses += [
-            line(
-                _name(fused) if not i else "",
-                Role.RUN,
-                *on_grid(run.t, run.loss, end),
-                hue,
-                about=f"{_name(fused)}, run {i + 1}",
-            )
-            for i, run in enumerate(runs)
+            Member(f"run {i}", i == 1).line(_name(fused), *on_grid(run.t, run.loss, end), hue)
+            for i, run in enumerate(runs, start=1)
         ]
     panels: dict[str, Panel] = {"a": Plot(r"losses, $\rho$ = 0", TIME, "loss", tuple(losses))}
     rhos = [(rho, Task(task.sigma_a, task.sigma_b, rho), u0) for rho in experiment.rhos]
@@ -76,8 +70,7 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
                     within = max(0.06, deviation / mean)
                     checks.append(Check(f"ratio, steps of 0.04, rho = 0, L_f = {fused}", at, mean, within, "PyTorch"))
         panels[letter] = Plot(title, label, RATIO, tuple(series), x_log=letter == "d", y_log=True, keys=KEYS)
-    caption = prose(
-        f"""
+    caption = f"""
         Four layers, width {experiment.width}, y = x_A + x_B; random starts, every layer before the fusion of norm u0 =
         {u0:g} but in d; {len(experiment.seeds)} seeds, bars one standard deviation; b, d: sigma = (2, 1); c, d: rho =
         0. Lines: (12) for L_f = 3, 4 and (57) for L_f = 2, which assume aligned starts and do not know the width.
@@ -86,8 +79,7 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
         descent at 0.04. The printed norm of a square layer in J is ten times u0; here all layers before the fusion
         have u0, as the theory asks.
         """
-    )
-    return Reproduction(6, experiment.title, panels, ("ab", "cd"), caption, tuple(checks), experiment.to_dict())
+    return Reproduction.of(experiment, panels, ("ab", "cd"), checks, caption)
 
 
 Points = Sequence[tuple[float, Task, float]]  # where it is drawn, the data, u0

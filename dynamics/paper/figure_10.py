@@ -8,11 +8,10 @@ import numpy as np
 
 from dynamics.nonlinear.linear import Loss, train_linear
 from dynamics.nonlinear.samples import gaussian_samples
-from dynamics.nonlinear.training import Training
-from dynamics.paper.common import SIZES, TIME, Progress, on_grid
+from dynamics.paper.common import SIZES, TIME, Progress, members
 from dynamics.paper.experiments import Experiment
 from dynamics.paper.panels import Panel, Plot, Role, Series, line, time
-from dynamics.paper.reproduction import Check, Reproduction, prose
+from dynamics.paper.reproduction import Check, Reproduction
 
 WHEN = ("start", "meanwhile", "end")
 
@@ -24,7 +23,7 @@ def alignment(first: np.ndarray, direction: np.ndarray) -> float:
 
 
 def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
-    task, seed = experiment.tasks[0], experiment.seeds[0]
+    task, (seed, member) = experiment.tasks[0], members(experiment.seeds)[0]
     drawn = gaussian_samples(task.sigma, task.w, experiment.samples, seed)
     data = drawn.correlations
     strength = np.ravel(data.sigma_yx)
@@ -42,7 +41,8 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
             network, drawn.inputs, drawn.targets, loss=Loss.SQUARED, u0=norms, width=experiment.width, seed=seed,
             learning_rate=experiment.learning_rate, t_end=end, snapshots=(0.0, middle),
         )  # fmt: skip
-        panels[letters[0]] = Plot(f"{name} fusion", TIME, SIZES, (*_curves(run), time("", middle)))
+        curves = member.curves(run, float(run.t[-1]))
+        panels[letters[0]] = Plot(f"{name} fusion", TIME, SIZES, (*curves, time("", middle)))
         for letter, when, (_, weights) in zip(letters[1:], WHEN, sorted(run.snapshots.items()), strict=True):
             first = np.hstack([weights[m][0] for m in data.modalities])
             powers = [math.floor(math.log10(np.max(np.abs(column)))) for column in first.T]
@@ -62,8 +62,7 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
                 expected = {"start": 1.0, "meanwhile": 0.0, "end": 1.0}[when]
                 allowed = 0.5 if when == "start" else 1e-3 if when == "meanwhile" else 0.05
                 checks.append(Check(f"late, {when}: |W_B^1|^2 / |W_A^1|^2", share, expected, allowed, "balanced"))
-    caption = prose(
-        f"""
+    caption = f"""
         Two linear layers, Sigma = diag(4, 1), y = x_A + x_B, {experiment.samples} samples, gradient descent at
         {experiment.learning_rate:g} from a random start, every entry of standard deviation 1e-9, width
         {experiment.width}, seed {seed}. A point is a hidden unit; in late fusion the k-th units of both branches share
@@ -71,17 +70,7 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
         turn to Sigma_yx Sigma^-1 as they grow. Late fusion: W_A^1 grows first, W_B^1 after the plateau, and no unit of
         one branch knows of the other. The dotted line is "meanwhile".
         """
-    )
-    layout = ("abcd", "efgh")
-    return Reproduction(10, experiment.title, panels, layout, caption, tuple(checks), experiment.to_dict())
-
-
-def _curves(run: Training) -> list[Series]:
-    end = float(run.t[-1])
-    found = [line("loss", Role.RUN, *on_grid(run.t, run.loss, end))]
-    for hue, (m, w) in enumerate(run.total.items()):
-        found.append(line(rf"$W_{m}^{{\mathrm{{tot}}}}$", Role.RUN, *on_grid(run.t, w[:, 0], end), hue=hue))
-    return found
+    return Reproduction.of(experiment, panels, ("abcd", "efgh"), checks, caption)
 
 
 def _arrows(first: np.ndarray, strength: np.ndarray, optimum: np.ndarray) -> tuple[Series, ...]:

@@ -8,7 +8,7 @@ from dynamics.nonlinear.training import Training
 from dynamics.paper.common import TIME, Progress, on_grid
 from dynamics.paper.experiments import Experiment
 from dynamics.paper.panels import Panel, Plot, Role, Series, level, line
-from dynamics.paper.reproduction import Check, Reproduction, Side, prose
+from dynamics.paper.reproduction import Check, Reproduction, Side
 
 XOR_LOSS = 0.5  # half the variance of XOR: what is left when only the linear part is learned
 
@@ -17,7 +17,7 @@ def train(experiment: Experiment, which: int, sigma: float, seed: int) -> Traini
     network = experiment.network(which)
     drawn = xor_samples(sigma, experiment.samples, seed)
     return train_relu(
-        network, drawn.inputs, drawn.targets, u0=experiment.norms(network), width=experiment.width, seed=seed,
+        network, drawn.inputs, drawn.targets, **experiment.start(network), seed=seed,
         learning_rate=experiment.learning_rate, t_end=experiment.more["t_end"],
     )  # fmt: skip
 
@@ -38,21 +38,11 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
             for i, seed in enumerate(experiment.seeds):
                 run = train(experiment, which, sigma, seed)
                 rates[which, sigma] = rates.get((which, sigma), 0) + succeeds(experiment, run)
-                label = f"seed {seed}" if not i else "others" if i == 1 else ""
-                series.append(
-                    line(
-                        label,
-                        Role.RUN,
-                        *on_grid(run.t, run.loss, end),
-                        hue=4 if i else None,
-                        about=f"loss, seed {seed}",
-                    )
-                )
+                label, hue = ("others" if i == 1 else "", 4) if i else (f"seed {seed}", None)
+                series.append(line(label, Role.RUN, *on_grid(run.t, run.loss, end), hue, about=f"loss, seed {seed}"))
                 if not i:
-                    weights = run.weights
-                    units = Series(
-                        "", Role.UNITS, weights["B"][0][:, 0], weights["B"][0][:, 1], shade=weights["A"][0][:, 0]
-                    )
+                    (x, y), shade = run.weights["B"][0].T, run.weights["A"][0][:, 0]
+                    units = Series("", Role.UNITS, x, y, shade=shade)
             letters = "abcdefghijkl"[4 * row + 2 * which :][:2]
             known = f"{rates[which, sigma]} of {count} learn XOR"
             series = [*series[1:], series[0], level("only the linear part", XOR_LOSS, 1)]
@@ -68,8 +58,7 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
     checks.append(Check(f"early, sigma_A {large:g}: share that learns XOR", share, 0.5, 0.0, "", Side.BELOW))
     checks.append(Check(f"early, sigma_A {small:g} minus {large:g}", rates[0, small] / count - share, 0.0, 0.0, "",
                         Side.ABOVE))  # fmt: skip
-    caption = prose(
-        f"""
+    caption = f"""
         Two layers, ReLU, y = x_A + XOR(x_B), sigma_A = 1, 2, 3 from the top; gradient descent at
         {experiment.learning_rate:g}, {end / experiment.learning_rate:.0f} steps, {experiment.samples} samples; random
         starts, every entry of standard deviation 1e-9, width {experiment.width}, {count} seeds (samples and starts).
@@ -78,7 +67,4 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
         variance; as elsewhere in the paper it is taken for the standard deviation. With variances of 1, 2, 3,
         tried apart, early fusion learned XOR from 20, 18 and 10 of 20 seeds.
         """
-    )
-    return Reproduction(
-        12, experiment.title, panels, ("abcd", "efgh", "ijkl"), caption, tuple(checks), experiment.to_dict()
-    )
+    return Reproduction.of(experiment, panels, ("abcd", "efgh", "ijkl"), checks, caption)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from derivations.algebra.notation import text_lines
+from derivations.critical.manifolds import Manifold
 from dynamics.tables import Table, number
-
-if TYPE_CHECKING:
-    from derivations.critical.manifolds import Manifold
 
 HEAD = ("manifold", "learned", "strata", "dimension", "negative", "zero", "positive")
 COUNTS = (
@@ -34,7 +33,6 @@ def critical_table(manifolds: Sequence[Manifold]) -> Table:
 
 def to_dict(manifold: Manifold) -> dict[str, Any]:
     """For strict JSON: numbers as numbers, expressions as text."""
-    from derivations.algebra.notation import text_lines
 
     def plain(value: Any) -> Any:
         return value if isinstance(value, int | float) else int(value) if value.is_Integer else str(value)

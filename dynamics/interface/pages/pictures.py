@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
@@ -11,10 +10,8 @@ from matplotlib.figure import Figure
 
 from dynamics.figures import comparison, portraits, predictions, prescriptions
 from dynamics.figures.style import house_style
+from dynamics.interface.pages.findings import Report
 from dynamics.interface.pages.svg import inline_svg
-
-if TYPE_CHECKING:
-    from dynamics.interface.pages.findings import Report
 
 WIDTH = 4.6  # inches: 440 pixels
 
