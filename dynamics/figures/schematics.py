@@ -11,6 +11,7 @@ from derivations.network import TRUNK, FusionNetwork
 from dynamics.figures.style import colour
 
 BOX = (0.62, 0.34)  # width and height of a layer where chains are one apart
+LOOK: dict[str, Any] = {"boxstyle": "round,pad=0.02", "ec": "none", "alpha": 0.85}
 
 
 def draw_schematic(ax: Axes, network: FusionNetwork) -> None:
@@ -28,13 +29,8 @@ def draw_schematic(ax: Axes, network: FusionNetwork) -> None:
             y = base + i + 0.5
             if i:
                 ax.plot([x, x], [y - 1 + BOX[1] / 2, y - BOX[1] / 2], color="0.5", lw=1, zorder=0)
-            look: dict[str, Any] = {
-                "boxstyle": "round,pad=0.02",
-                "fc": colours.get(name, "0.6"),
-                "ec": "none",
-                "alpha": 0.85,
-            }
-            ax.add_patch(FancyBboxPatch((x - BOX[0] / 2, y - BOX[1] / 2), *BOX, **look))
+            fill = colours.get(name, "0.6")
+            ax.add_patch(FancyBboxPatch((x - BOX[0] / 2, y - BOX[1] / 2), *BOX, fc=fill, **LOOK))
             number = base + i + 1
             label = rf"$W^{{{number:g}}}$" if name == TRUNK else rf"$W_{{\mathrm{{{name}}}}}^{{{number:g}}}$"
             ax.text(x, y, label, ha="center", va="center", color="white", fontsize="small")

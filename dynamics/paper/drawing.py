@@ -34,6 +34,7 @@ STYLES: dict[Role, dict[str, Any]] = {
     Role.DESCENT: {"ls": "", "marker": "s", "ms": 4.0, "mfc": "none"},
     Role.RELU: {"ls": "", "marker": "x", "ms": 4.5},
 }
+UNITS: dict[str, Any] = {"s": 14, "linewidths": 0.3, "edgecolors": "0.3", "zorder": 3}
 MARKS = (Role.FLOW, Role.DESCENT, Role.RELU)
 LEGEND_LETTERS = 58  # of a row above a panel
 
@@ -123,11 +124,10 @@ def _draw_series(ax: Axes, series: Series, shade_label: str) -> None:
         case Role.REGION:
             ax.fill(series.x, series.y, color=shown, alpha=0.2, lw=0)
         case Role.UNITS:
-            look: dict[str, Any] = {"s": 14, "linewidths": 0.3, "edgecolors": "0.3", "zorder": 3}
             if series.shade is None:
-                ax.scatter(series.x, series.y, color=shown, **look)
+                ax.scatter(series.x, series.y, color=shown, **UNITS)
             else:
-                drawn = ax.scatter(series.x, series.y, c=series.shade, cmap="viridis", **look)
+                drawn = ax.scatter(series.x, series.y, c=series.shade, cmap="viridis", **UNITS)
                 ax.figure.colorbar(drawn, ax=ax, label=shade_label, shrink=0.9)
         case role if role in MARKS and series.spread is not None:
             ax.errorbar(series.x, series.y, series.spread, color=shown, elinewidth=0.9, zorder=3, **style)
