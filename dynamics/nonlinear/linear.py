@@ -88,11 +88,8 @@ def train_linear(
             value, error = _on_samples(samples, total)
         return float(value), gradient_flow.flow(network, now, error, products)
 
-    def totals(now: Weights) -> dict[str, np.ndarray]:
-        return {m: w[0] for m, w in gradient_flow.total_weights(network, now).items()}
-
     return trained(
-        velocity, totals, start, learning_rate=learning_rate, t_end=t_end, max_steps=max_steps, snapshots=snapshots,
+        network, velocity, start, learning_rate=learning_rate, t_end=t_end, max_steps=max_steps, snapshots=snapshots,
         provenance={"producer": f"linear network, {kind.value} loss, descent", "network": str(network), **origin},
     )  # fmt: skip
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from derivations.correlations import Correlations
 from derivations.errors import DomainError, SolveError
+from derivations.flow.gradient_flow import total_weights
 from derivations.network import FusionNetwork
 from dynamics.checks import checked_integer, checked_number, checked_positive
 from dynamics.nonlinear.samples import Samples
@@ -21,8 +22,6 @@ from dynamics.tables import Shown, Table, number
 
 #: Weights -> loss and minus its gradient, layer by layer.
 Velocity = Callable[[Weights], tuple[float, Weights]]
-#: Weights -> modality -> (d,): product of the layers, activations left out.
-Totals = Callable[[Weights], dict[str, np.ndarray]]
 
 DIVERGED = 1e100
 SOLVED = 1e-6  # without a t_end, descent stops at this share of the loss at the start
@@ -92,8 +91,8 @@ def start_and_origin(
 
 
 def trained(
+    network: FusionNetwork,
     velocity: Velocity,
-    totals: Totals,
     weights: Weights,
     *,
     learning_rate: float,
@@ -133,7 +132,7 @@ def trained(
         if not loss < DIVERGED:  # catches nan too
             raise SolveError(f"gradient descent diverged at step {step}: learning_rate {rate:.3g} is too large")
         losses.append(loss)
-        path.append(totals(current))
+        path.append({m: w[0] for m, w in total_weights(network, current).items()})
         solved = t_end is None and loss <= SOLVED * losses[0] and (not wanted or step >= max(wanted))
         if step in wanted or step == steps or solved:
             kept[step * rate] = {name: [w.copy() for w in layers] for name, layers in current.items()}
@@ -146,11 +145,6 @@ def trained(
         notes.append(
             f"{losses[-1] / losses[0]:.2g} of the loss is left after {steps} steps: give a t_end or more steps"
         )
-    return Training(
-        np.arange(len(losses)) * rate,
-        np.array(losses),
-        {m: np.array([now[m] for now in path]) for m in path[0]},
-        kept,
-        tuple(notes),
-        {**provenance, "learning_rate": rate, "t_end": t_end},
-    )
+    total = {m: np.array([now[m] for now in path]) for m in path[0]}
+    origin = {**provenance, "learning_rate": rate, "t_end": t_end}
+    return Training(np.arange(len(losses)) * rate, np.array(losses), total, kept, tuple(notes), origin)
