@@ -21,6 +21,7 @@ STYLES: list[dict[str, Any]] = [  # of runs, one after the other
     {"color": "#CC79A7", "lw": 2.2, "ls": (0, (5, 2))},
     {"color": "#E69F00", "lw": 2.2, "ls": (0, (1, 1))},
 ]
+LABEL = {"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.75}
 STILL: Any = (0, (3, 2))  # dashes of a nullcline
 
 
@@ -60,16 +61,10 @@ def draw_portrait(ax: Axes, portrait: Portrait) -> None:
 
 def draw_points(ax: Axes, portrait: Portrait) -> None:
     """The critical manifolds with their names."""
+    colours = {f"M_{m}": shade for m, shade in zip(portrait.modalities, COLOURS[:2], strict=True)}
     for point in portrait.points:
-        ax.plot(*point.position, **_marker(point.kind, _colour(portrait, point.name)), zorder=4)
-        ax.annotate(
-            _name(point.name),
-            point.position,
-            xytext=(7, 6),
-            textcoords="offset points",
-            zorder=5,
-            bbox={"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.75},
-        )
+        ax.plot(*point.position, **_marker(point.kind, colours.get(point.name, INK)), zorder=4)
+        ax.annotate(_name(point.name), point.position, (7, 6), textcoords="offset points", zorder=5, bbox=LABEL)
 
 
 def legend(portrait: Portrait) -> list[Line2D]:
@@ -99,13 +94,6 @@ def _name(name: str) -> str:
     return rf"$\mathcal{{M}}_{{\mathrm{{{inner}}}}}$" if fine else rf"$\mathcal{{M}}$ {plain(inner)}"
 
 
-def _colour(portrait: Portrait, name: str) -> str:
-    for m, colour in zip(portrait.modalities, COLOURS[:2], strict=True):
-        if name == f"M_{m}":
-            return colour
-    return INK
-
-
 def _marker(kind: PointKind, colour: str) -> dict[str, Any]:
     if kind is PointKind.SADDLE:
         return {"marker": "X", "ms": 10, "mfc": colour, "mec": "white", "color": colour}
@@ -126,8 +114,6 @@ def _arrow(ax: Axes, path: np.ndarray, colour: str) -> None:
     if length[-1] == 0:
         return
     for share in (0.3, 0.75):
-        tail, head = (
-            (float(np.interp(s * length[-1], length, path[:, 0])), float(np.interp(s * length[-1], length, path[:, 1])))
-            for s in (share, share + 0.02)
-        )
+        at = length[-1] * np.array([share, share + 0.02])
+        tail, head = np.column_stack([np.interp(at, length, path[:, 0]), np.interp(at, length, path[:, 1])]).tolist()
         ax.annotate("", head, tail, arrowprops={"arrowstyle": "-|>", "color": colour, "lw": 2}, zorder=3)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from dynamics.figures.style import colour, house_style, plain
+from dynamics.figures.style import colour, house_style, legend_above, plain
 from dynamics.prediction.estimates import Estimate
 from dynamics.prediction.prediction import Prediction
 from dynamics.runs.half_times import Status
@@ -38,24 +38,21 @@ def draw_roads(ax: Axes, prediction: Prediction) -> None:
     apart = False
     for y, (_, estimate) in enumerate(roads):
         reached = [m for m in prediction.order if estimate.status[m] is Status.REACHED]
-        times = [estimate.times[m] for m in reached if 0 < estimate.times[m] < math.inf]
-        known += times
+        times = {m: t for m in reached if 0 < (t := estimate.times[m]) < math.inf}
+        known += times.values()
         if times:
-            ax.plot([min(times), max(times)], [y, y], color="0.8", lw=5, solid_capstyle="butt", zorder=1)
-        for i, m in enumerate(prediction.order):
-            if m not in reached or not 0 < estimate.times[m] < math.inf:
-                continue
-            bound, shade = estimate.bound.get(m, math.inf), colour(i)
-            sure = bound < 1
+            span = [min(times.values()), max(times.values())]
+            ax.plot(span, [y, y], color="0.8", lw=5, solid_capstyle="butt", zorder=1)
+        for m, time in times.items():
+            bound, shade = estimate.bound.get(m, math.inf), colour(prediction.order.index(m))
             output = estimate.fit_times.get(m, math.nan)
-            if 0 < output < math.inf and abs(output / estimate.times[m] - 1) > DIFFERENT:
+            if 0 < output < math.inf and abs(output / time - 1) > DIFFERENT:
                 ax.plot(output, y, "s", color=shade, ms=4.5, zorder=3)
                 known.append(output)
                 apart = True
-            ax.plot(estimate.times[m], y, "o", color=shade, mfc=shade if sure else "none", ms=7, zorder=3)
-            if sure and bound > 0.01:
-                ends = [estimate.times[m] * (1 - bound), estimate.times[m] * (1 + bound)]
-                ax.plot(ends, [y, y], color=shade, lw=1.3, marker="|", zorder=2)
+            ax.plot(time, y, "o", color=shade, mfc=shade if bound < 1 else "none", ms=7, zorder=3)
+            if 0.01 < bound < 1:
+                ax.plot([time * (1 - bound), time * (1 + bound)], [y, y], color=shade, lw=1.3, marker="|", zorder=2)
         missing = [f"{plain(m)} {estimate.status[m].value}" for m in prediction.order if m not in reached]
         if missing:
             ax.annotate(
@@ -76,13 +73,7 @@ def draw_roads(ax: Axes, prediction: Prediction) -> None:
     ]
     square = Line2D([], [], ls="", marker="s", color="0.4", ms=4.5, label="half of its output")
     hollow = Line2D([], [], ls="", marker="o", color="0.4", mfc="none", label="no useful bound")
-    ax.legend(
-        handles=[*handles, *([square] if apart else []), hollow],
-        loc="lower center",
-        bbox_to_anchor=(0.5, 1.0),
-        ncols=2,
-        fontsize="small",
-    )
+    legend_above(ax, 2, [*handles, *([square] if apart else []), hollow])
 
 
 def count(prediction: Prediction) -> int:
@@ -116,7 +107,7 @@ def draw_misattribution(ax: Axes, prediction: Prediction, alone: np.ndarray, fin
     ax.set_yticks(rows, [plain(n) for n in names], fontsize="small")
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.set_xlabel(f"weight of {plain(first)}")
-    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize="small")
+    legend_above(ax)
 
 
 def labelled(columns: tuple[str, ...], *weights: np.ndarray) -> tuple[list[str], list[np.ndarray]]:

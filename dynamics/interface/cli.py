@@ -39,24 +39,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
         return status
     except (DataError, DomainError) as error:
-        print(f"fusion-dynamics: {error}", file=sys.stderr)
-        return 2
+        return _failed(error, 2)
     except (SolveError, StoreError) as error:
-        print(f"fusion-dynamics: {error}", file=sys.stderr)
-        return 1
+        return _failed(error, 1)
     except MemoryError:
-        print("fusion-dynamics: not enough memory: fewer seeds, points or hidden units", file=sys.stderr)
-        return 1
+        return _failed("not enough memory: fewer seeds, points or hidden units", 1)
     except KeyboardInterrupt:
-        print("fusion-dynamics: interrupted", file=sys.stderr)
-        return 130
+        return _failed("interrupted", 130)
     except BrokenPipeError:  # the reader of our output has left, as in `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:  # the results could not be printed: a full disk behind a redirection
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        print(f"fusion-dynamics: output not written: {error.strerror}", file=sys.stderr)
-        return 1
+        return _failed(f"output not written: {error.strerror}", 1)
+
+
+def _failed(why: object, status: int) -> int:
+    print(f"fusion-dynamics: {why}", file=sys.stderr)
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:

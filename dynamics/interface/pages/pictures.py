@@ -22,7 +22,7 @@ def pictures(report: Report) -> dict[str, str]:
     with house_style():
         figures = {
             "roads": _panel(1.3 + 0.5 * predictions.count(p), lambda ax: predictions.draw_roads(ax, p)),
-            "loss": _panel(2.9, lambda ax: comparison.draw_timed(ax, report.comparison, comparison.draw_loss)),
+            "loss": _panel(2.9, lambda ax: _loss(ax, report)),
             "weights": _panel(2.9, lambda ax: comparison.draw_timed(ax, report.comparison, comparison.draw_weights)),
         }
         change = report.prescription
@@ -45,6 +45,11 @@ def pictures(report: Report) -> dict[str, str]:
         "misattribution": "weights of the first modality while alone and in the end",
     }  # fmt: skip
     return {name: inline_svg(figure, name, about[name]) for name, figure in figures.items()}
+
+
+def _loss(ax: Axes, report: Report) -> None:
+    comparison.draw_timed(ax, report.comparison, comparison.draw_loss)
+    ax.set_xlabel(r"time [$\tau$]")
 
 
 def _panel(height: float, draw: Callable[[Axes], None]) -> Figure:
