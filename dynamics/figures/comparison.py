@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from dynamics.figures.style import colour, house_style, plain
+from dynamics.figures.trajectories import horizon, until
 from dynamics.prediction.comparison import Comparison
 from dynamics.runs.trajectory import Trajectory
 
@@ -45,7 +46,7 @@ def draw(comparison: Comparison) -> Figure:
 
 def draw_timed(ax: Axes, comparison: Comparison, draw_on: Callable[[Axes, Comparison], None]) -> None:
     """`draw_loss` or `draw_weights` up to the end of what there is to see, with the unimodal phase shaded."""
-    limit = _time_limit(comparison)
+    limit = _end(comparison)
     draw_on(ax, comparison)
     span = phase(comparison)
     if span is not None:
@@ -57,6 +58,10 @@ def draw_timed(ax: Axes, comparison: Comparison, draw_on: Callable[[Axes, Compar
         _law_ticks(ax, comparison, limit)
 
 
+def _end(comparison: Comparison) -> float:
+    return horizon(*(run for run, _ in _runs(comparison)))
+
+
 def _runs(comparison: Comparison) -> list[tuple[Trajectory, dict[str, Any]]]:
     """Runs with their line styles, faint ones first."""
     styled: list[tuple[Trajectory, dict[str, Any]]] = [(run, THIN) for run in comparison.descents]
@@ -64,15 +69,10 @@ def _runs(comparison: Comparison) -> list[tuple[Trajectory, dict[str, Any]]]:
     return styled + ([(comparison.reduced, DASHED)] if comparison.reduced is not None else [])
 
 
-def _extended(t: np.ndarray, values: np.ndarray, comparison: Comparison) -> tuple[np.ndarray, np.ndarray]:
-    """A settled run goes on as it is to the end of the axis."""
-    limit = _time_limit(comparison)
-    return (t, values) if t[-1] >= limit else (np.append(t, limit), np.append(values, values[-1]))
-
-
 def draw_loss(ax: Axes, comparison: Comparison) -> None:
+    end = _end(comparison)
     for run, style in _runs(comparison):
-        ax.plot(*_extended(run.t, run.loss, comparison), color="0.25", **style)
+        ax.plot(*until(run, run.loss, end), color="0.25", **style)
     ax.set_ylim(bottom=0)
     ax.set_ylabel("loss (half mean\nsquared error)")
     shown = {f"gradient flow, seed {comparison.flows[0].provenance.get('seed', '-')}": Line2D([], [], color="0.25")}
@@ -86,14 +86,14 @@ def draw_loss(ax: Axes, comparison: Comparison) -> None:
 
 def draw_weights(ax: Axes, comparison: Comparison) -> None:
     colours = _colours(comparison)
+    end = _end(comparison)  # slow directions go on growing beyond the axis
     for run, style in _runs(comparison):
         for m, norm in run.norms.items():
-            ax.plot(*_extended(run.t, norm, comparison), color=colours[m], **style)
-    limit = _time_limit(comparison)  # slow directions go on growing beyond the axis
-    seen = [float(np.max(norm[run.t <= limit])) for run, _ in _runs(comparison) for norm in run.norms.values()]
+            ax.plot(*until(run, norm, end), color=colours[m], **style)
+    seen = [float(np.max(norm[run.t <= end])) for run, _ in _runs(comparison) for norm in run.norms.values()]
     ax.set_ylim(0, 1.3 * max(*seen, 1e-300))
     for m, norm in comparison.flows[0].norms.items():
-        shown = float(np.interp(limit, comparison.flows[0].t, norm))
+        shown = float(np.interp(end, comparison.flows[0].t, norm))
         if abs(norm[-1] - shown) > 0.1 * norm[-1]:  # what the axis cuts off is said
             text = f"grows on,\nto {norm[-1]:.2g} by\nt = {comparison.flows[0].t[-1]:.0f}"
             beside = ax.get_yaxis_transform()  # share of the axes along, data up
@@ -159,13 +159,6 @@ def phase(comparison: Comparison) -> tuple[float, float] | None:
     order = comparison.prediction.order
     begin, end = run.fit_times[order[0]], run.fit_times[order[min(1, len(order) - 1)]]
     return (begin, end) if math.isfinite(begin) and begin < end else None
-
-
-def _time_limit(comparison: Comparison) -> float:
-    """Well past the last time at which a run has half of an output."""
-    runs = [run for run, _ in _runs(comparison)]
-    ends = [t for run in runs for t in run.fit_times.values() if math.isfinite(t)]
-    return min(1.6 * max(ends, default=math.inf), max(float(run.t[-1]) for run in runs))
 
 
 def _name_phase(ax: Axes, comparison: Comparison, limit: float) -> None:

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 
 from dynamics.figures.portraits import draw_nullcline, draw_points
 from dynamics.figures.style import COLOURS, colour, house_style
+from dynamics.figures.trajectories import until
 from dynamics.prediction.estimates import Estimate
 from dynamics.prediction.scenes import Scene
 from dynamics.runs.portraits import Portrait
@@ -75,10 +76,10 @@ def draw_on(figure: Figure, scene: Scene) -> None:
     runs = {name: run for name in LOOKS if (run := getattr(scene, name)) is not None}
     end = max((_end(run) for run in runs.values()), default=1.0)
     for i, (name, run) in enumerate(runs.items()):
-        t, values = _until(run, run.loss, end)
+        t, values = until(run, run.loss, end)
         loss.plot(t, values, color="0.25", **LOOKS[name])
         for j, m in enumerate(run.total):
-            weights.plot(*_until(run, run.total[m][:, 0], end), color=COLOURS[j], **LOOKS[name])
+            weights.plot(*until(run, run.total[m][:, 0], end), color=COLOURS[j], **LOOKS[name])
         loss.plot([0.02 + 0.36 * i, 0.09 + 0.36 * i], [1.08, 1.08], color="0.25", clip_on=False,
                   transform=loss.transAxes, **LOOKS[name])  # fmt: skip
         loss.text(0.11 + 0.36 * i, 1.08, f"{name} start", va="center", fontsize="small", transform=loss.transAxes)
@@ -150,8 +151,3 @@ def _end(run: Trajectory) -> float:
     """Well past the last half-time."""
     known = [t for t in run.times.values() if 0 < t < math.inf]
     return min(1.5 * max(known), float(run.t[-1])) if known else float(run.t[-1])
-
-
-def _until(run: Trajectory, values: np.ndarray, end: float) -> tuple[np.ndarray, np.ndarray]:
-    """A settled run goes on as it is."""
-    return (run.t, values) if run.t[-1] >= end else (np.append(run.t, end), np.append(values, values[-1]))

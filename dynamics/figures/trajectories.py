@@ -38,10 +38,15 @@ def draw(run: Trajectory) -> Figure:
     return figure
 
 
-def horizon(run: Trajectory) -> float:
-    """Well past the last time at which half of an output is there."""
-    ends = [t for t in run.fit_times.values() if math.isfinite(t)]
-    return min(1.6 * max(ends), float(run.t[-1])) if ends and max(ends) > 0 else float(run.t[-1])
+def horizon(*runs: Trajectory) -> float:
+    """Well past the last time at which a run has half of an output."""
+    ends = [t for run in runs for t in run.fit_times.values() if math.isfinite(t)]
+    return min(1.6 * max(ends, default=0.0) or math.inf, max(float(run.t[-1]) for run in runs))
+
+
+def until(run: Trajectory, values: np.ndarray, end: float) -> tuple[np.ndarray, np.ndarray]:
+    """A settled run goes on as it is to the end of the axis."""
+    return (run.t, values) if run.t[-1] >= end else (np.append(run.t, end), np.append(values, values[-1]))
 
 
 def _visits(ax: Axes, run: Trajectory, end: float) -> None:
