@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,8 @@ from derivations.network import FusionNetwork
 from dynamics.nonlinear.training import Training
 from dynamics.paper.experiments import Experiment
 from dynamics.paper.panels import Plot, Role, Series, line
+from dynamics.prediction.estimates import Estimate
+from dynamics.prediction.roads import predict
 from dynamics.runs.trajectory import Trajectory
 from dynamics.simulation.flow import integrate
 
@@ -29,6 +31,19 @@ def flows(
     """Gradient flow from every seed of the setting."""
     start = experiment.start(network)
     return [integrate(network, data, **start, seed=seed, t_end=t_end) for seed in experiment.seeds]
+
+
+def ratio_of(estimate: Estimate | None) -> float:
+    return estimate.ratio if estimate else math.nan
+
+
+def seed_ratios(
+    experiment: Experiment, network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float]
+) -> list[float]:
+    """By the law of each seed's own weights."""
+    return [
+        ratio_of(predict(network, data, u0=u0, width=experiment.width, seed=seed).refined) for seed in experiment.seeds
+    ]
 
 
 def latest(runs: Sequence[Trajectory]) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from derivations.times.two_layer_cases import DESCENT
 from dynamics.lambdified import function
 from dynamics.nonlinear.relu import train_relu
 from dynamics.nonlinear.samples import gaussian_samples
-from dynamics.paper.common import Progress, flows, latest, plateau_weight, trajectories
+from dynamics.paper.common import Progress, flows, latest, plateau_weight, seed_ratios, trajectories
 from dynamics.paper.experiments import Experiment, Task
 from dynamics.paper.panels import Plot, Role, Series, level, line, over_seeds
 from dynamics.paper.reproduction import Check, Reproduction, worst
@@ -109,8 +109,8 @@ class Row:
     """One ratio of sigma: by road, ratios and misattributions (rho, seeds)."""
 
     sigma_ratio: float
-    ratios: dict[Role, np.ndarray]
-    wrong: dict[Role, np.ndarray]
+    ratios: Mapping[Role, list[list[float]]]
+    wrong: Mapping[Role, list[list[float]]]
 
     @classmethod
     def of(cls, experiment: Experiment, network: FusionNetwork, sigma_ratio: float, progress: Progress) -> Row:
@@ -128,11 +128,7 @@ class Row:
             both = [relu_numbers(experiment, network, task, seed) for seed in seeds]
             ratios[Role.RELU].append([ratio for ratio, _ in both])
             wrong[Role.RELU].append([share for _, share in both])
-        return cls(
-            sigma_ratio,
-            {role: np.array(values) for role, values in ratios.items()},
-            {role: np.array(values) for role, values in wrong.items()},
-        )
+        return cls(sigma_ratio, ratios, wrong)
 
     def checks(self, experiment: Experiment) -> list[Check]:
         tasks = [Task(self.sigma_ratio, 1, rho) for rho in experiment.rhos]
@@ -140,12 +136,7 @@ class Row:
         start = experiment.start(network)
         law = law_grid(network, self.sigma_ratio, 1.0, np.array(experiment.rhos), u0=min(start["u0"].values())).ratio
         flow, steps, relu = (np.mean(self.ratios[role], axis=1) for role in (Role.FLOW, Role.DESCENT, Role.RELU))
-        refined = [
-            [estimate.ratio if estimate else math.nan for estimate in (
-                predict(network, task.data, **start, seed=seed).refined for seed in experiment.seeds
-            )]
-            for task in tasks
-        ]  # fmt: skip
+        refined = [seed_ratios(experiment, network, task.data, start["u0"]) for task in tasks]
         shares = _shares(self.sigma_ratio, experiment.rhos)
         settled = 1e-3 if self.sigma_ratio >= 1.5 else 0.02  # a short phase ends before the plateau is quite reached
         found = [

@@ -9,7 +9,7 @@ import numpy as np
 from derivations.correlations import Correlations
 from derivations.network import FusionNetwork, layer_shapes
 from dynamics.nonlinear.samples import Samples, gaussian_samples
-from dynamics.paper.common import TIME, Member, Progress, on_grid
+from dynamics.paper.common import TIME, Progress, members, on_grid
 from dynamics.paper.experiments import Experiment
 from dynamics.paper.panels import Panel, Plot, Series, level
 from dynamics.paper.reproduction import Check, Reproduction, Side
@@ -53,16 +53,14 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
     for count, letters in zip(experiment.more["samples"], ("ab", "cd"), strict=True):
         progress(f"{count} samples, {len(experiment.seeds)} seeds")
         drawn = [gaussian_samples(sigma, np.full(2 * size, w), count, seed, noise) for seed in experiment.seeds]
-        both = list(zip(drawn, experiment.seeds, strict=True))
-        alone = [_best_alone(experiment, truth, samples, seed) for samples, seed in both]
+        alone = [_best_alone(experiment, truth, *each) for each in zip(drawn, experiment.seeds, strict=True)]
         for i, letter in enumerate(letters):
             network = experiment.network(i)
             series: list[Series] = []
             pairs: list[tuple[float, float]] = []
-            for (samples, seed), best in zip(both, alone, strict=True):
+            for samples, best, (seed, member) in zip(drawn, alone, members(experiment.seeds), strict=True):
                 run = _run(experiment, network, samples.correlations, seed)
                 error = truth.generalisation(run)
-                member = Member(f"seed {seed}", not pairs)
                 series.append(member.line("loss", *on_grid(run.t, run.loss, end)))
                 series.append(member.line("generalisation error", *on_grid(run.t, error, end), 2))
                 pairs.append((float(error.min()) / best, float(error[-1]) / best))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from derivations.network import FusionNetwork
-from dynamics.paper.common import TIME, Member, Progress, flows, latest, on_grid
+from dynamics.paper.common import TIME, Member, Progress, flows, latest, on_grid, ratio_of, seed_ratios
 from dynamics.paper.experiments import Experiment, Task
 from dynamics.paper.panels import Panel, Plot, Role, Series, line, over_seeds
 from dynamics.paper.reproduction import Check, Reproduction, worst
@@ -93,10 +92,10 @@ def _lines(
     if network.is_early_fusion:
         return line(_name(fused), Role.LAW, grid, np.ones(len(fine)), hue), line("", Role.SECOND_LAW, [], [], hue)
     leading = [float(law_grid(network, t.sigma_a, t.sigma_b, t.rho, u0=u0).ratio) for _, t, u0 in fine]
-    wide = [predict(network, task.data, u0=u0, width=experiment.width).refined for _, task, u0 in points]
+    wide = [ratio_of(predict(network, task.data, u0=u0, width=experiment.width).refined) for _, task, u0 in points]
     return (
         line(_name(fused), Role.LAW, grid, leading, hue),
-        line("", Role.SECOND_LAW, at, [e.ratio if e else math.nan for e in wide], hue, about=_name(fused)),
+        line("", Role.SECOND_LAW, at, wide, hue, about=_name(fused)),
     )
 
 
@@ -121,9 +120,5 @@ def _against_law(
         return worst(f"{what}: one transition", np.mean(runs, axis=1), np.ones(len(points)), 0.1)
     if network.trunk.depth:
         return worst(f"{what}: mean ratio", np.mean(runs, axis=1), typical, 0.06, "typical network")
-    laws = [
-        [predict(network, task.data, u0=u0, width=experiment.width, seed=seed).refined for seed in experiment.seeds]
-        for _, task, u0 in points
-    ]
-    expected = [[e.ratio if e else math.nan for e in row] for row in laws]
+    expected = [seed_ratios(experiment, network, task.data, u0) for _, task, u0 in points]
     return worst(f"{what}: ratio of each seed", runs, expected, 0.005, "ways of a start")

@@ -16,7 +16,7 @@ from dynamics.lambdified import function
 from dynamics.nonlinear.linear import logistic, train_linear
 from dynamics.nonlinear.samples import Samples, checked_samples, gaussian_samples
 from dynamics.nonlinear.training import Training
-from dynamics.paper.common import SIZES, TIME, Progress, members
+from dynamics.paper.common import SIZES, TIME, Progress, members, ratio_of
 from dynamics.paper.experiments import Experiment, Task
 from dynamics.paper.panels import Panel, Plot, Role, Series, line, over_seeds
 from dynamics.paper.reproduction import Check, Reproduction, worst
@@ -114,7 +114,7 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
             norm = experiment.norms(late)["A"]
             wide.append(float(np.mean([flow_ratio(samples, norm) for samples in drawn])))
             squared = [predict(late, s.correlations, u0=experiment.norms(late)).leading for s in drawn]
-            nine.append(float(np.mean([e.ratio if e else math.nan for e in squared])))
+            nine.append(float(np.mean([ratio_of(e) for e in squared])))
         ratios += [
             line(f"(125), {NAMES[labels]}", Role.LAW, experiment.rhos, ours, hue),
             line("", Role.SECOND_LAW, experiment.rhos, wide, hue, about=NAMES[labels]),

@@ -6,7 +6,7 @@ import argparse
 import hashlib
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -91,13 +91,16 @@ def add_prescribe(commands: Any) -> None:
 def _prescribe(options: argparse.Namespace) -> int:
     from dynamics.prediction.changes import prescribe
 
+    asked = {"ratio": options.ratio, "width": options.width, "block": options.block, "outputs": options.outputs}
+    return _answered(options, prescribe, asked)
+
+
+def _answered(options: argparse.Namespace, work: Callable[..., Any], asked: Mapping[str, Any]) -> int:
+    """What `work` finds for network, data and start: drawn, where that is asked for, and printed."""
     if options.plot:
         draw_to_files(options.plot, options.data)
     network, data = problem_of(options)
-    found = prescribe(
-        network, data, u0=u0_of(options), ratio=options.ratio, width=options.width, block=options.block,
-        outputs=options.outputs, progress=at_work(),
-    )  # fmt: skip
+    found = work(network, data, u0=u0_of(options), progress=at_work(), **asked)
     if options.plot:
         save_figure(found.plot(), options.plot)
     print(as_json(found.to_dict()) if options.json else f"{data}\n\n{found}")
@@ -114,17 +117,8 @@ def add_compare(commands: Any) -> None:
 def _compare(options: argparse.Namespace) -> int:
     from dynamics.prediction.comparison import compare
 
-    if options.plot:
-        draw_to_files(options.plot, options.data)
-    network, data = problem_of(options)
-    found = compare(
-        network, data, u0=u0_of(options), width=options.width, seeds=options.seeds,
-        learning_rate=options.learning_rate, progress=at_work(),
-    )  # fmt: skip
-    if options.plot:
-        save_figure(found.plot(), options.plot)
-    print(as_json(found.to_dict()) if options.json else f"{data}\n\n{found}")
-    return 0
+    asked = {"width": options.width, "seeds": options.seeds, "learning_rate": options.learning_rate}
+    return _answered(options, compare, asked)
 
 
 def add_report(commands: Any) -> None:
