@@ -122,11 +122,9 @@ def draw_phases(ax: Axes, scene: Scene, end: float) -> None:
                     fontsize="small", transform=ax.get_yaxis_transform())  # fmt: skip
             continue
         first, second = found.order[0], found.order[-1]
-        begin, until = found.times[first], found.times[second]
-        if scene.network.is_early_fusion:
-            until = begin
-        if math.isfinite(begin) and until > begin:
-            ax.barh(y, min(until, 1e3 * end) - begin, left=begin, height=0.42, color="0.88", zorder=1)
+        begin, alone_until = found.times[first], found.times[second]
+        if math.isfinite(begin) and alone_until > begin and not scene.network.is_early_fusion:
+            ax.barh(y, min(alone_until, 1e3 * end) - begin, left=begin, height=0.42, color="0.88", zorder=1)
         for i, m in enumerate(found.times):
             if math.isfinite(found.times[m]):
                 ax.plot(found.times[m], y, "o", color=colour(i), ms=6, zorder=3)

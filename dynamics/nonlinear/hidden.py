@@ -74,11 +74,16 @@ def _atoms_of(x: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     """Where units are evaluated, (k, d), and the features F, (P, k): relu(w x) = relu(atoms w) F(x)."""
     if x.shape[1] == 1:
         return np.array([[1.0], [-1.0]]), np.hstack([np.maximum(x, 0.0), np.maximum(-x, 0.0)])
-    values, which = np.unique(x[: FEW + 1], axis=0, return_inverse=True)
-    if len(values) > FEW:
+    found = _few_rows(x)
+    return None if found is None else (found[0], np.eye(len(found[0]))[found[1]])
+
+
+def _few_rows(x: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """The distinct rows, and which of them each row is; None where they are not few."""
+    if len(np.unique(x[: FEW + 1], axis=0)) > FEW:
         return None
     values, which = np.unique(x, axis=0, return_inverse=True)
-    return (values, np.eye(len(values))[which.ravel()]) if len(values) <= FEW else None
+    return (values, which.ravel()) if len(values) <= FEW else None
 
 
 def on_atoms(blocks: list[np.ndarray], y: np.ndarray) -> HiddenVelocity:
@@ -104,13 +109,8 @@ def on_atoms(blocks: list[np.ndarray], y: np.ndarray) -> HiddenVelocity:
 
 def _continuous_column(x: np.ndarray) -> int | None:
     """The one column without which few distinct rows are left; None unless there is one."""
-    if x.shape[1] < 2:
-        return None
-    for column in range(x.shape[1]):
-        rest = np.delete(x, column, axis=1)
-        if len(np.unique(rest[: FEW + 1], axis=0)) <= FEW and len(np.unique(rest, axis=0)) <= FEW:
-            return column
-    return None
+    columns = range(x.shape[1]) if x.shape[1] > 1 else ()
+    return next((c for c in columns if _few_rows(np.delete(x, c, axis=1)) is not None), None)
 
 
 def on_lines(blocks: list[np.ndarray], y: np.ndarray) -> HiddenVelocity:
@@ -119,9 +119,10 @@ def on_lines(blocks: list[np.ndarray], y: np.ndarray) -> HiddenVelocity:
     assert column is not None
     others = np.delete(np.arange(x.shape[1]), column)
     values, which = np.unique(x[:, others], axis=0, return_inverse=True)
-    order = np.lexsort((x[:, column], which.ravel()))
+    which = which.ravel()
+    order = np.lexsort((x[:, column], which))
     along, target, count = x[order, column], y[order], len(y)
-    ends = np.searchsorted(which.ravel()[order], np.arange(len(values) + 1))
+    ends = np.searchsorted(which[order], np.arange(len(values) + 1))
     lines = [along[begin:end] for begin, end in pairwise(ends)]
 
     def velocity(units: list[Units]) -> tuple[float, list[Units]]:

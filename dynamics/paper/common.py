@@ -72,20 +72,19 @@ class Member:
 
     def curves(self, run: Trajectory | Training, end: float) -> list[Series]:
         """Loss in black and the total weight of each (scalar) modality in its colour."""
-        return [
-            self.line("loss", *on_grid(run.t, run.loss, end)),
-            *(
-                self.line(rf"$W_{m}^{{\mathrm{{tot}}}}$", *on_grid(run.t, w[:, 0], end), hue, f"W_{m}")
-                for hue, (m, w) in enumerate(run.total.items())
-            ),
-        ]
+        found = [self.line("loss", *on_grid(run.t, run.loss, end))]
+        for hue, (m, w) in enumerate(run.total.items()):
+            found.append(self.line(rf"$W_{m}^{{\mathrm{{tot}}}}$", *on_grid(run.t, w[:, 0], end), hue, f"W_{m}"))
+        return found
 
 
 def members(seeds: Sequence[int]) -> list[tuple[int, Member]]:
     return [(seed, Member(f"seed {seed}", not i)) for i, seed in enumerate(seeds)]
 
 
-def trajectories(title: str, runs: Sequence[Trajectory], end: float, *more: Series) -> Plot:
+def trajectories(title: str, runs: Sequence[Trajectory], *more: Series, end: float | None = None) -> Plot:
+    """end : None is a little after the last half-time"""
+    end = 1.35 * latest(runs) if end is None else end
     curves = [s for i, run in enumerate(runs, start=1) for s in Member(f"run {i}", i == 1).curves(run, end)]
     return Plot(title, TIME, SIZES, (*curves, *more))
 

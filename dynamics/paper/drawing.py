@@ -12,7 +12,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, NullLocator
 
 from dynamics.figures.schematics import draw_schematic
@@ -97,8 +96,9 @@ def draw_plot(ax: Axes, panel: Plot) -> None:
             axis.set_minor_locator(NullLocator())
     handles = _handles(panel)
     if handles:
+        columns = _columns([str(handle.get_label()) for handle in handles])
         ax.legend(
-            handles=handles, loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=_columns(handles), fontsize="x-small",
+            handles=handles, loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=columns, fontsize="x-small",
             borderaxespad=0.1, columnspacing=1.0, handlelength=1.8,
         )  # fmt: skip
 
@@ -151,19 +151,16 @@ def _handles(panel: Plot) -> list[Line2D]:
     return found + [Line2D([], [], color="0.35", label=names[role], **STYLES[role]) for role in roles]
 
 
-def _columns(handles: Sequence[Line2D | Text]) -> int:
+def _columns(names: Sequence[str]) -> int:
     """As many as fit above a panel."""
-    letters = (re.sub(r"\\mathrm|\\mathcal|[${}^_]", "", _name(h)) for h in handles)
+    letters = (re.sub(r"\\mathrm|\\mathcal|[${}^_]", "", name) for name in names)
     longest = max(len(re.sub(r"\\[a-zA-Z]+", "x", text)) for text in letters) + 5
-    return max(1, min(len(handles), 3, LEGEND_LETTERS // longest))
-
-
-def _name(handle: Line2D | Text) -> str:
-    return handle.get_text() if isinstance(handle, Text) else str(handle.get_label())
+    return max(1, min(len(names), 3, LEGEND_LETTERS // longest))
 
 
 def _title(ax: Axes, text: str) -> None:
     """Above the legend."""
     legend = ax.get_legend()
-    rows = -(-len(legend.get_texts()) // _columns(legend.get_texts())) if legend is not None else 0
+    names = [text.get_text() for text in legend.get_texts()] if legend is not None else []
+    rows = -(-len(names) // _columns(names)) if names else 0
     ax.set_title(text, pad=5 + 12.5 * rows, fontsize="medium")

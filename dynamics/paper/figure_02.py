@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from derivations.critical.preference import contribution
-from dynamics.paper.common import Progress, flows, latest, trajectories
+from dynamics.paper.common import Progress, flows, trajectories
 from dynamics.paper.experiments import Experiment
 from dynamics.paper.panels import Panel, PhasePlane, Schematic
 from dynamics.paper.reproduction import Check, Reproduction, worst
@@ -23,9 +23,8 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
         network = experiment.network(i)
         progress(f"{name} fusion, {len(experiment.seeds)} starts")
         runs = flows(experiment, network, data)
-        end = 1.35 * latest(runs)
         panels[letters[0]] = Schematic(f"{name} fusion", network)
-        panels[letters[1]] = trajectories("gradient flow", runs, end)
+        panels[letters[1]] = trajectories("gradient flow", runs)
         panels[letters[2]] = PhasePlane("phase portrait", portrait(network, data, runs=runs[:1]))
         ratios = [run.times["B"] / run.times["A"] for run in runs]
         if network.is_early_fusion:

@@ -16,7 +16,7 @@ from derivations.times.two_layer_cases import DESCENT
 from dynamics.lambdified import function
 from dynamics.nonlinear.relu import train_relu
 from dynamics.nonlinear.samples import gaussian_samples
-from dynamics.paper.common import Progress, flows, latest, plateau_weight, seed_ratios, trajectories
+from dynamics.paper.common import Progress, flows, plateau_weight, seed_ratios, trajectories
 from dynamics.paper.experiments import Experiment, Task
 from dynamics.paper.panels import Plot, Role, Series, level, line, over_seeds
 from dynamics.paper.reproduction import Check, Reproduction, worst
@@ -66,7 +66,7 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
     for letter, task in zip("ab", experiment.tasks, strict=True):
         runs = flows(experiment, network, task.data)
         alone = level(r"$W_A^{\mathrm{tot}}$ alone", float(np.ravel(task.data.unimodal("A"))[0]), 0)
-        panels[letter] = trajectories(rf"$\rho$ = {task.rho:g}", runs, 1.35 * latest(runs), alone)
+        panels[letter] = trajectories(rf"$\rho$ = {task.rho:g}", runs, alone)
     ratios: list[Series] = []
     shares: list[Series] = []
     checks: list[Check] = []

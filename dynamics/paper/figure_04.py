@@ -7,7 +7,7 @@ import numpy as np
 from derivations.critical.preference import contribution
 from derivations.times import modality_preference as law
 from dynamics.lambdified import array_function
-from dynamics.paper.common import Progress, flows, latest, trajectories
+from dynamics.paper.common import Progress, flows, trajectories
 from dynamics.paper.experiments import Experiment, Task
 from dynamics.paper.panels import Panel, Plot, Role, level, line
 from dynamics.paper.reproduction import Check, Reproduction, worst
@@ -42,7 +42,7 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
         seen = [float(np.interp((r.times["A"] + r.times["B"]) / 2, r.t, r.loss)) for r in runs]
         title = f"A first, {'B' if saddle['B'] < saddle['A'] else 'A'} contributes more"
         levels = (level(r"loss at $\mathcal{M}_A$", saddle["A"], 0), level(r"loss at $\mathcal{M}_B$", saddle["B"], 1))
-        panels[letter] = trajectories(title, runs, 1.35 * latest(runs), *levels)
+        panels[letter] = trajectories(title, runs, *levels)
         checks.append(worst(f"{letter}: loss on the plateau", seen, [saddle["A"]] * len(seen), 1e-3, "(62a)"))
         checks.append(Check(f"{letter}: superficial", float(predict(network, data).superficial is True),
                             float(saddle["B"] < saddle["A"]), 0.0, "(10)"))  # fmt: skip

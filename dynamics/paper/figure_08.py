@@ -17,7 +17,7 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
     runs = flows(experiment, network, data, end)
     alone = float(np.ravel(data.unimodal("A"))[0])
     panels: dict[str, Panel] = {
-        "a": trajectories(r"$\Sigma$ = [4, 2; 2, 1]", runs, end, level(r"$W_A^{\mathrm{tot}}$ alone", alone, 0))
+        "a": trajectories(r"$\Sigma$ = [4, 2; 2, 1]", runs, level(r"$W_A^{\mathrm{tot}}$ alone", alone, 0), end=end)
     }
     seen = [float(run.total["A"][-1, 0]) for run in runs]
     largest = max(float(np.max(np.abs(run.total["B"]))) for run in runs)

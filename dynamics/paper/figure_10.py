@@ -13,7 +13,8 @@ from dynamics.paper.experiments import Experiment
 from dynamics.paper.panels import Panel, Plot, Role, Series, line, time
 from dynamics.paper.reproduction import Check, Reproduction
 
-WHEN = ("start", "meanwhile", "end")
+#: When -> in late fusion, |W_B^1|^2 / |W_A^1|^2 and how far it may be off.
+LATE = {"start": (1.0, 0.5), "meanwhile": (0.0, 1e-3), "end": (1.0, 0.05)}
 
 
 def alignment(first: np.ndarray, direction: np.ndarray) -> float:
@@ -26,7 +27,7 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
     task, (seed, member) = experiment.tasks[0], members(experiment.seeds)[0]
     drawn = gaussian_samples(task.sigma, task.w, experiment.samples, seed)
     data = drawn.correlations
-    strength = np.ravel(data.sigma_yx)
+    strength, optimum = np.ravel(data.sigma_yx), np.ravel(data.optimum)
     panels: dict[str, Panel] = {}
     checks: list[Check] = []
     for i, (letters, name) in enumerate(zip(("abcd", "efgh"), ("early", "late"), strict=True)):
@@ -43,24 +44,22 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
         )  # fmt: skip
         curves = member.curves(run, float(run.t[-1]))
         panels[letters[0]] = Plot(f"{name} fusion", TIME, SIZES, (*curves, time("", middle)))
-        for letter, when, (_, weights) in zip(letters[1:], WHEN, sorted(run.snapshots.items()), strict=True):
+        for letter, when, (_, weights) in zip(letters[1:], LATE, sorted(run.snapshots.items()), strict=True):
             first = np.hstack([weights[m][0] for m in data.modalities])
             powers = [math.floor(math.log10(np.max(np.abs(column)))) for column in first.T]
             powers = [max(powers)] * 2 if i == 0 else powers  # arrows keep their directions
             x, y = (first / 10.0 ** np.array(powers)).T
-            arrows = _arrows(np.column_stack([x, y]), strength, np.ravel(data.optimum)) if i == 0 else ()
+            arrows = _arrows(np.column_stack([x, y]), strength, optimum) if i == 0 else ()
             x_label, y_label = (rf"$W_{m}^1$ [$10^{{{k}}}$]" for m, k in zip(data.modalities, powers, strict=True))
             panels[letter] = Plot(
                 f"{name}, {when}", x_label, y_label, (Series("", Role.UNITS, x, y, i, about="hidden units"), *arrows)
             )
             if i == 0 and when != "start":
-                toward = strength if when == "meanwhile" else np.ravel(data.optimum)
-                what = "Sigma_yx" if when == "meanwhile" else "Sigma_yx Sigma^-1"
+                toward, what = (strength, "Sigma_yx") if when == "meanwhile" else (optimum, "Sigma_yx Sigma^-1")
                 checks.append(Check(f"early, {when}: |W^1|^2 along {what}", alignment(first, toward), 1.0, 0.01))
             if i == 1:
                 share = float(np.sum(first[:, 1] ** 2) / np.sum(first[:, 0] ** 2))
-                expected = {"start": 1.0, "meanwhile": 0.0, "end": 1.0}[when]
-                allowed = 0.5 if when == "start" else 1e-3 if when == "meanwhile" else 0.05
+                expected, allowed = LATE[when]
                 checks.append(Check(f"late, {when}: |W_B^1|^2 / |W_A^1|^2", share, expected, allowed, "balanced"))
     caption = f"""
         Two linear layers, Sigma = diag(4, 1), y = x_A + x_B, {experiment.samples} samples, gradient descent at
