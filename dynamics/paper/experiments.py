@@ -78,6 +78,9 @@ class Experiment:
         """Norms and width of a random start, as `integrate`, `predict`, ... take them."""
         return {"u0": self.norms(network), "width": self.width}
 
+    def descent(self, network: FusionNetwork) -> dict[str, Any]:
+        return {**self.start(network), "learning_rate": self.learning_rate}
+
     def to_dict(self) -> dict[str, Any]:
         """What is set, for JSON."""
         found = {f.name: getattr(self, f.name) for f in fields(self)}

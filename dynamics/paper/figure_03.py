@@ -48,10 +48,9 @@ def relu_numbers(experiment: Experiment, network: FusionNetwork, task: Task, see
     start = experiment.start(network)
     plan = course(network, drawn.correlations, start["u0"], {})
     expected = predict(network, task.data, **start, seed=seed).times
-    run = train_relu(
-        network, drawn.inputs, drawn.targets, **start, seed=seed, learning_rate=experiment.learning_rate,
-        t_end=2 * 1.4 * expected[plan.order[-1]],
-    ).as_linear(network, drawn, 0.5)  # fmt: skip
+    end = 2 * 1.4 * expected[plan.order[-1]]
+    trained = train_relu(network, drawn.inputs, drawn.targets, **experiment.descent(network), seed=seed, t_end=end)
+    run = trained.as_linear(network, drawn, 0.5)
     return run.ratio, misattributed(run, float(run.total["A"][-1, 0]))
 
 
@@ -114,7 +113,7 @@ class Row:
 
     @classmethod
     def of(cls, experiment: Experiment, network: FusionNetwork, sigma_ratio: float, progress: Progress) -> Row:
-        start, seeds = experiment.start(network), experiment.seeds
+        descent, seeds = experiment.descent(network), experiment.seeds
         ratios: dict[Role, list[list[float]]] = {Role.FLOW: [], Role.DESCENT: [], Role.RELU: []}
         wrong: dict[Role, list[list[float]]] = {Role.FLOW: [], Role.RELU: []}
         for rho in experiment.rhos:
@@ -123,8 +122,7 @@ class Row:
             runs = flows(experiment, network, task.data)
             ratios[Role.FLOW].append([run.ratio for run in runs])
             wrong[Role.FLOW].append([misattributed(run, float(np.ravel(task.data.optimum)[0])) for run in runs])
-            steps = ensemble(network, task.data, **start, seeds=seeds, learning_rate=experiment.learning_rate)
-            ratios[Role.DESCENT].append(list(steps.ratio))
+            ratios[Role.DESCENT].append(list(ensemble(network, task.data, **descent, seeds=seeds).ratio))
             both = [relu_numbers(experiment, network, task, seed) for seed in seeds]
             ratios[Role.RELU].append([ratio for ratio, _ in both])
             wrong[Role.RELU].append([share for _, share in both])

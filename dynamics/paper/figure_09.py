@@ -77,13 +77,11 @@ def flow_ratio(samples: Samples, norm: float) -> float:
 
 def train(experiment: Experiment, which: int, samples: Samples, seed: int, ratio: float) -> Training:
     network = experiment.network(which)
-    start = experiment.start(network)
+    descent = experiment.descent(network)
     strength = float(abs(np.ravel(samples.correlations.target_block("A"))[0]))
-    first = 2 * math.log(1 / start["u0"]["A"]) / strength  # (37): half the drive of the squared loss
-    return train_linear(
-        network, samples.inputs, samples.targets, **start, seed=seed,
-        learning_rate=experiment.learning_rate, t_end=LATER * ratio * first,
-    )  # fmt: skip
+    first = 2 * math.log(1 / descent["u0"]["A"]) / strength  # (37): half the drive of the squared loss
+    end = LATER * ratio * first
+    return train_linear(network, samples.inputs, samples.targets, **descent, seed=seed, t_end=end)
 
 
 def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:

@@ -39,8 +39,8 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
         middle = -np.log(norms["A"]) / size * (0.95 if i == 0 else 2.2)
         end = 4 * middle if i == 0 else 2.6 * middle
         run = train_linear(
-            network, drawn.inputs, drawn.targets, loss=Loss.SQUARED, u0=norms, width=experiment.width, seed=seed,
-            learning_rate=experiment.learning_rate, t_end=end, snapshots=(0.0, middle),
+            network, drawn.inputs, drawn.targets, loss=Loss.SQUARED, **experiment.descent(network), seed=seed,
+            t_end=end, snapshots=(0.0, middle),
         )  # fmt: skip
         curves = member.curves(run, float(run.t[-1]))
         panels[letters[0]] = Plot(f"{name} fusion", TIME, SIZES, (*curves, time("", middle)))

@@ -16,10 +16,8 @@ XOR_LOSS = 0.5  # half the variance of XOR: what is left when only the linear pa
 def train(experiment: Experiment, which: int, sigma: float, seed: int) -> Training:
     network = experiment.network(which)
     drawn = xor_samples(sigma, experiment.samples, seed)
-    return train_relu(
-        network, drawn.inputs, drawn.targets, **experiment.start(network), seed=seed,
-        learning_rate=experiment.learning_rate, t_end=experiment.more["t_end"],
-    )  # fmt: skip
+    descent, end = experiment.descent(network), experiment.more["t_end"]
+    return train_relu(network, drawn.inputs, drawn.targets, **descent, seed=seed, t_end=end)
 
 
 def succeeds(experiment: Experiment, run: Training) -> bool:
