@@ -23,7 +23,7 @@ WIDE = 20.0  # times that differ by more than this factor are drawn on a logarit
 def draw(prediction: Prediction) -> Figure:
     """One panel: `draw_roads`."""
     with house_style():
-        figure, ax = plt.subplots(figsize=(5.6, 1.5 + 0.5 * count(prediction)), layout="constrained")
+        figure, ax = plt.subplots(figsize=(5.6, 1.5 + 0.5 * len(roads_of(prediction))), layout="constrained")
         draw_roads(ax, prediction)
     return figure
 
@@ -33,7 +33,7 @@ def draw_roads(ax: Axes, prediction: Prediction) -> None:
 
     Bars are the estimated error; a dot is hollow where there is none to rely on.
     """
-    roads = _roads(prediction)
+    roads = roads_of(prediction)
     known: list[float] = []
     apart = False
     for y, (_, estimate) in enumerate(roads):
@@ -76,12 +76,8 @@ def draw_roads(ax: Axes, prediction: Prediction) -> None:
     legend_above(ax, 2, [*handles, *([square] if apart else []), hollow])
 
 
-def count(prediction: Prediction) -> int:
-    """How many roads there are to draw."""
-    return len(_roads(prediction))
-
-
-def _roads(prediction: Prediction) -> list[tuple[str, Estimate]]:
+def roads_of(prediction: Prediction) -> list[tuple[str, Estimate]]:
+    """What there is to draw, a line each."""
     found = [(name, getattr(prediction, name)) for name in ("leading", "refined", "reduced", "ensemble")]
     return [(name, estimate) for name, estimate in found if estimate is not None]
 

@@ -31,7 +31,9 @@ def draw(run: Trajectory) -> Figure:
         axes[1].legend(loc="best", fontsize="small")
         for ax in axes:
             ax.set_xlim(0, end)
-            _visits(ax, run, end)
+            for visit in run.itinerary[1::2]:
+                if visit.enter < end:
+                    ax.axvspan(visit.enter, min(visit.leave, end), color="0.93", zorder=0, lw=0)
         _name_visits(axes[0], run, end)
         start = run.provenance.get("start", "given")
         axes[0].set_title(f"{run.provenance.get('producer', 'run')}, {start} start", pad=18, fontsize="medium")
@@ -47,12 +49,6 @@ def horizon(*runs: Trajectory) -> float:
 def until(run: Trajectory, values: np.ndarray, end: float) -> tuple[np.ndarray, np.ndarray]:
     """A settled run goes on as it is to the end of the axis."""
     return (run.t, values) if run.t[-1] >= end else (np.append(run.t, end), np.append(values, values[-1]))
-
-
-def _visits(ax: Axes, run: Trajectory, end: float) -> None:
-    for visit in run.itinerary[1::2]:
-        if visit.enter < end:
-            ax.axvspan(visit.enter, min(visit.leave, end), color="0.93", zorder=0, lw=0)
 
 
 def _name_visits(ax: Axes, run: Trajectory, end: float) -> None:

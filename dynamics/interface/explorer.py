@@ -40,8 +40,7 @@ class Explorer:
         from dynamics.figures.scenes import draw_on, picture_of
 
         begin = time.perf_counter()
-        if self.controls["fusion_depth"].max != self.controls["depth"].value:
-            self.controls["fusion_depth"].max = self.controls["depth"].value
+        self.controls["fusion_depth"].max = self.controls["depth"].value
         now = scene(**self.values)
         draw_on(self.figure, now)
         self.picture.value = picture_of(self.figure)

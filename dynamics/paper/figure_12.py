@@ -32,19 +32,18 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
     for row, sigma in enumerate(experiment.sigma_as):
         for which, name in enumerate(("early", "late")):
             progress(f"{name} fusion, sigma_A {sigma:g}: {count} seeds")
-            series: list[Series] = []
-            for i, seed in enumerate(experiment.seeds):
-                run = train(experiment, which, sigma, seed)
-                rates[which, sigma] = rates.get((which, sigma), 0) + succeeds(experiment, run)
-                label, hue = ("others" if i == 1 else "", 4) if i else (f"seed {seed}", None)
-                series.append(line(label, Role.RUN, *on_grid(run.t, run.loss, end), hue, about=f"loss, seed {seed}"))
-                if not i:
-                    (x, y), shade = run.weights["B"][0].T, run.weights["A"][0][:, 0]
-                    units = Series("", Role.UNITS, x, y, shade=shade)
+            runs = [train(experiment, which, sigma, seed) for seed in experiment.seeds]
+            rates[which, sigma] = sum(succeeds(experiment, run) for run in runs)
+            names = [f"seed {experiment.seeds[0]}", "others", *[""] * count]
+            series = [
+                line(names[i], Role.RUN, *on_grid(run.t, run.loss, end), 4 if i else None, about=f"loss, seed {seed}")
+                for i, (seed, run) in enumerate(zip(experiment.seeds, runs, strict=True))
+            ]
+            (x, y), shade = runs[0].weights["B"][0].T, runs[0].weights["A"][0][:, 0]
+            units = Series("", Role.UNITS, x, y, shade=shade)
             letters = "abcdefghijkl"[4 * row + 2 * which :][:2]
-            known = f"{rates[which, sigma]} of {count} learn XOR"
+            title = rf"{name}, $\sigma_A$ = {sigma:g}: {rates[which, sigma]} of {count} learn XOR"
             series = [*series[1:], series[0], level("only the linear part", XOR_LOSS, 1)]
-            title = rf"{name}, $\sigma_A$ = {sigma:g}: {known}"
             panels[letters[0]] = Plot(title, TIME, "loss", tuple(series))
             axes = ("$W_B^1$, first input", "$W_B^1$, second input")
             panels[letters[1]] = Plot("first layer", *axes, (units,), shade_label="$W_A^1$")

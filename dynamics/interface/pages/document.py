@@ -102,22 +102,19 @@ def _facts(report: Report) -> str:
     """The few numbers that most readers come for."""
     p = report.prediction
     first, last = p.order[0], p.order[-1]
-    facts: list[tuple[str, str, str]] = []
     together = p.tie or p.network.is_early_fusion
     sure = report.confidence
     share = f"in {100 * sure.first[first]:.4g} % of {sure.draws} bootstrap draws" if sure else ""
-    facts.append(("learned first", "together" if together else first, "" if together else share))
-    fits = p.estimate.fit_times
-    measure = "half of its output" if fits else "half of its weights"
-    times = fits or p.times
+    facts = [("learned first", "together", "") if together else ("learned first", first, share)]
+    times, measure = p.estimate.fit_times or p.times, "output" if p.estimate.fit_times else "weights"
     for m in p.order:
         known = times.get(m, math.nan)
         shown = f"{number(known)} tau" if math.isfinite(known) else p.status[m].value
-        facts.append((f"{measure}: {m}", shown, _steps(report, known)))
+        facts.append((f"half of its {measure}: {m}", shown, _steps(report, known)))
     if len(p.order) > 1 and math.isfinite(times.get(last, math.inf)) and not together:
         ratio = times[last] / times[first] if times[first] else math.nan
-        what = "by their outputs" if fits else "by their weights"
-        facts.append((f"{last} after {first}, {what}", f"{number(ratio)} times as late", ""))
+        by = "outputs" if p.estimate.fit_times else "weights"
+        facts.append((f"{last} after {first}, by their {by}", f"{number(ratio)} times as late", ""))
     if p.superficial is not None:
         often = "" if sure is None or sure.superficial is None else f"in {100 * sure.superficial:.4g} % of the draws"
         facts.append(("superficial preference", "yes" if p.superficial else "no", often))

@@ -21,7 +21,7 @@ def pictures(report: Report) -> dict[str, str]:
     p = report.prediction
     with house_style():
         figures = {
-            "roads": _panel(1.3 + 0.5 * predictions.count(p), lambda ax: predictions.draw_roads(ax, p)),
+            "roads": _panel(1.3 + 0.5 * len(predictions.roads_of(p)), lambda ax: predictions.draw_roads(ax, p)),
             "loss": _panel(2.9, lambda ax: _loss(ax, report)),
             "weights": _panel(2.9, lambda ax: comparison.draw_timed(ax, report.comparison, comparison.draw_weights)),
         }
