@@ -51,8 +51,6 @@ def draw_portrait(ax: Axes, portrait: Portrait) -> None:
         ax.plot(*path.T, zorder=3, **styles[label])
         _arrow(ax, path, styles[label]["color"])
     draw_points(ax, portrait)
-    ax.set_xlim(x[0], x[-1])
-    ax.set_ylim(y[0], y[-1])
     one, two = portrait.modalities
     unit = " / unimodal" if portrait.note else ""
     ax.set_xlabel(f"total weight of {plain(one)}{unit}" + (f"\n({portrait.note})" if portrait.note else ""))
@@ -60,11 +58,14 @@ def draw_portrait(ax: Axes, portrait: Portrait) -> None:
 
 
 def draw_points(ax: Axes, portrait: Portrait) -> None:
-    """The critical manifolds with their names."""
+    """The critical manifolds with their names, and nothing beyond the plane."""
     colours = {f"M_{m}": shade for m, shade in zip(portrait.modalities, COLOURS[:2], strict=True)}
     for point in portrait.points:
         ax.plot(*point.position, **_marker(point.kind, colours.get(point.name, INK)), zorder=4)
         ax.annotate(_name(point.name), point.position, (7, 6), textcoords="offset points", zorder=5, bbox=LABEL)
+    x, y = portrait.axes
+    ax.set_xlim(x[0], x[-1])
+    ax.set_ylim(y[0], y[-1])
 
 
 def legend(portrait: Portrait) -> list[Line2D]:

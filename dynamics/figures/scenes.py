@@ -109,8 +109,6 @@ def draw_plane(ax: Axes, plane: Portrait) -> None:
         look = LOOKS["aligned" if "aligned" in label else "random"]
         ax.plot(*path.T, color="#009E73", zorder=3, **look)
     draw_points(ax, plane)
-    ax.set_xlim(x[0], x[-1])
-    ax.set_ylim(y[0], y[-1])
 
 
 def draw_phases(ax: Axes, scene: Scene, end: float) -> None:
