@@ -36,9 +36,8 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
         letter: Plot(_title(family, fusion), "epochs", "loss / start; accuracy", curves(family.at(fusion), fusion == 1))
         for letter, fusion in zip(LETTERS, FUSIONS, strict=True)
     }
-    caption = _caption(family, chosen)
-    found = Reproduction.of(replace(experiment, seeds=tuple(chosen)), panels, ("abc", "de."), checks(family), caption)
-    return replace(found, setting={**found.setting, "run": family.setting.to_dict()})
+    found = Reproduction.of(experiment, panels, ("abc", "de."), checks(family), _caption(family, chosen))
+    return replace(found, setting={**found.setting, "seeds": chosen, "run": family.setting.to_dict()})
 
 
 def _title(family: Family, fusion: int) -> str:
