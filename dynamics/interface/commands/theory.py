@@ -76,7 +76,7 @@ def add_derive(commands: Any) -> None:
 def _derive(options: argparse.Namespace) -> int:
     from derivations.algebra.entry import Status
     from derivations.equations import Ledger, latex_document, ledger, to_dict
-    from dynamics.interface.pages.ledger import derivation_text, ledger_table, page
+    from dynamics.interface.pages.ledger_pages import derivation_text, ledger_table, page
 
     book = ledger()
     chosen = book.entries if options.number is None else book.derivation(options.number)
