@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,10 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from dynamics.figures.style import colour, house_style, plain
+from dynamics.figures.trajectories import horizon, until
+from dynamics.prediction.comparison import Comparison
 from dynamics.runs.trajectory import Trajectory
-
-if TYPE_CHECKING:
-    from dynamics.prediction.comparison import Comparison
 
 PHASE = "0.9"
 ONE_LINE = 2.0  # inches that the name of the phase takes
@@ -37,31 +36,30 @@ def draw(comparison: Comparison) -> Figure:
         figure, axes = plt.subplots(
             len(ratios), 1, figsize=(7.2, 1.9 * sum(ratios) + 1.0), height_ratios=ratios, layout="constrained"
         )
-        limit = _time_limit(comparison)
-        draw_loss(axes[0], comparison)
-        draw_weights(axes[1], comparison)
-        for ax in axes[:2]:
-            _shade(ax, comparison, limit)
-            ax.set_xlim(0, limit)
+        draw_timed(axes[0], comparison, draw_loss)
+        draw_timed(axes[1], comparison, draw_weights)
         axes[0].tick_params(labelbottom=False)
-        _name_phase(axes[0], comparison, limit)
-        _law_ticks(axes[1], comparison, limit)
         if len(depths) > 1:
             draw_fusion_depths(axes[2], comparison)
     return figure
 
 
 def draw_timed(ax: Axes, comparison: Comparison, draw_on: Callable[[Axes, Comparison], None]) -> None:
-    """`draw_loss` or `draw_weights` alone, with the unimodal phase shaded and its own time axis."""
-    limit = _time_limit(comparison)
+    """`draw_loss` or `draw_weights` up to the end of what there is to see, with the unimodal phase shaded."""
+    limit = _end(comparison)
     draw_on(ax, comparison)
-    _shade(ax, comparison, limit)
+    span = phase(comparison)
+    if span is not None:
+        ax.axvspan(span[0], min(span[1], limit), color=PHASE, zorder=0, lw=0)
     ax.set_xlim(0, limit)
     if draw_on is draw_loss:
         _name_phase(ax, comparison, limit)
-        ax.set_xlabel(r"time [$\tau$]")
     else:
         _law_ticks(ax, comparison, limit)
+
+
+def _end(comparison: Comparison) -> float:
+    return horizon(*(run for run, _ in _runs(comparison)))
 
 
 def _runs(comparison: Comparison) -> list[tuple[Trajectory, dict[str, Any]]]:
@@ -71,25 +69,16 @@ def _runs(comparison: Comparison) -> list[tuple[Trajectory, dict[str, Any]]]:
     return styled + ([(comparison.reduced, DASHED)] if comparison.reduced is not None else [])
 
 
-def _extended(t: np.ndarray, values: np.ndarray, comparison: Comparison) -> tuple[np.ndarray, np.ndarray]:
-    """A settled run goes on as it is to the end of the axis."""
-    limit = _time_limit(comparison)
-    return (t, values) if t[-1] >= limit else (np.append(t, limit), np.append(values, values[-1]))
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}{'' if number == 1 else 's'}"
-
-
 def draw_loss(ax: Axes, comparison: Comparison) -> None:
+    end = _end(comparison)
     for run, style in _runs(comparison):
-        ax.plot(*_extended(run.t, run.loss, comparison), color="0.25", **style)
+        ax.plot(*until(run, run.loss, end), color="0.25", **style)
     ax.set_ylim(bottom=0)
     ax.set_ylabel("loss (half mean\nsquared error)")
     shown = {f"gradient flow, seed {comparison.flows[0].provenance.get('seed', '-')}": Line2D([], [], color="0.25")}
     if comparison.descents:
-        seeds = _count(len(comparison.descents), "seed")
-        shown[f"gradient descent, {seeds}"] = Line2D([], [], color="0.25", **THIN)
+        count = len(comparison.descents)
+        shown[f"gradient descent, {count} seed{'' if count == 1 else 's'}"] = Line2D([], [], color="0.25", **THIN)
     if comparison.reduced is not None:
         shown["reduced flow, aligned start"] = Line2D([], [], color="0.25", **DASHED)
     ax.legend(shown.values(), shown.keys(), loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize="small")
@@ -97,24 +86,18 @@ def draw_loss(ax: Axes, comparison: Comparison) -> None:
 
 def draw_weights(ax: Axes, comparison: Comparison) -> None:
     colours = _colours(comparison)
+    end = _end(comparison)  # slow directions go on growing beyond the axis
     for run, style in _runs(comparison):
         for m, norm in run.norms.items():
-            ax.plot(*_extended(run.t, norm, comparison), color=colours[m], **style)
-    limit = _time_limit(comparison)  # slow directions go on growing beyond the axis
-    seen = [float(np.max(norm[run.t <= limit])) for run, _ in _runs(comparison) for norm in run.norms.values()]
+            ax.plot(*until(run, norm, end), color=colours[m], **style)
+    seen = [float(np.max(norm[run.t <= end])) for run, _ in _runs(comparison) for norm in run.norms.values()]
     ax.set_ylim(0, 1.3 * max(*seen, 1e-300))
     for m, norm in comparison.flows[0].norms.items():
-        shown = float(np.interp(limit, comparison.flows[0].t, norm))
+        shown = float(np.interp(end, comparison.flows[0].t, norm))
         if abs(norm[-1] - shown) > 0.1 * norm[-1]:  # what the axis cuts off is said
             text = f"grows on,\nto {norm[-1]:.2g} by\nt = {comparison.flows[0].t[-1]:.0f}"
-            ax.annotate(
-                text,
-                (1.005, shown),
-                xycoords=("axes fraction", "data"),
-                color=colours[m],
-                fontsize="small",
-                va="center",
-            )
+            beside = ax.get_yaxis_transform()  # share of the axes along, data up
+            ax.annotate(text, (1.005, shown), xycoords=beside, color=colours[m], fontsize="small", va="center")
     ax.set_ylabel("norm of the\ntotal weights |W|")
     ax.set_xlabel(r"time [$\tau$ = 1/learning rate]")
     handles = [Line2D([], [], color=colours[m], lw=2) for m in colours]
@@ -178,21 +161,6 @@ def phase(comparison: Comparison) -> tuple[float, float] | None:
     return (begin, end) if math.isfinite(begin) and begin < end else None
 
 
-def _time_limit(comparison: Comparison) -> float:
-    """Well past the last time at which a run has half of an output."""
-    runs = [run for run, _ in _runs(comparison)]
-    ends = [t for run in runs for t in run.fit_times.values() if math.isfinite(t)]
-    if not ends:
-        return max(float(run.t[-1]) for run in runs)
-    return min(1.6 * max(ends), max(float(run.t[-1]) for run in runs))
-
-
-def _shade(ax: Axes, comparison: Comparison, limit: float) -> None:
-    span = phase(comparison)
-    if span is not None:
-        ax.axvspan(span[0], min(span[1], limit), color=PHASE, zorder=0, lw=0)
-
-
 def _name_phase(ax: Axes, comparison: Comparison, limit: float) -> None:
     """Name the shaded phase where the loss leaves room."""
     span = phase(comparison)
@@ -216,18 +184,10 @@ def _law_ticks(ax: Axes, comparison: Comparison, limit: float) -> None:
     if leading is None:
         return
     colours = _colours(comparison)
-    for m, t in leading.times.items():
-        if t <= limit:
-            ax.plot(
-                [t, t], [0.93, 1.0], color=colours[m], lw=3, transform=ax.get_xaxis_transform(), solid_capstyle="butt"
-            )
-    shown = [t for t in leading.times.values() if t <= limit]
+    shown = {m: t for m, t in leading.times.items() if t <= limit}
+    up = ax.get_xaxis_transform()  # data along, share of the axes up
+    for m, t in shown.items():
+        ax.plot([t, t], [0.93, 1.0], color=colours[m], lw=3, transform=up, solid_capstyle="butt")
     if shown:
-        ax.annotate(
-            f"law {leading.equations} predicts",
-            (float(np.mean(shown)), 1.01),
-            xycoords=("data", "axes fraction"),
-            ha="center",
-            va="bottom",
-            fontsize="small",
-        )
+        at, text = (float(np.mean([*shown.values()])), 1.01), f"law {leading.equations} predicts"
+        ax.annotate(text, at, xycoords=up, ha="center", va="bottom", fontsize="small")

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dynamics.figures.style import colour, house_style, plain
-
-if TYPE_CHECKING:
-    from dynamics.simulation.ensembles import Ensemble
+from dynamics.figures.style import colour, house_style, legend_above, plain
+from dynamics.simulation.ensembles import Ensemble
 
 
 def draw(ensemble: Ensemble) -> Figure:
@@ -33,7 +29,7 @@ def draw_times(ax: Axes, ensemble: Ensemble) -> None:
     ax.set_xlabel(r"half-time [$\tau$]")
     ax.set_ylabel("share of the members")
     ax.set_ylim(0, 1.02)
-    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize="small")
+    legend_above(ax, 3)
 
 
 def draw_ratio(ax: Axes, ensemble: Ensemble) -> None:
@@ -42,7 +38,7 @@ def draw_ratio(ax: Axes, ensemble: Ensemble) -> None:
     _steps(ax, ensemble.ratio, "0.25", label)
     first, last = ensemble.order[0], ensemble.order[-1]
     ax.set_xlabel(f"ratio of the half-times, {plain(last)} to {plain(first)}")
-    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize="small")
+    legend_above(ax, 1)
 
 
 def _steps(ax: Axes, values: np.ndarray, shade: str, label: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -12,10 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from dynamics.figures.style import COLOURS, house_style, plain
-from dynamics.runs.portraits import PointKind
-
-if TYPE_CHECKING:
-    from dynamics.runs.portraits import Portrait
+from dynamics.runs.portraits import PointKind, Portrait
 
 INK = "0.15"
 SHORT = 14  # characters
@@ -24,6 +21,7 @@ STYLES: list[dict[str, Any]] = [  # of runs, one after the other
     {"color": "#CC79A7", "lw": 2.2, "ls": (0, (5, 2))},
     {"color": "#E69F00", "lw": 2.2, "ls": (0, (1, 1))},
 ]
+LABEL = {"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.75}
 STILL: Any = (0, (3, 2))  # dashes of a nullcline
 
 
@@ -53,8 +51,6 @@ def draw_portrait(ax: Axes, portrait: Portrait) -> None:
         ax.plot(*path.T, zorder=3, **styles[label])
         _arrow(ax, path, styles[label]["color"])
     draw_points(ax, portrait)
-    ax.set_xlim(x[0], x[-1])
-    ax.set_ylim(y[0], y[-1])
     one, two = portrait.modalities
     unit = " / unimodal" if portrait.note else ""
     ax.set_xlabel(f"total weight of {plain(one)}{unit}" + (f"\n({portrait.note})" if portrait.note else ""))
@@ -62,17 +58,14 @@ def draw_portrait(ax: Axes, portrait: Portrait) -> None:
 
 
 def draw_points(ax: Axes, portrait: Portrait) -> None:
-    """The critical manifolds with their names."""
+    """The critical manifolds with their names, and nothing beyond the plane."""
+    colours = {f"M_{m}": shade for m, shade in zip(portrait.modalities, COLOURS[:2], strict=True)}
     for point in portrait.points:
-        ax.plot(*point.position, **_marker(point.kind, _colour(portrait, point.name)), zorder=4)
-        ax.annotate(
-            _name(point.name),
-            point.position,
-            xytext=(7, 6),
-            textcoords="offset points",
-            zorder=5,
-            bbox={"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.75},
-        )
+        ax.plot(*point.position, **_marker(point.kind, colours.get(point.name, INK)), zorder=4)
+        ax.annotate(_name(point.name), point.position, (7, 6), textcoords="offset points", zorder=5, bbox=LABEL)
+    x, y = portrait.axes
+    ax.set_xlim(x[0], x[-1])
+    ax.set_ylim(y[0], y[-1])
 
 
 def legend(portrait: Portrait) -> list[Line2D]:
@@ -102,13 +95,6 @@ def _name(name: str) -> str:
     return rf"$\mathcal{{M}}_{{\mathrm{{{inner}}}}}$" if fine else rf"$\mathcal{{M}}$ {plain(inner)}"
 
 
-def _colour(portrait: Portrait, name: str) -> str:
-    for m, colour in zip(portrait.modalities, COLOURS[:2], strict=True):
-        if name == f"M_{m}":
-            return colour
-    return INK
-
-
 def _marker(kind: PointKind, colour: str) -> dict[str, Any]:
     if kind is PointKind.SADDLE:
         return {"marker": "X", "ms": 10, "mfc": colour, "mec": "white", "color": colour}
@@ -129,8 +115,6 @@ def _arrow(ax: Axes, path: np.ndarray, colour: str) -> None:
     if length[-1] == 0:
         return
     for share in (0.3, 0.75):
-        tail, head = (
-            (float(np.interp(s * length[-1], length, path[:, 0])), float(np.interp(s * length[-1], length, path[:, 1])))
-            for s in (share, share + 0.02)
-        )
+        at = length[-1] * np.array([share, share + 0.02])
+        tail, head = np.column_stack([np.interp(at, length, path[:, 0]), np.interp(at, length, path[:, 1])]).tolist()
         ax.annotate("", head, tail, arrowprops={"arrowstyle": "-|>", "color": colour, "lw": 2}, zorder=3)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,13 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from dynamics.figures.style import colour, house_style, plain
-from dynamics.prediction.prediction import labelled
+from dynamics.figures.style import colour, house_style, legend_above, plain
+from dynamics.prediction.estimates import Estimate
+from dynamics.prediction.prediction import Prediction, labelled
 from dynamics.runs.half_times import Status
-
-if TYPE_CHECKING:
-    from dynamics.prediction.estimates import Estimate
-    from dynamics.prediction.prediction import Prediction
 
 MOST_BARS = 14  # columns of a modality that are drawn
 DIFFERENT = 0.05  # a half-output this far from the half-time is drawn too
@@ -27,7 +23,7 @@ WIDE = 20.0  # times that differ by more than this factor are drawn on a logarit
 def draw(prediction: Prediction) -> Figure:
     """One panel: `draw_roads`."""
     with house_style():
-        figure, ax = plt.subplots(figsize=(5.6, 1.5 + 0.5 * count(prediction)), layout="constrained")
+        figure, ax = plt.subplots(figsize=(5.6, 1.5 + 0.5 * len(roads_of(prediction))), layout="constrained")
         draw_roads(ax, prediction)
     return figure
 
@@ -37,29 +33,26 @@ def draw_roads(ax: Axes, prediction: Prediction) -> None:
 
     Bars are the estimated error; a dot is hollow where there is none to rely on.
     """
-    roads = _roads(prediction)
+    roads = roads_of(prediction)
     known: list[float] = []
     apart = False
     for y, (_, estimate) in enumerate(roads):
         reached = [m for m in prediction.order if estimate.status[m] is Status.REACHED]
-        times = [estimate.times[m] for m in reached if 0 < estimate.times[m] < math.inf]
-        known += times
+        times = {m: t for m in reached if 0 < (t := estimate.times[m]) < math.inf}
+        known += times.values()
         if times:
-            ax.plot([min(times), max(times)], [y, y], color="0.8", lw=5, solid_capstyle="butt", zorder=1)
-        for i, m in enumerate(prediction.order):
-            if m not in reached or not 0 < estimate.times[m] < math.inf:
-                continue
-            bound, shade = estimate.bound.get(m, math.inf), colour(i)
-            sure = bound < 1
+            span = [min(times.values()), max(times.values())]
+            ax.plot(span, [y, y], color="0.8", lw=5, solid_capstyle="butt", zorder=1)
+        for m, time in times.items():
+            bound, shade = estimate.bound.get(m, math.inf), colour(prediction.order.index(m))
             output = estimate.fit_times.get(m, math.nan)
-            if 0 < output < math.inf and abs(output / estimate.times[m] - 1) > DIFFERENT:
+            if 0 < output < math.inf and abs(output / time - 1) > DIFFERENT:
                 ax.plot(output, y, "s", color=shade, ms=4.5, zorder=3)
                 known.append(output)
                 apart = True
-            ax.plot(estimate.times[m], y, "o", color=shade, mfc=shade if sure else "none", ms=7, zorder=3)
-            if sure and bound > 0.01:
-                ends = [estimate.times[m] * (1 - bound), estimate.times[m] * (1 + bound)]
-                ax.plot(ends, [y, y], color=shade, lw=1.3, marker="|", zorder=2)
+            ax.plot(time, y, "o", color=shade, mfc=shade if bound < 1 else "none", ms=7, zorder=3)
+            if 0.01 < bound < 1:
+                ax.plot([time * (1 - bound), time * (1 + bound)], [y, y], color=shade, lw=1.3, marker="|", zorder=2)
         missing = [f"{plain(m)} {estimate.status[m].value}" for m in prediction.order if m not in reached]
         if missing:
             ax.annotate(
@@ -80,21 +73,11 @@ def draw_roads(ax: Axes, prediction: Prediction) -> None:
     ]
     square = Line2D([], [], ls="", marker="s", color="0.4", ms=4.5, label="half of its output")
     hollow = Line2D([], [], ls="", marker="o", color="0.4", mfc="none", label="no useful bound")
-    ax.legend(
-        handles=[*handles, *([square] if apart else []), hollow],
-        loc="lower center",
-        bbox_to_anchor=(0.5, 1.0),
-        ncols=2,
-        fontsize="small",
-    )
+    legend_above(ax, 2, [*handles, *([square] if apart else []), hollow])
 
 
-def count(prediction: Prediction) -> int:
-    """How many roads there are to draw."""
-    return len(_roads(prediction))
-
-
-def _roads(prediction: Prediction) -> list[tuple[str, Estimate]]:
+def roads_of(prediction: Prediction) -> list[tuple[str, Estimate]]:
+    """What there is to draw, a line each."""
     found = [(name, getattr(prediction, name)) for name in ("leading", "refined", "reduced", "ensemble")]
     return [(name, estimate) for name, estimate in found if estimate is not None]
 
@@ -120,4 +103,4 @@ def draw_misattribution(ax: Axes, prediction: Prediction, alone: np.ndarray, fin
     ax.set_yticks(rows, [plain(n) for n in names], fontsize="small")
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.set_xlabel(f"weight of {plain(first)}")
-    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize="small")
+    legend_above(ax)

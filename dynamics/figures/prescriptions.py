@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dynamics.figures.style import colour, house_style, plain
-
-if TYPE_CHECKING:
-    from dynamics.prediction.prescription import Prescription
+from dynamics.figures.style import colour, house_style, legend_above, plain
+from dynamics.prediction.prescription import Prescription
 
 
 def draw(prescription: Prescription) -> Figure:
@@ -32,10 +28,8 @@ def draw_depths(ax: Axes, prescription: Prescription) -> None:
     for o in options:  # in early fusion no modality is alone: only two speeds
         thick = 1 if o.value == 1 else 6
         ax.plot([o.value, o.value], [o.first, o.last], color="0.8", linewidth=thick, zorder=0, solid_capstyle="butt")
-    shown = [o.first for o in options], [o.last for o in options]
-    ends = (prescription.order[0], prescription.order[-1])
-    for i, (m, times, mark) in enumerate(zip(ends, shown, "os", strict=True)):
-        ax.plot(depths, times, mark, color=colour(i), label=plain(m))
+    ax.plot(depths, [o.first for o in options], "o", color=colour(0), label=plain(prescription.order[0]))
+    ax.plot(depths, [o.last for o in options], "s", color=colour(1), label=plain(prescription.order[-1]))
     for o in options:
         ax.annotate(f"{o.ratio:.3g}", (o.value, max(o.first, o.last)), (0, 6), textcoords="offset points", ha="center")
     ax.set_xticks(depths)
@@ -43,7 +37,7 @@ def draw_depths(ax: Axes, prescription: Prescription) -> None:
     ax.set_ylabel(rf"{prescription.measure} [$\tau$]")
     ax.set_yscale("log")
     ax.margins(x=0.15, y=0.18)
-    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize="small")
+    legend_above(ax)
 
 
 def draw_rescaling(ax: Axes, prescription: Prescription) -> None:
@@ -51,18 +45,13 @@ def draw_rescaling(ax: Axes, prescription: Prescription) -> None:
     kept = np.isfinite(ratios) & (ratios > 0)
     ax.plot(factors[kept], ratios[kept], ".-", color="0.25")
     ax.axhline(prescription.wanted, color="0.6", linewidth=1, linestyle="--", label="wanted")
-    if np.isfinite(prescription.rescale.ratio):
-        ax.plot(
-            prescription.rescale.value,
-            prescription.rescale.ratio,
-            "D",
-            color="black",
-            label=plain(prescription.rescale.what),
-        )
+    change = prescription.rescale
+    if np.isfinite(change.ratio):
+        ax.plot(change.value, change.ratio, "D", color="black", label=plain(change.what))
     if np.isfinite(prescription.leading_factor):
         ax.axvline(prescription.leading_factor, color="0.6", linewidth=1, linestyle=":", label=r"equal $|\Sigma_{yx}|$")
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.set_xlabel(f"factor of the columns of {plain(prescription.block)}")
     ax.set_ylabel(f"ratio, {plain(prescription.order[-1])} to {plain(prescription.order[0])}")
-    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize="small")
+    legend_above(ax)

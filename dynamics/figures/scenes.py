@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -17,13 +17,12 @@ from matplotlib.figure import Figure
 
 from dynamics.figures.portraits import draw_nullcline, draw_points
 from dynamics.figures.style import COLOURS, colour, house_style
+from dynamics.figures.trajectories import until
 from dynamics.prediction.estimates import Estimate
+from dynamics.prediction.scenes import Scene
+from dynamics.runs.portraits import Portrait
+from dynamics.runs.trajectory import Trajectory
 from dynamics.starts.start import StartKind
-
-if TYPE_CHECKING:
-    from dynamics.prediction.scenes import Scene
-    from dynamics.runs.portraits import Portrait
-    from dynamics.runs.trajectory import Trajectory
 
 LOOKS: dict[str, dict[str, Any]] = {"random": {"lw": 1.8}, "aligned": {"lw": 1.6, "ls": (0, (4, 2))}}
 SIZE = (8.4, 5.2)  # inches
@@ -78,10 +77,10 @@ def draw_on(figure: Figure, scene: Scene) -> None:
     runs = {name: run for name in LOOKS if (run := getattr(scene, name)) is not None}
     end = max((_end(run) for run in runs.values()), default=1.0)
     for i, (name, run) in enumerate(runs.items()):
-        t, values = _until(run, run.loss, end)
+        t, values = until(run, run.loss, end)
         loss.plot(t, values, color="0.25", **LOOKS[name])
         for j, m in enumerate(run.total):
-            weights.plot(*_until(run, run.total[m][:, 0], end), color=COLOURS[j], **LOOKS[name])
+            weights.plot(*until(run, run.total[m][:, 0], end), color=COLOURS[j], **LOOKS[name])
         loss.plot([0.02 + 0.36 * i, 0.09 + 0.36 * i], [1.08, 1.08], color="0.25", clip_on=False,
                   transform=loss.transAxes, **LOOKS[name])  # fmt: skip
         loss.text(0.11 + 0.36 * i, 1.08, f"{name} start", va="center", fontsize="small", transform=loss.transAxes)
@@ -111,8 +110,6 @@ def draw_plane(ax: Axes, plane: Portrait) -> None:
         look = LOOKS["aligned" if start == StartKind.ALIGNED else "random"]
         ax.plot(*path.T, color="#009E73", zorder=3, **look)
     draw_points(ax, plane)
-    ax.set_xlim(x[0], x[-1])
-    ax.set_ylim(y[0], y[-1])
 
 
 def draw_phases(ax: Axes, scene: Scene, end: float) -> None:
@@ -124,11 +121,9 @@ def draw_phases(ax: Axes, scene: Scene, end: float) -> None:
                     fontsize="small", transform=ax.get_yaxis_transform())  # fmt: skip
             continue
         first, second = found.order[0], found.order[-1]
-        begin, until = found.times[first], found.times[second]
-        if scene.network.is_early_fusion:
-            until = begin
-        if math.isfinite(begin) and until > begin:
-            ax.barh(y, min(until, 1e3 * end) - begin, left=begin, height=0.42, color="0.88", zorder=1)
+        begin, alone_until = found.times[first], found.times[second]
+        if math.isfinite(begin) and alone_until > begin and not scene.network.is_early_fusion:
+            ax.barh(y, min(alone_until, 1e3 * end) - begin, left=begin, height=0.42, color="0.88", zorder=1)
         for i, m in enumerate(found.times):
             if math.isfinite(found.times[m]):
                 ax.plot(found.times[m], y, "o", color=colour(i), ms=6, zorder=3)
@@ -153,8 +148,3 @@ def _end(run: Trajectory) -> float:
     """Well past the last half-time."""
     known = [t for t in run.times.values() if 0 < t < math.inf]
     return min(1.5 * max(known), float(run.t[-1])) if known else float(run.t[-1])
-
-
-def _until(run: Trajectory, values: np.ndarray, end: float) -> tuple[np.ndarray, np.ndarray]:
-    """A settled run goes on as it is."""
-    return (run.t, values) if run.t[-1] >= end else (np.append(run.t, end), np.append(values, values[-1]))

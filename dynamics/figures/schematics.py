@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
+from typing import Any
+
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch
 
 from derivations.network import TRUNK, FusionNetwork
+from dynamics.figures.style import colour
 
 BOX = (0.62, 0.34)  # width and height of a layer where chains are one apart
+LOOK: dict[str, Any] = {"boxstyle": "round,pad=0.02", "ec": "none", "alpha": 0.85}
 
 
 def draw_schematic(ax: Axes, network: FusionNetwork) -> None:
     """Any tree. Modalities have the colours of the style, what comes after a fusion is grey."""
-    cycle = plt.rcParams["axes.prop_cycle"].by_key()["color"]
-    colours = {m: cycle[i % len(cycle)] for i, m in enumerate(network.modalities)}
+    colours = {m: colour(i) for i, m in enumerate(network.modalities)}
     height = max(int(depth) for depth in network.path_depths.values())
     columns = _columns(network)
     tops: dict[str, float] = {}
@@ -22,19 +24,13 @@ def draw_schematic(ax: Axes, network: FusionNetwork) -> None:
         x = columns[name]
         base = max((tops[child.name] for child in chain.children), default=0.0)
         for child in chain.children:
-            ax.plot(
-                [columns[child.name], x], [tops[child.name] - 0.33, base + 0.5 - BOX[1] / 2 + 0.0], color="0.5", lw=1
-            )
-        colour = colours.get(name, "0.6")
+            ax.plot([columns[child.name], x], [tops[child.name] - 0.33, base + 0.5 - BOX[1] / 2], color="0.5", lw=1)
         for i in range(int(chain.depth)):
             y = base + i + 0.5
             if i:
                 ax.plot([x, x], [y - 1 + BOX[1] / 2, y - BOX[1] / 2], color="0.5", lw=1, zorder=0)
-            ax.add_patch(
-                FancyBboxPatch(
-                    (x - BOX[0] / 2, y - BOX[1] / 2), *BOX, boxstyle="round,pad=0.02", fc=colour, ec="none", alpha=0.85
-                )
-            )
+            fill = colours.get(name, "0.6")
+            ax.add_patch(FancyBboxPatch((x - BOX[0] / 2, y - BOX[1] / 2), *BOX, fc=fill, **LOOK))
             number = base + i + 1
             label = rf"$W^{{{number:g}}}$" if name == TRUNK else rf"$W_{{\mathrm{{{name}}}}}^{{{number:g}}}$"
             ax.text(x, y, label, ha="center", va="center", color="white", fontsize="small")

@@ -93,8 +93,8 @@ def plot_sweep(
 
 def _lines(ax: Axes, mean: Any, spread: Any, x: str, y: str | None, label_of_y: str) -> None:
     for value in mean[y].values if y else [None]:
-        one = mean.sel({y: value}) if y else mean
-        bars = None if spread is None else (spread.sel({y: value}) if y else spread).values
+        at = {y: value} if y else {}
+        one, bars = mean.sel(at), None if spread is None else spread.sel(at).values
         label = f"{y} = {value:g}" if y else None
         ax.errorbar(one[x].values.astype(float), one.values, bars, marker="o", ms=3.5, elinewidth=0.9, label=label)
     ax.set_xlabel(_axis(mean, x))

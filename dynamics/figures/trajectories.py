@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,9 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dynamics.figures.style import colour, house_style, plain
-
-if TYPE_CHECKING:
-    from dynamics.runs.trajectory import Trajectory
+from dynamics.runs.trajectory import Trajectory
 
 NAMED = 0.09  # share of the axis that a visit must take to bear its name
 
@@ -34,23 +31,24 @@ def draw(run: Trajectory) -> Figure:
         axes[1].legend(loc="best", fontsize="small")
         for ax in axes:
             ax.set_xlim(0, end)
-            _visits(ax, run, end)
+            for visit in run.itinerary[1::2]:
+                if visit.enter < end:
+                    ax.axvspan(visit.enter, min(visit.leave, end), color="0.93", zorder=0, lw=0)
         _name_visits(axes[0], run, end)
         start = run.provenance.get("start", "given")
         axes[0].set_title(f"{run.provenance.get('producer', 'run')}, {start} start", pad=18, fontsize="medium")
     return figure
 
 
-def horizon(run: Trajectory) -> float:
-    """Well past the last time at which half of an output is there."""
-    ends = [t for t in run.fit_times.values() if math.isfinite(t)]
-    return min(1.6 * max(ends), float(run.t[-1])) if ends and max(ends) > 0 else float(run.t[-1])
+def horizon(*runs: Trajectory) -> float:
+    """Well past the last time at which a run has half of an output."""
+    ends = [t for run in runs for t in run.fit_times.values() if math.isfinite(t)]
+    return min(1.6 * max(ends, default=0.0) or math.inf, max(float(run.t[-1]) for run in runs))
 
 
-def _visits(ax: Axes, run: Trajectory, end: float) -> None:
-    for visit in run.itinerary[1::2]:
-        if visit.enter < end:
-            ax.axvspan(visit.enter, min(visit.leave, end), color="0.93", zorder=0, lw=0)
+def until(run: Trajectory, values: np.ndarray, end: float) -> tuple[np.ndarray, np.ndarray]:
+    """A settled run goes on as it is to the end of the axis."""
+    return (run.t, values) if run.t[-1] >= end else (np.append(run.t, end), np.append(values, values[-1]))
 
 
 def _name_visits(ax: Axes, run: Trajectory, end: float) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from derivations.errors import DomainError
@@ -39,8 +40,7 @@ class Explorer:
         from dynamics.figures.scenes import draw_on, picture_of
 
         begin = time.perf_counter()
-        if self.controls["fusion_depth"].max != self.controls["depth"].value:
-            self.controls["fusion_depth"].max = self.controls["depth"].value
+        self.controls["fusion_depth"].max = self.controls["depth"].value
         now = scene(**self.values)
         draw_on(self.figure, now)
         self.picture.value = picture_of(self.figure)
@@ -109,7 +109,5 @@ def explore(**start: Any) -> Explorer:
 
 
 def _words(now: Scene, seconds: float) -> str:
-    from html import escape
-
-    lines = [f"Warning: {message}" for message in now.messages]
-    return "".join(f"<p>{escape(line)}</p>" for line in lines) + f"<p><small>{1e3 * seconds:.0f} ms</small></p>"
+    lines = [f"<p>{escape(f'Warning: {message}')}</p>" for message in now.messages]
+    return "".join(lines) + f"<p><small>{1e3 * seconds:.0f} ms</small></p>"

@@ -1,9 +1,12 @@
-"""Files that a command writes: looked at before the work, saved after it."""
+"""What a command writes: JSON, what it is doing, and files, looked at before the work and saved after it."""
 
 from __future__ import annotations
 
 import io
+import json
 import os
+import sys
+from collections.abc import Callable
 from typing import Any
 
 from derivations.errors import DataError, StoreError
@@ -50,3 +53,30 @@ def check_target(path: str, flag: str = "-o", source: str | None = None) -> None
     target_of(path, flag)
     if source is not None and os.path.exists(path) and os.path.exists(source) and os.path.samefile(path, source):
         raise DataError(f"{flag} {path!r} is the file that is read: give another name")
+
+
+def as_json(document: Any) -> str:
+    return json.dumps(document, indent=2, allow_nan=False)
+
+
+def say(line: str) -> None:
+    """On standard error."""
+    print(f"  {line}", file=sys.stderr, flush=True)
+
+
+def at_work(what: str = "") -> Callable[[str], None]:
+    """Says what is being done."""
+    return lambda line: say(f"{what}{line} ...")
+
+
+def finished_counter(what: str = "members") -> Callable[[int, int], None]:
+    """How many have finished, on standard error, once for each tenth."""
+    told = [0]
+
+    def tell(finished: int, total: int) -> None:
+        if finished == total or finished >= told[0] + total / 10:
+            told[0] = finished
+            end = "\n" if finished == total or not sys.stderr.isatty() else "\r"
+            print(f"  {finished} of {total} {what}", end=end, file=sys.stderr, flush=True)
+
+    return tell

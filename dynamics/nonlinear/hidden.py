@@ -74,11 +74,16 @@ def _atoms_of(x: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     """Where units are evaluated, (k, d), and the features F, (P, k): relu(w x) = relu(atoms w) F(x)."""
     if x.shape[1] == 1:
         return np.array([[1.0], [-1.0]]), np.hstack([np.maximum(x, 0.0), np.maximum(-x, 0.0)])
-    values, which = np.unique(x[: FEW + 1], axis=0, return_inverse=True)
-    if len(values) > FEW:
+    found = _few_rows(x)
+    return None if found is None else (found[0], np.eye(len(found[0]))[found[1]])
+
+
+def _few_rows(x: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """The distinct rows, and which of them each row is; None where they are not few."""
+    if len(np.unique(x[: FEW + 1], axis=0)) > FEW:
         return None
     values, which = np.unique(x, axis=0, return_inverse=True)
-    return (values, np.eye(len(values))[which.ravel()]) if len(values) <= FEW else None
+    return (values, which.ravel()) if len(values) <= FEW else None
 
 
 def on_atoms(blocks: list[np.ndarray], y: np.ndarray) -> HiddenVelocity:
@@ -104,55 +109,46 @@ def on_atoms(blocks: list[np.ndarray], y: np.ndarray) -> HiddenVelocity:
 
 def _continuous_column(x: np.ndarray) -> int | None:
     """The one column without which few distinct rows are left; None unless there is one."""
-    if x.shape[1] < 2:
-        return None
-    for column in range(x.shape[1]):
-        rest = np.delete(x, column, axis=1)
-        if len(np.unique(rest[: FEW + 1], axis=0)) <= FEW and len(np.unique(rest, axis=0)) <= FEW:
-            return column
-    return None
+    columns = range(x.shape[1]) if x.shape[1] > 1 else ()
+    return next((c for c in columns if _few_rows(np.delete(x, c, axis=1)) is not None), None)
 
 
 def on_lines(blocks: list[np.ndarray], y: np.ndarray) -> HiddenVelocity:
     (x,) = blocks
     column = _continuous_column(x)
     assert column is not None
-    values, which = np.unique(np.delete(x, column, axis=1), axis=0, return_inverse=True)
-    order = np.lexsort((x[:, column], which.ravel()))
-    along, target, count = x[order, column], y[order], len(y)
-    ends = np.searchsorted(which.ravel()[order], np.arange(len(values) + 1))
-    lines = [along[begin:end] for begin, end in pairwise(ends)]
     others = np.delete(np.arange(x.shape[1]), column)
+    values, which = np.unique(x[:, others], axis=0, return_inverse=True)
+    which = which.ravel()
+    order = np.lexsort((x[:, column], which))
+    along, target, count = x[order, column], y[order], len(y)
+    ends = np.searchsorted(which[order], np.arange(len(values) + 1))
+    lines = [along[begin:end] for begin, end in pairwise(ends)]
 
     def velocity(units: list[Units]) -> tuple[float, list[Units]]:
         ((first, second),) = units
         slope, offset = first[:, column], first[:, others] @ values.T  # (h,) and (h, lines)
+        turns = _turns(lines, slope, offset) + ends[:-1]
         rising = slope > 0
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            kink = np.where(slope[:, None] != 0, -offset / slope[:, None], np.where(offset > 0, np.inf, -np.inf))
-        # a unit is active after its kink if it rises, before it if not; on it relu' is 0
-        sides = [
-            np.where(rising, np.searchsorted(line, kink[:, i], "right"), np.searchsorted(line, kink[:, i]))
-            for i, line in enumerate(lines)
-        ]
-        begin = np.column_stack(sides) + ends[:-1]
         sign = np.where(rising, second, -second)
-        tilt, level = np.zeros(count + 1), np.zeros(count + 1)
-        for i in range(len(lines)):  # what starts or stops at a kink, and what is active where the line begins
-            at = begin[:, i]
-            tilt += np.bincount(at, sign * slope, count + 1)
-            level += np.bincount(at, sign * offset[:, i], count + 1)
-            tilt[ends[i]] += np.sum(np.where(rising, 0.0, second * slope))
-            level[ends[i]] += np.sum(np.where(rising, 0.0, second * offset[:, i]))
-            if i:  # the line before ends here with all of its rising units
-                tilt[ends[i]] -= np.sum(np.where(rising, second * slope, 0.0))
-                level[ends[i]] -= np.sum(np.where(rising, second * offset[:, i - 1], 0.0))
-        error = target - np.cumsum(tilt[:-1]) * along - np.cumsum(level[:-1])
+
+        def put_out(part: np.ndarray) -> np.ndarray:
+            """Sum over active units of second * part, at each sample; part : (h, lines)"""
+            steps = np.zeros(count + 1)
+            for i in range(len(lines)):  # what starts or stops at a turn, and what is active where the line begins
+                steps += np.bincount(turns[:, i], sign * part[:, i], count + 1)
+                steps[ends[i]] += np.sum(np.where(rising, 0.0, second * part[:, i]))
+                if i:  # the line before ends here with all of its rising units
+                    steps[ends[i]] -= np.sum(np.where(rising, second * part[:, i - 1], 0.0))
+            return np.cumsum(steps[:-1])
+
+        tilt = np.broadcast_to(slope[:, None], offset.shape)
+        error = target - put_out(tilt) * along - put_out(offset)
         plain = np.concatenate([[0.0], np.cumsum(error)]) / count
         scaled = np.concatenate([[0.0], np.cumsum(error * along)]) / count
-        after, before = rising[:, None], ends[:-1]
-        seen = np.where(after, plain[ends[1:]] - plain[begin], plain[begin] - plain[before])
-        weighed = np.where(after, scaled[ends[1:]] - scaled[begin], scaled[begin] - scaled[before])
+        after = rising[:, None]
+        begin, end = np.where(after, turns, ends[:-1]), np.where(after, ends[1:], turns)  # where a unit is active
+        seen, weighed = plain[end] - plain[begin], scaled[end] - scaled[begin]
         first_moved = np.empty_like(first)
         first_moved[:, column] = second * np.sum(weighed, axis=1)
         first_moved[:, others] = second[:, None] * (seen @ values)
@@ -160,3 +156,18 @@ def on_lines(blocks: list[np.ndarray], y: np.ndarray) -> HiddenVelocity:
         return float(error @ error) / (2 * count), [(first_moved, second_moved)]
 
     return velocity
+
+
+def _turns(lines: list[np.ndarray], slope: np.ndarray, offset: np.ndarray) -> np.ndarray:
+    """How many samples of each line lie before the kink of each unit, (h, lines).
+
+    A unit is active after its kink if it rises, before it if not; on it relu' is 0. Without a slope it is active
+    everywhere or nowhere.
+    """
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        kink = np.where(slope[:, None] != 0, -offset / slope[:, None], np.where(offset > 0, np.inf, -np.inf))
+    sides = [
+        np.where(slope > 0, np.searchsorted(line, at, "right"), np.searchsorted(line, at))
+        for line, at in zip(lines, kink.T, strict=True)
+    ]
+    return np.column_stack(sides)

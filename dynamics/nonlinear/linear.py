@@ -12,7 +12,7 @@ from derivations.errors import DataError, DomainError
 from derivations.flow import gradient_flow
 from derivations.network import FusionNetwork
 from dynamics.nonlinear.samples import Samples, checked_samples
-from dynamics.nonlinear.training import Training, start_and_origin, trained
+from dynamics.nonlinear.training import Training, trained
 from dynamics.starts.weights import Weights
 
 
@@ -77,7 +77,6 @@ def train_linear(
     if kind is Loss.LOGISTIC and set(np.unique(samples.targets)) <= {0.0, 1.0}:
         raise DataError("targets are 0 and 1: the logistic loss here is for labels -1 and 1")
     data = samples.correlations
-    start, origin = start_and_origin(network, data, u0, width, seed, weights)
 
     def velocity(now: Weights) -> tuple[float, Weights]:
         products = gradient_flow.above(network, now)
@@ -88,12 +87,10 @@ def train_linear(
             value, error = _on_samples(samples, total)
         return float(value), gradient_flow.flow(network, now, error, products)
 
-    def totals(now: Weights) -> dict[str, np.ndarray]:
-        return {m: w[0] for m, w in gradient_flow.total_weights(network, now).items()}
-
     return trained(
-        velocity, totals, start, learning_rate=learning_rate, t_end=t_end, max_steps=max_steps, snapshots=snapshots,
-        provenance={"producer": f"linear network, {kind.value} loss, descent", "network": str(network), **origin},
+        network, data, velocity, u0=u0, width=width, seed=seed, weights=weights, learning_rate=learning_rate,
+        t_end=t_end, max_steps=max_steps, snapshots=snapshots,
+        provenance={"producer": f"linear network, {kind.value} loss, descent", "network": str(network)},
     )  # fmt: skip
 
 

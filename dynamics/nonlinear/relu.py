@@ -12,7 +12,7 @@ from derivations.errors import DomainError
 from derivations.network import TRUNK, FusionNetwork
 from dynamics.nonlinear.hidden import Form, Units, forms, hidden_velocity
 from dynamics.nonlinear.samples import checked_samples
-from dynamics.nonlinear.training import Training, start_and_origin, trained
+from dynamics.nonlinear.training import Training, trained
 from dynamics.starts.weights import Weights
 
 
@@ -68,9 +68,6 @@ def train_relu(
     early = own == {1} and after == 1
     if len(network.chains) != len(data.modalities) + 1 or not (early or (own == {2} and after == 0)):
         raise DomainError(f"train_relu needs two layers and one fusion, got {network}")
-    start, origin = start_and_origin(network, data, u0, width, seed, weights)
-    sizes = [data.sizes[m] for m in data.modalities]
-    cuts = np.cumsum(sizes)[:-1]
     blocks = list(samples.inputs.values())
     blocks = [np.hstack(blocks)] if early else blocks
     chosen = _form(form, forms(blocks))
@@ -85,17 +82,14 @@ def train_relu(
         loss, moved = units_velocity(units(now))
         if early:
             ((first, second),) = moved
-            parts = np.split(first, cuts, axis=1)
-            return loss, {**{m: [w] for m, w in zip(data.modalities, parts, strict=True)}, TRUNK: [second[None]]}
+            return loss, {**{m: [first[:, data.span(m)]] for m in data.modalities}, TRUNK: [second[None]]}
         by_name = zip(data.modalities, moved, strict=True)
         return loss, {**{m: [first, second[None]] for m, (first, second) in by_name}, TRUNK: []}
 
-    def totals(now: Weights) -> dict[str, np.ndarray]:
-        return {m: ((now[TRUNK] if early else now[m])[-1] @ now[m][0])[0] for m in data.modalities}
-
     return trained(
-        velocity, totals, start, learning_rate=learning_rate, t_end=t_end, max_steps=max_steps, snapshots=snapshots,
-        provenance={"producer": "ReLU network, descent", "network": str(network), "form": chosen.value, **origin},
+        network, data, velocity, u0=u0, width=width, seed=seed, weights=weights, learning_rate=learning_rate,
+        t_end=t_end, max_steps=max_steps, snapshots=snapshots,
+        provenance={"producer": "ReLU network, descent", "network": str(network), "form": chosen.value},
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from derivations.correlations import Correlations
 from derivations.errors import DomainError, SolveError
+from derivations.flow.gradient_flow import total_weights
 from derivations.network import FusionNetwork
 from dynamics.checks import checked_integer, checked_number, checked_positive
 from dynamics.nonlinear.samples import Samples
@@ -21,8 +22,6 @@ from dynamics.tables import Shown, Table, number
 
 #: Weights -> loss and minus its gradient, layer by layer.
 Velocity = Callable[[Weights], tuple[float, Weights]]
-#: Weights -> modality -> (d,): product of the layers, activations left out.
-Totals = Callable[[Weights], dict[str, np.ndarray]]
 
 DIVERGED = 1e100
 SOLVED = 1e-6  # without a t_end, descent stops at this share of the loss at the start
@@ -75,37 +74,32 @@ class Training(Shown):
         return Table(title, ("modality", "|product of its layers|"), tuple(rows), notes)
 
 
-def start_and_origin(
+def trained(
     network: FusionNetwork,
     data: Correlations,
+    velocity: Velocity,
+    *,
     u0: float | Mapping[str, float],
     width: int,
     seed: int,
     weights: Mapping[str, Any] | None,
-) -> tuple[Weights, dict[str, Any]]:
-    """Weights at t = 0, drawn or given, and their provenance."""
-    if weights is not None:
-        return checked_weights(network, data, weights), {"start": "given"}
-    norms = dict(u0) if isinstance(u0, Mapping) else u0
-    origin = {"start": "random", "u0": norms, "width": width, "seed": seed}
-    return random_weights(network, data, u0, width, seed), origin
-
-
-def trained(
-    velocity: Velocity,
-    totals: Totals,
-    weights: Weights,
-    *,
     learning_rate: float,
     t_end: float | None,
     max_steps: int,
     snapshots: Sequence[float],
     provenance: Mapping[str, Any],
 ) -> Training:
-    """Gradient descent from `weights`: every step is stored.
+    """Gradient descent from `weights`, or from a random start: every step is stored.
 
     Without a `t_end` it stops once the loss is SOLVED of its start, or at `max_steps` with a warning.
     """
+    origin: dict[str, Any] = {"start": "given"}
+    if weights is None:
+        norms = dict(u0) if isinstance(u0, Mapping) else u0
+        origin = {"start": "random", "u0": norms, "width": width, "seed": seed}
+        current = random_weights(network, data, u0, width, seed)
+    else:
+        current = checked_weights(network, data, weights)
     rate = checked_positive(learning_rate, "learning_rate")
     steps = checked_integer(max_steps, "max_steps", 1)
     notes = []
@@ -121,19 +115,18 @@ def trained(
     wanted = {math.floor(checked_number(t, "snapshots") / rate + 0.5) for t in snapshots}
     if wanted and max(wanted) > steps:
         raise DomainError(f"snapshots must lie within the run, up to t = {steps * rate:.6g}, got {max(snapshots)}")
-    if not any(np.any(w) for layers in weights.values() for w in layers):
+    if not any(np.any(w) for layers in current.values() for w in layers):
         notes.append("the start is exactly stationary: nothing is ever learned")
     losses: list[float] = []
     path: list[dict[str, np.ndarray]] = []
     kept: dict[float, Weights] = {}
-    current = {name: list(layers) for name, layers in weights.items()}
     for step in range(steps + 1):
         with np.errstate(over="ignore", invalid="ignore"):
             loss, moved = velocity(current)
         if not loss < DIVERGED:  # catches nan too
             raise SolveError(f"gradient descent diverged at step {step}: learning_rate {rate:.3g} is too large")
         losses.append(loss)
-        path.append(totals(current))
+        path.append({m: w[0] for m, w in total_weights(network, current).items()})
         solved = t_end is None and loss <= SOLVED * losses[0] and (not wanted or step >= max(wanted))
         if step in wanted or step == steps or solved:
             kept[step * rate] = {name: [w.copy() for w in layers] for name, layers in current.items()}
@@ -146,11 +139,6 @@ def trained(
         notes.append(
             f"{losses[-1] / losses[0]:.2g} of the loss is left after {steps} steps: give a t_end or more steps"
         )
-    return Training(
-        np.arange(len(losses)) * rate,
-        np.array(losses),
-        {m: np.array([now[m] for now in path]) for m in path[0]},
-        kept,
-        tuple(notes),
-        {**provenance, "learning_rate": rate, "t_end": t_end},
-    )
+    total = {m: np.array([now[m] for now in path]) for m in path[0]}
+    origin = {**provenance, **origin, "learning_rate": rate, "t_end": t_end}
+    return Training(np.arange(len(losses)) * rate, np.array(losses), total, kept, tuple(notes), origin)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from derivations.correlations import Correlations
 from derivations.network import FusionNetwork
+from dynamics.nonlinear.training import Training
 from dynamics.paper.experiments import Experiment
 from dynamics.paper.panels import Plot, Role, Series, line
+from dynamics.prediction.estimates import Estimate
+from dynamics.prediction.roads import predict
 from dynamics.runs.trajectory import Trajectory
 from dynamics.simulation.flow import integrate
 
@@ -20,10 +25,25 @@ TIME = r"time [$\tau$]"
 SIZES = "loss; total weights"
 
 
-def flows(experiment: Experiment, network: FusionNetwork, data: Correlations) -> list[Trajectory]:
+def flows(
+    experiment: Experiment, network: FusionNetwork, data: Correlations, t_end: float | None = None
+) -> list[Trajectory]:
     """Gradient flow from every seed of the setting."""
-    norms = experiment.norms(network)
-    return [integrate(network, data, u0=norms, width=experiment.width, seed=seed) for seed in experiment.seeds]
+    start = experiment.start(network)
+    return [integrate(network, data, **start, seed=seed, t_end=t_end) for seed in experiment.seeds]
+
+
+def ratio_of(estimate: Estimate | None) -> float:
+    return estimate.ratio if estimate else math.nan
+
+
+def seed_ratios(
+    experiment: Experiment, network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float]
+) -> list[float]:
+    """By the law of each seed's own weights."""
+    return [
+        ratio_of(predict(network, data, u0=u0, width=experiment.width, seed=seed).refined) for seed in experiment.seeds
+    ]
 
 
 def latest(runs: Sequence[Trajectory]) -> float:
@@ -37,20 +57,36 @@ def on_grid(t: np.ndarray, values: np.ndarray, end: float) -> tuple[np.ndarray, 
     return grid, np.interp(grid, t, values)
 
 
-def curves(runs: Sequence[Trajectory], end: float, role: Role = Role.RUN, note: str = "") -> tuple[Series, ...]:
-    """Loss in black and the total weight of each (scalar) modality in its colour, all seeds; the first is named."""
-    found = []
-    for i, run in enumerate(runs):
-        named, about = not i, f"run {i + 1}"
-        found.append(line(f"loss{note}" if named else "", role, *on_grid(run.t, run.loss, end), about=f"loss, {about}"))
+@dataclass(frozen=True)
+class Member:
+    """One of several alike, such as a seed: the first has the names in the legend."""
+
+    about: str
+    first: bool
+
+    def line(
+        self, label: str, x: Any, y: Any, hue: int | None = None, about: str = "", role: Role = Role.RUN
+    ) -> Series:
+        """about : what it is, where that is not its label"""
+        return line(label if self.first else "", role, x, y, hue, about=f"{about or label}, {self.about}")
+
+    def curves(self, run: Trajectory | Training, end: float) -> list[Series]:
+        """Loss in black and the total weight of each (scalar) modality in its colour."""
+        found = [self.line("loss", *on_grid(run.t, run.loss, end))]
         for hue, (m, w) in enumerate(run.total.items()):
-            name = rf"$W_{m}^{{\mathrm{{tot}}}}${note}" if named else ""
-            found.append(line(name, role, *on_grid(run.t, w[:, 0], end), hue=hue, about=f"W_{m}, {about}"))
-    return tuple(found)
+            found.append(self.line(rf"$W_{m}^{{\mathrm{{tot}}}}$", *on_grid(run.t, w[:, 0], end), hue, f"W_{m}"))
+        return found
 
 
-def trajectories(title: str, runs: Sequence[Trajectory], end: float, *more: Series) -> Plot:
-    return Plot(title, TIME, SIZES, (*curves(runs, end), *more))
+def members(seeds: Sequence[int]) -> list[tuple[int, Member]]:
+    return [(seed, Member(f"seed {seed}", not i)) for i, seed in enumerate(seeds)]
+
+
+def trajectories(title: str, runs: Sequence[Trajectory], *more: Series, end: float | None = None) -> Plot:
+    """end : None is a little after the last half-time"""
+    end = 1.35 * latest(runs) if end is None else end
+    curves = [s for i, run in enumerate(runs, start=1) for s in Member(f"run {i}", i == 1).curves(run, end)]
+    return Plot(title, TIME, SIZES, (*curves, *more))
 
 
 def plateau_weight(run: Trajectory, first: str, begin: float, end: float) -> float:

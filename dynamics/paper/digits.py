@@ -13,16 +13,17 @@ from dynamics.nonlinear.mnist.campaign import shipped, stored
 from dynamics.nonlinear.mnist.families import Family, families, main_family, mean_and_spread
 from dynamics.nonlinear.mnist.runs import BOTH, MODALITIES, DigitRun
 from dynamics.nonlinear.mnist.setting import FUSIONS, Network
-from dynamics.paper.common import Progress
+from dynamics.paper.common import Member, Progress
 from dynamics.paper.experiments import Experiment
 from dynamics.paper.panels import Panel, Plot, Role, Series, line, time
-from dynamics.paper.reproduction import Check, Reproduction, Side, prose
+from dynamics.paper.reproduction import Check, Reproduction, Side
 
+NETWORKS = {7: Network.MLP, 14: Network.CNN}  # by the number of the figure
 LETTERS = "abcde"
 
 
-def reproduced_digits(experiment: Experiment, network: Network, progress: Progress) -> Reproduction:
-    store = experiment.more.get("store")
+def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
+    network, store = NETWORKS[experiment.figure], experiment.more.get("store")
     progress("reading runs")
     family = main_family(families(shipped() if store is None else stored(Path(store))), network)
     if family is None:
@@ -35,10 +36,8 @@ def reproduced_digits(experiment: Experiment, network: Network, progress: Progre
         letter: Plot(_title(family, fusion), "epochs", "loss / start; accuracy", curves(family.at(fusion), fusion == 1))
         for letter, fusion in zip(LETTERS, FUSIONS, strict=True)
     }
-    setting = {**experiment.to_dict(), "seeds": chosen, "run": family.setting.to_dict()}
-    return Reproduction(
-        experiment.figure, experiment.title, panels, ("abc", "de."), _caption(family, chosen), checks(family), setting
-    )
+    found = Reproduction.of(experiment, panels, ("abc", "de."), checks(family), _caption(family, chosen))
+    return replace(found, setting={**found.setting, "seeds": chosen, "run": family.setting.to_dict()})
 
 
 def _title(family: Family, fusion: int) -> str:
@@ -50,15 +49,12 @@ def curves(runs: tuple[DigitRun, ...], named: bool) -> tuple[Series, ...]:
     """Every seed, each to the end of its run, as runs last differently long; the mean time of each modality."""
     found: list[Series] = []
     for i, run in enumerate(runs):
-        first, seed = named and not i, f"seed {run.setting.seed}"
-        both, loss = run.accuracy[BOTH], run.loss / run.loss[0]
-        found.append(line("loss" if first else "", Role.RUN, run.t, loss, about=f"loss, {seed}"))
-        found.append(
-            line("A and B" if first else "", Role.SECOND_LAW, run.t, both, about=f"accuracy of A and B, {seed}")
-        )
+        member = Member(f"seed {run.setting.seed}", named and not i)
+        found.append(member.line("loss", run.t, run.loss / run.loss[0]))
+        about = "accuracy of A and B"
+        found.append(member.line("A and B", run.t, run.accuracy[BOTH], about=about, role=Role.SECOND_LAW))
         for hue, m in enumerate(MODALITIES):
-            name, about = f"{m} alone" if first else "", f"accuracy of {m} alone, {seed}"
-            found.append(line(name, Role.RUN, run.t, run.accuracy[m], hue=hue, about=about))
+            found.append(member.line(f"{m} alone", run.t, run.accuracy[m], hue, f"accuracy of {m} alone"))
     for hue, m in enumerate(MODALITIES):
         found.append(time("", mean_and_spread(np.array([run.times[m] for run in runs if run.learned]))[0], hue))
     return (*found, line("50 %" if named else "", Role.LEVEL, [np.nan], [0.5], about="50 %"))
@@ -83,8 +79,7 @@ def _caption(family: Family, seeds: list[int]) -> str:
     means = ", ".join(f"{mean:.2f}" for mean in family.means)
     falls = [f"{f} to {f + 1}" for f, (a, b) in enumerate(pairwise(family.means), start=1) if b < a]
     order = f"; they fall from L_f = {' and from '.join(falls)}" if falls else ""
-    return prose(
-        f"""
+    return f"""
         {family.title}: seeds {", ".join(map(str, seeds))}, each to the end of its run, soon after both modalities are
         learned (the paper shows means over seeds); unimodal accuracy is that of a clean test image beside a blank one;
         loss of training batches, a share of that at the start. Vertical: mean time at which a unimodal accuracy
@@ -92,4 +87,3 @@ def _caption(family: Family, seeds: list[int]) -> str:
         L_f = 1 to 5: {means}{order}. B is corrupted with probability {setting.b_corrupted:g}, A with
         {setting.a_corrupted:g}; the paper's text has 0.6 and 0.2, the authors' public code draws 0.8 and 0.16.
         """
-    )

@@ -5,23 +5,19 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, NullLocator
 
 from dynamics.figures.schematics import draw_schematic
-from dynamics.figures.style import house_style
-from dynamics.paper.panels import PhasePlane, Pictures, Plot, Role, Schematic, Series
-
-if TYPE_CHECKING:
-    from dynamics.paper.panels import Panel
-    from dynamics.paper.reproduction import Reproduction
+from dynamics.figures.style import colour, house_style
+from dynamics.paper.panels import Panel, PhasePlane, Pictures, Plot, Role, Schematic, Series
+from dynamics.paper.reproduction import Reproduction
 
 INK = "0.1"
 CELL = (2.05, 2.75)  # inches a letter of the layout
@@ -37,6 +33,7 @@ STYLES: dict[Role, dict[str, Any]] = {
     Role.DESCENT: {"ls": "", "marker": "s", "ms": 4.0, "mfc": "none"},
     Role.RELU: {"ls": "", "marker": "x", "ms": 4.5},
 }
+UNITS: dict[str, Any] = {"s": 14, "linewidths": 0.3, "edgecolors": "0.3", "zorder": 3}
 MARKS = (Role.FLOW, Role.DESCENT, Role.RELU)
 LEGEND_LETTERS = 58  # of a row above a panel
 
@@ -86,9 +83,8 @@ def draw_pictures(ax: Axes, panel: Pictures) -> None:
 
 
 def draw_plot(ax: Axes, panel: Plot) -> None:
-    cycle = plt.rcParams["axes.prop_cycle"].by_key()["color"]
     for series in panel.series:
-        _draw_series(ax, series, INK if series.hue is None else cycle[series.hue % len(cycle)], panel)
+        _draw_series(ax, series, panel.shade_label)
     ax.set_xlabel(panel.x_label)
     ax.set_ylabel(panel.y_label)
     for axis, scale, is_log in ((ax.xaxis, ax.set_xscale, panel.x_log), (ax.yaxis, ax.set_yscale, panel.y_log)):
@@ -98,54 +94,56 @@ def draw_plot(ax: Axes, panel: Plot) -> None:
             axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 300 * low else (1,)))
             axis.set_major_formatter("{x:g}")
             axis.set_minor_locator(NullLocator())
-    handles = _handles(panel, cycle)
+    handles = _handles(panel)
     if handles:
+        columns = _columns([str(handle.get_label()) for handle in handles])
         ax.legend(
-            handles=handles, loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=_columns(handles), fontsize="x-small",
+            handles=handles, loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=columns, fontsize="x-small",
             borderaxespad=0.1, columnspacing=1.0, handlelength=1.8,
         )  # fmt: skip
 
 
-def _draw_series(ax: Axes, series: Series, colour: str, panel: Plot) -> None:
-    style = STYLES.get(series.role, {})
+def _colour(series: Series) -> str:
+    return INK if series.hue is None else colour(series.hue)
+
+
+def _draw_series(ax: Axes, series: Series, shade_label: str) -> None:
+    style, shown = STYLES.get(series.role, {}), _colour(series)
     match series.role:
         case Role.LEVEL if np.isfinite(series.x[0]):  # a word at a point
             ax.annotate(series.note, (series.x[0], series.y[0]), ha="center", va="center", fontsize="medium")
         case Role.LEVEL:
-            ax.axhline(series.y[0], color=colour, zorder=1, **style)
+            ax.axhline(series.y[0], color=shown, zorder=1, **style)
         case Role.TIME:
-            ax.axvline(series.x[0], color=colour, zorder=1, **style)
+            ax.axvline(series.x[0], color=shown, zorder=1, **style)
         case Role.ARROW:
             head = (series.x[-1], series.y[-1])
-            ax.annotate(
-                "", head, (series.x[0], series.y[0]), arrowprops={"arrowstyle": "-|>", "color": colour, "lw": 2}
-            )
+            look = {"arrowstyle": "-|>", "color": shown, "lw": 2}
+            ax.annotate("", head, (series.x[0], series.y[0]), arrowprops=look)
             ax.plot(series.x, series.y, alpha=0.0)  # an arrow does not stretch the axes
         case Role.REGION:
-            ax.fill(series.x, series.y, color=colour, alpha=0.2, lw=0)
+            ax.fill(series.x, series.y, color=shown, alpha=0.2, lw=0)
         case Role.UNITS:
-            look: dict[str, Any] = {"s": 14, "linewidths": 0.3, "edgecolors": "0.3", "zorder": 3}
             if series.shade is None:
-                ax.scatter(series.x, series.y, color=colour, **look)
+                ax.scatter(series.x, series.y, color=shown, **UNITS)
             else:
-                drawn = ax.scatter(series.x, series.y, c=series.shade, cmap="viridis", **look)
-                ax.figure.colorbar(drawn, ax=ax, label=panel.shade_label, shrink=0.9)
+                drawn = ax.scatter(series.x, series.y, c=series.shade, cmap="viridis", **UNITS)
+                ax.figure.colorbar(drawn, ax=ax, label=shade_label, shrink=0.9)
         case role if role in MARKS and series.spread is not None:
-            ax.errorbar(series.x, series.y, series.spread, color=colour, elinewidth=0.9, zorder=3, **style)
+            ax.errorbar(series.x, series.y, series.spread, color=shown, elinewidth=0.9, zorder=3, **style)
         case _:
-            ax.plot(series.x, series.y, color=colour, **style)
+            ax.plot(series.x, series.y, color=shown, **style)
 
 
-def _handles(panel: Plot, cycle: Sequence[str]) -> list[Line2D]:
+def _handles(panel: Plot) -> list[Line2D]:
     """What has a name, and a key to marks and dashes that stand without one."""
     found = []
     for s in panel.series:
         if s.label:
-            colour = INK if s.hue is None else cycle[s.hue % len(cycle)]
             style = STYLES.get(s.role, {"lw": 6, "alpha": 0.2} if s.role is Role.REGION else {"lw": 2})
             if s.role is Role.UNITS:
                 style = {"ls": "", "marker": "o", "ms": 4}
-            found.append(Line2D([], [], color=colour, label=s.label, **style))
+            found.append(Line2D([], [], color=_colour(s), label=s.label, **style))
     names = {role: role.value for role in MARKS} | dict(panel.keys)
     unnamed = dict.fromkeys(s.role for s in panel.series if not s.label and np.any(np.isfinite(s.y)))
     labelled = {s.role for s in panel.series if s.label}
@@ -153,19 +151,16 @@ def _handles(panel: Plot, cycle: Sequence[str]) -> list[Line2D]:
     return found + [Line2D([], [], color="0.35", label=names[role], **STYLES[role]) for role in roles]
 
 
-def _columns(handles: Sequence[Line2D | Text]) -> int:
+def _columns(names: Sequence[str]) -> int:
     """As many as fit above a panel."""
-    letters = (re.sub(r"\\mathrm|\\mathcal|[${}^_]", "", _name(h)) for h in handles)
+    letters = (re.sub(r"\\mathrm|\\mathcal|[${}^_]", "", name) for name in names)
     longest = max(len(re.sub(r"\\[a-zA-Z]+", "x", text)) for text in letters) + 5
-    return max(1, min(len(handles), 3, LEGEND_LETTERS // longest))
-
-
-def _name(handle: Line2D | Text) -> str:
-    return handle.get_text() if isinstance(handle, Text) else str(handle.get_label())
+    return max(1, min(len(names), 3, LEGEND_LETTERS // longest))
 
 
 def _title(ax: Axes, text: str) -> None:
     """Above the legend."""
     legend = ax.get_legend()
-    rows = -(-len(legend.get_texts()) // _columns(legend.get_texts())) if legend is not None else 0
+    names = [text.get_text() for text in legend.get_texts()] if legend is not None else []
+    rows = -(-len(names) // _columns(names)) if names else 0
     ax.set_title(text, pad=5 + 12.5 * rows, fontsize="medium")

@@ -74,6 +74,13 @@ class Experiment:
         norm = self.entry * math.sqrt(self.width)
         return {name: norm for name, chain in network.chains.items() if chain.depth}
 
+    def start(self, network: FusionNetwork) -> dict[str, Any]:
+        """Norms and width of a random start, as `integrate`, `predict`, ... take them."""
+        return {"u0": self.norms(network), "width": self.width}
+
+    def descent(self, network: FusionNetwork) -> dict[str, Any]:
+        return {**self.start(network), "learning_rate": self.learning_rate}
+
     def to_dict(self) -> dict[str, Any]:
         """What is set, for JSON."""
         found = {f.name: getattr(self, f.name) for f in fields(self)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,10 +16,10 @@ from derivations.times.two_layer_cases import DESCENT
 from dynamics.lambdified import function
 from dynamics.nonlinear.relu import train_relu
 from dynamics.nonlinear.samples import gaussian_samples
-from dynamics.paper.common import Progress, flows, latest, plateau_weight, trajectories
+from dynamics.paper.common import Progress, flows, plateau_weight, seed_ratios, trajectories
 from dynamics.paper.experiments import Experiment, Task
 from dynamics.paper.panels import Plot, Role, Series, level, line, over_seeds
-from dynamics.paper.reproduction import Check, Reproduction, prose, worst
+from dynamics.paper.reproduction import Check, Reproduction, worst
 from dynamics.prediction.laws.grids import law_grid
 from dynamics.prediction.roads import predict
 from dynamics.runs.trajectory import Trajectory
@@ -45,14 +45,12 @@ def descent_ratio(task: Task, learning_rate: float) -> float:
 def relu_numbers(experiment: Experiment, network: FusionNetwork, task: Task, seed: int) -> tuple[float, float]:
     """Ratio and misattribution of a ReLU network trained on samples; its total weights count half, (126)."""
     drawn = gaussian_samples(task.sigma, task.w, experiment.samples, seed)
-    norms = experiment.norms(network)
-    plan = course(network, drawn.correlations, norms, {})
-    rate = experiment.learning_rate
-    expected = predict(network, task.data, u0=norms, width=experiment.width, seed=seed).times
-    run = train_relu(
-        network, drawn.inputs, drawn.targets, u0=norms, width=experiment.width, seed=seed, learning_rate=rate,
-        t_end=2 * 1.4 * expected[plan.order[-1]],
-    ).as_linear(network, drawn, 0.5)  # fmt: skip
+    start = experiment.start(network)
+    plan = course(network, drawn.correlations, start["u0"], {})
+    expected = predict(network, task.data, **start, seed=seed).times
+    end = 2 * 1.4 * expected[plan.order[-1]]
+    trained = train_relu(network, drawn.inputs, drawn.targets, **experiment.descent(network), seed=seed, t_end=end)
+    run = trained.as_linear(network, drawn, 0.5)
     return run.ratio, misattributed(run, float(run.total["A"][-1, 0]))
 
 
@@ -67,7 +65,7 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
     for letter, task in zip("ab", experiment.tasks, strict=True):
         runs = flows(experiment, network, task.data)
         alone = level(r"$W_A^{\mathrm{tot}}$ alone", float(np.ravel(task.data.unimodal("A"))[0]), 0)
-        panels[letter] = trajectories(rf"$\rho$ = {task.rho:g}", runs, 1.35 * latest(runs), alone)
+        panels[letter] = trajectories(rf"$\rho$ = {task.rho:g}", runs, alone)
     ratios: list[Series] = []
     shares: list[Series] = []
     checks: list[Check] = []
@@ -83,8 +81,7 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
         "c": Plot("duration of the unimodal phase", r"correlation $\rho$", RATIO, tuple(ratios), y_log=True, keys=KEYS),
         "d": Plot("misattribution", r"correlation $\rho$", r"$W_A^{\mathrm{tot}}$, alone minus both", tuple(shares)),
     }
-    caption = prose(
-        f"""
+    caption = f"""
         Two layers, late fusion, y = x_A + x_B, sigma_B = 1; random starts, every entry of standard deviation 1e-9,
         width {experiment.width}, {len(experiment.seeds)} seeds, bars one standard deviation. Lines: (9) with the
         signs of its terms, as in J.3. Dotted: (9) as printed, in norms; the two part where rho is below
@@ -94,8 +91,7 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
         the drive, (126), so the same learning rate is half as coarse; their weights count half. They are trained on
         {experiment.samples} samples, the linear ones on the correlations.
         """
-    )
-    return Reproduction(3, experiment.title, panels, ("ab", "cd"), caption, tuple(checks), experiment.to_dict())
+    return Reproduction.of(experiment, panels, ("ab", "cd"), checks, caption)
 
 
 def law_lines(name: str, network: FusionNetwork, sigma_ratio: float, u0: float, hue: int) -> tuple[Series, Series]:
@@ -112,12 +108,12 @@ class Row:
     """One ratio of sigma: by road, ratios and misattributions (rho, seeds)."""
 
     sigma_ratio: float
-    ratios: dict[Role, np.ndarray]
-    wrong: dict[Role, np.ndarray]
+    ratios: Mapping[Role, list[list[float]]]
+    wrong: Mapping[Role, list[list[float]]]
 
     @classmethod
     def of(cls, experiment: Experiment, network: FusionNetwork, sigma_ratio: float, progress: Progress) -> Row:
-        norms, width, seeds = experiment.norms(network), experiment.width, experiment.seeds
+        descent, seeds = experiment.descent(network), experiment.seeds
         ratios: dict[Role, list[list[float]]] = {Role.FLOW: [], Role.DESCENT: [], Role.RELU: []}
         wrong: dict[Role, list[list[float]]] = {Role.FLOW: [], Role.RELU: []}
         for rho in experiment.rhos:
@@ -126,31 +122,19 @@ class Row:
             runs = flows(experiment, network, task.data)
             ratios[Role.FLOW].append([run.ratio for run in runs])
             wrong[Role.FLOW].append([misattributed(run, float(np.ravel(task.data.optimum)[0])) for run in runs])
-            rate = experiment.learning_rate
-            steps = ensemble(network, task.data, u0=norms, width=width, seeds=seeds, learning_rate=rate)
-            ratios[Role.DESCENT].append(list(steps.ratio))
+            ratios[Role.DESCENT].append(list(ensemble(network, task.data, **descent, seeds=seeds).ratio))
             both = [relu_numbers(experiment, network, task, seed) for seed in seeds]
             ratios[Role.RELU].append([ratio for ratio, _ in both])
             wrong[Role.RELU].append([share for _, share in both])
-        return cls(
-            sigma_ratio,
-            {role: np.array(values) for role, values in ratios.items()},
-            {role: np.array(values) for role, values in wrong.items()},
-        )
+        return cls(sigma_ratio, ratios, wrong)
 
     def checks(self, experiment: Experiment) -> list[Check]:
         tasks = [Task(self.sigma_ratio, 1, rho) for rho in experiment.rhos]
         network, rate, name = experiment.network(), experiment.learning_rate, f"sigma_A/sigma_B = {self.sigma_ratio:g}"
-        norms = experiment.norms(network)
-        law = law_grid(network, self.sigma_ratio, 1.0, np.array(experiment.rhos), u0=min(norms.values())).ratio
+        start = experiment.start(network)
+        law = law_grid(network, self.sigma_ratio, 1.0, np.array(experiment.rhos), u0=min(start["u0"].values())).ratio
         flow, steps, relu = (np.mean(self.ratios[role], axis=1) for role in (Role.FLOW, Role.DESCENT, Role.RELU))
-        refined = [
-            [estimate.ratio if estimate else math.nan for estimate in (
-                predict(network, task.data, u0=norms, width=experiment.width, seed=seed).refined
-                for seed in experiment.seeds
-            )]
-            for task in tasks
-        ]  # fmt: skip
+        refined = [seed_ratios(experiment, network, task.data, start["u0"]) for task in tasks]
         shares = _shares(self.sigma_ratio, experiment.rhos)
         settled = 1e-3 if self.sigma_ratio >= 1.5 else 0.02  # a short phase ends before the plateau is quite reached
         found = [

@@ -7,10 +7,10 @@ import numpy as np
 from derivations.critical.preference import contribution
 from derivations.times import modality_preference as law
 from dynamics.lambdified import array_function
-from dynamics.paper.common import Progress, flows, latest, trajectories
+from dynamics.paper.common import Progress, flows, trajectories
 from dynamics.paper.experiments import Experiment, Task
 from dynamics.paper.panels import Panel, Plot, Role, level, line
-from dynamics.paper.reproduction import Check, Reproduction, prose, worst
+from dynamics.paper.reproduction import Check, Reproduction, worst
 from dynamics.prediction.roads import predict
 
 GRID = np.linspace(0.02, 1.5, 100)  # of sigma_B / sigma_A
@@ -42,7 +42,7 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
         seen = [float(np.interp((r.times["A"] + r.times["B"]) / 2, r.t, r.loss)) for r in runs]
         title = f"A first, {'B' if saddle['B'] < saddle['A'] else 'A'} contributes more"
         levels = (level(r"loss at $\mathcal{M}_A$", saddle["A"], 0), level(r"loss at $\mathcal{M}_B$", saddle["B"], 1))
-        panels[letter] = trajectories(title, runs, 1.35 * latest(runs), *levels)
+        panels[letter] = trajectories(title, runs, *levels)
         checks.append(worst(f"{letter}: loss on the plateau", seen, [saddle["A"]] * len(seen), 1e-3, "(62a)"))
         checks.append(Check(f"{letter}: superficial", float(predict(network, data).superficial is True),
                             float(saddle["B"] < saddle["A"]), 0.0, "(10)"))  # fmt: skip
@@ -63,8 +63,7 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
         p = predict(network, Task(1, spread, w=(w, 1)).data)
         agree += int(p.superficial is bool((one < w) != (other < w)))
     checks.append(Check(f"c: of {PROBLEMS} random problems, where the map says", agree, PROBLEMS, 0.0, "(11)"))
-    caption = prose(
-        f"""
+    caption = f"""
         Two layers, late fusion, gradient flow from random starts, every entry of standard deviation 1e-9,
         {len(experiment.seeds)} seeds, all drawn. a: Sigma = diag(9, 1), y = x_A + 4 x_B. b: diag(16, 1), x_A + 3
         x_B. A is learned first in both; in a the loss would fall further if B were. c: I A is first and contributes
@@ -72,5 +71,4 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
         scalars. sigma is a standard deviation here; the text below (11) calls it a variance, for which its bounds
         are wrong.
         """
-    )
-    return Reproduction(4, experiment.title, panels, ("abc",), caption, tuple(checks), experiment.to_dict())
+    return Reproduction.of(experiment, panels, ("abc",), checks, caption)

@@ -9,10 +9,10 @@ import numpy as np
 from derivations.correlations import Correlations
 from derivations.network import FusionNetwork, layer_shapes
 from dynamics.nonlinear.samples import Samples, gaussian_samples
-from dynamics.paper.common import TIME, Progress, on_grid
+from dynamics.paper.common import TIME, Progress, members, on_grid
 from dynamics.paper.experiments import Experiment
-from dynamics.paper.panels import Panel, Plot, Role, Series, level, line
-from dynamics.paper.reproduction import Check, Reproduction, Side, prose
+from dynamics.paper.panels import Panel, Plot, Series, level
+from dynamics.paper.reproduction import Check, Reproduction, Side
 from dynamics.runs.trajectory import Trajectory
 from dynamics.simulation.flow import integrate
 
@@ -53,25 +53,16 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
     for count, letters in zip(experiment.more["samples"], ("ab", "cd"), strict=True):
         progress(f"{count} samples, {len(experiment.seeds)} seeds")
         drawn = [gaussian_samples(sigma, np.full(2 * size, w), count, seed, noise) for seed in experiment.seeds]
-        both = list(zip(drawn, experiment.seeds, strict=True))
-        alone = [_best_alone(experiment, truth, samples, seed) for samples, seed in both]
+        alone = [_best_alone(experiment, truth, *each) for each in zip(drawn, experiment.seeds, strict=True)]
         for i, letter in enumerate(letters):
             network = experiment.network(i)
             series: list[Series] = []
             pairs: list[tuple[float, float]] = []
-            for (samples, seed), best in zip(both, alone, strict=True):
+            for samples, best, (seed, member) in zip(drawn, alone, members(experiment.seeds), strict=True):
                 run = _run(experiment, network, samples.correlations, seed)
                 error = truth.generalisation(run)
-                first = not pairs
-                series.append(
-                    line("loss" if first else "", Role.RUN, *on_grid(run.t, run.loss, end), about=f"loss, seed {seed}")
-                )
-                named = "generalisation error" if first else ""
-                series.append(
-                    line(
-                        named, Role.RUN, *on_grid(run.t, error, end), hue=2, about=f"generalisation error, seed {seed}"
-                    )
-                )
+                series.append(member.line("loss", *on_grid(run.t, run.loss, end)))
+                series.append(member.line("generalisation error", *on_grid(run.t, error, end), 2))
                 pairs.append((float(error.min()) / best, float(error[-1]) / best))
             ends[count, i == 0] = pairs
             series.append(level("best single modality, mean", float(np.mean(alone)), 3))
@@ -85,8 +76,7 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
         _beyond(f"{few} samples, early: lowest error / {of}", ends[few, True], 0, Side.BELOW),
         _beyond(f"{few} samples, late: error at the end / {of}", ends[few, False], 1, Side.ABOVE),
     ]
-    caption = prose(
-        f"""
+    caption = f"""
         Two layers, {size} + {size} inputs, Sigma = diag(1, 3), y = 0.1 sum of x + noise of standard deviation {noise};
         gradient flow from random starts, every entry of standard deviation 1e-9, width {experiment.width},
         {len(experiment.seeds)} seeds (samples and starts), all drawn. Green: on new samples. Dotted: the lowest error
@@ -94,8 +84,7 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
         samples late fusion overfits the first modality while it waits for the second: it ends above the dotted line,
         and where its error is lowest it has learned one modality only.
         """
-    )
-    return Reproduction(5, experiment.title, panels, ("ab", "cd"), caption, tuple(checks), experiment.to_dict())
+    return Reproduction.of(experiment, panels, ("ab", "cd"), checks, caption)
 
 
 def _run(experiment: Experiment, network: FusionNetwork, data: Correlations, seed: int) -> Trajectory:

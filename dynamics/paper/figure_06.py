@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from derivations.network import FusionNetwork
-from dynamics.paper.common import TIME, Progress, flows, latest, on_grid
+from dynamics.paper.common import TIME, Member, Progress, flows, latest, on_grid, ratio_of, seed_ratios
 from dynamics.paper.experiments import Experiment, Task
 from dynamics.paper.panels import Panel, Plot, Role, Series, line, over_seeds
-from dynamics.paper.reproduction import Check, Reproduction, prose, worst
+from dynamics.paper.reproduction import Check, Reproduction, worst
 from dynamics.prediction.laws.grids import law_grid
 from dynamics.prediction.roads import predict
 from dynamics.simulation.ensembles import ensemble
@@ -37,14 +36,8 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
         runs = flows(experiment, network, task.data)
         end = 1.3 * latest(runs)
         losses += [
-            line(
-                _name(fused) if not i else "",
-                Role.RUN,
-                *on_grid(run.t, run.loss, end),
-                hue,
-                about=f"{_name(fused)}, run {i + 1}",
-            )
-            for i, run in enumerate(runs)
+            Member(f"run {i}", i == 1).line(_name(fused), *on_grid(run.t, run.loss, end), hue)
+            for i, run in enumerate(runs, start=1)
         ]
     panels: dict[str, Panel] = {"a": Plot(r"losses, $\rho$ = 0", TIME, "loss", tuple(losses))}
     rhos = [(rho, Task(task.sigma_a, task.sigma_b, rho), u0) for rho in experiment.rhos]
@@ -76,8 +69,7 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
                     within = max(0.06, deviation / mean)
                     checks.append(Check(f"ratio, steps of 0.04, rho = 0, L_f = {fused}", at, mean, within, "PyTorch"))
         panels[letter] = Plot(title, label, RATIO, tuple(series), x_log=letter == "d", y_log=True, keys=KEYS)
-    caption = prose(
-        f"""
+    caption = f"""
         Four layers, width {experiment.width}, y = x_A + x_B; random starts, every layer before the fusion of norm u0 =
         {u0:g} but in d; {len(experiment.seeds)} seeds, bars one standard deviation; b, d: sigma = (2, 1); c, d: rho =
         0. Lines: (12) for L_f = 3, 4 and (57) for L_f = 2, which assume aligned starts and do not know the width.
@@ -86,8 +78,7 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
         descent at 0.04. The printed norm of a square layer in J is ten times u0; here all layers before the fusion
         have u0, as the theory asks.
         """
-    )
-    return Reproduction(6, experiment.title, panels, ("ab", "cd"), caption, tuple(checks), experiment.to_dict())
+    return Reproduction.of(experiment, panels, ("ab", "cd"), checks, caption)
 
 
 Points = Sequence[tuple[float, Task, float]]  # where it is drawn, the data, u0
@@ -101,10 +92,10 @@ def _lines(
     if network.is_early_fusion:
         return line(_name(fused), Role.LAW, grid, np.ones(len(fine)), hue), line("", Role.SECOND_LAW, [], [], hue)
     leading = [float(law_grid(network, t.sigma_a, t.sigma_b, t.rho, u0=u0).ratio) for _, t, u0 in fine]
-    wide = [predict(network, task.data, u0=u0, width=experiment.width).refined for _, task, u0 in points]
+    wide = [ratio_of(predict(network, task.data, u0=u0, width=experiment.width).refined) for _, task, u0 in points]
     return (
         line(_name(fused), Role.LAW, grid, leading, hue),
-        line("", Role.SECOND_LAW, at, [e.ratio if e else math.nan for e in wide], hue, about=_name(fused)),
+        line("", Role.SECOND_LAW, at, wide, hue, about=_name(fused)),
     )
 
 
@@ -129,9 +120,5 @@ def _against_law(
         return worst(f"{what}: one transition", np.mean(runs, axis=1), np.ones(len(points)), 0.1)
     if network.trunk.depth:
         return worst(f"{what}: mean ratio", np.mean(runs, axis=1), typical, 0.06, "typical network")
-    laws = [
-        [predict(network, task.data, u0=u0, width=experiment.width, seed=seed).refined for seed in experiment.seeds]
-        for _, task, u0 in points
-    ]
-    expected = [[e.ratio if e else math.nan for e in row] for row in laws]
+    expected = [seed_ratios(experiment, network, task.data, u0) for _, task, u0 in points]
     return worst(f"{what}: ratio of each seed", runs, expected, 0.005, "ways of a start")

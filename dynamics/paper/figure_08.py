@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from dynamics.paper.common import Progress, trajectories
+from dynamics.paper.common import Progress, flows, trajectories
 from dynamics.paper.experiments import Experiment
 from dynamics.paper.panels import Panel, level
-from dynamics.paper.reproduction import Check, Reproduction, prose, worst
+from dynamics.paper.reproduction import Check, Reproduction, worst
 from dynamics.runs.half_times import Status
-from dynamics.simulation.flow import integrate
 
 
 def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
     network, data = experiment.network(), experiment.tasks[0].data
-    norms, width, end = experiment.norms(network), experiment.width, experiment.more["t_end"]
-    runs = [integrate(network, data, u0=norms, width=width, seed=seed, t_end=end) for seed in experiment.seeds]
+    end = experiment.more["t_end"]
+    runs = flows(experiment, network, data, end)
     alone = float(np.ravel(data.unimodal("A"))[0])
     panels: dict[str, Panel] = {
-        "a": trajectories(r"$\Sigma$ = [4, 2; 2, 1]", runs, end, level(r"$W_A^{\mathrm{tot}}$ alone", alone, 0))
+        "a": trajectories(r"$\Sigma$ = [4, 2; 2, 1]", runs, level(r"$W_A^{\mathrm{tot}}$ alone", alone, 0), end=end)
     }
     seen = [float(run.total["A"][-1, 0]) for run in runs]
     largest = max(float(np.max(np.abs(run.total["B"]))) for run in runs)
@@ -29,11 +28,9 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
         Check("runs that learn B", float(late), 0.0, 0.0),
         Check("loss at the end", max(float(run.loss[-1]) for run in runs), 0.0, 1e-4),
     )
-    caption = prose(
-        f"""
+    caption = f"""
         Two layers, late fusion, x_A = 2 x_B, y = x_A + x_B; gradient flow from random starts, every entry of standard
         deviation 1e-9, width {experiment.width}, {len(experiment.seeds)} seeds, all drawn. A alone explains all of the
         output, so nothing is left to learn B from: later becomes never.
         """
-    )
-    return Reproduction(8, experiment.title, panels, ("a",), caption, checks, experiment.to_dict())
+    return Reproduction.of(experiment, panels, ("a",), checks, caption)

@@ -16,10 +16,10 @@ from dynamics.lambdified import function
 from dynamics.nonlinear.linear import logistic, train_linear
 from dynamics.nonlinear.samples import Samples, checked_samples, gaussian_samples
 from dynamics.nonlinear.training import Training
-from dynamics.paper.common import TIME, Progress, on_grid
+from dynamics.paper.common import SIZES, TIME, Progress, members, ratio_of
 from dynamics.paper.experiments import Experiment, Task
 from dynamics.paper.panels import Panel, Plot, Role, Series, line, over_seeds
-from dynamics.paper.reproduction import Check, Reproduction, prose, worst
+from dynamics.paper.reproduction import Check, Reproduction, worst
 from dynamics.prediction.roads import predict
 
 LATER = 1.5  # times the half-time of B that the law expects: how long to train
@@ -77,13 +77,11 @@ def flow_ratio(samples: Samples, norm: float) -> float:
 
 def train(experiment: Experiment, which: int, samples: Samples, seed: int, ratio: float) -> Training:
     network = experiment.network(which)
-    norms = experiment.norms(network)
+    descent = experiment.descent(network)
     strength = float(abs(np.ravel(samples.correlations.target_block("A"))[0]))
-    first = 2 * math.log(1 / norms["A"]) / strength  # (37): half the drive of the squared loss
-    return train_linear(
-        network, samples.inputs, samples.targets, u0=norms, width=experiment.width, seed=seed,
-        learning_rate=experiment.learning_rate, t_end=LATER * ratio * first,
-    )  # fmt: skip
+    first = 2 * math.log(1 / descent["u0"]["A"]) / strength  # (37): half the drive of the squared loss
+    end = LATER * ratio * first
+    return train_linear(network, samples.inputs, samples.targets, **descent, seed=seed, t_end=end)
 
 
 def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
@@ -92,20 +90,11 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
     for i, (letter, name) in enumerate(zip("ab", ("early", "late"), strict=True)):
         progress(f"{name} fusion, labels")
         series: list[Series] = []
-        for seed in experiment.seeds:
+        for seed, member in members(experiment.seeds):
             samples = samples_of(experiment, 0.0, True, seed)
             run = train(experiment, i, samples, seed, 1.0 if i == 0 else logistic_ratio(samples))
-            named = seed == experiment.seeds[0]
-            end = float(run.t[-1])
-            series.append(
-                line("loss" if named else "", Role.RUN, *on_grid(run.t, run.loss, end), about=f"loss, seed {seed}")
-            )
-            for hue, (m, w) in enumerate(run.total.items()):
-                label = rf"$W_{m}^{{\mathrm{{tot}}}}$" if named else ""
-                series.append(
-                    line(label, Role.RUN, *on_grid(run.t, w[:, 0], end), hue=hue, about=f"W_{m}, seed {seed}")
-                )
-        panels[letter] = Plot(f"{name} fusion, labels", TIME, "loss; total weights", tuple(series))
+            series += member.curves(run, float(run.t[-1]))
+        panels[letter] = Plot(f"{name} fusion, labels", TIME, SIZES, tuple(series))
     ratios: list[Series] = []
     checks: list[Check] = []
     for hue, labels in enumerate((True, False)):
@@ -123,7 +112,7 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
             norm = experiment.norms(late)["A"]
             wide.append(float(np.mean([flow_ratio(samples, norm) for samples in drawn])))
             squared = [predict(late, s.correlations, u0=experiment.norms(late)).leading for s in drawn]
-            nine.append(float(np.mean([e.ratio if e else math.nan for e in squared])))
+            nine.append(float(np.mean([ratio_of(e) for e in squared])))
         ratios += [
             line(f"(125), {NAMES[labels]}", Role.LAW, experiment.rhos, ours, hue),
             line("", Role.SECOND_LAW, experiment.rhos, wide, hue, about=NAMES[labels]),
@@ -137,8 +126,7 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
             checks.append(worst("labels: ratio against (9)", mean, nine, 0.08, "(9); O(1/ln(1/u0)), steps of 0.04"))
             checks.append(worst("labels: (125) against (9)", ours, nine, 0.03, "(125); sampling"))
     panels["c"] = Plot("late fusion", r"correlation $\rho$", r"time ratio $t_B/t_A$", tuple(ratios), keys=KEYS)
-    caption = prose(
-        f"""
+    caption = f"""
         Two layers, logistic loss, gradient descent at {experiment.learning_rate:g} on {experiment.samples} samples;
         sigma = (2, 1), a, b: rho = 0; random starts, every entry of standard deviation 1e-9, width
         {experiment.width}, {len(experiment.seeds)} seeds, bars one standard deviation. Weights grow for ever, so a
@@ -148,5 +136,4 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
         the ratio is far above (9); it stays below (125), which is for u0 to 0, because A takes long to reach its
         fit and B feels more until then.
         """
-    )
-    return Reproduction(9, experiment.title, panels, ("ab", "cc"), caption, tuple(checks), experiment.to_dict())
+    return Reproduction.of(experiment, panels, ("ab", "cc"), checks, caption)

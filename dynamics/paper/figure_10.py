@@ -8,13 +8,13 @@ import numpy as np
 
 from dynamics.nonlinear.linear import Loss, train_linear
 from dynamics.nonlinear.samples import gaussian_samples
-from dynamics.nonlinear.training import Training
-from dynamics.paper.common import SIZES, TIME, Progress, on_grid
+from dynamics.paper.common import SIZES, TIME, Progress, members
 from dynamics.paper.experiments import Experiment
 from dynamics.paper.panels import Panel, Plot, Role, Series, line, time
-from dynamics.paper.reproduction import Check, Reproduction, prose
+from dynamics.paper.reproduction import Check, Reproduction
 
-WHEN = ("start", "meanwhile", "end")
+#: When -> in late fusion, |W_B^1|^2 / |W_A^1|^2 and how far it may be off.
+LATE = {"start": (1.0, 0.5), "meanwhile": (0.0, 1e-3), "end": (1.0, 0.05)}
 
 
 def alignment(first: np.ndarray, direction: np.ndarray) -> float:
@@ -24,10 +24,10 @@ def alignment(first: np.ndarray, direction: np.ndarray) -> float:
 
 
 def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
-    task, seed = experiment.tasks[0], experiment.seeds[0]
+    task, (seed, member) = experiment.tasks[0], members(experiment.seeds)[0]
     drawn = gaussian_samples(task.sigma, task.w, experiment.samples, seed)
     data = drawn.correlations
-    strength = np.ravel(data.sigma_yx)
+    strength, optimum = np.ravel(data.sigma_yx), np.ravel(data.optimum)
     panels: dict[str, Panel] = {}
     checks: list[Check] = []
     for i, (letters, name) in enumerate(zip(("abcd", "efgh"), ("early", "late"), strict=True)):
@@ -39,31 +39,29 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
         middle = -np.log(norms["A"]) / size * (0.95 if i == 0 else 2.2)
         end = 4 * middle if i == 0 else 2.6 * middle
         run = train_linear(
-            network, drawn.inputs, drawn.targets, loss=Loss.SQUARED, u0=norms, width=experiment.width, seed=seed,
-            learning_rate=experiment.learning_rate, t_end=end, snapshots=(0.0, middle),
+            network, drawn.inputs, drawn.targets, loss=Loss.SQUARED, **experiment.descent(network), seed=seed,
+            t_end=end, snapshots=(0.0, middle),
         )  # fmt: skip
-        panels[letters[0]] = Plot(f"{name} fusion", TIME, SIZES, (*_curves(run), time("", middle)))
-        for letter, when, (_, weights) in zip(letters[1:], WHEN, sorted(run.snapshots.items()), strict=True):
+        curves = member.curves(run, float(run.t[-1]))
+        panels[letters[0]] = Plot(f"{name} fusion", TIME, SIZES, (*curves, time("", middle)))
+        for letter, when, (_, weights) in zip(letters[1:], LATE, sorted(run.snapshots.items()), strict=True):
             first = np.hstack([weights[m][0] for m in data.modalities])
             powers = [math.floor(math.log10(np.max(np.abs(column)))) for column in first.T]
             powers = [max(powers)] * 2 if i == 0 else powers  # arrows keep their directions
             x, y = (first / 10.0 ** np.array(powers)).T
-            arrows = _arrows(np.column_stack([x, y]), strength, np.ravel(data.optimum)) if i == 0 else ()
+            arrows = _arrows(np.column_stack([x, y]), strength, optimum) if i == 0 else ()
             x_label, y_label = (rf"$W_{m}^1$ [$10^{{{k}}}$]" for m, k in zip(data.modalities, powers, strict=True))
             panels[letter] = Plot(
                 f"{name}, {when}", x_label, y_label, (Series("", Role.UNITS, x, y, i, about="hidden units"), *arrows)
             )
             if i == 0 and when != "start":
-                toward = strength if when == "meanwhile" else np.ravel(data.optimum)
-                what = "Sigma_yx" if when == "meanwhile" else "Sigma_yx Sigma^-1"
+                toward, what = (strength, "Sigma_yx") if when == "meanwhile" else (optimum, "Sigma_yx Sigma^-1")
                 checks.append(Check(f"early, {when}: |W^1|^2 along {what}", alignment(first, toward), 1.0, 0.01))
             if i == 1:
                 share = float(np.sum(first[:, 1] ** 2) / np.sum(first[:, 0] ** 2))
-                expected = {"start": 1.0, "meanwhile": 0.0, "end": 1.0}[when]
-                allowed = 0.5 if when == "start" else 1e-3 if when == "meanwhile" else 0.05
+                expected, allowed = LATE[when]
                 checks.append(Check(f"late, {when}: |W_B^1|^2 / |W_A^1|^2", share, expected, allowed, "balanced"))
-    caption = prose(
-        f"""
+    caption = f"""
         Two linear layers, Sigma = diag(4, 1), y = x_A + x_B, {experiment.samples} samples, gradient descent at
         {experiment.learning_rate:g} from a random start, every entry of standard deviation 1e-9, width
         {experiment.width}, seed {seed}. A point is a hidden unit; in late fusion the k-th units of both branches share
@@ -71,17 +69,7 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
         turn to Sigma_yx Sigma^-1 as they grow. Late fusion: W_A^1 grows first, W_B^1 after the plateau, and no unit of
         one branch knows of the other. The dotted line is "meanwhile".
         """
-    )
-    layout = ("abcd", "efgh")
-    return Reproduction(10, experiment.title, panels, layout, caption, tuple(checks), experiment.to_dict())
-
-
-def _curves(run: Training) -> list[Series]:
-    end = float(run.t[-1])
-    found = [line("loss", Role.RUN, *on_grid(run.t, run.loss, end))]
-    for hue, (m, w) in enumerate(run.total.items()):
-        found.append(line(rf"$W_{m}^{{\mathrm{{tot}}}}$", Role.RUN, *on_grid(run.t, w[:, 0], end), hue=hue))
-    return found
+    return Reproduction.of(experiment, panels, ("abcd", "efgh"), checks, caption)
 
 
 def _arrows(first: np.ndarray, strength: np.ndarray, optimum: np.ndarray) -> tuple[Series, ...]:

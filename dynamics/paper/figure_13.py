@@ -12,7 +12,7 @@ from dynamics.nonlinear.mnist.training import Purpose, generator, prepared
 from dynamics.paper.common import Progress
 from dynamics.paper.experiments import Experiment
 from dynamics.paper.panels import Panel, Pictures
-from dynamics.paper.reproduction import Check, Reproduction, prose
+from dynamics.paper.reproduction import Check, Reproduction
 
 EXAMPLES = 4
 DRAWN = 10_000  # images that the checks are over; shares then have a standard deviation of 0.005
@@ -40,11 +40,9 @@ def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:
         Check("share with both corrupted", float(np.mean(in_a & in_b)), 0.0, 0.0, "appendix I"),
         Check("standard deviation of the noise", float(np.std(noise)), NOISE, 0.01, "our choice"),
     )
-    caption = prose(
-        f"""
+    caption = f"""
         The first training images of each kind, as the two modalities see them, on one grey scale. A corrupted image
         is {KEPT:g} of the image plus noise of standard deviation {NOISE:g}, in units where pixels have about zero mean
         and unit variance. Shares are over {len(x)} images.
         """
-    )
-    return Reproduction(13, experiment.title, panels, ("abc",), caption, checks, experiment.to_dict())
+    return Reproduction.of(experiment, panels, ("abc",), checks, caption)

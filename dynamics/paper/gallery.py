@@ -57,6 +57,6 @@ def reproduce(
             if figure not in users:
                 raise DomainError(f"{name} is for figure {' and '.join(map(str, users))}, got figure {figure}")
             experiment = replace(experiment, more={**experiment.more, name: os.fspath(folder)})
-    module = import_module(f"dynamics.paper.figure_{figure:02}")
+    module = import_module("dynamics.paper." + ("digits" if figure in TRAINED else f"figure_{figure:02}"))
     found: Reproduction = module.reproduced(experiment, progress or (lambda line: None))
     return found

@@ -102,17 +102,13 @@ class PhasePlane:
     portrait: Portrait
 
     def to_dict(self) -> dict[str, Any]:
-        points = [{"name": p.name, "kind": p.kind.value, "position": list(p.position)} for p in self.portrait.points]
-        runs = [
-            {"label": label, "path": path.tolist()}
-            for label, path in zip(self.portrait.labels, self.portrait.paths, strict=True)
-        ]
-        field = {
-            "axes": [[float(f"{v:.6g}") for v in axis] for axis in self.portrait.axes],
-            "velocity": [[[float(f"{v:.6g}") for v in row] for row in part] for part in self.portrait.velocity],
-        }  # stream lines, and the nullclines where a component is zero; indexed [component, y, x]
-        modalities = list(self.portrait.modalities)
-        return {"title": self.title, "modalities": modalities, "points": points, "runs": runs, **field}
+        at = self.portrait
+        points = [{"name": p.name, "kind": p.kind.value, "position": list(p.position)} for p in at.points]
+        runs = [{"label": name, "path": path.tolist()} for name, path in zip(at.labels, at.paths, strict=True)]
+        # stream lines, and the nullclines where a component is zero; indexed [component, y, x]
+        axes, velocity = (np.vectorize("{:.6g}".format)(v).astype(float).tolist() for v in (at.axes, at.velocity))
+        return {"title": self.title, "modalities": list(at.modalities), "points": points, "runs": runs,
+                "axes": axes, "velocity": velocity}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,9 +149,7 @@ def over_seeds(
     label: str, role: Role, x: Sequence[float], values: Any, hue: int | None = None, about: str = ""
 ) -> Series:
     """Mean and standard deviation along the last axis of `values` (n, seeds); unreached members are left out."""
-    found = np.asarray(values, dtype=float)
-    known = np.where(np.isfinite(found), found, np.nan)
-    with np.errstate(invalid="ignore"):
-        mean = np.array([np.mean(v[np.isfinite(v)]) if np.any(np.isfinite(v)) else math.nan for v in known])
-        spread = np.array([np.std(v[np.isfinite(v)], ddof=1) if np.sum(np.isfinite(v)) > 1 else 0.0 for v in known])
+    known = [row[np.isfinite(row)] for row in np.asarray(values, dtype=float)]
+    mean = np.array([np.mean(row) if len(row) else math.nan for row in known])
+    spread = np.array([np.std(row, ddof=1) if len(row) > 1 else 0.0 for row in known])
     return line(label, role, x, mean, hue, spread=spread, about=about)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -14,6 +14,7 @@ import numpy as np
 
 from dynamics.documents import finite
 from dynamics.files import write_whole
+from dynamics.paper.experiments import Experiment
 from dynamics.paper.panels import Panel
 from dynamics.provenance import _version
 from dynamics.tables import Drawn, Shown, Table, number
@@ -87,6 +88,19 @@ class Reproduction(Shown, Drawn):
     checks: tuple[Check, ...]
     setting: Mapping[str, Any]
 
+    @classmethod
+    def of(
+        cls,
+        experiment: Experiment,
+        panels: Mapping[str, Panel],
+        layout: tuple[str, ...],
+        checks: Sequence[Check],
+        caption: str,
+    ) -> Reproduction:
+        """caption : a paragraph, its lines broken anywhere"""
+        text = " ".join(caption.split())
+        return cls(experiment.figure, experiment.title, panels, layout, text, tuple(checks), experiment.to_dict())
+
     @property
     def holds(self) -> bool:
         return all(check.holds for check in self.checks)
@@ -111,11 +125,6 @@ class Reproduction(Shown, Drawn):
         """The numbers as JSON; whole or not at all."""
         text = json.dumps(self.to_dict(), allow_nan=False, ensure_ascii=False) + "\n"
         write_whole(path, text.encode(), "numbers")
-
-
-def prose(text: str) -> str:
-    """A paragraph on one line."""
-    return " ".join(text.split())
 
 
 def worst(what: str, found: Any, expected: Any, within: float, reason: str = "") -> Check:

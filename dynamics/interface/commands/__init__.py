@@ -1,1 +1,1 @@
-"""A file for each family of commands: its options and its actions."""
+"""A file for each family of commands: every command's options beside what it does."""

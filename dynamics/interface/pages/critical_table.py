@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from derivations.algebra.notation import text_lines
+from derivations.critical.manifolds import Manifold
 from dynamics.tables import Table, number
-
-if TYPE_CHECKING:
-    from derivations.critical.manifolds import Manifold
 
 HEAD = ("manifold", "learned", "strata", "dimension", "negative", "zero", "positive")
 COUNTS = (
@@ -34,7 +33,6 @@ def critical_table(manifolds: Sequence[Manifold]) -> Table:
 
 def to_dict(manifold: Manifold) -> dict[str, Any]:
     """For strict JSON: numbers as numbers, expressions as text."""
-    from derivations.algebra.notation import text_lines
 
     def plain(value: Any) -> Any:
         return value if isinstance(value, int | float) else int(value) if value.is_Integer else str(value)
@@ -43,11 +41,7 @@ def to_dict(manifold: Manifold) -> dict[str, Any]:
         "name": manifold.name,
         "learned": list(manifold.learned),
         "kind": manifold.kind.value,
-        "dimension": plain(manifold.dimension),
-        "negative": plain(manifold.negative),
-        "zero": plain(manifold.zero),
-        "positive": plain(manifold.positive),
-        "loss": plain(manifold.loss),
+        **{name: plain(getattr(manifold, name)) for name in ("dimension", "negative", "zero", "positive", "loss")},
         "total": {m: [plain(x) for x in row.tolist()[0]] for m, row in manifold.total.items()},
         "equations": text_lines(manifold.equations),
         "rates": [plain(rate) for rate in manifold.rates],

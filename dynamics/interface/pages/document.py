@@ -14,6 +14,7 @@ from dynamics.interface.pages.equations import entries_behind, equation_html
 from dynamics.interface.pages.findings import Report
 from dynamics.interface.pages.pictures import pictures
 from dynamics.interface.pages.svg import colour_variables
+from dynamics.prediction.prediction import labelled
 from dynamics.runs.half_times import Status
 from dynamics.tables import WARNING, Table, number
 
@@ -63,7 +64,8 @@ def page(report: Report) -> str:
     numbers = json.dumps(report.to_dict(), allow_nan=False).replace("<", "\\u003c")
     light, dark = (colour_variables(body, dark) for dark in (False, True))
     # paper is white: dark mode is for screens
-    style = f"{_css()}:root{{{light}}}@media screen and (prefers-color-scheme:dark){{:root{{{DARK};{dark}}}}}"
+    css = files("dynamics.interface.pages").joinpath("report.css").read_text(encoding="utf-8")
+    style = f"{css}:root{{{light}}}@media screen and (prefers-color-scheme:dark){{:root{{{DARK};{dark}}}}}"
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
@@ -73,23 +75,14 @@ def page(report: Report) -> str:
     )
 
 
-def _css() -> str:
-    return files("dynamics.interface.pages").joinpath("report.css").read_text(encoding="utf-8")
-
-
 def _title(report: Report) -> str:
-    what = report.provenance.get("data", "data")
-    return f"What will a fusion network ignore? {what}"
+    return f"What will a fusion network ignore? {report.provenance.get('data', 'data')}"
 
 
 def _head(report: Report) -> str:
     p = report.prediction
-    network = p.network
-    layers = "; ".join(
-        f"{name} {chain.depth} layer{'' if chain.depth == 1 else 's'}"
-        for name, chain in network.chains.items()
-        if chain.depth
-    )
+    depths = {name: chain.depth for name, chain in p.network.chains.items() if chain.depth}
+    layers = "; ".join(f"{name} {depth} layer{'' if depth == 1 else 's'}" for name, depth in depths.items())
     warned = "".join(f'<p class="warning">{escape(WARNING + w)}</p>' for w in report.warnings)
     return (
         f"<h1>{escape(_title(report))}</h1>"
@@ -100,34 +93,29 @@ def _head(report: Report) -> str:
 
 
 def _rate_text(report: Report) -> str:
-    if report.learning_rate is None:
+    rate = report.learning_rate
+    if rate is None:
         return ": at a learning rate of 0.01 one unit is 100 steps of full-batch gradient descent"
-    rate = number(report.learning_rate)
-    return (
-        f": at your learning rate of {rate} one unit is {number(1 / report.learning_rate)} steps of full-batch descent"
-    )
+    return f": at your learning rate of {number(rate)} one unit is {number(1 / rate)} steps of full-batch descent"
 
 
 def _facts(report: Report) -> str:
     """The few numbers that most readers come for."""
     p = report.prediction
     first, last = p.order[0], p.order[-1]
-    facts: list[tuple[str, str, str]] = []
     together = p.tie or p.network.is_early_fusion
     sure = report.confidence
     share = f"in {100 * sure.first[first]:.4g} % of {sure.draws} bootstrap draws" if sure else ""
-    facts.append(("learned first", "together" if together else first, "" if together else share))
-    fits = p.estimate.fit_times
-    measure = "half of its output" if fits else "half of its weights"
-    times = fits or p.times
+    facts = [("learned first", "together", "") if together else ("learned first", first, share)]
+    times, measure = p.estimate.fit_times or p.times, "output" if p.estimate.fit_times else "weights"
     for m in p.order:
         known = times.get(m, math.nan)
         shown = f"{number(known)} tau" if math.isfinite(known) else p.status[m].value
-        facts.append((f"{measure}: {m}", shown, _steps(report, known)))
+        facts.append((f"half of its {measure}: {m}", shown, _steps(report, known)))
     if len(p.order) > 1 and math.isfinite(times.get(last, math.inf)) and not together:
         ratio = times[last] / times[first] if times[first] else math.nan
-        what = "by their outputs" if fits else "by their weights"
-        facts.append((f"{last} after {first}, {what}", f"{number(ratio)} times as late", ""))
+        by = "outputs" if p.estimate.fit_times else "weights"
+        facts.append((f"{last} after {first}, by their {by}", f"{number(ratio)} times as late", ""))
     if p.superficial is not None:
         often = "" if sure is None or sure.superficial is None else f"in {100 * sure.superficial:.4g} % of the draws"
         facts.append(("superficial preference", "yes" if p.superficial else "no", often))
@@ -157,11 +145,8 @@ def _first(report: Report, drawn: Mapping[str, str]) -> str:
     text += _p("This is about the rows alone; how far single random starts scatter is in the errors above.")
     if report.confidence is None:
         return text + _none(report, "bootstrap")
-    return (
-        text
-        + _p("Rows of the data drawn anew, with replacement; for each draw, who leaves zero first.")
-        + _table(report.confidence.table, notes=True)
-    )
+    text += _p("Rows of the data drawn anew, with replacement; for each draw, who leaves zero first.")
+    return text + _table(report.confidence.table, notes=True)
 
 
 def _time(report: Report, drawn: Mapping[str, str]) -> str:
@@ -171,11 +156,9 @@ def _time(report: Report, drawn: Mapping[str, str]) -> str:
         "start. Thin: gradient descent, where a learning rate was given. Shaded: the network knows the first modality "
         "only. Ticks on top of the weights: the times of the leading law."
     )
-    figures = [_figure(drawn["loss"], "Loss."), _figure(drawn["weights"], "Norms of the total weights.")]
-    return (
-        f'{text}<div class="pair">{"".join(figures)}</div><h3>Simulated beside predicted</h3>'
-        f"{_p(f'Median (least - most) over {seeds} random starts.')}{_table(report.comparison.table)}"
-    )
+    pair = _figure(drawn["loss"], "Loss.") + _figure(drawn["weights"], "Norms of the total weights.")
+    text += f'<div class="pair">{pair}</div><h3>Simulated beside predicted</h3>'
+    return text + _p(f"Median (least - most) over {seeds} random starts.") + _table(report.comparison.table)
 
 
 def _depths(report: Report, drawn: Mapping[str, str]) -> str:
@@ -192,18 +175,12 @@ def _depths(report: Report, drawn: Mapping[str, str]) -> str:
     first, last = change.order[0], change.order[-1]
     others = "" if len(change.order) < 3 else f" Of {len(change.order)} modalities the first and the last are compared."
     head = ("fused at layer", f"{change.measure} {first} [tau]", f"{change.measure} {last} [tau]", "ratio", "")
-    note = _p(
+    text = _p(
         f"The same data, total depth and start, fused at another layer ({change.source}, {change.assumes}). The later "
         f"the fusion, the longer one modality is alone; fused at the first layer no modality ever is.{others}"
     )
-    return (
-        note
-        + _figure(
-            drawn["depths"],
-            f"{change.measure.capitalize()}s by fusion depth; broad bar: the unimodal phase.",
-        )
-        + _table(Table("", head, tuple(rows)))
-    )
+    text += _figure(drawn["depths"], f"{change.measure.capitalize()}s by fusion depth; broad bar: the unimodal phase.")
+    return text + _table(Table("", head, tuple(rows)))
 
 
 def _wrong(report: Report, drawn: Mapping[str, str]) -> str:
@@ -226,27 +203,21 @@ def _wrong(report: Report, drawn: Mapping[str, str]) -> str:
     count = report.weights["alone"].size
     if count > MOST_BARS:
         text += _p(f"Drawn are the {MOST_BARS} of {count} that change most.")
-    return (
-        text
-        + _figure(drawn["misattribution"], f"Weights of {first}, while alone and in the end.")
-        + _table(_weights(report, first))
-    )
+    text += _figure(drawn["misattribution"], f"Weights of {first}, while alone and in the end.")
+    return text + _table(_weights(report, first))
 
 
 def _weights(report: Report, first: str) -> Table:
-    from dynamics.prediction.prediction import labelled
-
     alone, final = report.weights["alone"], report.weights["final"]
     names, (before, after) = labelled(report.prediction.columns[first], alone, final)
     rows = [
         (n, number(float(a), 3), number(float(b), 3), number(float(a - b), 3))
         for n, a, b in zip(names, before, after, strict=True)
     ]
-    left = (
-        f"{len(rows) - WEIGHTS_SHOWN} more: in the numbers at the end of this page" if len(rows) > WEIGHTS_SHOWN else ""
-    )
     head = ("column", f"while {first} is alone", "in the end", "difference")
-    return Table("", head, tuple(rows[:WEIGHTS_SHOWN]), (left,) if left else ())
+    left = len(rows) - WEIGHTS_SHOWN
+    notes = (f"{left} more: in the numbers at the end of this page",) if left > 0 else ()
+    return Table("", head, tuple(rows[:WEIGHTS_SHOWN]), notes)
 
 
 def _preference(report: Report) -> str:
@@ -293,11 +264,8 @@ def _change(report: Report, drawn: Mapping[str, str]) -> str:
         f"Which change makes both be learned together ({change.source}, {change.assumes}). A factor multiplies the "
         "columns of one block; 'nearest to it' means that no value tried does it."
     )
-    return (
-        text
-        + _figure(drawn["rescaling"], f"Ratio of the {change.measure}s over the factor.")
-        + _table(change.table, notes=True, wraps=True)
-    )
+    text += _figure(drawn["rescaling"], f"Ratio of the {change.measure}s over the factor.")
+    return text + _table(change.table, notes=True, wraps=True)
 
 
 def _laws(report: Report) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
@@ -11,10 +10,8 @@ from matplotlib.figure import Figure
 
 from dynamics.figures import comparison, portraits, predictions, prescriptions
 from dynamics.figures.style import house_style
+from dynamics.interface.pages.findings import Report
 from dynamics.interface.pages.svg import inline_svg
-
-if TYPE_CHECKING:
-    from dynamics.interface.pages.findings import Report
 
 WIDTH = 4.6  # inches: 440 pixels
 
@@ -24,8 +21,8 @@ def pictures(report: Report) -> dict[str, str]:
     p = report.prediction
     with house_style():
         figures = {
-            "roads": _panel(1.3 + 0.5 * predictions.count(p), lambda ax: predictions.draw_roads(ax, p)),
-            "loss": _panel(2.9, lambda ax: comparison.draw_timed(ax, report.comparison, comparison.draw_loss)),
+            "roads": _panel(1.3 + 0.5 * len(predictions.roads_of(p)), lambda ax: predictions.draw_roads(ax, p)),
+            "loss": _panel(2.9, lambda ax: _loss(ax, report)),
             "weights": _panel(2.9, lambda ax: comparison.draw_timed(ax, report.comparison, comparison.draw_weights)),
         }
         change = report.prescription
@@ -48,6 +45,11 @@ def pictures(report: Report) -> dict[str, str]:
         "misattribution": "weights of the first modality while alone and in the end",
     }  # fmt: skip
     return {name: inline_svg(figure, name, about[name]) for name, figure in figures.items()}
+
+
+def _loss(ax: Axes, report: Report) -> None:
+    comparison.draw_timed(ax, report.comparison, comparison.draw_loss)
+    ax.set_xlabel(r"time [$\tau$]")
 
 
 def _panel(height: float, draw: Callable[[Axes], None]) -> Figure:

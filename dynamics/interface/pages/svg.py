@@ -38,9 +38,7 @@ def inline_svg(figure: Figure, name: str, about: str) -> str:
     svg = GREY.sub(lambda grey: f"var(--g{grey[1].lower()})", svg)
     for hue in DARK_HUES:
         svg = re.sub(hue, f"var(--c{hue[1:]})", svg, flags=re.IGNORECASE)
-    svg = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', svg)
-    svg = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', svg)
-    svg = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", svg)
+    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
     head = f'<svg role="img" aria-label="{escape(about, quote=True)}" style="max-width:{width:.0f}px" '
     return re.sub(r'<svg [^>]*?(viewBox="[^"]+")[^>]*>', rf"{head}\1>", svg, count=1, flags=re.DOTALL)
 

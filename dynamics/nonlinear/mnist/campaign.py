@@ -50,27 +50,24 @@ def train_missing(
 def _one(setting: Setting, data: Prepared, store: Path, max_epochs: int, progress: Progress) -> DigitRun | None:
     """From its file, if that is of this setting and goes far enough; else trained."""
     target, checkpoint = store / f"{setting.name}.json", store / f"{setting.name}.npz"
-    told = f"{setting.network}, fusion {setting.fusion_depth}, seed {setting.seed}"
+
+    def tell(line: str) -> None:
+        progress(f"{setting.network}, fusion {setting.fusion_depth}, seed {setting.seed}: {line}")
+
     with claimed(store / f"{setting.name}.lock") as mine:
         known = _stored(target)
         if known is not None and (known.learned or known.t[-1] >= max_epochs):
             return known
         if not mine:
-            progress(f"{told}: another process is at it")
+            tell("another process is at it")
             return None
         begin = monotonic()
-        run = train_digits(
-            setting,
-            data,
-            max_epochs=max_epochs,
-            checkpoint=checkpoint,
-            progress=lambda line: progress(f"{told}: {line}"),
-        )
+        run = train_digits(setting, data, max_epochs=max_epochs, checkpoint=checkpoint, progress=tell)
         write_whole(target, run.to_json().encode(), "run")
         if run.learned:
             checkpoint.unlink(missing_ok=True)
         ratio = f"ratio {run.ratio:.3f}" if run.learned else f"not learned in {run.t[-1]:.0f} epochs"
-        progress(f"{told}: {ratio}, {monotonic() - begin:.0f} s")
+        tell(f"{ratio}, {monotonic() - begin:.0f} s")
     return run
 
 

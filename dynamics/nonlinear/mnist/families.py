@@ -51,11 +51,8 @@ class Family(Shown):
         """By seed."""
         return tuple(sorted((r for r in self.runs if r.setting.fusion_depth == fusion), key=lambda r: r.setting.seed))
 
-    def ratios(self, fusion: int) -> np.ndarray:
+    def ratios(self, fusion: int, level: float = LEVEL) -> np.ndarray:
         """Those that are reached."""
-        return self.ratios_at(fusion, LEVEL)
-
-    def ratios_at(self, fusion: int, level: float) -> np.ndarray:
         found = np.array([ratio_of(run.times_at(level)) for run in self.at(fusion)])
         return np.asarray(found[np.isfinite(found)])
 
@@ -94,7 +91,7 @@ class Family(Shown):
         for fusion, paper in zip(FUSIONS, PRINTED[self.setting.network], strict=True):
             runs = self.at(fusion)
             laws = [number(self.theory.ratios[u0][0][fusion - 1]) for u0 in starts] if self.theory else []
-            found, above = (of_reached(self.ratios_at(fusion, each), len(runs)) for each in (LEVEL, HIGHER_LEVEL))
+            found, above = (of_reached(self.ratios(fusion, each), len(runs)) for each in (LEVEL, HIGHER_LEVEL))
             epochs = [mean_and_spread(np.array([r.times[m] for r in runs if r.learned])) for m in MODALITIES]
             first = f"{sum(r.order[0] == 'A' and r.learned for r in runs)} of {sum(r.learned for r in runs)}"
             rows.append((str(fusion), str(len(runs)), found,
@@ -103,17 +100,15 @@ class Family(Shown):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        late = [run for run in self.runs if not run.learned]
-        found = [RATIO]
         lost = sum(not math.isfinite(t) for run in self.runs for t in run.times_at(HIGHER_LEVEL).values())
-        found.append(
-            HIGHER + (f" {lost} of {2 * len(self.runs)} times were not reached at that level." if lost else "")
-        )
-        if late:
-            names = ", ".join(
-                f"(L_f {r.setting.fusion_depth}, seed {r.setting.seed}, {r.t[-1]:.0f} epochs)" for r in late
-            )
-            found.append(f"Left out of the ratios, both modalities not reached: {names}.")
+        above = f" {lost} of {2 * len(self.runs)} times were not reached at that level." if lost else ""
+        found = [RATIO, HIGHER + above]
+        late = [
+            f"(L_f {run.setting.fusion_depth}, seed {run.setting.seed}, {run.t[-1]:.0f} epochs)"
+            for run in self.runs
+            if not run.learned
+        ]
+        found += [f"Left out of the ratios, both modalities not reached: {', '.join(late)}."] if late else []
         if self.theory:
             ordered = ", ".join(f"{u0:g}" for u0 in self.theory.ordered)
             found.append(f"{LINEAR} It grows with L_f at u0 = {ordered or 'none of these'}.")
@@ -131,7 +126,7 @@ class Family(Shown):
     def _row(self, fusion: int) -> dict[str, Any]:
         mean, spread = mean_and_spread(self.ratios(fusion))
         paper = PRINTED[self.setting.network][fusion - 1]
-        higher = mean_and_spread(self.ratios_at(fusion, HIGHER_LEVEL))
+        higher = mean_and_spread(self.ratios(fusion, HIGHER_LEVEL))
         return {
             "fusion_depth": fusion, "mean": finite(mean), "deviation": finite(spread),
             "paper": {"mean": paper[0], "deviation": paper[1]},

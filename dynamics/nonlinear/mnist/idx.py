@@ -71,11 +71,9 @@ def read_images(folder: str | os.PathLike[str]) -> Digits:
 
 
 def _found(folder: Path, name: str) -> Path:
-    for mark in ("-", "."):
-        for end in ("", ".gz"):
-            path = folder / f"{name.format(mark)}{end}"
-            if path.exists():
-                return path
+    for path in (folder / f"{name.format(mark)}{end}" for mark in "-." for end in ("", ".gz")):
+        if path.exists():
+            return path
     raise DataError(f"images: {str(folder)!r} holds no {name.format('-')} (nor with a dot, nor with .gz)")
 
 

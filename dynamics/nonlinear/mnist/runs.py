@@ -143,13 +143,6 @@ def run_from(text: str, source: str) -> DigitRun:
         origin = {name: str(document[name]) for name in ("command", "torch", "version")}
         found = DigitRun(setting_from(document["setting"]), **arrays, correct=correct, tests=int(document["tests"]),
                          provenance=origin)  # fmt: skip
-    except (
-        KeyError,
-        TypeError,
-        ValueError,
-        IndexError,
-        OverflowError,
-        RecursionError,
-    ) as error:
+    except (LookupError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise DataError(one_line(f"{source!r} is no run on noisy digits: {error}")) from None
     return found

@@ -242,7 +242,7 @@ def test_what_the_readme_says_of_the_runs_holds() -> None:
     """At 60 % the mean ratio grows with every layer; the printed MLP at L_f >= 4 lies between text and code."""
     found = families(shipped())
     for family in found:
-        means = [float(np.mean(family.ratios_at(fusion, 0.6))) for fusion in FUSIONS]
+        means = [float(np.mean(family.ratios(fusion, 0.6))) for fusion in FUSIONS]
         assert means == sorted(means), family.title
     text, code = (f.means for f in found if f.setting.network is Network.MLP)
     for fusion in (4, 5):

@@ -1,11 +1,16 @@
-"""The ledger as one HTML page: typeset mathematics in MathML, no network, no script."""
+"""The ledger for a terminal, and as one HTML page: typeset mathematics in MathML, no network, no script."""
 
 from __future__ import annotations
 
+import textwrap
+from collections import Counter
 from html import escape
 from typing import Any
 
-from derivations.equations import Ledger, to_dict
+from derivations.algebra.entry import Entry
+from derivations.algebra.notation import text_lines
+from derivations.equations import Ledger, defects_of, to_dict
+from dynamics.tables import Table
 
 _STYLE = """
 body { font: 16px/1.5 Georgia, serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; color: #1a1a1a; }
@@ -28,6 +33,8 @@ LEGEND = (
     "scalar B has flipped its sign; R = 1, or the rotation (104) of vector inputs; C = a conserved difference, zero "
     "for a balanced start; r^i = unit columns; u_A, u_B, u = norms of a layer of A, of B, after the fusion"
 )
+#: What the text output adds to them.
+LETTERS = "a, b = |Sigma_yxA|, |Sigma_yxB|; g = |Sigma_yxA Sigma_A^-1|; r = |residual of B|; W[j..i] = W^j ... W^i; "
 _VERDICTS = {"holds": "true", "misprint": "false", "conditional": "true only under a condition"}
 
 
@@ -36,20 +43,70 @@ def verdict(status: list[str]) -> str:
     return "; ".join(_VERDICTS.get(word, word) for word in status)
 
 
+def _counts(book: Ledger) -> Counter[str]:
+    """Entries of each status; one can have several."""
+    return Counter(str(status) for entry in book for status in entry.status)
+
+
+def ledger_table(book: Ledger) -> Table:
+    """Number, status and title of every entry; claims of the text that are not simply true below."""
+    rows = tuple((f"({entry.name})", ", ".join(entry.status), entry.title) for entry in book)
+    notes = ["", "Said beside the equations:"]
+    for entry in book:
+        notes += [f"  ({entry.name}) {claim}: {verdict([*found])}" for claim, found in entry.claim_statuses()]
+    total = ", ".join(f"{count} {status}" for status, count in _counts(book).items())
+    notes += ["", f"{len(book)} entries: {total}. One with its derivation: fusion-dynamics derive NUMBER"]
+    return Table(
+        "Equations (1)-(62) of the paper and ours from 101 on", ("number", "status", "what"), rows, tuple(notes)
+    )
+
+
+def derivation_text(book: Ledger, number: str) -> str:
+    """One equation from the definitions on, step by step."""
+    wanted = book.numbered(number)
+    blocks = [f"Derivation of ({number})", "\n".join(textwrap.wrap(LETTERS + LEGEND, 118))]
+    blocks += [_step(entry, entry in wanted) for entry in book.derivation(number)]
+    return "\n\n".join(blocks)
+
+
+def _step(entry: Entry, wanted: bool) -> str:
+    lines = [f"({entry.name}) {entry.title} [{', '.join(entry.status)}]"]
+    printed, derived = text_lines(entry.printed), text_lines(entry.derived)
+    lines += _labelled("printed" if derived else "defined", printed)
+    if derived and (wanted or printed != derived):
+        lines += _labelled("derived", derived)
+    if wanted:
+        lines += _labelled("right", text_lines(entry.corrected))
+    for label, text in (("because", entry.proof), ("if", entry.condition), ("note", entry.note if wanted else "")):
+        lines += _wrapped(label, text) if text else []
+    lines += [line for defect in defects_of(entry.statements) for line in _wrapped("defect", defect)]
+    if entry.sources:
+        lines += _wrapped("from", ", ".join(f"({source.name})" for source in entry.sources))
+    if wanted:
+        for claim, found in entry.claim_statuses():
+            lines += _wrapped("claim", f"{claim}: {verdict([*found])}")
+    return "\n".join(lines)
+
+
+def _labelled(label: str, texts: list[str]) -> list[str]:
+    return [f"  {label if i == 0 else '':<8} {text}" for i, text in enumerate(texts)]
+
+
+def _wrapped(label: str, text: str) -> list[str]:
+    return textwrap.wrap(text, 118, initial_indent=f"  {label:<8} ", subsequent_indent=" " * 11)
+
+
 def page(ledger: Ledger, progress: Any = None) -> str:
     """A self-contained document with every entry; `progress` is called with each entry's name."""
     from latex2mathml.converter import convert
 
-    sections, counts = [], dict[str, int]()
+    sections = []
     for entry in ledger:
         if progress:
             progress(entry.name)
-        fields = to_dict(entry)
-        for status in fields["status"]:
-            counts[status] = counts.get(status, 0) + 1
-        sections.append(_section(entry.name, fields, convert))
+        sections.append(_section(entry.name, to_dict(entry), convert))
     index = " ".join(f'<a href="#eq{entry.name}">({entry.name})</a>' for entry in ledger)
-    table = "".join(f"<tr><td>{_badge(status)}</td><td>{count}</td></tr>" for status, count in counts.items())
+    table = "".join(f"<tr><td>{_badge(status)}</td><td>{count}</td></tr>" for status, count in _counts(ledger).items())
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>Ledger of equations</title>'
         f"<style>{_STYLE}</style></head><body><h1>Ledger of equations</h1>"

@@ -1,0 +1,165 @@
+"""What the data and the network will do: predict, prescribe, compare, report."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from derivations.errors import DataError, DomainError
+from dynamics.interface.commands.problem import add_command, add_init, add_start, problem_of, real, u0_of, whole
+from dynamics.interface.outputs import as_json, at_work, check_target, draw_to_files, finished_counter, save_figure
+
+BLOCK = 1 << 20  # bytes of a file read at a time
+
+
+def add_predict(commands: Any) -> None:
+    predict = add_command(commands, "predict", _predict, "half-times by the law and the reduced flow (milliseconds)")
+    predict.add_argument("--learning-rate", type=real, help="print steps of gradient descent beside the times")
+    add_init(predict, "u0 from a named initialisation and --width, instead of --u0")
+    predict.add_argument("--width", type=whole, help="hidden units: the law of random starts of this width")
+    predict.add_argument("--seed", type=whole, help="with --width: from the weights of this random start")
+    predict.add_argument("--seeds", type=whole, metavar="N", help="with --width: simulate N random starts beside it")
+    predict.add_argument("--bootstrap", type=whole, metavar="DRAWS", help="how sure the order is (e.g. 2000)")
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from dynamics.documents import finite
+    from dynamics.prediction.roads import predict
+    from dynamics.prediction.scalings import both_scalings
+    from dynamics.simulation.descent import doubts_of_rate
+
+    network, data = problem_of(options)
+    start: Any = None
+    u0: float | Mapping[str, float] = u0_of(options)
+    if options.init is None:
+        prediction = predict(network, data, u0=u0, width=options.width, seed=options.seed, seeds=options.seeds)
+    else:
+        from dynamics.starts.initializations import default_start
+
+        if options.seeds is not None or options.seed is not None:
+            raise DomainError("--init goes with no --seed and no --seeds: see simulate --init")
+        start = default_start(network, data, options.init, 100 if options.width is None else options.width)
+        u0 = start.u0
+        try:
+            prediction = predict(network, data, u0=u0)
+        except DomainError as error:
+            norms = ", ".join(f"{name} {norm:.3g}" for name, norm in start.u0.items())
+            raise DomainError(
+                f"{error} (u0 of {options.init}: {norms}); simulate --init {options.init} runs the flow from there"
+            ) from None
+    rate = options.learning_rate
+    table = prediction.table if rate is None else prediction.in_steps(rate)
+    document = prediction.to_dict()
+    if rate is not None:
+        doubts = doubts_of_rate(network, data, u0, rate)
+        table = replace(table, notes=(*table.notes, *(f"Warning: {w}" for w in doubts)))
+        document["warnings"] += doubts
+        document["steps"] = {m: finite(t / rate) for m, t in prediction.times.items()}
+    scaled = both_scalings(network, data, u0) if _in_own_units(options) else None
+    if scaled is not None:
+        document["scalings"] = scaled.to_dict()
+    sure = None
+    if options.bootstrap is not None:
+        from dynamics.prediction.resampling import bootstrap
+
+        sure = bootstrap(network, data, u0=u0, draws=options.bootstrap, progress=finished_counter("draws"))
+        document["bootstrap"] = sure.to_dict()
+    parts = [data, *([start] if start else []), table.text(), *(p for p in (scaled, sure) if p is not None)]
+    print(as_json(document) if options.json else "\n\n".join(map(str, parts)))
+    return 0
+
+
+def _in_own_units(options: argparse.Namespace) -> bool:
+    """Columns of a file as they are: z-scored ones are another problem."""
+    return options.example is None and not options.standardize
+
+
+def add_prescribe(commands: Any) -> None:
+    prescribe = add_command(commands, "prescribe", _prescribe, "what to change: rescaling, fusion depth, u0, width")
+    prescribe.add_argument("--ratio", type=real, default=1.0, help="half-time of the last over the first (default 1)")
+    prescribe.add_argument("--width", type=whole, help="hidden units of random starts (default: aligned)")
+    prescribe.add_argument("--block", metavar="NAME", help="modality to rescale (default: the last one)")
+    prescribe.add_argument("--outputs", action="store_true", help="compare half-outputs, not half-times of weights")
+    prescribe.add_argument("--plot", metavar="FILE", help="save the figure (.png, .pdf, .svg)")
+
+
+def _prescribe(options: argparse.Namespace) -> int:
+    from dynamics.prediction.changes import prescribe
+
+    asked = {"ratio": options.ratio, "width": options.width, "block": options.block, "outputs": options.outputs}
+    return _answered(options, prescribe, asked)
+
+
+def _answered(options: argparse.Namespace, work: Callable[..., Any], asked: Mapping[str, Any]) -> int:
+    """What `work` finds for network, data and start: drawn, where that is asked for, and printed."""
+    if options.plot:
+        draw_to_files(options.plot, options.data)
+    network, data = problem_of(options)
+    found = work(network, data, u0=u0_of(options), progress=at_work(), **asked)
+    if options.plot:
+        save_figure(found.plot(), options.plot)
+    print(as_json(found.to_dict()) if options.json else f"{data}\n\n{found}")
+    return 0
+
+
+def add_compare(commands: Any) -> None:
+    compare = add_command(commands, "compare", _compare, "all roads side by side, several seeds (seconds to minutes)")
+    add_start(compare)
+    compare.add_argument("--seeds", type=whole, default=5, help="number of random starts (default 5)")
+    compare.add_argument("--plot", metavar="FILE", help="save the figure (.png, .pdf, .svg)")
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from dynamics.prediction.comparison import compare
+
+    asked = {"width": options.width, "seeds": options.seeds, "learning_rate": options.learning_rate}
+    return _answered(options, compare, asked)
+
+
+def add_report(commands: Any) -> None:
+    report = add_command(
+        commands, "report", _report, "one page of HTML with all of this, for a browser (half a minute)"
+    )
+    add_start(report)
+    report.add_argument("--seeds", type=whole, default=5, help="number of random starts to simulate (default 5)")
+    report.add_argument("--bootstrap", type=whole, default=1000, metavar="DRAWS", help="default 1000; 0 for none")
+    report.add_argument("-o", "--output", metavar="FILE.html", default="report.html", help="default report.html")
+
+
+def _report(options: argparse.Namespace) -> int:
+    import matplotlib
+
+    from dynamics.interface.pages.reports import report
+
+    matplotlib.use("Agg")
+    check_target(options.output, source=options.data)
+    network, data = problem_of(options)
+    found = report(
+        network, data, u0=u0_of(options), width=options.width, seeds=options.seeds, draws=options.bootstrap,
+        learning_rate=options.learning_rate, units=_in_own_units(options), source=_source(options),
+        progress=at_work("report: "),
+    )  # fmt: skip
+    found.save(options.output)
+    print(found.to_json() if options.json else f"{found}\nreport: {options.output}")
+    return 0
+
+
+def _source(options: argparse.Namespace) -> dict[str, Any]:
+    """So that a report can be made again: the command line, and name, size and SHA-256 of a file or the example."""
+    command = {"command": shlex.join(["fusion-dynamics", *options.words])}
+    if options.data is None:
+        return {**command, "data": f"example {options.example}"}
+    digest, size = hashlib.sha256(), 0
+    try:
+        with open(options.data, "rb") as file:
+            while block := file.read(BLOCK):
+                digest.update(block)
+                size += len(block)
+    except OSError as error:
+        raise DataError(f"{options.data!r} cannot be read: {error}") from None
+    return {**command, "data": os.path.basename(options.data), "bytes": size, "sha256": digest.hexdigest()}
