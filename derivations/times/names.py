@@ -22,6 +22,7 @@ FULL_TURN = {cos: 1}
 SAME_SIGN = "the residual points like Sigma_yx_B (c = 1): for a scalar B it has the same sign"
 FLIP_NOTE = (
     "Where the residual of a scalar B has the other sign, c = -1 from a random start, 1 + (a + b)/r; from a balanced "
+    "start B is never learned, since w = u^L cannot cross zero."
 )
 NUMBERS = {a: 3, b: 2, r: 5, u_0: sp.Rational(1, 100), tau: 7, k: sp.Rational(2, 3), g: 32, L: 5, L_f: 3, I: 11}
 LN_100 = sp.log(100)

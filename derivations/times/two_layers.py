@@ -148,7 +148,6 @@ EQ_32 = Entry(
     proof="(31) with W_B^1 = u_B r d, W_B^2 = u_B r^T: the speed is the residual's component along d.",
     note="The turn from Sigma_yx_B to the residual takes a time of order one, small beside ln(1/u_0).",
 )  # fmt: skip
-FLIP_NOTE += "start B is never learned, since w = u^L cannot cross zero."
 
 
 def _lag_of_two_layers(eq32: sp.Tuple, eq30: sp.Eq) -> sp.Expr:
