@@ -31,7 +31,7 @@ from importlib import import_module
 from typing import Any
 
 from derivations.algebra.entry import Entry, Kind, Statement
-from derivations.algebra.notation import latex_lines, latex_of, text, text_lines
+from derivations.algebra.typesetting import latex_lines, latex_of, text, text_lines
 from derivations.errors import DomainError
 
 HOMES = (

@@ -23,10 +23,15 @@ from typing import Any
 
 import sympy as sp
 
-from derivations.algebra.notation import latex_of, text_lines
 from derivations.algebra.ordered_products import lowest_degree, normal, same
 from derivations.algebra.positive_powers import Leading, canonical, equal, leading
+from derivations.algebra.typesetting import latex_of, text_lines
 from derivations.errors import SolveError
+
+
+def equation(left: Any, right: Any) -> sp.Eq:
+    """left = right, as it is written: nothing is evaluated."""
+    return sp.Eq(left, right, evaluate=False)
 
 
 class Status(StrEnum):

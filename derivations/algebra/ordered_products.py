@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from derivations.algebra.notation import S_A, S_AB, S_B, S_BA, S, matrix, target, x_A, x_all, x_B
+from derivations.algebra.matrices import S_A, S_AB, S_B, S_BA, S, matrix, target, x_A, x_all, x_B
 from derivations.errors import SolveError
 
 Word = tuple[sp.Expr, ...]

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from derivations.algebra.notation import latex_of, text_lines
+from derivations.algebra.typesetting import latex_of, text_lines
 from derivations.correlations import Correlations, require_problem
 from derivations.critical.escape import Escape, EscapeLaw, escapes, shown
 from derivations.critical.strata import Case
@@ -26,7 +26,6 @@ from derivations.critical.stratum_words import (
     forward,
     is_zero,
     learned_equations,
-    linearised,
     place_name,
     source_name,
     total_symbol,
@@ -111,27 +110,12 @@ class Stratum:
     @cached_property
     def equations(self) -> sp.Tuple:
         """What defines it: cuts P W = 0, silences, and e = 0 of the learned modalities, solved for W^tot."""
-        alive = learned_equations(self.data.modalities, self.learned, solved=not self.data.is_singular)
-        return sp.Tuple(*alive, *self._dead_equations)
-
-    @cached_property
-    def _dead_equations(self) -> list[sp.Eq]:
+        found = learned_equations(self.data.modalities, self.learned, solved=not self.data.is_singular)
         seen = {m: transposed_error(self.learned, m) for m in self.network.modalities}
-        found = []
         for part in self.case.dead:
             found.append(is_zero(word_of(self.network, part.cut[0], part.cut[1])))
             found += [is_zero(forward(self.network, place, seen)) for place in part.silenced]
-        return found
-
-    @cached_property
-    def tangent(self) -> sp.Tuple:
-        """The equations of the tangent space: each equation with one layer at a time replaced by its change."""
-        changes = []
-        for line in self._dead_equations:
-            changes.append(is_zero(linearised(line.lhs)))
-        for m in self.learned:
-            changes.append(is_zero(linearised(word_of(self.network, m, 1))))
-        return sp.Tuple(*changes)
+        return sp.Tuple(*found)
 
     @cached_property
     def proof(self) -> tuple[str, ...]:

@@ -14,8 +14,8 @@ from typing import Any
 
 import sympy as sp
 
-from derivations.algebra.entry import Entry, Statement
-from derivations.algebra.notation import S_A, S_AB, S_B, S_BA, Y_A, Y_B, S, W_A_tot, W_B_tot, W_tot, Y, equation, matrix
+from derivations.algebra.entry import Entry, Statement, equation
+from derivations.algebra.matrices import S_A, S_AB, S_B, S_BA, Y_A, Y_B, S, W_A_tot, W_B_tot, W_tot, Y, matrix
 from derivations.algebra.ordered_products import Layers, T, apart, layer, normal, same, words
 from derivations.correlations import Correlations
 from derivations.critical.preference import misattribution

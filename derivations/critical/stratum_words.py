@@ -8,7 +8,7 @@ from typing import Any
 
 import sympy as sp
 
-from derivations.algebra.notation import matrix
+from derivations.algebra.matrices import matrix
 from derivations.algebra.ordered_products import Layers, T
 from derivations.critical.strata import Cancelled, Case, Dead, Place
 from derivations.errors import SolveError
@@ -101,21 +101,6 @@ def transposed_error(learned: tuple[str, ...], m: str) -> Any:
 
 def is_zero(word: Any) -> sp.Eq:
     return sp.Eq(word, 0, evaluate=False)
-
-
-def linearised(word: Any) -> Any:
-    """First-order change: one factor of a product at a time replaced by its own change, Delta W."""
-    terms = []
-    for term in sp.Add.make_args(sp.expand(word)):
-        scalars, factors = term.args_cnc()
-        for i, factor in enumerate(factors):
-            if isinstance(factor, Layers):
-                label, high, low = factor.args
-                for index in range(int(low), int(high) + 1):
-                    change = matrix(f"Delta {label}^{index}")
-                    middle = Layers(label, high, index + 1) * change * Layers(label, index - 1, low)
-                    terms.append(sp.Mul(*scalars, *factors[:i]) * middle * sp.Mul(*factors[i + 1 :]))
-    return sp.Add(*terms)
 
 
 def place_name(place: Place) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from derivations.algebra.notation import S_A, S_AB, S_B, S_BA, Y_A, Y_B, S, W_A_tot, W_B_tot, W_tot, Y, residual_B
+from derivations.algebra.matrices import S_A, S_AB, S_B, S_BA, Y_A, Y_B, S, W_A_tot, W_B_tot, W_tot, Y, residual_B
 from derivations.algebra.ordered_products import evaluate
 from derivations.correlations import Correlations
 from derivations.flow.gradient_flow import errors, flow, total_weights

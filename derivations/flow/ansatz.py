@@ -14,8 +14,9 @@ from typing import Any
 
 import sympy as sp
 
-from derivations.algebra.entry import Entry, Kind, Statement, term
-from derivations.algebra.notation import Y_A, Y_B, L, L_f, a, b, equation, l, matrix, rate, tau, u, u_A, u_B
+from derivations.algebra.entry import Entry, Kind, Statement, equation, term
+from derivations.algebra.matrices import Y_A, Y_B, matrix
+from derivations.algebra.notation import L, L_f, a, b, l, rate, tau, u, u_A, u_B
 from derivations.algebra.ordered_products import (
     Direction,
     Layers,

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from derivations.algebra.entry import Entry, Kind, Statement, expect_zero, factor, term
-from derivations.algebra.notation import L, L_f, W_A_tot, e_A, equation, l, matrix, tau, u, u_A, u_B
+from derivations.algebra.entry import Entry, Kind, Statement, equation, expect_zero, factor, term
+from derivations.algebra.matrices import W_A_tot, e_A, matrix
+from derivations.algebra.notation import L, L_f, l, tau, u, u_A, u_B
 from derivations.algebra.ordered_products import T, evaluate, layer, normal, same, words
 from derivations.errors import SolveError
 from derivations.flow.symbolic_flow import EQ_2, EQ_3A, EQ_3B, EQ_4, EQ_18A, EQ_18B, totals

@@ -12,16 +12,14 @@ from typing import Any
 
 import sympy as sp
 
-from derivations.algebra.entry import WEIGHT, Entry, Statement, factor, small_weights, term
-from derivations.algebra.notation import (
+from derivations.algebra.entry import WEIGHT, Entry, Statement, equation, factor, small_weights, term
+from derivations.algebra.matrices import (
     S_A,
     S_AB,
     S_B,
     S_BA,
     Y_A,
     Y_B,
-    L,
-    L_f,
     S,
     W_A_tot,
     W_B_tot,
@@ -29,17 +27,14 @@ from derivations.algebra.notation import (
     Y,
     e_A,
     e_B,
-    equation,
-    eta,
-    l,
     matrix,
-    rate,
     residual_B,
     target,
     x_A,
     x_all,
     x_B,
 )
+from derivations.algebra.notation import L, L_f, eta, l, rate
 from derivations.algebra.ordered_products import (
     TRANSPOSES,
     Average,

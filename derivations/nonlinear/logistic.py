@@ -6,24 +6,9 @@ from collections.abc import Callable
 
 import sympy as sp
 
-from derivations.algebra.entry import Entry, Kind, Statement, first_order, small
-from derivations.algebra.notation import (
-    S_A,
-    S_AB,
-    Y_A,
-    Y_B,
-    a,
-    b,
-    c,
-    equation,
-    matrix,
-    r,
-    rate,
-    residual_B,
-    u_0,
-    u_A,
-    u_B,
-)
+from derivations.algebra.entry import Entry, Kind, Statement, equation, first_order, small
+from derivations.algebra.matrices import S_A, S_AB, Y_A, Y_B, matrix, residual_B
+from derivations.algebra.notation import a, b, c, r, rate, u_0, u_A, u_B
 from derivations.algebra.ordered_products import normal
 from derivations.errors import SolveError
 from derivations.flow.symbolic_flow import EQ_31

@@ -8,28 +8,9 @@ from __future__ import annotations
 
 import sympy as sp
 
-from derivations.algebra.entry import Entry, Kind, Statement, small
-from derivations.algebra.notation import (
-    S_A,
-    Y_A,
-    Y_B,
-    W_A_tot,
-    a,
-    b,
-    c,
-    equation,
-    matrix,
-    r,
-    rate,
-    residual_B,
-    t_A,
-    target,
-    tau,
-    u_0,
-    u_A,
-    x_A,
-    x_B,
-)
+from derivations.algebra.entry import Entry, Kind, Statement, equation, small
+from derivations.algebra.matrices import S_A, Y_A, Y_B, W_A_tot, matrix, residual_B, target, x_A, x_B
+from derivations.algebra.notation import a, b, c, r, rate, t_A, tau, u_0, u_A
 from derivations.algebra.ordered_products import Layers, T, averaged, descent, layer, normal, same, words
 from derivations.errors import SolveError
 from derivations.flow.symbolic_flow import EQ_1A, EQ_1B, EQ_31, error, means

@@ -15,7 +15,7 @@ from typing import Any
 
 import sympy as sp
 
-from derivations.algebra.entry import Entry, Kind, Statement
+from derivations.algebra.entry import Entry, Kind, Statement, equation
 from derivations.algebra.notation import (
     L_A,
     L_B,
@@ -29,7 +29,6 @@ from derivations.algebra.notation import (
     a,
     b,
     c,
-    equation,
     g,
     k,
     r,

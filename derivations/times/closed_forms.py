@@ -6,8 +6,9 @@ from typing import Any
 
 import sympy as sp
 
-from derivations.algebra.entry import Entry, Kind, Statement, renamed
-from derivations.algebra.notation import S_A, S_AB, S_B, S_BA, Y_A, Y_B, a, b, equation, matrix, t, tau, u_A
+from derivations.algebra.entry import Entry, Kind, Statement, equation, renamed
+from derivations.algebra.matrices import S_A, S_AB, S_B, S_BA, Y_A, Y_B, matrix
+from derivations.algebra.notation import a, b, t, tau, u_A
 from derivations.algebra.ordered_products import Direction, T, apart, layer, normal, words
 from derivations.algebra.positive_powers import equal
 from derivations.errors import SolveError

@@ -10,32 +10,9 @@ from typing import Any
 
 import sympy as sp
 
-from derivations.algebra.entry import Entry, Statement, factor, small, small_beside_one
-from derivations.algebra.notation import (
-    I,
-    L,
-    L_f,
-    R,
-    a,
-    b,
-    c,
-    cos,
-    equation,
-    g,
-    k,
-    matrix,
-    r,
-    rate,
-    residual_B,
-    t,
-    t_A,
-    tau,
-    u,
-    u_0,
-    u_A,
-    u_B,
-    x,
-)
+from derivations.algebra.entry import Entry, Statement, equation, factor, small, small_beside_one
+from derivations.algebra.matrices import matrix, residual_B
+from derivations.algebra.notation import I, L, L_f, R, a, b, c, cos, g, k, r, rate, t, t_A, tau, u, u_0, u_A, u_B, x
 from derivations.algebra.ordered_products import T
 from derivations.algebra.positive_powers import canonical, equal, separated
 from derivations.errors import SolveError

@@ -6,8 +6,9 @@ from typing import Any
 
 import sympy as sp
 
-from derivations.algebra.entry import Entry, Statement, factor
-from derivations.algebra.notation import S_A, S_B, Y_A, Y_B, W_A_tot, W_B_tot, a, b, equation, target, x_A, x_B
+from derivations.algebra.entry import Entry, Statement, equation, factor
+from derivations.algebra.matrices import S_A, S_B, Y_A, Y_B, W_A_tot, W_B_tot, target, x_A, x_B
+from derivations.algebra.notation import a, b
 from derivations.algebra.ordered_products import Average, T, averaged, normal, words
 from derivations.critical.printed_sets import EQ_7A, EQ_7B
 from derivations.errors import SolveError

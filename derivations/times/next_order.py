@@ -17,33 +17,9 @@ from typing import Any
 
 import sympy as sp
 
-from derivations.algebra.entry import Entry, Kind, Statement, small
-from derivations.algebra.notation import (
-    S_A,
-    Y_A,
-    Y_B,
-    I,
-    L,
-    L_f,
-    R,
-    W_A_tot,
-    W_B_tot,
-    a,
-    b,
-    c,
-    equation,
-    g,
-    k,
-    r,
-    t_A,
-    t_B,
-    tau,
-    u,
-    u_0,
-    u_A,
-    u_B,
-    x,
-)
+from derivations.algebra.entry import Entry, Kind, Statement, equation, small
+from derivations.algebra.matrices import S_A, Y_A, Y_B, W_A_tot, W_B_tot
+from derivations.algebra.notation import I, L, L_f, R, a, b, c, g, k, r, t_A, t_B, tau, u, u_0, u_A, u_B, x
 from derivations.algebra.ordered_products import normal, words
 from derivations.algebra.positive_powers import canonical, equal, leading, separated
 from derivations.errors import SolveError

@@ -20,8 +20,9 @@ from typing import Any
 
 import sympy as sp
 
-from derivations.algebra.entry import WEIGHT, Entry, Kind, Statement, small
-from derivations.algebra.notation import Y_A, L, L_f, a, b, c, cos, equation, l, matrix, u_0, x, y
+from derivations.algebra.entry import WEIGHT, Entry, Kind, Statement, equation, small
+from derivations.algebra.matrices import Y_A, matrix
+from derivations.algebra.notation import L, L_f, a, b, c, cos, l, u_0, x, y
 from derivations.algebra.ordered_products import Direction, Layers, T, layer, normal, same, words
 from derivations.algebra.positive_powers import canonical, equal, separated
 from derivations.errors import SolveError

@@ -6,8 +6,8 @@ from typing import Any
 
 import sympy as sp
 
-from derivations.algebra.entry import Entry, Statement, small, small_beside_one, term
-from derivations.algebra.notation import I, L, L_f, a, b, c, equation, g, k, r, rate, t_A, tau, u, u_0, u_A, u_B, x
+from derivations.algebra.entry import Entry, Statement, equation, small, small_beside_one, term
+from derivations.algebra.notation import I, L, L_f, a, b, c, g, k, r, rate, t_A, tau, u, u_0, u_A, u_B, x
 from derivations.algebra.positive_powers import canonical, equal, separated
 from derivations.errors import SolveError
 from derivations.flow.ansatz import EQ_44A, EQ_44B

@@ -15,28 +15,9 @@ from __future__ import annotations
 
 import sympy as sp
 
-from derivations.algebra.entry import Entry, Kind, Statement, small
-from derivations.algebra.notation import (
-    I,
-    L,
-    L_f,
-    R,
-    c,
-    cos,
-    equation,
-    g,
-    k,
-    matrix,
-    r,
-    residual_B,
-    tau,
-    u,
-    u_0,
-    u_A,
-    u_B,
-    x,
-    y,
-)
+from derivations.algebra.entry import Entry, Kind, Statement, equation, small
+from derivations.algebra.matrices import matrix, residual_B
+from derivations.algebra.notation import I, L, L_f, R, c, cos, g, k, r, tau, u, u_0, u_A, u_B, x, y
 from derivations.algebra.ordered_products import words
 from derivations.algebra.positive_powers import as_power, canonical, separated
 from derivations.errors import SolveError

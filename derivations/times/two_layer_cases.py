@@ -15,38 +15,9 @@ from typing import Any
 
 import sympy as sp
 
-from derivations.algebra.entry import Entry, Kind, Statement, small, small_weights
-from derivations.algebra.notation import (
-    S_A,
-    S_AB,
-    S_B,
-    S_BA,
-    Y_A,
-    Y_B,
-    L,
-    L_f,
-    R,
-    S,
-    W_A_tot,
-    W_tot,
-    Y,
-    a,
-    b,
-    c,
-    equation,
-    eta,
-    g,
-    k,
-    l,
-    matrix,
-    r,
-    rate,
-    residual_B,
-    tau,
-    u_0,
-    u_A,
-    u_B,
-)
+from derivations.algebra.entry import Entry, Kind, Statement, equation, small, small_weights
+from derivations.algebra.matrices import S_A, S_AB, S_B, S_BA, Y_A, Y_B, S, W_A_tot, W_tot, Y, matrix, residual_B
+from derivations.algebra.notation import L, L_f, R, a, b, c, eta, g, k, l, r, rate, tau, u_0, u_A, u_B
 from derivations.algebra.ordered_products import Direction, Layers, T, apart, evaluate, layer, normal, same, words
 from derivations.algebra.positive_powers import Leading, equal, separated
 from derivations.critical.printed_sets import EQ_7A, EQ_7B, EQ_19B

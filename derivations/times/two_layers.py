@@ -11,26 +11,9 @@ from typing import Any
 
 import sympy as sp
 
-from derivations.algebra.entry import Entry, Kind, Statement, factor, small
-from derivations.algebra.notation import (
-    Y_B,
-    a,
-    b,
-    c,
-    cos,
-    equation,
-    matrix,
-    r,
-    rate,
-    residual_B,
-    t,
-    t_A,
-    t_B,
-    tau,
-    u_0,
-    u_A,
-    u_B,
-)
+from derivations.algebra.entry import Entry, Kind, Statement, equation, factor, small
+from derivations.algebra.matrices import Y_B, matrix, residual_B
+from derivations.algebra.notation import a, b, c, cos, r, rate, t, t_A, t_B, tau, u_0, u_A, u_B
 from derivations.algebra.ordered_products import T, layer, normal, same
 from derivations.algebra.positive_powers import canonical, separated
 from derivations.errors import SolveError

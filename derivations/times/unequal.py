@@ -6,29 +6,8 @@ from typing import Any
 
 import sympy as sp
 
-from derivations.algebra.entry import Entry, Statement, small_beside_one
-from derivations.algebra.notation import (
-    L_A,
-    L_B,
-    I,
-    L,
-    L_c,
-    L_f,
-    R,
-    a,
-    b,
-    c,
-    equation,
-    g,
-    k,
-    r,
-    tau,
-    u,
-    u_0,
-    u_A,
-    u_B,
-    x,
-)
+from derivations.algebra.entry import Entry, Statement, equation, small_beside_one
+from derivations.algebra.notation import L_A, L_B, I, L, L_c, L_f, R, a, b, c, g, k, r, tau, u, u_0, u_A, u_B, x
 from derivations.algebra.positive_powers import canonical, equal, separated
 from derivations.errors import SolveError
 from derivations.flow.ansatz import EQ_44A, EQ_44B

@@ -34,7 +34,7 @@ def critical_table(manifolds: Sequence[Manifold]) -> Table:
 
 def to_dict(manifold: Manifold) -> dict[str, Any]:
     """For strict JSON: numbers as numbers, expressions as text."""
-    from derivations.algebra.notation import text_lines
+    from derivations.algebra.typesetting import text_lines
 
     def plain(value: Any) -> Any:
         return value if isinstance(value, int | float) else int(value) if value.is_Integer else str(value)

@@ -6,7 +6,7 @@ import re
 from html import escape
 
 from derivations.algebra.entry import Entry, Status
-from derivations.algebra.notation import latex_lines
+from derivations.algebra.typesetting import latex_lines
 from derivations.equations import ledger
 from dynamics.prediction.estimates import Estimate
 from dynamics.prediction.prediction import Prediction

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 
 from derivations.algebra.entry import Entry
-from derivations.algebra.notation import text_lines
+from derivations.algebra.typesetting import text_lines
 from derivations.equations import Ledger, defects_of
 from dynamics.interface.pages.ledger_html import LEGEND, verdict
 from dynamics.tables import Table
