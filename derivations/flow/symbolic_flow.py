@@ -13,6 +13,7 @@ from typing import Any
 import sympy as sp
 
 from derivations.algebra.entry import WEIGHT, Entry, Statement, equation, factor, small_weights, term
+from derivations.algebra.examples import scalar_example, sd_A
 from derivations.algebra.matrices import (
     S_A,
     S_AB,
@@ -201,9 +202,7 @@ _SEEN_B = Y_B - W_A_tot * S_AB - W_B_tot * S_B
 
 def _variance_of_the_example() -> sp.Eq:
     """The diagonal of the matrix that the examples print."""
-    sd_a, sd_b, rho = sp.Symbol("sigma_A", positive=True), sp.Symbol("sigma_B", positive=True), sp.Symbol("rho")
-    printed = sp.Matrix([[sd_a**2, rho * sd_a * sd_b], [rho * sd_a * sd_b, sd_b**2]])
-    return equation(sp.Symbol("Var x_A"), printed[0, 0])
+    return equation(sp.Symbol("Var x_A"), scalar_example(1, 1)[0][0, 0])
 
 
 EQ_1A = Entry(
@@ -224,9 +223,9 @@ EQ_1A = Entry(
     condition="centred data; Sigma of full rank where its inverse is taken",
     claims=(
         Statement(
-            equation(sp.Symbol("Var x_A"), sp.Symbol("sigma_A", positive=True)),
+            equation(sp.Symbol("Var x_A"), sd_A),
             lambda *s: _variance_of_the_example(),
-            defect=factor(1 / sp.Symbol("sigma_A", positive=True)),
+            defect=factor(1 / sd_A),
             claim="appendices H.2 and J.3: in [sigma_A^2, ...] sigma_A is the variance of x_A (standard deviation)",
         ),
     ),

@@ -12,7 +12,8 @@ from derivations.algebra.notation import a, b, c, r, rate, u_0, u_A, u_B
 from derivations.algebra.ordered_products import normal
 from derivations.errors import SolveError
 from derivations.flow.symbolic_flow import EQ_31
-from derivations.times.names import LOG_ORDER, RATIO, X_B, X, u_B_at
+from derivations.times.conditions import LOG_ORDER
+from derivations.times.names import RATIO, X_B, X, u_B_at
 from derivations.times.two_layers import EQ_26, EQ_30, EQ_32
 
 y_hat = sp.Symbol("y_hat", real=True)

@@ -14,7 +14,8 @@ from derivations.algebra.notation import a, b, c, r, rate, t_A, tau, u_0, u_A
 from derivations.algebra.ordered_products import Layers, T, averaged, descent, layer, normal, same, words
 from derivations.errors import SolveError
 from derivations.flow.symbolic_flow import EQ_1A, EQ_1B, EQ_31, error, means
-from derivations.times.names import LOG_ORDER, RATIO, X
+from derivations.times.conditions import LOG_ORDER
+from derivations.times.names import RATIO, X
 from derivations.times.two_layers import EQ_26, EQ_30, EQ_32, ratio_of_two_layers
 
 SEEN = matrix("<y*x_A^T*1(w*x_A > 0)>")

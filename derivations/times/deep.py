@@ -11,6 +11,7 @@ from typing import Any
 import sympy as sp
 
 from derivations.algebra.entry import Entry, Statement, equation, factor, small, small_beside_one
+from derivations.algebra.examples import rho, scalar_example, sd_A, sd_B
 from derivations.algebra.matrices import matrix, residual_B
 from derivations.algebra.notation import I, L, L_f, R, a, b, c, cos, g, k, r, rate, t, t_A, tau, u, u_0, u_A, u_B, x
 from derivations.algebra.ordered_products import T
@@ -19,24 +20,11 @@ from derivations.errors import SolveError
 from derivations.flow.ansatz import EQ_44A, EQ_44B, turning_speed
 from derivations.flow.conservation import EQ_41
 from derivations.flow.symbolic_flow import EQ_52
-from derivations.times.names import (
-    DEEP,
-    DIRECTION,
-    FULL_TURN,
-    LAG_NAME,
-    RATIO,
-    SAME_SIGN,
-    X_B,
-    X,
-    flipped,
-    integral,
-    sd_A,
-    sd_B,
-    u_B_at,
-    u_B_end,
-)
+from derivations.times.conditions import DEEP, FULL_TURN, SAME_SIGN, flipped
+from derivations.times.names import DIRECTION, LAG_NAME, RATIO, X_B, X, integral, u_B_at
 from derivations.times.two_layers import first_if
 
+u_B_end = sp.Symbol("u_B(t_B)", positive=True)
 SECOND_POWER = k * u_A ** (2 - L_f) + (1 - k) * u_0 ** (2 - L_f)
 BRACKET = u_A**2 + SECOND_POWER ** (2 / (2 - L_f))
 #: (13), the integrand over x = u_A/u_0 from 1 to infinity.
@@ -325,7 +313,7 @@ _sd_ratio = sp.Symbol("sigma_A/sigma_B", positive=True)
 
 def _ratio_of_deviations() -> sp.Eq:
     """k = |Sigma_yx_B|/|Sigma_yx_A| for y = x_A + x_B without correlation, solved for sigma_A/sigma_B."""
-    target_a, target_b = sp.Matrix([[1, 1]]) * sp.diag(sd_A**2, sd_B**2)
+    target_a, target_b = scalar_example(1, 1)[1].subs(rho, 0)
     (found,) = sp.solve(k - target_b / target_a, sd_A)
     return equation(_sd_ratio, sp.simplify(found / sd_B))
 

@@ -7,6 +7,7 @@ from typing import Any
 import sympy as sp
 
 from derivations.algebra.entry import Entry, Statement, equation, factor
+from derivations.algebra.examples import sd_A, sd_B
 from derivations.algebra.matrices import S_A, S_B, Y_A, Y_B, W_A_tot, W_B_tot, target, x_A, x_B
 from derivations.algebra.notation import a, b
 from derivations.algebra.ordered_products import Average, T, averaged, normal, words
@@ -132,7 +133,6 @@ EQ_10B = Entry(
 
 # ---- (11): scalars without correlation.
 
-sd_A, sd_B = sp.symbols("sigma_A sigma_B", positive=True)
 w_ratio = sp.Symbol("w_A/w_B", real=True)
 AS_FAST, AS_MUCH = sd_B**2 / sd_A**2, sd_B / sd_A  #: |w_A/w_B| where both are as fast, and contribute as much
 sign = sp.Symbol("sign(w_A/w_B)", real=True)

@@ -26,8 +26,9 @@ from derivations.errors import SolveError
 from derivations.flow.ansatz import EQ_44A, EQ_44B
 from derivations.flow.conservation import EQ_41
 from derivations.flow.symbolic_flow import EQ_5A, EQ_5B, EQ_52
+from derivations.times.conditions import DEEP, LOG_ORDER
 from derivations.times.deep import EQ_13, EQ_48, EQ_53, by_name
-from derivations.times.names import DEEP, LAG_NAME, LOG_ORDER, RATIO, X, integral
+from derivations.times.names import LAG_NAME, RATIO, X, integral
 from derivations.times.signed import EXT_106, LAG, LAG_AT_2
 from derivations.times.two_layers import EQ_26
 

@@ -24,6 +24,7 @@ from derivations.errors import SolveError
 from derivations.flow.ansatz import turning_moves
 from derivations.flow.conservation import EQ_41
 from derivations.flow.symbolic_flow import EQ_52
+from derivations.times.conditions import DEEP, LOG_ORDER
 from derivations.times.deep import (
     EQ_13,
     EQ_45,
@@ -37,7 +38,7 @@ from derivations.times.deep import (
     plateau_norm,
     second_power,
 )
-from derivations.times.names import DEEP, LAG_NAME, LOG_ORDER, X_B, X, u_B_at
+from derivations.times.names import LAG_NAME, X_B, X, u_B_at
 from derivations.times.second_layer import EQ_55, EQ_58, INTEGRAND_AT_2, lag_at_two, second_at_two
 from derivations.times.two_layers import FIRST_AT_DEPTH_2
 

@@ -16,6 +16,7 @@ from typing import Any
 import sympy as sp
 
 from derivations.algebra.entry import Entry, Kind, Statement, equation, small, small_weights
+from derivations.algebra.examples import rho, scalar_example, sd_A, sd_B
 from derivations.algebra.matrices import S_A, S_AB, S_B, S_BA, Y_A, Y_B, S, W_A_tot, W_tot, Y, matrix, residual_B
 from derivations.algebra.notation import L, L_f, R, a, b, c, eta, g, k, l, r, rate, tau, u_0, u_A, u_B
 from derivations.algebra.ordered_products import Direction, Layers, T, apart, evaluate, layer, normal, same, words
@@ -25,8 +26,9 @@ from derivations.errors import SolveError
 from derivations.flow.ansatz import EQ_24, speed_of
 from derivations.flow.symbolic_flow import EQ_2, EQ_14A, EQ_14B, EQ_18A, EQ_18B, EQ_18C, EQ_18D, EQ_31, TWO, totals
 from derivations.times.closed_forms import variance
+from derivations.times.conditions import DEEP, LOG_ORDER
 from derivations.times.deep import EQ_45, EQ_53, exact_lag
-from derivations.times.names import DEEP, LAG_NAME, LOG_ORDER, RATIO, X_B, X, sd_A, sd_B
+from derivations.times.names import LAG_NAME, RATIO, X_B, X
 from derivations.times.second_layer import EQ_55, lag_at_two
 from derivations.times.two_layers import EQ_26, EQ_30, EQ_32, ratio_of_two_layers
 
@@ -175,7 +177,7 @@ EXT_122 = Entry(
 
 # ---- 123: y = w_A x_A + w_B x_B, and noise.
 
-w_A, w_B, rho, sign_A = sp.symbols("w_A w_B rho sign(Sigma_yxA)", real=True)
+w_A, w_B, sign_A = sp.symbols("w_A w_B sign(Sigma_yxA)", real=True)
 _size = sp.Symbol("|w_A|", positive=True)
 _grown = sp.Symbol("sign(w_A)", real=True)
 ALONE_A, GLOBAL_A = sp.symbols("w_A(M_A) w_A(M_*)", real=True)
@@ -185,9 +187,7 @@ MODE, LEAVING = sp.Symbol("rate of the mode c"), sp.Symbol("rate of leaving M_B"
 
 def _example() -> dict[sp.Expr, sp.Matrix]:
     """The correlations of y = w_A x_A + w_B x_B + noise, as matrices."""
-    cross = rho * sd_A * sd_B
-    sigma = sp.Matrix([[sd_A**2, cross], [cross, sd_B**2]])
-    target = sp.Matrix([[w_A, w_B]]) * sigma
+    sigma, target = scalar_example(w_A, w_B)
     return {
         S: sigma, S_A: sigma[:1, :1], S_B: sigma[1:, 1:], S_AB: sigma[:1, 1:], S_BA: sigma[1:, :1],
         Y: target, Y_A: target[:, :1], Y_B: target[:, 1:],

@@ -12,6 +12,7 @@ from typing import Any
 import sympy as sp
 
 from derivations.algebra.entry import Entry, Kind, Statement, equation, factor, small
+from derivations.algebra.examples import rho, scalar_example, sd_A, sd_B
 from derivations.algebra.matrices import Y_B, matrix, residual_B
 from derivations.algebra.notation import a, b, c, cos, r, rate, t, t_A, t_B, tau, u_0, u_A, u_B
 from derivations.algebra.ordered_products import T, layer, normal, same
@@ -20,22 +21,8 @@ from derivations.errors import SolveError
 from derivations.flow.ansatz import EQ_25, two_layer_shapes, two_layer_speed
 from derivations.flow.conservation import EQ_23
 from derivations.flow.symbolic_flow import EQ_22B, EQ_31
-from derivations.times.names import (
-    DIRECTION,
-    FLIP_NOTE,
-    FULL_TURN,
-    LAG_NAME,
-    LN_100,
-    LOG_ORDER,
-    RATIO,
-    SAME_SIGN,
-    X_B,
-    X,
-    flipped,
-    sd_A,
-    sd_B,
-    u_B_at,
-)
+from derivations.times.conditions import FLIP_NOTE, FULL_TURN, LN_100, LOG_ORDER, SAME_SIGN, flipped
+from derivations.times.names import DIRECTION, LAG_NAME, RATIO, X_B, X, u_B_at
 
 
 def growth(speed: sp.Eq, norm: sp.Symbol, start: Any, since: Any = 0) -> sp.Eq:
@@ -199,27 +186,23 @@ def ratio_of_two_layers(eq26: sp.Eq, eq32: sp.Tuple, eq30: sp.Eq) -> sp.Eq:
 
 # ---- Claims beside (9), for the paper's scalar data y = x_A + x_B.
 
-_rho = sp.Symbol("rho", real=True)
 _sign_b = sp.Symbol("sign(Sigma_yxB)", real=True)
 
 
 def _paper_example() -> sp.Eq:
     """(9) for Sigma = [sA^2, rho sA sB; rho sA sB, sB^2], y = x_A + x_B, from the correlations."""
-    cross = _rho * sd_A * sd_B
-    sigma = sp.Matrix([[sd_A**2, cross], [cross, sd_B**2]])
-    target_a, target_b = sp.Matrix([[1, 1]]) * sigma
-    left = sp.factor(target_b - target_a / sd_A**2 * cross)  # sigma_B^2 (1 - rho^2), positive
+    sigma, (target_a, target_b) = scalar_example(1, 1)
+    left = sp.factor(target_b - target_a / sd_A**2 * sigma[0, 1])  # sigma_B^2 (1 - rho^2), positive
     return equation(RATIO, 1 + (target_a - _sign_b * target_b) / left)
 
 
 def _stronger_correlation() -> sp.Eq:
     """How (9) changes with a growing positive rho for y = 2 x_A + x_B and unit variances."""
-    rho = sp.Symbol("rho", positive=True)
-    sigma = sp.Matrix([[1, rho], [rho, 1]])
-    target_a, target_b = sp.Matrix([[2, 1]]) * sigma  # positive
-    left = sp.factor(target_b - target_a * rho)  # 1 - rho^2
+    growing = sp.Symbol("rho", positive=True)
+    target_a, target_b = scalar_example(2, 1)[1].subs({sd_A: 1, sd_B: 1, rho: growing})  # positive
+    left = sp.factor(target_b - target_a * growing)  # 1 - rho^2
     law = sp.cancel(1 + (target_a - target_b) / left)
-    return equation(DIRECTION, sp.sign(sp.factor(sp.diff(law, rho))))
+    return equation(DIRECTION, sp.sign(sp.factor(sp.diff(law, growing))))
 
 
 _CLAIMS_9 = (
@@ -228,8 +211,8 @@ _CLAIMS_9 = (
         claim="section 3.2: without cross correlation the ratio is |Sigma_yx_A|/|Sigma_yx_B|",
     ),
     Statement(
-        equation(RATIO, 1 + (sd_A**2 / sd_B**2 - 1) / (1 - _rho**2)), lambda *s: _paper_example(),
-        given={_sign_b: 1}, counterexample={_sign_b: -1, sd_A: 2, sd_B: 1, _rho: sp.Rational(-4, 5), t_A: 1, t_B: 6},
+        equation(RATIO, 1 + (sd_A**2 / sd_B**2 - 1) / (1 - rho**2)), lambda *s: _paper_example(),
+        given={_sign_b: 1}, counterexample={_sign_b: -1, sd_A: 2, sd_B: 1, rho: sp.Rational(-4, 5), t_A: 1, t_B: 6},
         claim="appendix J.3: (9) is 1 + (sigma_A^2/sigma_B^2 - 1)/(1 - rho^2); where Sigma_yx_B < 0 (rho < "
         "-sigma_B/sigma_A) it is not (9) but the signed ratio, which is what a random start does",
     ),

@@ -14,8 +14,9 @@ from derivations.flow.ansatz import EQ_44A, EQ_44B
 from derivations.flow.conservation import EQ_41
 from derivations.flow.reduction import reduce
 from derivations.network import FusionNetwork
+from derivations.times.conditions import flipped
 from derivations.times.deep import ALONE, EXCESS, INTEGRAND
-from derivations.times.names import RATIO, X_B, X, flipped, integral, u_B_at
+from derivations.times.names import RATIO, X_B, X, integral, u_B_at
 
 _EQUAL_DEPTHS = {L_A: L_f, L_B: L_f, L_c: L - L_f}
 UNEQUAL = FusionNetwork.branches({"A": L_A, "B": L_B}, trunk=L_c)
