@@ -44,6 +44,9 @@ class Status(StrEnum):
     FAILS = "fails"
 
 
+FIRST_OF_OURS = 101
+
+
 class Kind(StrEnum):
     PAPER = "paper"
     EXTENSION = "extension"
@@ -239,7 +242,7 @@ class Entry:
 
     Parameters
     ----------
-    number, part, title : 44, "a", what it is about; ours are numbered from 101 on
+    number, part, title : 44, "a", what it is about; ours are numbered from `FIRST_OF_OURS` on
     statements : the relations printed under this number
     sources : the entries whose `right` forms the derivations are handed
     condition, proof, note : when it holds, how it follows, what to know; plain text
@@ -267,11 +270,14 @@ class Entry:
     proof: str = ""
     note: str = ""
     claims: tuple[Statement, ...] = ()
-    kind: Kind = Kind.PAPER
 
     @property
     def name(self) -> str:
         return f"{self.number}{self.part}"
+
+    @property
+    def kind(self) -> Kind:
+        return Kind.PAPER if self.number < FIRST_OF_OURS else Kind.EXTENSION
 
     @property
     def printed(self) -> sp.Basic:

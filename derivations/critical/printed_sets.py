@@ -124,7 +124,7 @@ def printed_sets() -> tuple[PrintedSet, ...]:
     [('6a', ('W^2 = 0 and W^1, not zero, across the error',), ())]
     """
     found = []
-    for entry in ENTRIES:
+    for entry in (EQ_6A, EQ_6B, EQ_7A, EQ_7B, EQ_17A, EQ_17B, EQ_19A, EQ_19B, EQ_20A, EQ_20B):
         for i, statement in enumerate(entry.statements, start=1):
             judged = [
                 (text, belongs(statement.printed, layers), is_critical(layers))
@@ -312,5 +312,3 @@ EQ_20B = Entry(
     ),
     _LATE, condition=_BALANCE, proof="e_B = 0 with W_A^2 = 0; " + _DEAD_PROOF, note=EQ_20A.note,
 )  # fmt: skip
-
-ENTRIES = (EQ_6A, EQ_6B, EQ_7A, EQ_7B, EQ_17A, EQ_17B, EQ_19A, EQ_19B, EQ_20A, EQ_20B)

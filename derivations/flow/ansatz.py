@@ -14,7 +14,7 @@ from typing import Any
 
 import sympy as sp
 
-from derivations.algebra.entry import Entry, Kind, Statement, equation, term
+from derivations.algebra.entry import Entry, Statement, equation, term
 from derivations.algebra.matrices import Y_A, Y_B, matrix
 from derivations.algebra.notation import L, L_f, a, b, l, rate, tau, u, u_A, u_B
 from derivations.algebra.ordered_products import (
@@ -428,7 +428,5 @@ EXT_110 = Entry(
     (Statement(equation(sp.Symbol("dw_A/dt"), L * _W ** (2 - 2 / L) * _ERROR / tau), late_flow),), (EQ_42A,),
     condition="L_f = L, scalar inputs, aligned balanced start; w_A and e_A positive",
     proof="The words of (42a) with e_A for Sigma_yx_A, on the ansatz (43): w = u_A^L.",
-    note="Two layers: dw/dt = 2 w e, Lotka-Volterra.", kind=Kind.EXTENSION,
+    note="Two layers: dw/dt = 2 w e, Lotka-Volterra.",
 )  # fmt: skip
-
-ENTRIES = (EXT_110, EQ_24, EQ_25, EQ_43A, EQ_43B, EQ_43C, EQ_43D, EQ_43E, EQ_44A, EQ_44B, EQ_44C)

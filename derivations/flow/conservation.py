@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from derivations.algebra.entry import Entry, Kind, Statement, equation, expect_zero, factor, term
+from derivations.algebra.entry import Entry, Statement, equation, expect_zero, factor, term
 from derivations.algebra.matrices import W_A_tot, e_A, matrix
 from derivations.algebra.notation import L, L_f, l, tau, u, u_A, u_B
 from derivations.algebra.ordered_products import T, evaluate, layer, normal, same, words
@@ -291,7 +291,4 @@ EXT_105 = Entry(
     proof="The squared norm of a layer moves by twice a trace of the flow; rotated it is <e_A, W_A^tot>, the same for "
     "every layer. (40) and (41) follow by subtraction.",
     note="Why the norm is the same in each layer: all layers of a chain gain the same squared norm per unit of time.",
-    kind=Kind.EXTENSION,
 )
-
-ENTRIES = (EXT_105, EQ_23, EQ_38A, EQ_38B, EQ_38C, EQ_39, EQ_40A, EQ_40B, EQ_40C, EQ_41)

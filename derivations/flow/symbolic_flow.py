@@ -494,8 +494,3 @@ EQ_52 = Entry(
     condition="t_A < t < t_B: W_A^tot = Sigma_yx_A Sigma_A^-1, B near zero",
     proof="(3b) with (5b) at W_A^tot = Sigma_yx_A Sigma_A^-1; words with L_f more layers of B are left out.",
 )
-
-ENTRIES = (
-    EQ_1A, EQ_1B, EQ_2, EQ_3A, EQ_3B, EQ_4, EQ_5A, EQ_5B, EQ_14A, EQ_14B, EQ_15, EQ_16,
-    EQ_18A, EQ_18B, EQ_18C, EQ_18D, EQ_22A, EQ_22B, EQ_31, EQ_42A, EQ_42B, EQ_42C, EQ_52,
-)  # fmt: skip

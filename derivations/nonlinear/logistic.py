@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import sympy as sp
 
-from derivations.algebra.entry import Entry, Kind, Statement, equation, first_order, small
+from derivations.algebra.entry import Entry, Statement, equation, first_order, small
 from derivations.algebra.matrices import S_A, S_AB, Y_A, Y_B, matrix, residual_B
 from derivations.algebra.notation import a, b, c, r, rate, u_0, u_A, u_B
 from derivations.algebra.ordered_products import normal
@@ -188,7 +188,4 @@ EXT_125 = Entry(
     proof="Near zero the drives are those of the square loss times 1/2, (37). With A at its minimum a sample drives B "
     "with y x_B sigmoid(-y w_A x_A); s_B takes the place of r in (32).",
     note="For labels +-1 and a linear E[x_B | x_A] s_B = r/2, and the ratio is (9); for other targets it is not.",
-    kind=Kind.EXTENSION,
 )  # fmt: skip
-
-ENTRIES = (EQ_34, EQ_35, EQ_36, EQ_37, EXT_125)

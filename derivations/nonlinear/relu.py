@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sympy as sp
 
-from derivations.algebra.entry import Entry, Kind, Statement, equation, small
+from derivations.algebra.entry import Entry, Statement, equation, small
 from derivations.algebra.matrices import S_A, Y_A, Y_B, W_A_tot, matrix, residual_B, target, x_A, x_B
 from derivations.algebra.notation import a, b, c, r, rate, t_A, tau, u_0, u_A
 from derivations.algebra.ordered_products import Layers, T, averaged, descent, layer, normal, same, words
@@ -105,7 +105,4 @@ EXT_126 = Entry(
     "w x = relu(w x) - relu(-w x), one side of the units serves w x > 0, the other w x < 0; both need all of w.",
     note="Against (27) times double; the ratio is that of the linear network, and the sum of W_A^2 W_A^1 over units is "
     "twice the W_A^tot of (7).",
-    kind=Kind.EXTENSION,
 )  # fmt: skip
-
-ENTRIES = (EXT_126,)

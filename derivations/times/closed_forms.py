@@ -6,7 +6,7 @@ from typing import Any
 
 import sympy as sp
 
-from derivations.algebra.entry import Entry, Kind, Statement, equation, renamed
+from derivations.algebra.entry import Entry, Statement, equation, renamed
 from derivations.algebra.matrices import S_A, S_AB, S_B, S_BA, Y_A, Y_B, matrix
 from derivations.algebra.notation import a, b, t, tau, u_A
 from derivations.algebra.ordered_products import Direction, T, apart, layer, normal, words
@@ -136,7 +136,6 @@ EXT_109 = Entry(
     (EQ_18B, EQ_24),
     condition=EQ_21A.condition,
     proof="As (21), with |W^tot(0)| in the bracket; the half-time solves |W^tot(t)| = |Sigma_yx|/(2 sigma^2).",
-    kind=Kind.EXTENSION,
 )
 
 
@@ -144,6 +143,3 @@ def _half_time(law: sp.Eq, ansatz: sp.Tuple) -> sp.Expr:
     found = solution(law, ansatz, "W_A")
     (half,) = sp.solve(found - strength / variance / 2, t)
     return half
-
-
-ENTRIES = (EQ_21A, EQ_21B, EXT_109)

@@ -21,14 +21,13 @@ from derivations.flow.ansatz import EQ_44A, EQ_44B, turning_speed
 from derivations.flow.conservation import EQ_41
 from derivations.flow.symbolic_flow import EQ_52
 from derivations.times.conditions import DEEP, FULL_TURN, SAME_SIGN, flipped
+from derivations.times.formulas import FIRST, INTEGRAND
 from derivations.times.names import DIRECTION, LAG_NAME, RATIO, X_B, X, integral, u_B_at
 from derivations.times.two_layers import first_if
 
 u_B_end = sp.Symbol("u_B(t_B)", positive=True)
 SECOND_POWER = k * u_A ** (2 - L_f) + (1 - k) * u_0 ** (2 - L_f)
 BRACKET = u_A**2 + SECOND_POWER ** (2 / (2 - L_f))
-#: (13), the integrand over x = u_A/u_0 from 1 to infinity.
-INTEGRAND = x ** (1 - L) * (1 + (k + (1 - k) * x ** (L_f - 2)) ** (2 / (2 - L_f))) ** ((L_f - L) / 2)
 
 
 def quotient(top: sp.Eq, bottom: sp.Eq, name: str) -> sp.Eq:
@@ -143,7 +142,7 @@ EQ_13 = Entry(
     ),
     (EQ_48,), condition="2 < L_f <= L", proof="t_A of (48) in units of tau u_0^(2-L)/|Sigma_yx_A|.",
 )  # fmt: skip
-_TIME = tau / a * u_0 ** (2 - L) * I
+_TIME = tau * FIRST
 
 
 def by_name(eq48: sp.Tuple, eq13: sp.Eq) -> sp.Eq:
@@ -212,10 +211,6 @@ EQ_51 = Entry(
     (EQ_45,), condition="u_A(t_A) = X of order one; relative error of order u_0^(L_f - 2)",
     proof="(45) solved for u_B.", note="Printed without the k before u_A^(2 - L_f); the second form is right.",
 )  # fmt: skip
-#: u_B/u_0 when u_A/u_0 = x, by (45) and (55), for a mode of sign c: no power overflows for x >= 1.
-_TERMS = second_of_first(c).subs(u_A, u_0 * x).args
-SECOND_SIZE = sp.Add(*(sp.powsimp(sp.expand_power_base(e / u_0 ** (2 - L_f))) for e in _TERMS)) ** (1 / (2 - L_f))
-SECOND_SIZE_AT_2 = x ** (c * k)
 
 
 def _turning(eq52: sp.Tuple, eq50: sp.Tuple) -> sp.Eq:
@@ -342,19 +337,3 @@ EQ_12 = Entry(
         ),
     ),
 )  # fmt: skip
-FIRST = by_name(EQ_48.printed, EQ_13.printed).rhs.subs(tau, 1)
-
-
-ENTRIES = (
-    EQ_45,
-    EQ_46,
-    EQ_47,
-    EQ_48,
-    EQ_13,
-    EQ_49,
-    EQ_50,
-    EQ_51,
-    EQ_53,
-    EQ_54,
-    EQ_12,
-)

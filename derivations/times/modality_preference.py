@@ -191,5 +191,3 @@ EQ_11 = Entry(
     proof="(10) with |Sigma_yx_m| = sigma_m^2 |w_m|, solved for |w_A/w_B|.",
     note="The line below (11) calls sigma_A, sigma_B the variances; the formula is right for standard deviations.",
 )  # fmt: skip
-
-ENTRIES = (EQ_10A, EQ_10B, EQ_11, EQ_61, EQ_62A, EQ_62B)

@@ -17,7 +17,7 @@ from typing import Any
 
 import sympy as sp
 
-from derivations.algebra.entry import Entry, Kind, Statement, equation, small
+from derivations.algebra.entry import Entry, Statement, equation, small
 from derivations.algebra.matrices import S_A, Y_A, Y_B, W_A_tot, W_B_tot
 from derivations.algebra.notation import I, L, L_f, R, a, b, c, g, k, r, t_A, t_B, tau, u, u_0, u_A, u_B, x
 from derivations.algebra.ordered_products import normal, words
@@ -28,14 +28,11 @@ from derivations.flow.conservation import EQ_41
 from derivations.flow.symbolic_flow import EQ_5A, EQ_5B, EQ_52
 from derivations.times.conditions import DEEP, LOG_ORDER
 from derivations.times.deep import EQ_13, EQ_48, EQ_53, by_name
+from derivations.times.formulas import HALF, LAG, LAG_AT_2, SATURATION
 from derivations.times.names import LAG_NAME, RATIO, X, integral
-from derivations.times.signed import EXT_106, LAG, LAG_AT_2
+from derivations.times.signed import EXT_106
 from derivations.times.two_layers import EQ_26
 
-__all__ = ["CLOCK", "CLOCK_AT_2", "ENTRIES", "HALF", "SATURATION"]
-
-#: x at the half of the plateau, W_A^tot = x^L times it.
-HALF = 2 ** (-1 / L)
 ONE, TWO = sp.Integer(1), sp.Integer(2)
 _FAR = sp.Symbol("far", positive=True)
 C_L, C_G, C_B = sp.symbols("C_L C_G C_B", real=True)
@@ -43,7 +40,6 @@ GAIN = sp.Symbol("gain of B", real=True)
 T_A, T_B, STEP = sp.symbols("T_A T_B t_step", positive=True)
 
 # The forms that are printed below.
-SATURATION = -(HALF ** (2 - L)) / (L - 2) + integral(x / (1 - x**L), 0, HALF)
 _ENDS = (
     integral(x ** (1 + L - L_f) / (1 - x**L), 0, HALF),
     integral((x ** (1 - L_f) - x ** (1 - L)) / (1 - x**L), HALF, 1),
@@ -192,7 +188,6 @@ EXT_117 = Entry(
     proof="With A alone e_A = |Sigma_yx_A| (1 - x^L), x = u_A/|Sigma_yx_A Sigma_A^-1|^(1/L), and all layers have the "
     "norm u_A. x^(1-L)/(1 - x^L) = x^(1-L) + x/(1 - x^L): the first term continues (48), the second can begin at 0.",
     note="Where B starts with the sign of a residual that is not that of Sigma_yx_B, I has c k = -k for k, as (115).",
-    kind=Kind.EXTENSION,
 )  # fmt: skip
 
 # ---- 118.
@@ -257,7 +252,6 @@ EXT_118 = Entry(
     "multiple of 1 - x^L, which cancels the denominator.",
     note="C_G is what saturation adds to the clock theta: a drive of one gains the way of A from u_0 and C_G U^(2-n), "
     "in units of tau/|Sigma_yx_A|.",
-    kind=Kind.EXTENSION,
 )  # fmt: skip
 
 # ---- 119.
@@ -290,7 +284,6 @@ EXT_119 = Entry(
     "and the end is C_B.",
     note="For 4 <= L_f < L the trunk grows with u_B^2, (112), and C_B does not exist: integrate the orbit that leaves "
     "M_A itself, from the u_B whose way left is the bracket without C_B.",
-    kind=Kind.EXTENSION,
     claims=(
         Statement(
             equation(LAG_NAME, tau * LAG.subs(R, 1)), lambda *s: _lag(L_f, *s), lead=small(u_0, DEEP),
@@ -403,7 +396,6 @@ EXT_120 = Entry(
     "u_0^(2-L)/(L-2) in (117), (118). Without a trunk C_G = C_L, and it drops out: A's transition acts on B as a step "
     "of its drive from c |Sigma_yx_B| to |residual| at t_step = t_A - tau U^(2-L) (C_L + 1/(L-2))/|Sigma_yx_A|, which "
     "at L = 2 is t_A itself.",
-    kind=Kind.EXTENSION,
     claims=(
         Statement(
             equation(LAG_NAME, tau * LAG.subs({R: 1, L_f: L})), _lag_from_ways, lead=small(u_0, DEEP),
@@ -411,5 +403,3 @@ EXT_120 = Entry(
         ),
     ),
 )  # fmt: skip
-
-ENTRIES = (EXT_117, EXT_118, EXT_119, EXT_120)

@@ -20,7 +20,7 @@ from typing import Any
 
 import sympy as sp
 
-from derivations.algebra.entry import WEIGHT, Entry, Kind, Statement, equation, small
+from derivations.algebra.entry import WEIGHT, Entry, Statement, equation, small
 from derivations.algebra.matrices import Y_A, matrix
 from derivations.algebra.notation import L, L_f, a, b, c, cos, l, u_0, x, y
 from derivations.algebra.ordered_products import Direction, Layers, T, layer, normal, same, words
@@ -32,7 +32,7 @@ from derivations.flow.symbolic_flow import EQ_42A
 from derivations.times.names import integral
 from derivations.times.two_layers import EXT_101
 
-__all__ = ["ENTRIES", "FOUR", "THREE", "TWO", "TYPICAL_FOUR", "TYPICAL_THREE", "TYPICAL_TWO"]
+__all__ = ["FOUR", "THREE", "TWO", "TYPICAL_FOUR", "TYPICAL_THREE", "TYPICAL_TWO"]
 
 u_1, u_2, u_3, u_4, g_0 = sp.symbols("u_1 u_2 u_3 u_4 g_0", positive=True)
 #: The sign of the drive.
@@ -105,7 +105,6 @@ EXT_127 = Entry(
     proof="By (101) (W^1 + sigma W^2T)/2 grows at the rate of the drive and the other mode decays, so the norm of each "
     "layer becomes that of this mode; T is the logarithm of what it lacks to one.",
     note="Exact for any width. Vector inputs: with W^1 d^T for W^1, d the unit row along Sigma_yx, and sigma = 1.",
-    kind=Kind.EXTENSION,
 )  # fmt: skip
 
 # ---- 128, 129: wide layers.
@@ -162,7 +161,7 @@ EXT_128 = Entry(
     condition=_WIDE + "u_1, u_3 the norms of the ends at t = 0, x_0 = sigma w_3^ W_2 w_1^ with unit vectors along them",
     proof="(42a) moves W^2 along w_3^T w_1^T alone: dx/dT = p_1 p_3 for its component x, and dp_1/dT = x p_3, so "
     "p_1^2 - x^2 is constant, likewise p_3; x_0^2, of order u_0^2/h, is left out of it.",
-    note="x_0 is of order u_0/sqrt(h) and of either sign: a share h^(-1/2) of T.", kind=Kind.EXTENSION,
+    note="x_0 is of order u_0/sqrt(h) and of either sign: a share h^(-1/2) of T.",
 )  # fmt: skip
 
 
@@ -231,7 +230,6 @@ EXT_129 = Entry(
     "order u_0^2/h, is left out of it.",
     note="ln[1 + 4 u_1^2 u_4^2/(g_0^2 (u_1 + u_4)^2)]/(2 u_1 u_4) is this at u_1 = u_4, else only to leading order in "
     "g_0, with a relative order g_0^2 of the argument of the logarithm left out.",
-    kind=Kind.EXTENSION,
     claims=(
         Statement(
             equation(WAY, sp.log(1 + _THEORY) / (2 * u_1 * u_4)), lambda law: equation(WAY, _closed(_four(law))),
@@ -290,7 +288,6 @@ EXT_130 = Entry(
     "and g_0^2 = u_0^2/(2 h), half the sum of two orthogonal vectors of norm u_0/sqrt(h).",
     note="Four layers: the share of T that differs from seed to seed is of order h^(-1/2) whatever u_0, so single runs "
     "never tend to (9).",
-    kind=Kind.EXTENSION,
 )  # fmt: skip
 
 # ---- 131.
@@ -341,7 +338,4 @@ EXT_131 = Entry(
     "u_0/sqrt(h), and so does the layer itself. As long as the inner actions are small beside u_0 the ends stay, and "
     "for L >= 5 that is nearly all of the way: T is a number over this relative speed.",
     note="The number depends on the draw. At L = 4 the speed is free of h and (129) adds the logarithm.",
-    kind=Kind.EXTENSION,
 )  # fmt: skip
-
-ENTRIES = (EXT_127, EXT_128, EXT_129, EXT_130, EXT_131)

@@ -13,13 +13,12 @@ from derivations.errors import SolveError
 from derivations.flow.ansatz import EQ_44A, EQ_44B
 from derivations.flow.conservation import EQ_41
 from derivations.times.conditions import FLIP_NOTE, LN_100, LOG_ORDER, SAME_SIGN, flipped
-from derivations.times.deep import EQ_13, EQ_53, INTEGRAND, in_units_of_start, quotient, time_of
+from derivations.times.deep import EQ_13, EQ_53, in_units_of_start, quotient, time_of
+from derivations.times.formulas import INTEGRAND, INTEGRAND_AT_2
 from derivations.times.names import LAG_NAME, RATIO, X_B, X, integral, u_B_at
 
 #: Depths by positive numbers, 2 = L_f < L, and k < 1.
 AT_TWO = {L: 2 + sp.Symbol("q", positive=True), k: 1 / (1 + sp.Symbol("m", positive=True))}
-#: (58), the limit L_f -> 2 of (13).
-INTEGRAND_AT_2 = (x**2 + x ** (2 * k)) ** (1 - L / 2) / x
 
 
 def _logs(eq44b: sp.Eq, eq44a: sp.Eq) -> sp.Eq:
@@ -146,12 +145,3 @@ EQ_58 = Entry(
     ),
     (EQ_56A, EQ_13), condition="L > 2", proof="t_A of (56a) in its units; and (13) as L_f -> 2.",
 )  # fmt: skip
-
-
-ENTRIES = (
-    EQ_55,
-    EQ_56A,
-    EQ_56B,
-    EQ_57,
-    EQ_58,
-)

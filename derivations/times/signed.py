@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import sympy as sp
 
-from derivations.algebra.entry import Entry, Kind, Statement, equation, small
+from derivations.algebra.entry import Entry, Statement, equation, small
 from derivations.algebra.matrices import matrix, residual_B
-from derivations.algebra.notation import I, L, L_f, R, c, cos, g, k, r, tau, u, u_0, u_A, u_B, x, y
+from derivations.algebra.notation import I, L, L_f, R, c, cos, g, k, tau, u, u_0, u_A, u_B, x, y
 from derivations.algebra.ordered_products import words
 from derivations.algebra.positive_powers import as_power, canonical, separated
 from derivations.errors import SolveError
@@ -25,46 +25,10 @@ from derivations.flow.ansatz import turning_moves
 from derivations.flow.conservation import EQ_41
 from derivations.flow.symbolic_flow import EQ_52
 from derivations.times.conditions import DEEP, LOG_ORDER
-from derivations.times.deep import (
-    EQ_13,
-    EQ_45,
-    EQ_53,
-    FIRST,
-    INTEGRAND,
-    SECOND_SIZE,
-    SECOND_SIZE_AT_2,
-    depth_drops_out,
-    exact_lag,
-    plateau_norm,
-    second_power,
-)
+from derivations.times.deep import EQ_13, EQ_45, EQ_53, depth_drops_out, exact_lag, plateau_norm, second_power
+from derivations.times.formulas import LAG, LAG_AT_2, ROTATION_INTEGRAND, SECOND_SIZE, SECOND_SIZE_AT_2
 from derivations.times.names import LAG_NAME, X_B, X, u_B_at
-from derivations.times.second_layer import EQ_55, EQ_58, INTEGRAND_AT_2, lag_at_two, second_at_two
-from derivations.times.two_layers import FIRST_AT_DEPTH_2
-
-#: Laws, and what `dynamics` needs to turn some of them into numbers.
-__all__ = [
-    "ENTRIES",
-    "FIRST",
-    "FIRST_AT_DEPTH_2",
-    "INTEGRAND",
-    "INTEGRAND_AT_2",
-    "LAG",
-    "LAG_AT_2",
-    "ROTATION_INTEGRAND",
-    "SECOND_SIZE",
-    "SECOND_SIZE_AT_2",
-    "logarithm",
-    "rotation_angle_integrand",
-]
-
-# ---- Extensions: what holds where the printed laws do not.
-
-#: t_B - t_A: (8b) and (56b) for L_f = 2 (at L = 2 the power of g is 0), (54) for L_f > 2, with sign and rotation.
-LAG_AT_2 = (1 - c * k) / (r * g ** (1 - 2 / L)) * sp.log(1 / u_0)
-LAG = (1 - c * k) * R * u_0 ** (2 - L_f) / ((L_f - 2) * g ** (1 - L_f / L) * r)
-#: R(cos, L_f): the time in which B's first layer turns and escapes, over the one without a turn.
-ROTATION_INTEGRAND = (L_f - 2) * (y**2 + 1 - cos**2) ** (-(L_f - 1) / 2)
+from derivations.times.second_layer import EQ_55, EQ_58, lag_at_two, second_at_two
 
 
 def _rotation(eq52: sp.Tuple) -> sp.Eq:
@@ -114,7 +78,7 @@ EXT_102 = Entry(
         ),
     ),
     (EQ_53, EQ_55), condition="c = -1 for a scalar residual of the other sign (random start), else 1",
-    proof="(53) at L_f = 2 from the mode (101) that the residual will drive.", kind=Kind.EXTENSION,
+    proof="(53) at L_f = 2 from the mode (101) that the residual will drive.",
 )  # fmt: skip
 EXT_103 = Entry(
     103, "", "lag with sign and rotation, L_f > 2",
@@ -124,7 +88,6 @@ EXT_103 = Entry(
         ),
     ),
     (EQ_53, EQ_45), condition="R by (104); c as in (102)", proof="(53) from (45) with c k for k, the start times R.",
-    kind=Kind.EXTENSION,
 )  # fmt: skip
 EXT_104 = Entry(
     104, "", "rotation of B's first layer",
@@ -132,22 +95,21 @@ EXT_104 = Entry(
     condition="aligned balanced start, L_f > 2; cos between Sigma_yx_B and the residual",
     proof="Balanced layers have the norm |v| of the row, so dv/dt = |v|^(L_f - 1) along the residual; the part of v "
     "across it stays. The time to infinity, over the one without a turn.",
-    kind=Kind.EXTENSION,
 )  # fmt: skip
 EXT_106 = Entry(
     106, "", "depth drops out of late fusion",
     (Statement(equation(I, 1 / (L - 2)), depth_drops_out),), (EQ_13,), condition="L_f = L > 2",
-    proof="(13) at L_f = L.", kind=Kind.EXTENSION,
+    proof="(13) at L_f = L.",
 )  # fmt: skip
 EXT_107 = Entry(
     107, "", "I at equal strengths",
     (Statement(equation(I, 2 ** ((L_f - L) / 2) / (L - 2)), _equal_strengths),), (EQ_13,), condition="k = 1",
-    proof="(13) at k = 1: both branches grow together, the bracket is 2.", kind=Kind.EXTENSION,
+    proof="(13) at k = 1: both branches grow together, the bracket is 2.",
 )  # fmt: skip
 EXT_108 = Entry(
     108, "", "I(4, 2) at k = 1/2",
     (Statement(equation(I, 1 - sp.log(2)), _one_minus_log_two),), (EQ_58,), condition="L = 4, L_f = 2, k = 1/2",
-    proof="1/(x^2 (x + 1)) has an elementary antiderivative.", kind=Kind.EXTENSION,
+    proof="1/(x^2 (x + 1)) has an elementary antiderivative.",
 )  # fmt: skip
 
 
@@ -176,7 +138,7 @@ EXT_112 = Entry(
     ),
     (EQ_53, EQ_41), condition="4 < L_f < L; as a share of the lag, to first order in u_B^2",
     proof="The norm (50) of the trunk, expanded in u_B^2, in the separated equation (53).",
-    note="At L_f = 4 the power is a logarithm, below it the ends of the transitions are larger.", kind=Kind.EXTENSION,
+    note="At L_f = 4 the power is a logarithm, below it the ends of the transitions are larger.",
 )  # fmt: skip
 SIZE = sp.Symbol("u_B/u_0", positive=True)
 
@@ -197,39 +159,5 @@ EXT_111 = Entry(
         Statement(equation(SIZE, SECOND_SIZE_AT_2), lambda eq45, eq55: _size_at_two(eq55)),
     ),
     (EQ_45, EQ_55), condition="x = u_A/u_0, L_f > 2 (first) and L_f = 2 (second); weights near zero",
-    proof="(45), (55) with c k for k, by (101).", kind=Kind.EXTENSION,
+    proof="(45), (55) with c k for k, by (101).",
 )  # fmt: skip
-
-
-ENTRIES = (
-    EXT_102,
-    EXT_103,
-    EXT_104,
-    EXT_106,
-    EXT_107,
-    EXT_108,
-    EXT_112,
-    EXT_111,
-)
-
-# ---- Forms for numbers.
-
-
-def logarithm(law: sp.Expr) -> sp.Expr:
-    """ln of a positive law as a sum, so that u_0^(2-L) does not overflow."""
-    powers = (part.as_base_exp() for part in sp.Mul.make_args(law))
-    return sp.Add(*(exponent * sp.log(base) for base, exponent in powers))
-
-
-def rotation_angle_integrand() -> sp.Expr:
-    """The integrand of R over s from 0 to 1 after y = sin(alpha) cot(alpha s), cos = cos(alpha).
-
-    R = (L_f - 2) (alpha/sin alpha) int_0^1 (sin(alpha s)/sin(alpha))^(L_f-3) ds stays finite where the
-    integral over y has an infinite range.
-    """
-    s, alpha = sp.symbols("s alpha", positive=True)
-    height = sp.sin(alpha) / sp.tan(alpha * s)
-    jacobian = sp.sin(alpha) * alpha / sp.sin(alpha * s) ** 2
-    squared = sp.sin(alpha) ** 2 / sp.sin(alpha * s) ** 2  # y^2 + 1 - cos^2
-    assert sp.simplify(height**2 + sp.sin(alpha) ** 2 - squared) == 0
-    return (L_f - 2) * jacobian * squared ** (-(L_f - 1) / 2)

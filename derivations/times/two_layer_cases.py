@@ -15,7 +15,7 @@ from typing import Any
 
 import sympy as sp
 
-from derivations.algebra.entry import Entry, Kind, Statement, equation, small, small_weights
+from derivations.algebra.entry import Entry, Statement, equation, small, small_weights
 from derivations.algebra.examples import rho, scalar_example, sd_A, sd_B
 from derivations.algebra.matrices import S_A, S_AB, S_B, S_BA, Y_A, Y_B, S, W_A_tot, W_tot, Y, matrix, residual_B
 from derivations.algebra.notation import L, L_f, R, a, b, c, eta, g, k, l, r, rate, tau, u_0, u_A, u_B
@@ -32,7 +32,7 @@ from derivations.times.names import LAG_NAME, RATIO, X_B, X
 from derivations.times.second_layer import EQ_55, lag_at_two
 from derivations.times.two_layers import EQ_26, EQ_30, EQ_32, ratio_of_two_layers
 
-__all__ = ["ENTRIES", "ratio_of_descent"]
+__all__ = ["ratio_of_descent"]
 
 _COLUMNS = {"W_A": Direction("r_A", 1), "W_B": Direction("r_B", 1)}
 _FLOWS = (EQ_18A, EQ_18B, EQ_18C, EQ_18D)
@@ -123,7 +123,6 @@ EXT_121 = Entry(
     "u_m^2.",
     note="For k < 1 the weights of B stay of order u_0^(2(1-k)) for ever and the residual that would drive them on is "
     "zero: t_B and the ratio (9) are infinite.",
-    kind=Kind.EXTENSION,
 )  # fmt: skip
 
 # ---- 122: a = b.
@@ -172,7 +171,6 @@ EXT_122 = Entry(
     "smaller variance. If both variances are equal u_B = u_A is kept for ever and t_A = t_B. For c = 1 the excess and "
     "the lags are 0 to leading order; for c = -1, possible from a random start only, they are not: there the mode that "
     "the residual drives has decayed.",
-    kind=Kind.EXTENSION,
 )  # fmt: skip
 
 # ---- 123: y = w_A x_A + w_B x_B, and noise.
@@ -261,7 +259,6 @@ EXT_123 = Entry(
     "balanced start (24) has the mode of the sign of Sigma_yx_A alone.",
     note="Where the two weights of A have opposite signs the mode that A has grown in decays at M_B and the other one "
     "grows: a run that is not quite balanced goes M_A, M_B, M_*, three transitions; a balanced one ends at M_B.",
-    kind=Kind.EXTENSION,
 )  # fmt: skip
 
 # ---- 124: gradient descent, one step after the other.
@@ -353,7 +350,4 @@ EXT_124 = Entry(
     "n eta tau. The last lines: eta -> 0 gives (9) with its sign, and the first power of eta for c = 1.",
     note="A growing mode takes ln(1 + eta a) a step and not eta a, a decaying one -ln(1 - eta b) and not eta b: for "
     "c = 1 and a + b > r the ratio is below (9).",
-    kind=Kind.EXTENSION,
 )  # fmt: skip
-
-ENTRIES = (EXT_121, EXT_122, EXT_123, EXT_124)

@@ -11,7 +11,7 @@ from typing import Any
 
 import sympy as sp
 
-from derivations.algebra.entry import Entry, Kind, Statement, equation, factor, small
+from derivations.algebra.entry import Entry, Statement, equation, factor, small
 from derivations.algebra.examples import rho, scalar_example, sd_A, sd_B
 from derivations.algebra.matrices import Y_B, matrix, residual_B
 from derivations.algebra.notation import a, b, c, cos, r, rate, t, t_A, t_B, tau, u_0, u_A, u_B
@@ -22,6 +22,7 @@ from derivations.flow.ansatz import EQ_25, two_layer_shapes, two_layer_speed
 from derivations.flow.conservation import EQ_23
 from derivations.flow.symbolic_flow import EQ_22B, EQ_31
 from derivations.times.conditions import FLIP_NOTE, FULL_TURN, LN_100, LOG_ORDER, SAME_SIGN, flipped
+from derivations.times.formulas import FIRST_AT_DEPTH_2
 from derivations.times.names import DIRECTION, LAG_NAME, RATIO, X_B, X, u_B_at
 
 
@@ -69,7 +70,7 @@ EQ_26 = Entry(
 )  # fmt: skip
 EQ_27 = Entry(
     27, "", "t_A, two layers",
-    (Statement(equation(t_A, tau / a * sp.log(1 / u_0)), first_time, lead=small(u_0), neglected=LOG_ORDER),),
+    (Statement(equation(t_A, tau * FIRST_AT_DEPTH_2), first_time, lead=small(u_0), neglected=LOG_ORDER),),
     (EQ_26,), condition="u_0 -> 0; relative error of order 1/ln(1/u_0)",
     proof="(26) at a size X of order one; ln X is left out beside ln(1/u_0).",
     note="Why ln 1/u_0: growth is exponential, so the time is the logarithm of how much there is to grow.",
@@ -146,10 +147,8 @@ EQ_33 = Entry(
 )  # fmt: skip
 EQ_8A = Entry(
     8, "a", "t_A, two layers",
-    (Statement(equation(t_A, tau / a * sp.log(1 / u_0)), first_time, lead=small(u_0), neglected=LOG_ORDER),),
-    (EQ_26,), condition=EQ_27.condition, proof="(27).",
+    EQ_27.statements, (EQ_26,), condition=EQ_27.condition, proof="(27).",
 )  # fmt: skip
-FIRST_AT_DEPTH_2 = EQ_8A.printed.rhs.subs(tau, 1)
 
 
 def mode(eq22: sp.Tuple) -> sp.Eq:
@@ -246,19 +245,5 @@ EXT_101 = Entry(
     (Statement(equation(sp.Symbol("rate of the mode c"), c * b), mode),), (EQ_22B,),
     condition="c = 1 or -1, two layers, weights near zero",
     proof="(22b): (W^1 d^T + c W^2T)' = c |Sigma_yx_B| (W^1 d^T + c W^2T), d the unit row along Sigma_yx_B.",
-    note="A random start has both modes; while A is learned one grows and the other decays.", kind=Kind.EXTENSION,
+    note="A random start has both modes; while A is learned one grows and the other decays.",
 )  # fmt: skip
-
-ENTRIES = (
-    EQ_26,
-    EQ_27,
-    EQ_28,
-    EQ_29,
-    EQ_30,
-    EQ_32,
-    EQ_33,
-    EQ_8A,
-    EQ_8B,
-    EQ_9,
-    EXT_101,
-)

@@ -15,7 +15,8 @@ from derivations.flow.conservation import EQ_41
 from derivations.flow.reduction import reduce
 from derivations.network import FusionNetwork
 from derivations.times.conditions import flipped
-from derivations.times.deep import ALONE, EXCESS, INTEGRAND
+from derivations.times.deep import ALONE, EXCESS
+from derivations.times.formulas import INTEGRAND
 from derivations.times.names import RATIO, X_B, X, integral, u_B_at
 
 _EQUAL_DEPTHS = {L_A: L_f, L_B: L_f, L_c: L - L_f}
@@ -117,9 +118,3 @@ EQ_59 = Entry(
         ),
     ),
 )  # fmt: skip
-
-
-ENTRIES = (
-    EQ_60,
-    EQ_59,
-)

@@ -17,8 +17,7 @@ from derivations.critical.saddles import drive
 from derivations.errors import DomainError
 from derivations.network import TRUNK, FusionNetwork
 from derivations.times import any_branches as law
-from derivations.times.next_order import SATURATION
-from derivations.times.signed import logarithm, rotation_angle_integrand
+from derivations.times.formulas import SATURATION, logarithm, rotation_angle_integrand
 from dynamics.lambdified import array_function, function
 
 FAR = 60.0  # e^-60 of an integral is left out

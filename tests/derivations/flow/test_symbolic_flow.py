@@ -27,7 +27,7 @@ from derivations.algebra.positive_powers import as_power, canonical, equal, lead
 from derivations.errors import SolveError
 from derivations.flow import gradient_flow as law
 from derivations.times import deep as deep_times
-from derivations.times import signed as timescales
+from derivations.times import formulas as timescales
 from derivations.times import unequal as unequal_times
 
 P, Q, R = (matrix(n) for n in "PQR")
