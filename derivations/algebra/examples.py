@@ -6,9 +6,12 @@ from typing import Any
 
 import sympy as sp
 
+from derivations.algebra.notation import named
+
 #: Standard deviations and correlation of the inputs.
 sd_A, sd_B = sp.symbols("sigma_A sigma_B", positive=True)
 rho = sp.Symbol("rho", real=True)
+VARIANCE_A = named("Var x_A", r"\mathrm{Var}(\mathbf{x}_A)", positive=True)
 
 
 def scalar_example(*weights: Any) -> tuple[sp.Matrix, sp.Matrix]:

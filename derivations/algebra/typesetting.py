@@ -9,93 +9,9 @@ import sympy as sp
 from sympy.printing.latex import LatexPrinter
 from sympy.printing.str import StrPrinter
 
-from derivations.algebra.notation import t, t_A, t_B
+from derivations.algebra.notation import LATEX, t, t_A, t_B
 
-LATEX = {
-    "a": r"\|\Sigma_{yx_A}\|",
-    "b": r"\|\Sigma_{yx_B}\|",
-    "g": r"\|\Sigma_{yx_A}\Sigma_A^{-1}\|",
-    "r": r"\|\tilde\Sigma_{yx_B}\|",
-    "cos": r"\cos\theta",
-    "x_A": r"\mathbf{x}_A",
-    "x_B": r"\mathbf{x}_B",
-    "Sigma_yx": r"\Sigma_{yx}",
-    "Sigma_yxA": r"\Sigma_{yx_A}",
-    "Sigma_yxB": r"\Sigma_{yx_B}",
-    "Sigma_AB": r"\Sigma_{AB}",
-    "Sigma_BA": r"\Sigma_{BA}",
-    "Sigma_tilde_yxB": r"\tilde\Sigma_{yx_B}",
-    "e_A": r"\mathbf{e}_A",
-    "e_B": r"\mathbf{e}_B",
-    "W_A_tot": r"\mathbf{W}_A^{\mathrm{tot}}",
-    "W_B_tot": r"\mathbf{W}_B^{\mathrm{tot}}",
-    "W_tot": r"\mathbf{W}^{\mathrm{tot}}",
-    "W_A_tot(t)": r"\mathbf{W}_A^{\mathrm{tot}}(t)",
-    "W_B_tot(t)": r"\mathbf{W}_B^{\mathrm{tot}}(t)",
-    "|W_A^tot(t)|": r"\|\mathbf{W}_A^{\mathrm{tot}}(t)\|",
-    "|W_B^tot(t)|": r"\|\mathbf{W}_B^{\mathrm{tot}}(t)\|",
-    "|W(0)|": r"\|\mathbf{W}^{\mathrm{tot}}(0)\|",
-    "|Sigma_yx|": r"\|\Sigma_{yx}\|",
-    "y_hat": r"\hat y",
-    "u_B(t_A)": "u_B(t_A)",
-    "u_B(t_B)": "u_B(t_B)",
-    "u_A(t)": "u_A(t)",
-    "u_B(t)": "u_B(t)",
-    "u_A(0)": "u_A(0)",
-    "u_B(0)": "u_B(0)",
-    "sigma^2": r"\sigma^2",
-    "sigma_A^2": r"\sigma_A^2",
-    "sigma_B^2": r"\sigma_B^2",
-    "sigma_A/sigma_B": r"\frac{\sigma_A}{\sigma_B}",
-    "w_A/w_B": r"\frac{w_A}{w_B}",
-    "sign(w_A/w_B)": r"\mathrm{sign}(w_A/w_B)",
-    "sign(Sigma_yxB)": r"\mathrm{sign}(\Sigma_{yx_B})",
-    "sign of the change of t_B/t_A": r"\mathrm{sign}\,\Delta(t_B/t_A)",
-    "Loss(M_A)": r"\mathcal{L}(\mathcal{M}_A)",
-    "Loss(M_B)": r"\mathcal{L}(\mathcal{M}_B)",
-    "<y^2>": r"\langle y^2\rangle",
-    "Sigma_yxA*Sigma_A^-1*Sigma_yxA^T": r"\Sigma_{yx_A}\Sigma_A^{-1}\Sigma_{yx_A}^\top",
-    "Sigma_yxB*Sigma_B^-1*Sigma_yxB^T": r"\Sigma_{yx_B}\Sigma_B^{-1}\Sigma_{yx_B}^\top",
-    "tr C": r"\mathrm{tr}\,C",
-    "max rank W_A^l": r"\max\,\mathrm{rank}\,\mathbf{W}_A^l",
-    "rate of the mode c": r"\mathrm{rate}_c",
-    "du_B/du_A": r"\frac{du_B}{du_A}",
-    "du_A/du_B": r"\frac{du_A}{du_B}",
-    "t_B/t_A": r"\frac{t_B}{t_A}",
-    "l_MSE": r"\ell_{\mathrm{MSE}}",
-    "l_LG": r"\ell_{\mathrm{LG}}",
-    "dy_hat/dW": r"\frac{d\hat y}{d\mathbf{W}}",
-    "u_B/u_0": r"\frac{u_B}{u_0}",
-    "u_B/u_B(0)": r"\frac{u_B}{u_B(0)}",
-    "change of the lag": r"\frac{\delta(t_B - t_A)}{t_B - t_A}",
-    "dw_A/dt": r"\frac{dw_A}{dt}",
-    "d|W_A^l|^2/dt": r"\frac{d}{dt}\|\mathbf{W}_A^l\|^2",
-    "<e_A, W_A^tot>": r"\langle\mathbf{e}_A,\mathbf{W}_A^{\mathrm{tot}}\rangle",
-    "t_half": r"t_{1/2}",
-    "Var x_A": r"\mathrm{Var}(\mathbf{x}_A)",
-    "time ratio": r"\mathrm{time\ ratio}",
-    "|w_A|": "|w_A|",
-    "|w_B|": "|w_B|",
-    "sign(w_B)": r"\mathrm{sign}(w_B)",
-    "sign(Sigma_yxA)": r"\mathrm{sign}(\Sigma_{yx_A})",
-    "w_A(M_A)": r"w_A(\mathcal{M}_A)",
-    "w_A(M_*)": r"w_A(\mathcal{M}_*)",
-    "rate of leaving M_B": r"\mathrm{rate}(\mathcal{M}_B)",
-    "W_A^1 + c*W_A^2T": r"\mathbf{W}_A^1 + c\,{\mathbf{W}_A^2}^\top",
-    "tau*d ln(u_B/u_A)/dt": r"\tau\frac{d}{dt}\ln\frac{u_B}{u_A}",
-    "factor of the mode c in a step": r"\mathrm{factor}_c",
-    "<y*x_B*sigmoid(-y*w_A*x_A)>": r"\langle y\,x_B\,\mathrm{sigmoid}(-y w_A x_A)\rangle",
-    "<y*x_A^T*1(w*x_A > 0)>": r"\langle y\,\mathbf{x}_A^\top 1(\mathbf{w}\mathbf{x}_A > 0)\rangle",
-    "<(y - y_hat)*x_B^T*1(w*x_B > 0)>": r"\langle (y - \hat y)\,\mathbf{x}_B^\top 1(\mathbf{w}\mathbf{x}_B > 0)\rangle",
-    "sum of W_A^2*W_A^1 over units": r"\textstyle\sum_{\mathrm{units}}\mathbf{W}_A^2\mathbf{W}_A^1",
-    "gain of B": r"\mathrm{gain}_B",
-    "t_step": r"t_{\mathrm{step}}",
-    "exp(2*u_1*u_4*T)": r"e^{2 u_1 u_4 T}",
-    "tau*|d(W_A^l*v)/dt|/|W_A^l*v|": r"\frac{\tau\|\dot{\mathbf{W}}_A^l\mathbf{v}\|}{\|\mathbf{W}_A^l\mathbf{v}\|}",
-    "T(4*h)/T(h)": r"\frac{T(4h)}{T(h)}",
-    "T(u_0/2)/T(u_0)": r"\frac{T(u_0/2)}{T(u_0)}",
-    "misattribution of A": r"\mathrm{misattribution}_A",
-}
+_AS_IT_IS = re.compile(r"u_[AB]\(.+\)|\|w_[AB]\|")
 _LAYER = re.compile(r"(W)(?:_([AB]))?\^(.+)")
 
 
@@ -112,6 +28,8 @@ def symbol_latex(name: str) -> str | None:
     """LaTeX of a symbol by its name; None if SymPy's own is right."""
     if name in LATEX:
         return LATEX[name]
+    if _AS_IT_IS.fullmatch(name):
+        return name
     if name.startswith("tau*d") and name.endswith("/dt"):
         inner = name.removeprefix("tau*d").removesuffix("/dt")
         head, _, rest = inner.partition("_")

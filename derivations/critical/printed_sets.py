@@ -17,6 +17,7 @@ import sympy as sp
 from derivations.algebra.entry import Entry, Statement, equation
 from derivations.algebra.examples import rho, scalar_example, sd_A, sd_B
 from derivations.algebra.matrices import S_A, S_AB, S_B, S_BA, Y_A, Y_B, S, W_A_tot, W_B_tot, W_tot, Y, matrix
+from derivations.algebra.notation import named
 from derivations.algebra.ordered_products import Layers, T, apart, layer, normal, same, words
 from derivations.correlations import Correlations
 from derivations.critical.preference import misattribution
@@ -225,14 +226,16 @@ EQ_6B = Entry(
     6, "b", "early fusion: the global solution", (_set(_GLOBAL, _early_all),), (EQ_16,),
     condition="Sigma of full rank", proof="e = Sigma_yx - W^tot Sigma = 0 and back.",
 )  # fmt: skip
-_size_B, _sign_B = sp.Symbol("|w_B|", positive=True), sp.Symbol("sign(w_B)", real=True)
+POWER = named("<y^2>", r"\langle y^2\rangle", positive=True)
+_size_B, _sign_B = sp.Symbol("|w_B|", positive=True), named("sign(w_B)", r"\mathrm{sign}(w_B)", real=True)
+_TOO_MUCH = named("misattribution of A", r"\mathrm{misattribution}_A")
 
 
 def _misattribution(signed: bool = False) -> sp.Eq:
     """The weights of A on M_A minus those on M_*, for y = x_A + x_B, or y = x_A + w_B x_B."""
     sigma, target = scalar_example(1, _sign_B * _size_B if signed else 1)
-    data = Correlations(sigma, target, {"A": 1, "B": 1}, sp.Symbol("<y^2>", positive=True))
-    return equation(sp.Symbol("misattribution of A"), sp.simplify(misattribution(data)["A"][0, 0]))
+    data = Correlations(sigma, target, {"A": 1, "B": 1}, POWER)
+    return equation(_TOO_MUCH, sp.simplify(misattribution(data)["A"][0, 0]))
 
 
 EQ_7A = Entry(
@@ -240,15 +243,15 @@ EQ_7A = Entry(
     condition=_BALANCE, proof="e_A = 0 with W_B^2 = 0 gives W_A^tot; " + _DEAD_PROOF, note=_SADDLE_NOTE,
     claims=(
         Statement(
-            equation(sp.Symbol("misattribution of A"), rho * sd_B / sd_A), lambda *s: _misattribution(),
+            equation(_TOO_MUCH, rho * sd_B / sd_A), lambda *s: _misattribution(),
             claim="appendix J.3: for y = x_A + x_B the misattribution is rho sigma_B/sigma_A",
         ),
         Statement(
-            equation(sp.Symbol("misattribution of A"), _size_B * rho * sd_B / sd_A),
+            equation(_TOO_MUCH, _size_B * rho * sd_B / sd_A),
             lambda *s: _misattribution(True),
             given={_sign_B: 1},
             counterexample={_sign_B: -1, _size_B: 3, rho: sp.Rational(1, 2), sd_A: 2, sd_B: 1}
-            | {sp.Symbol("misattribution of A"): sp.Rational(-3, 4)},
+            | {_TOO_MUCH: sp.Rational(-3, 4)},
             claim="section 3.3 and appendix F.2: A overshoots where the correlation is positive; with a negative w_B "
             "it undershoots",
         ),

@@ -16,7 +16,7 @@ import sympy as sp
 
 from derivations.algebra.entry import Entry, Statement, equation, term
 from derivations.algebra.matrices import Y_A, Y_B, matrix
-from derivations.algebra.notation import L, L_f, a, b, l, rate, tau, u, u_A, u_B
+from derivations.algebra.notation import L, L_f, a, b, l, named, rate, tau, u, u_A, u_B
 from derivations.algebra.ordered_products import (
     Direction,
     Layers,
@@ -415,17 +415,18 @@ EQ_44C = Entry(
 )  # fmt: skip
 
 _W, _ERROR = sp.symbols("w_A e_A", positive=True)
+_SPEED = named("dw_A/dt", r"\frac{dw_A}{dt}")
 
 
 def late_flow(flow: sp.Eq) -> sp.Eq:
     """dw/dt of w = u_A^L for L_f = L, with the whole error e_A in the place of Sigma_yx_A, by (3a)."""
     speed = speed_of(branch_moves("W_A", flow, shapes()), u_A).subs(a, _ERROR).subs(L_f, L) / tau
-    return equation(sp.Symbol("dw_A/dt"), canonical((sp.diff(u_A**L, u_A) * speed).subs(u_A, _W ** (1 / L))))
+    return equation(_SPEED, canonical((sp.diff(u_A**L, u_A) * speed).subs(u_A, _W ** (1 / L))))
 
 
 EXT_110 = Entry(
     110, "", "late fusion, total weights",
-    (Statement(equation(sp.Symbol("dw_A/dt"), L * _W ** (2 - 2 / L) * _ERROR / tau), late_flow),), (EQ_42A,),
+    (Statement(equation(_SPEED, L * _W ** (2 - 2 / L) * _ERROR / tau), late_flow),), (EQ_42A,),
     condition="L_f = L, scalar inputs, aligned balanced start; w_A and e_A positive",
     proof="The words of (42a) with e_A for Sigma_yx_A, on the ansatz (43): w = u_A^L.",
     note="Two layers: dw/dt = 2 w e, Lotka-Volterra.",

@@ -15,13 +15,13 @@ import sympy as sp
 
 from derivations.algebra.entry import Entry, Statement, equation, expect_zero, factor, term
 from derivations.algebra.matrices import W_A_tot, e_A, matrix
-from derivations.algebra.notation import L, L_f, l, tau, u, u_A, u_B
+from derivations.algebra.notation import L, L_f, l, named, tau, u, u_A, u_B
 from derivations.algebra.ordered_products import T, evaluate, layer, normal, same, words
 from derivations.errors import SolveError
 from derivations.flow.symbolic_flow import EQ_2, EQ_3A, EQ_3B, EQ_4, EQ_18A, EQ_18B, totals
 
 #: The conserved difference between two neighbours, zero for a balanced start, and its trace.
-C, C_TRACE = matrix("C"), sp.Symbol("tr C", real=True)
+C, C_TRACE = matrix("C"), named("tr C", r"\mathrm{tr}\,C", real=True)
 _UNBALANCED = "balanced start; only the difference of the two sides is conserved"
 
 
@@ -138,7 +138,10 @@ EQ_38C = _along(
 )
 _INTO_A, _INTO_B, _OUT = layer("W_A", L_f), layer("W_B", L_f), layer("W", L_f + 1)
 #: The largest rank that a layer before the fusion can have under exact balance.
-RANK, WIDTH = sp.Symbol("max rank W_A^l", positive=True), sp.Symbol("h", positive=True)
+RANK, WIDTH = (
+    named("max rank W_A^l", r"\max\,\mathrm{rank}\,\mathbf{W}_A^l", positive=True),
+    sp.Symbol("h", positive=True),
+)
 
 
 def largest_rank(law_a: sp.Eq, law_b: sp.Eq, law: sp.Eq) -> sp.Eq:
@@ -268,7 +271,8 @@ EQ_23 = Entry(
     "squared norms never changes, and a small or balanced start makes it small or zero.",
 )
 
-ALIGNMENT = sp.Symbol("<e_A, W_A^tot>", real=True)
+ALIGNMENT = named("<e_A, W_A^tot>", r"\langle\mathbf{e}_A,\mathbf{W}_A^{\mathrm{tot}}\rangle", real=True)
+_GAINED = named("d|W_A^l|^2/dt", r"\frac{d}{dt}\|\mathbf{W}_A^l\|^2")
 
 
 def power_law(flow: sp.Eq, eq2: sp.Tuple) -> sp.Eq:
@@ -278,14 +282,14 @@ def power_law(flow: sp.Eq, eq2: sp.Tuple) -> sp.Eq:
     rotated = normal(sp.Mul(*word[place:], *word[:place]))
     if not same(rotated, e_A * T(totals(eq2)[W_A_tot])):
         raise SolveError(f"{rotated} is not e_A W_A^totT")
-    return equation(sp.Symbol("d|W_A^l|^2/dt"), 2 * coefficient * ALIGNMENT / tau)
+    return equation(_GAINED, 2 * coefficient * ALIGNMENT / tau)
 
 
 EXT_105 = Entry(
     105,
     "",
     "power law",
-    (Statement(equation(sp.Symbol("d|W_A^l|^2/dt"), 2 * ALIGNMENT / tau), power_law),),
+    (Statement(equation(_GAINED, 2 * ALIGNMENT / tau), power_law),),
     (EQ_3A, EQ_2),
     condition="any depth, start and data, without an ansatz; after a fusion the sum over the branches",
     proof="The squared norm of a layer moves by twice a trace of the flow; rotated it is <e_A, W_A^tot>, the same for "

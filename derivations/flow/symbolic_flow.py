@@ -14,7 +14,7 @@ from typing import Any
 import sympy as sp
 
 from derivations.algebra.entry import WEIGHT, Entry, Statement, equation, factor, small_weights, term
-from derivations.algebra.examples import scalar_example, sd_A
+from derivations.algebra.examples import VARIANCE_A, scalar_example, sd_A
 from derivations.algebra.matrices import (
     S_A,
     S_AB,
@@ -52,7 +52,7 @@ from derivations.algebra.ordered_products import (
 )
 from derivations.errors import SolveError
 
-y_hat, error = matrix("y_hat"), matrix("delta")
+y_hat, error = matrix("y_hat", r"\hat y"), matrix("delta")
 TRUNK, TO_A, TO_B = Layers("W", L, L_f + 1), Layers("W_A", L_f, 1), Layers("W_B", L_f, 1)
 TWO = {L: 2, L_f: 2}
 
@@ -167,7 +167,7 @@ _SEEN_B = Y_B - W_A_tot * S_AB - W_B_tot * S_B
 
 def _variance_of_the_example() -> sp.Eq:
     """The diagonal of the matrix that the examples print."""
-    return equation(sp.Symbol("Var x_A"), scalar_example(1, 1)[0][0, 0])
+    return equation(VARIANCE_A, scalar_example(1, 1)[0][0, 0])
 
 
 EQ_1A = Entry(
@@ -188,7 +188,7 @@ EQ_1A = Entry(
     condition="centred data; Sigma of full rank where its inverse is taken",
     claims=(
         Statement(
-            equation(sp.Symbol("Var x_A"), sd_A),
+            equation(VARIANCE_A, sd_A),
             lambda *s: _variance_of_the_example(),
             defect=factor(1 / sd_A),
             claim="appendices H.2 and J.3: in [sigma_A^2, ...] sigma_A is the variance of x_A (standard deviation)",

@@ -8,7 +8,7 @@ import sympy as sp
 
 from derivations.algebra.entry import Entry, Statement, equation, first_order, small
 from derivations.algebra.matrices import S_A, S_AB, Y_A, Y_B, matrix, residual_B
-from derivations.algebra.notation import a, b, c, r, rate, u_0, u_A, u_B
+from derivations.algebra.notation import a, b, c, named, r, rate, u_0, u_A, u_B
 from derivations.algebra.ordered_products import normal
 from derivations.errors import SolveError
 from derivations.flow.symbolic_flow import EQ_31
@@ -18,9 +18,13 @@ from derivations.times.two_layers import EQ_26, EQ_30, EQ_32
 
 y_hat = sp.Symbol("y_hat", real=True)
 label = sp.Symbol("y", real=True)
-SLOPE = sp.Symbol("dy_hat/dW", real=True)
+SLOPE = named("dy_hat/dW", r"\frac{d\hat y}{d\mathbf{W}}", real=True)
+_RATIO = named("t_B/t_A", r"\frac{t_B}{t_A}")
 SQUARE, LOGISTIC = (y_hat - label) ** 2 / 2, sp.log(1 + sp.exp(-label * y_hat))
-_SQUARE_NAME, _LOGISTIC_NAME = sp.symbols("l_MSE l_LG", real=True)
+_SQUARE_NAME, _LOGISTIC_NAME = (
+    named("l_MSE", r"\ell_{\mathrm{MSE}}", real=True),
+    named("l_LG", r"\ell_{\mathrm{LG}}", real=True),
+)
 
 
 def velocity(loss: sp.Eq, name: sp.Symbol) -> sp.Eq:
@@ -43,7 +47,7 @@ def ratio() -> sp.Eq:
     half = -sp.diff(LOGISTIC, y_hat).subs(y_hat, 0) / label  # the share of <y x> that drives near zero
     first = sp.log(1 / u_0) / (half * a)
     lag = (1 - b / a) * sp.log(1 / u_0) / LATE_DRIVE
-    return equation(sp.Symbol("t_B/t_A"), 1 + sp.simplify(lag / first))
+    return equation(_RATIO, 1 + sp.simplify(lag / first))
 
 
 def three_to_one() -> dict[sp.Symbol, sp.Expr]:
@@ -73,7 +77,7 @@ def three_to_one() -> dict[sp.Symbol, sp.Expr]:
         b: drive_b,
         r: sp.Abs(drive_b - drive_a * cross / own),
         LATE_DRIVE: mean(lambda z, v, square: v * sigmoid(z)),
-        sp.Symbol("t_B/t_A"): 1 + 2 * (drive_a - drive_b) / (drive_b - drive_a * cross / own),  # the excess doubled
+        _RATIO: 1 + 2 * (drive_a - drive_b) / (drive_b - drive_a * cross / own),  # the excess doubled
     }
 
 
@@ -120,7 +124,7 @@ EQ_37 = Entry(
     (EQ_35,), condition="y_hat near zero", proof="-dl/dy_hat = y/(1 + exp(y y_hat)).",
     claims=(
         Statement(
-            equation(sp.Symbol("t_B/t_A"), 1 + (a - b) / r), lambda *s: ratio(),
+            equation(_RATIO, 1 + (a - b) / r), lambda *s: ratio(),
             given={LATE_DRIVE: r / 2}, counterexample=three_to_one(),
             claim="appendix D.4: the time ratio is the same for logistic loss; it is where <y x_B sigmoid(-y w_A x_A)> "
             "is half the residual (labels +-1, linear E[x_B | x_A]); a data set is stored where the excess doubles",
@@ -132,7 +136,7 @@ EQ_37 = Entry(
 
 w_A = sp.Symbol("w_A", real=True)
 _x_A, _x_B = sp.symbols("x_A x_B", real=True)
-LATE = matrix("<y*x_B*sigmoid(-y*w_A*x_A)>")
+LATE = matrix("<y*x_B*sigmoid(-y*w_A*x_A)>", r"\langle y\,x_B\,\mathrm{sigmoid}(-y w_A x_A)\rangle")
 LOGISTIC_RATIO = 1 + (a - c * b) / (2 * LATE_DRIVE)
 
 

@@ -18,9 +18,11 @@ from derivations.times.conditions import LOG_ORDER
 from derivations.times.names import RATIO, X
 from derivations.times.two_layers import EQ_26, EQ_30, EQ_32, ratio_of_two_layers
 
-SEEN = matrix("<y*x_A^T*1(w*x_A > 0)>")
-SEEN_LATE = matrix("<(y - y_hat)*x_B^T*1(w*x_B > 0)>")
-SUM = matrix("sum of W_A^2*W_A^1 over units")
+SEEN = matrix("<y*x_A^T*1(w*x_A > 0)>", r"\langle y\,\mathbf{x}_A^\top 1(\mathbf{w}\mathbf{x}_A > 0)\rangle")
+SEEN_LATE = matrix(
+    "<(y - y_hat)*x_B^T*1(w*x_B > 0)>", r"\langle (y - \hat y)\,\mathbf{x}_B^\top 1(\mathbf{w}\mathbf{x}_B > 0)\rangle"
+)
+SUM = matrix("sum of W_A^2*W_A^1 over units", r"\textstyle\sum_{\mathrm{units}}\mathbf{W}_A^2\mathbf{W}_A^1")
 
 
 def active(word: sp.Expr, *definitions: sp.Basic) -> sp.Expr:

@@ -13,7 +13,7 @@ from typing import Any
 
 import sympy as sp
 
-from derivations.algebra.notation import L_A, L_B, K, L, L_c, P, R, c, g, k, r, starts, u_0, x, y
+from derivations.algebra.notation import L_A, L_B, K, L, L_c, P, R, c, g, k, named, r, starts, u_0, x, y
 from derivations.algebra.notation import start_A as alpha
 from derivations.algebra.notation import start_B as beta
 from derivations.times.formulas import FIRST, FIRST_AT_DEPTH_2
@@ -21,7 +21,7 @@ from derivations.times.formulas import FIRST, FIRST_AT_DEPTH_2
 #: With the laws of t_A, which `dynamics` finds here.
 __all__ = ["FIRST", "FIRST_AT_DEPTH_2", "KINDS", "LOG_A", "LOG_B", "REST", "SIZE", "Branches", "branches", "excess"]
 
-SIZE = sp.Symbol("u_B/u_B(0)", positive=True)
+SIZE = named("u_B/u_B(0)", r"\frac{u_B}{u_B(0)}", positive=True)
 REST = sp.Symbol("1 - c K", positive=True)
 LOG_A, LOG_B = sp.symbols("ln_u_A(0) ln_u_B(0)", real=True)
 

@@ -8,15 +8,22 @@ import sympy as sp
 
 from derivations.algebra.entry import Entry, Statement, equation, renamed
 from derivations.algebra.matrices import S_A, S_AB, S_B, S_BA, Y_A, Y_B, matrix
-from derivations.algebra.notation import a, b, t, tau, u_A
+from derivations.algebra.notation import a, b, named, t, tau, u_A
 from derivations.algebra.ordered_products import Direction, T, apart, layer, normal, words
 from derivations.algebra.positive_powers import equal
 from derivations.errors import SolveError
 from derivations.flow.ansatz import EQ_24
 from derivations.flow.symbolic_flow import EQ_18B, EQ_18D
 
-variance, start = sp.symbols("sigma^2 |W(0)|", positive=True)
-strength = sp.Symbol("|Sigma_yx|", positive=True)
+variance, start = (
+    named("sigma^2", r"\sigma^2", positive=True),
+    named("|W(0)|", r"\|\mathbf{W}^{\mathrm{tot}}(0)\|", positive=True),
+)
+strength = named("|Sigma_yx|", r"\|\Sigma_{yx}\|", positive=True)
+SIZE_A, HALF = (
+    named("|W_A^tot(t)|", r"\|\mathbf{W}_A^{\mathrm{tot}}(t)\|", positive=True),
+    named("t_half", "t_{1/2}", positive=True),
+)
 
 #: (21), the norm of W_m^tot(t) for Sigma_m = sigma^2 I, Sigma_AB = 0, an aligned balanced start, tau = 1.
 #: The bracket holds |W_m^tot(0)|; printed is u_A(0), which at t = 0 gives another number.
@@ -83,7 +90,7 @@ def _names(branch: str) -> dict[str, Any]:
     return {
         "u": sp.Symbol(f"u_{branch}(t)", positive=True),
         "u0": sp.Symbol(f"u_{branch}(0)", positive=True),
-        "v": sp.Symbol(f"sigma_{branch}^2", positive=True),
+        "v": named(f"sigma_{branch}^2", rf"\sigma_{branch}^2", positive=True),
         "a": {"A": a, "B": b}[branch],
     }
 
@@ -91,7 +98,10 @@ def _names(branch: str) -> dict[str, Any]:
 def _sigmoid(part: str, branch: str, flow: Entry) -> Entry:
     names = _names(branch)
     u, u0, v, drive = names["u"], names["u0"], names["v"], names["a"]
-    target, total = {"A": Y_A, "B": Y_B}[branch], matrix(f"W_{branch}_tot(t)")
+    target, total = (
+        {"A": Y_A, "B": Y_B}[branch],
+        matrix(f"W_{branch}_tot(t)", rf"\mathbf{{W}}_{branch}^{{\mathrm{{tot}}}}(t)"),
+    )
     printed = 1 / ((drive / (v * u0) - 1) * sp.exp(-2 * drive * t / tau) + 1)
     return Entry(
         21,
@@ -125,12 +135,12 @@ EXT_109 = Entry(
     "sigmoid of the total weights",
     (
         Statement(
-            equation(sp.Symbol("|W_A^tot(t)|", positive=True), TOTAL.subs(t, t / tau)),
-            lambda law, ansatz: equation(sp.Symbol("|W_A^tot(t)|", positive=True), solution(law, ansatz, "W_A")),
+            equation(SIZE_A, TOTAL.subs(t, t / tau)),
+            lambda law, ansatz: equation(SIZE_A, solution(law, ansatz, "W_A")),
         ),
         Statement(
-            equation(sp.Symbol("t_half", positive=True), tau * HALF_TIME),
-            lambda law, ansatz: equation(sp.Symbol("t_half", positive=True), _half_time(law, ansatz)),
+            equation(HALF, tau * HALF_TIME),
+            lambda law, ansatz: equation(HALF, _half_time(law, ansatz)),
         ),
     ),
     (EQ_18B, EQ_24),

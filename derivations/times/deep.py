@@ -13,7 +13,29 @@ import sympy as sp
 from derivations.algebra.entry import Entry, Statement, equation, factor, small, small_beside_one
 from derivations.algebra.examples import rho, scalar_example, sd_A, sd_B
 from derivations.algebra.matrices import matrix, residual_B
-from derivations.algebra.notation import I, L, L_f, R, a, b, c, cos, g, k, r, rate, t, t_A, tau, u, u_0, u_A, u_B, x
+from derivations.algebra.notation import (
+    I,
+    L,
+    L_f,
+    R,
+    a,
+    b,
+    c,
+    cos,
+    g,
+    k,
+    named,
+    r,
+    rate,
+    t,
+    t_A,
+    tau,
+    u,
+    u_0,
+    u_A,
+    u_B,
+    x,
+)
 from derivations.algebra.ordered_products import T
 from derivations.algebra.positive_powers import canonical, equal, separated
 from derivations.errors import SolveError
@@ -25,13 +47,14 @@ from derivations.times.formulas import FIRST, INTEGRAND
 from derivations.times.names import DIRECTION, LAG_NAME, RATIO, X_B, X, integral, u_B_at
 from derivations.times.two_layers import first_if
 
+_SLOPE = named("du_B/du_A", r"\frac{du_B}{du_A}")
 u_B_end = sp.Symbol("u_B(t_B)", positive=True)
 SECOND_POWER = k * u_A ** (2 - L_f) + (1 - k) * u_0 ** (2 - L_f)
 BRACKET = u_A**2 + SECOND_POWER ** (2 / (2 - L_f))
 
 
-def quotient(top: sp.Eq, bottom: sp.Eq, name: str) -> sp.Eq:
-    return equation(sp.Symbol(name), canonical(top.rhs / bottom.rhs))
+def quotient(top: sp.Eq, bottom: sp.Eq, name: sp.Symbol) -> sp.Eq:
+    return equation(name, canonical(top.rhs / bottom.rhs))
 
 
 def _branches(top: sp.Eq, bottom: sp.Eq) -> sp.Eq:
@@ -85,8 +108,8 @@ EQ_45 = Entry(
     45, "", "B as a function of A",
     (
         Statement(
-            equation(sp.Symbol("du_B/du_A"), b * u_B ** (L_f - 1) / (a * u_A ** (L_f - 1))),
-            lambda eq44b, eq44a: quotient(eq44b, eq44a, "du_B/du_A"),
+            equation(_SLOPE, b * u_B ** (L_f - 1) / (a * u_A ** (L_f - 1))),
+            lambda eq44b, eq44a: quotient(eq44b, eq44a, _SLOPE),
         ),
         Statement(equation(_PROPORTION, b / a), _branches),
     ),
@@ -303,7 +326,7 @@ def _change_with_k(eq13: sp.Eq) -> sp.Eq:
     return equation(DIRECTION, sp.sign(canonical(sp.diff(sp.simplify(late), k))))
 
 
-_sd_ratio = sp.Symbol("sigma_A/sigma_B", positive=True)
+_sd_ratio = named("sigma_A/sigma_B", r"\frac{\sigma_A}{\sigma_B}", positive=True)
 
 
 def _ratio_of_deviations() -> sp.Eq:

@@ -7,19 +7,22 @@ from typing import Any
 import sympy as sp
 
 from derivations.algebra.entry import Entry, Statement, equation, factor
-from derivations.algebra.examples import sd_A, sd_B
+from derivations.algebra.examples import VARIANCE_A, sd_A, sd_B
 from derivations.algebra.matrices import S_A, S_B, Y_A, Y_B, W_A_tot, W_B_tot, target, x_A, x_B
-from derivations.algebra.notation import a, b
+from derivations.algebra.notation import a, b, named
 from derivations.algebra.ordered_products import Average, T, averaged, normal, words
-from derivations.critical.printed_sets import EQ_7A, EQ_7B
+from derivations.critical.printed_sets import EQ_7A, EQ_7B, POWER
 from derivations.errors import SolveError
 from derivations.flow.symbolic_flow import EQ_1A, EQ_1B, means
 from derivations.times.two_layers import EQ_28
 
-LOSS_A, LOSS_B = sp.symbols("Loss(M_A) Loss(M_B)", positive=True)
+LOSS_A, LOSS_B = (
+    named("Loss(M_A)", r"\mathcal{L}(\mathcal{M}_A)", positive=True),
+    named("Loss(M_B)", r"\mathcal{L}(\mathcal{M}_B)", positive=True),
+)
 #: What each modality contributes, Sigma_yx Sigma^-1 Sigma_yx^T, and <y^2>.
-WORTH_A, WORTH_B = sp.symbols("Sigma_yxA*Sigma_A^-1*Sigma_yxA^T Sigma_yxB*Sigma_B^-1*Sigma_yxB^T", positive=True)
-POWER = sp.Symbol("<y^2>", positive=True)
+WORTH_A = named("Sigma_yxA*Sigma_A^-1*Sigma_yxA^T", r"\Sigma_{yx_A}\Sigma_A^{-1}\Sigma_{yx_A}^\top", positive=True)
+WORTH_B = named("Sigma_yxB*Sigma_B^-1*Sigma_yxB^T", r"\Sigma_{yx_B}\Sigma_B^{-1}\Sigma_{yx_B}^\top", positive=True)
 MEAN_SQUARE = Average(target**2)
 
 
@@ -133,9 +136,9 @@ EQ_10B = Entry(
 
 # ---- (11): scalars without correlation.
 
-w_ratio = sp.Symbol("w_A/w_B", real=True)
+w_ratio = named("w_A/w_B", r"\frac{w_A}{w_B}", real=True)
 AS_FAST, AS_MUCH = sd_B**2 / sd_A**2, sd_B / sd_A  #: |w_A/w_B| where both are as fast, and contribute as much
-sign = sp.Symbol("sign(w_A/w_B)", real=True)
+sign = named("sign(w_A/w_B)", r"\mathrm{sign}(w_A/w_B)", real=True)
 
 
 def scalar_conditions(eq10a: sp.Tuple, eq10b: sp.Tuple) -> sp.Tuple:
@@ -169,10 +172,9 @@ def _negative_weights(printed: sp.Tuple, right: sp.Tuple) -> bool:
 
 def variance_of_sigma(conditions: sp.Tuple) -> sp.Eq:
     """What sigma_A in (11) must be: the upper bound is the root of the quotient of the second moments."""
-    variance = sp.Symbol("Var x_A", positive=True)
-    bound = conditions[1].rhs.subs(sd_A, sp.sqrt(variance))  # as derived, in second moments
-    (found,) = sp.solve(bound - sd_B / sd_A, variance)
-    return equation(variance, found)
+    bound = conditions[1].rhs.subs(sd_A, sp.sqrt(VARIANCE_A))  # as derived, in second moments
+    (found,) = sp.solve(bound - sd_B / sd_A, VARIANCE_A)
+    return equation(VARIANCE_A, found)
 
 
 EQ_11 = Entry(
@@ -183,7 +185,7 @@ EQ_11 = Entry(
             scalar_conditions, given={sign: 1}, counterexample=_negative_weights,
         ),
         Statement(
-            equation(sp.Symbol("Var x_A", positive=True), sd_A),
+            equation(VARIANCE_A, sd_A),
             lambda *s: variance_of_sigma(scalar_conditions(*s)), defect=factor(1 / sd_A),
         ),
     ),

@@ -19,7 +19,7 @@ import sympy as sp
 
 from derivations.algebra.entry import Entry, Statement, equation, small
 from derivations.algebra.matrices import S_A, Y_A, Y_B, W_A_tot, W_B_tot
-from derivations.algebra.notation import I, L, L_f, R, a, b, c, g, k, r, t_A, t_B, tau, u, u_0, u_A, u_B, x
+from derivations.algebra.notation import I, L, L_f, R, a, b, c, g, k, named, r, t_A, t_B, tau, u, u_0, u_A, u_B, x
 from derivations.algebra.ordered_products import normal, words
 from derivations.algebra.positive_powers import canonical, equal, leading, separated
 from derivations.errors import SolveError
@@ -36,8 +36,9 @@ from derivations.times.two_layers import EQ_26
 ONE, TWO = sp.Integer(1), sp.Integer(2)
 _FAR = sp.Symbol("far", positive=True)
 C_L, C_G, C_B = sp.symbols("C_L C_G C_B", real=True)
-GAIN = sp.Symbol("gain of B", real=True)
-T_A, T_B, STEP = sp.symbols("T_A T_B t_step", positive=True)
+GAIN = named("gain of B", r"\mathrm{gain}_B", real=True)
+T_A, T_B = sp.symbols("T_A T_B", positive=True)
+STEP = named("t_step", r"t_{\mathrm{step}}", positive=True)
 
 # The forms that are printed below.
 _ENDS = (

@@ -22,7 +22,7 @@ import sympy as sp
 
 from derivations.algebra.entry import WEIGHT, Entry, Statement, equation, small
 from derivations.algebra.matrices import Y_A, matrix
-from derivations.algebra.notation import L, L_f, a, b, c, cos, l, u_0, x, y
+from derivations.algebra.notation import L, L_f, a, b, c, cos, l, named, u_0, x, y
 from derivations.algebra.ordered_products import Direction, Layers, T, layer, normal, same, words
 from derivations.algebra.positive_powers import canonical, equal, separated
 from derivations.errors import SolveError
@@ -211,7 +211,7 @@ def _closed(way: sp.Integral) -> sp.Expr:
 
 
 _THEORY = 4 * u_1**2 * u_4**2 / (g_0**2 * (u_1 + u_4) ** 2)
-_ARGUMENT = sp.Symbol("exp(2*u_1*u_4*T)", positive=True)
+_ARGUMENT = named("exp(2*u_1*u_4*T)", "e^{2 u_1 u_4 T}", positive=True)
 _NINTH = sp.log((13 + 4 * sp.sqrt(10)) / 9) / 4  # by hand at u_1 = 1, u_4 = 2, g_0 = 1
 EXT_129 = Entry(
     129, "", "way of four layers, wide",
@@ -292,8 +292,13 @@ EXT_130 = Entry(
 
 # ---- 131.
 
-RELATIVE = sp.Symbol("tau*|d(W_A^l*v)/dt|/|W_A^l*v|", positive=True)
-WIDER, SMALLER = sp.symbols("T(4*h)/T(h) T(u_0/2)/T(u_0)", positive=True)
+RELATIVE = named(
+    "tau*|d(W_A^l*v)/dt|/|W_A^l*v|",
+    r"\frac{\tau\|\dot{\mathbf{W}}_A^l\mathbf{v}\|}{\|\mathbf{W}_A^l\mathbf{v}\|}",
+    positive=True,
+)
+WIDER = named("T(4*h)/T(h)", r"\frac{T(4h)}{T(h)}", positive=True)
+SMALLER = named("T(u_0/2)/T(u_0)", r"\frac{T(u_0/2)}{T(u_0)}", positive=True)
 
 
 def _relative(eq42a: sp.Eq) -> sp.Expr:

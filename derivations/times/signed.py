@@ -17,7 +17,7 @@ import sympy as sp
 
 from derivations.algebra.entry import Entry, Statement, equation, small
 from derivations.algebra.matrices import matrix, residual_B
-from derivations.algebra.notation import I, L, L_f, R, c, cos, g, k, tau, u, u_0, u_A, u_B, x, y
+from derivations.algebra.notation import I, L, L_f, R, c, cos, g, k, named, tau, u, u_0, u_A, u_B, x, y
 from derivations.algebra.ordered_products import words
 from derivations.algebra.positive_powers import as_power, canonical, separated
 from derivations.errors import SolveError
@@ -113,6 +113,9 @@ EXT_108 = Entry(
 )  # fmt: skip
 
 
+_CHANGE = named("change of the lag", r"\frac{\delta(t_B - t_A)}{t_B - t_A}")
+
+
 def _trunk_growth(eq53: sp.Tuple, eq41: sp.Eq) -> sp.Eq:
     """What the growth of the trunk with u_B^2, (50), does to the lag (53), as a share of it, for L_f > 4.
 
@@ -122,7 +125,7 @@ def _trunk_growth(eq53: sp.Tuple, eq41: sp.Eq) -> sp.Eq:
     share = sp.diff(trunk, u_B, 2) / 2 * (L - L_f) / trunk.subs(u_B, 0)
     whole = separated(eq53[0].rhs, u_B, u_B_at, X_B).subs(X_B ** (2 - L_f), 0)
     lost = share * separated(eq53[0].rhs / u_B**2, u_B, u_B_at, X_B).subs(X_B ** (4 - L_f), 0)
-    return equation(sp.Symbol("change of the lag"), canonical(-lost / whole))
+    return equation(_CHANGE, canonical(-lost / whole))
 
 
 EXT_112 = Entry(
@@ -130,7 +133,7 @@ EXT_112 = Entry(
     (
         Statement(
             equation(
-                sp.Symbol("change of the lag"),
+                _CHANGE,
                 -L_f * (L - L_f) * (L_f - 2) / (2 * L * (L_f - 4)) * (u_B_at / g ** (1 / L)) ** 2,
             ),
             _trunk_growth,
@@ -140,7 +143,7 @@ EXT_112 = Entry(
     proof="The norm (50) of the trunk, expanded in u_B^2, in the separated equation (53).",
     note="At L_f = 4 the power is a logarithm, below it the ends of the transitions are larger.",
 )  # fmt: skip
-SIZE = sp.Symbol("u_B/u_0", positive=True)
+SIZE = named("u_B/u_0", r"\frac{u_B}{u_0}", positive=True)
 
 
 def _size(eq45: sp.Tuple) -> sp.Eq:

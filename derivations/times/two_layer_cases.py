@@ -18,19 +18,19 @@ import sympy as sp
 from derivations.algebra.entry import Entry, Statement, equation, small, small_weights
 from derivations.algebra.examples import rho, scalar_example, sd_A, sd_B
 from derivations.algebra.matrices import S_A, S_AB, S_B, S_BA, Y_A, Y_B, S, W_A_tot, W_tot, Y, matrix, residual_B
-from derivations.algebra.notation import L, L_f, R, a, b, c, eta, g, k, l, r, rate, tau, u_0, u_A, u_B
+from derivations.algebra.notation import L, L_f, R, a, b, c, eta, g, k, l, named, r, rate, tau, u_0, u_A, u_B
 from derivations.algebra.ordered_products import Direction, Layers, T, apart, evaluate, layer, normal, same, words
 from derivations.algebra.positive_powers import Leading, equal, separated
 from derivations.critical.printed_sets import EQ_7A, EQ_7B, EQ_19B
 from derivations.errors import SolveError
 from derivations.flow.ansatz import EQ_24, speed_of
 from derivations.flow.symbolic_flow import EQ_2, EQ_14A, EQ_14B, EQ_18A, EQ_18B, EQ_18C, EQ_18D, EQ_31, TWO, totals
-from derivations.times.closed_forms import variance
+from derivations.times.closed_forms import SIZE_A, variance
 from derivations.times.conditions import DEEP, LOG_ORDER
 from derivations.times.deep import EQ_45, EQ_53, exact_lag
 from derivations.times.names import LAG_NAME, RATIO, X_B, X
 from derivations.times.second_layer import EQ_55, lag_at_two
-from derivations.times.two_layers import EQ_26, EQ_30, EQ_32, ratio_of_two_layers
+from derivations.times.two_layers import EQ_26, EQ_30, EQ_32, MODE, ratio_of_two_layers
 
 __all__ = ["ratio_of_descent"]
 
@@ -65,7 +65,7 @@ def scalar_speeds(flows: tuple[sp.Eq, ...], eq24: sp.Tuple, data: Mapping[sp.Exp
 # ---- 121: x_B = k x_A.
 
 COLLINEAR = {Y_A: a, Y_B: k * a, b: k * a, S_A: variance, S_AB: k * variance, S_BA: k * variance, S_B: k**2 * variance}
-SIZE_A, SIZE_B = sp.symbols("|W_A^tot(t)| |W_B^tot(t)|", positive=True)
+SIZE_B = named("|W_B^tot(t)|", r"\|\mathbf{W}_B^{\mathrm{tot}}(t)\|", positive=True)
 
 
 def _collinear_speeds(*sources: sp.Basic) -> tuple[sp.Expr, sp.Expr]:
@@ -129,7 +129,7 @@ EXT_121 = Entry(
 
 _cross = sp.Symbol("Sigma_AB", real=True)
 SCALAR = {Y_A: a, Y_B: b, S_A: sd_A**2, S_B: sd_B**2, S_AB: _cross, S_BA: _cross}
-RACE = sp.Symbol("tau*d ln(u_B/u_A)/dt", real=True)
+RACE = named("tau*d ln(u_B/u_A)/dt", r"\tau\frac{d}{dt}\ln\frac{u_B}{u_A}", real=True)
 
 
 def _race(*sources: sp.Basic) -> sp.Eq:
@@ -175,12 +175,16 @@ EXT_122 = Entry(
 
 # ---- 123: y = w_A x_A + w_B x_B, and noise.
 
-w_A, w_B, sign_A = sp.symbols("w_A w_B sign(Sigma_yxA)", real=True)
+w_A, w_B = sp.symbols("w_A w_B", real=True)
+sign_A = named("sign(Sigma_yxA)", r"\mathrm{sign}(\Sigma_{yx_A})", real=True)
 _size = sp.Symbol("|w_A|", positive=True)
 _grown = sp.Symbol("sign(w_A)", real=True)
-ALONE_A, GLOBAL_A = sp.symbols("w_A(M_A) w_A(M_*)", real=True)
-MODE_OF_A = matrix("W_A^1 + c*W_A^2T")
-MODE, LEAVING = sp.Symbol("rate of the mode c"), sp.Symbol("rate of leaving M_B")
+ALONE_A, GLOBAL_A = (
+    named("w_A(M_A)", r"w_A(\mathcal{M}_A)", real=True),
+    named("w_A(M_*)", r"w_A(\mathcal{M}_*)", real=True),
+)
+MODE_OF_A = matrix("W_A^1 + c*W_A^2T", r"\mathbf{W}_A^1 + c\,{\mathbf{W}_A^2}^\top")
+LEAVING = named("rate of leaving M_B", r"\mathrm{rate}(\mathcal{M}_B)")
 
 
 def _example() -> dict[sp.Expr, sp.Matrix]:
@@ -263,7 +267,7 @@ EXT_123 = Entry(
 
 # ---- 124: gradient descent, one step after the other.
 
-FACTOR = sp.Symbol("factor of the mode c in a step")
+FACTOR = named("factor of the mode c in a step", r"\mathrm{factor}_c")
 STEPS_TIME = sp.Symbol("t_A", positive=True)
 
 

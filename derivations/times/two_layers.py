@@ -14,7 +14,7 @@ import sympy as sp
 from derivations.algebra.entry import Entry, Statement, equation, factor, small
 from derivations.algebra.examples import rho, scalar_example, sd_A, sd_B
 from derivations.algebra.matrices import Y_B, matrix, residual_B
-from derivations.algebra.notation import a, b, c, cos, r, rate, t, t_A, t_B, tau, u_0, u_A, u_B
+from derivations.algebra.notation import a, b, c, cos, named, r, rate, t, t_A, t_B, tau, u_0, u_A, u_B
 from derivations.algebra.ordered_products import T, layer, normal, same
 from derivations.algebra.positive_powers import canonical, separated
 from derivations.errors import SolveError
@@ -24,6 +24,8 @@ from derivations.flow.symbolic_flow import EQ_22B, EQ_31
 from derivations.times.conditions import FLIP_NOTE, FULL_TURN, LN_100, LOG_ORDER, SAME_SIGN, flipped
 from derivations.times.formulas import FIRST_AT_DEPTH_2
 from derivations.times.names import DIRECTION, LAG_NAME, RATIO, X_B, X, u_B_at
+
+MODE = named("rate of the mode c", r"\mathrm{rate}_c")
 
 
 def growth(speed: sp.Eq, norm: sp.Symbol, start: Any, since: Any = 0) -> sp.Eq:
@@ -160,7 +162,7 @@ def mode(eq22: sp.Tuple) -> sp.Eq:
     gap = normal(law - c * b * now, {}).subs(c**2, 1)
     if normal(gap) != 0:
         raise SolveError(f"the mode does not grow by itself: {gap}")
-    return equation(sp.Symbol("rate of the mode c"), c * b)
+    return equation(MODE, c * b)
 
 
 EQ_8B = Entry(
@@ -185,7 +187,8 @@ def ratio_of_two_layers(eq26: sp.Eq, eq32: sp.Tuple, eq30: sp.Eq) -> sp.Eq:
 
 # ---- Claims beside (9), for the paper's scalar data y = x_A + x_B.
 
-_sign_b = sp.Symbol("sign(Sigma_yxB)", real=True)
+_sign_b = named("sign(Sigma_yxB)", r"\mathrm{sign}(\Sigma_{yx_B})", real=True)
+_inverse = named("time ratio", r"\mathrm{time\ ratio}")
 
 
 def _paper_example() -> sp.Eq:
@@ -216,7 +219,7 @@ _CLAIMS_9 = (
         "-sigma_B/sigma_A) it is not (9) but the signed ratio, which is what a random start does",
     ),
     Statement(
-        equation(sp.Symbol("time ratio"), t_A / t_B), lambda *s: equation(sp.Symbol("time ratio"), RATIO),
+        equation(_inverse, t_A / t_B), lambda *s: equation(_inverse, RATIO),
         defect=factor((t_A / t_B) ** 2),
         claim="appendix I: the time ratio of table 1 is the first time divided by the second; (9) is the inverse",
     ),
@@ -242,7 +245,7 @@ EQ_9 = Entry(
 
 EXT_101 = Entry(
     101, "", "a mode of either sign",
-    (Statement(equation(sp.Symbol("rate of the mode c"), c * b), mode),), (EQ_22B,),
+    (Statement(equation(MODE, c * b), mode),), (EQ_22B,),
     condition="c = 1 or -1, two layers, weights near zero",
     proof="(22b): (W^1 d^T + c W^2T)' = c |Sigma_yx_B| (W^1 d^T + c W^2T), d the unit row along Sigma_yx_B.",
     note="A random start has both modes; while A is learned one grows and the other decays.",
