@@ -28,10 +28,8 @@ t_A, t_B = sp.symbols("t_A t_B", positive=True)
 
 #: a = |Sigma_yx_A|, b = |Sigma_yx_B|, k = b/a, g = |Sigma_yx_A Sigma_A^-1|, r = |residual of B|.
 a, b = named("a", r"\|\Sigma_{yx_A}\|", positive=True), named("b", r"\|\Sigma_{yx_B}\|", positive=True)
-g, r = (
-    named("g", r"\|\Sigma_{yx_A}\Sigma_A^{-1}\|", positive=True),
-    named("r", r"\|\tilde\Sigma_{yx_B}\|", positive=True),
-)
+g = named("g", r"\|\Sigma_{yx_A}\Sigma_A^{-1}\|", positive=True)
+r = named("r", r"\|\tilde\Sigma_{yx_B}\|", positive=True)
 k = sp.Symbol("k", positive=True)
 #: -1 where a scalar residual has flipped its sign (then from a random start), else +1.
 c = sp.Symbol("c", real=True)

@@ -9,7 +9,7 @@ weights, W^1 W^1T = W^2T W^2, and only there.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sympy as sp
@@ -261,14 +261,11 @@ EQ_7B = Entry(
     7, "b", "late fusion: B alone", (_set(_M_B, _partial("W_B", False), _ALONE_B),), _LATE,
     condition=_BALANCE, proof="e_B = 0 with W_A^2 = 0 gives W_B^tot; " + _DEAD_PROOF, note=_SADDLE_NOTE,
 )  # fmt: skip
-EQ_17A = Entry(
-    17, "a", "early fusion: zero", (_set(_ZERO_EARLY, _early_zero, _NOT_ZERO_EARLY),), (EQ_16,),
-    condition=_BALANCE, proof=_DEAD_PROOF, note=_ZERO_NOTE,
-)  # fmt: skip
+EQ_17A = replace(EQ_6A, number=17)
 EQ_17B = Entry(
     17, "b", "early fusion: the global solution",
-    (_set(sp.Tuple(equation(Y - _W2 * _W1 * S, DEAD)), _early_system), _set(_GLOBAL, _early_all)), (EQ_16,),
-    condition="Sigma of full rank", proof="e = Sigma_yx - W^tot Sigma = 0 and back.",
+    (_set(sp.Tuple(equation(Y - _W2 * _W1 * S, DEAD)), _early_system), *EQ_6B.statements), (EQ_16,),
+    condition=EQ_6B.condition, proof=EQ_6B.proof,
 )  # fmt: skip
 EQ_19A = Entry(
     19, "a", "late fusion: zero", (_set(_ZERO_LATE, _late_zero, _NOT_ZERO_LATE),), _LATE,
@@ -297,7 +294,7 @@ EQ_20A = Entry(
             _partial("W_A", True),
             _ALONE_A,
         ),
-        _set(_M_A, _partial("W_A", False), _ALONE_A),
+        *EQ_7A.statements,
     ),
     _LATE, condition=_BALANCE, proof="e_A = 0 with W_B^2 = 0; " + _DEAD_PROOF,
     note="The system on the left misses W_B^2 = 0 with W_B^1 across the residual (a witness is stored); the set on the "
@@ -311,7 +308,7 @@ EQ_20B = Entry(
             _partial("W_B", True),
             _ALONE_B,
         ),
-        _set(_M_B, _partial("W_B", False), _ALONE_B),
+        *EQ_7B.statements,
     ),
     _LATE, condition=_BALANCE, proof="e_B = 0 with W_A^2 = 0; " + _DEAD_PROOF, note=EQ_20A.note,
 )  # fmt: skip

@@ -8,6 +8,7 @@ fusion W^T W minus the sum over the branches of W W^T. Equalities, as printed, h
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,27 +27,26 @@ _UNBALANCED = "balanced start; only the difference of the two sides is conserved
 
 
 def _rate(before: sp.Expr, law: sp.Expr) -> sp.Expr:
-    """d(W W^T)/dt of a layer that moves by `law`."""
+    """d(W W^T)/dt of a layer that moves by `law`; with both transposed d(W^T W)/dt."""
     return law * T(before) + before * T(law)
 
 
-def _rate_inner(before: sp.Expr, law: sp.Expr) -> sp.Expr:
-    """d(W^T W)/dt."""
-    return T(before) * law + T(law) * before
-
-
-def neighbours(label: str, low: Any, flow: sp.Eq) -> sp.Eq:
-    """W^l W^lT = W^(l+1)T W^(l+1) - C along a chain, C constant: proved from the flow of layer l."""
-    lower, upper = layer(label, low), layer(label, low + 1)
-    change = _rate_inner(upper, flow.rhs.subs(l, low + 1)) - _rate(lower, flow.rhs.subs(l, low))
-    expect_zero(change, f"{label}: the difference of layers {low} and {low + 1} moves")
+def neighbours(lower: sp.Expr, upper: sp.Expr, below: sp.Eq, above: sp.Eq) -> sp.Eq:
+    """W^l W^lT = W^(l+1)T W^(l+1) - C along a chain, C constant: proved from the flows of the two layers."""
+    change = _rate(T(upper), T(above.rhs)) - _rate(lower, below.rhs)
+    expect_zero(change, f"the difference of {lower} and {upper} moves")
     return equation(lower * T(lower), T(upper) * upper - C)
+
+
+def along(label: str, low: Any, flow: sp.Eq) -> sp.Eq:
+    """`neighbours` for layers of any index."""
+    return neighbours(layer(label, low), layer(label, low + 1), flow.subs(l, low), flow.subs(l, low + 1))
 
 
 def fusion(flow_a: sp.Eq, flow_b: sp.Eq, flow: sp.Eq) -> sp.Eq:
     """W_A W_A^T + W_B W_B^T = W^T W - C where the branches meet the trunk."""
     last_a, last_b, first = layer("W_A", L_f), layer("W_B", L_f), layer("W", L_f + 1)
-    change = _rate_inner(first, flow.rhs.subs(l, L_f + 1))
+    change = _rate(T(first), T(flow.rhs.subs(l, L_f + 1)))
     change -= _rate(last_a, flow_a.rhs.subs(l, L_f)) + _rate(last_b, flow_b.rhs.subs(l, L_f))
     expect_zero(change, "the difference at the fusion moves")
     return equation(last_a * T(last_a) + last_b * T(last_b), T(first) * first - C)
@@ -102,7 +102,7 @@ def _along(
         (
             Statement(
                 equation(lower * T(lower), upper * T(upper)),
-                lambda law: neighbours(label, low, law),
+                partial(along, label, low),
                 given={C: 0},
                 counterexample=unbalanced(upper, lower),
                 defect=term(upper * T(upper) - T(upper) * upper),
@@ -129,7 +129,7 @@ EQ_38C = _along(
     (
         Statement(
             equation(_END * T(_END), _LAST * _LAST),
-            lambda law: neighbours("W", L - 1, law),
+            partial(along, "W", L - 1),
             given={C: 0},
             counterexample=unbalanced(_LAST, _END),
             defect=term(_LAST * _LAST - T(_LAST) * _LAST),
@@ -138,10 +138,8 @@ EQ_38C = _along(
 )
 _INTO_A, _INTO_B, _OUT = layer("W_A", L_f), layer("W_B", L_f), layer("W", L_f + 1)
 #: The largest rank that a layer before the fusion can have under exact balance.
-RANK, WIDTH = (
-    named("max rank W_A^l", r"\max\,\mathrm{rank}\,\mathbf{W}_A^l", positive=True),
-    sp.Symbol("h", positive=True),
-)
+RANK = named("max rank W_A^l", r"\max\,\mathrm{rank}\,\mathbf{W}_A^l", positive=True)
+WIDTH = sp.Symbol("h", positive=True)
 
 
 def largest_rank(law_a: sp.Eq, law_b: sp.Eq, law: sp.Eq) -> sp.Eq:
@@ -203,7 +201,7 @@ def _equal_norms(part: str, label: str, name: sp.Symbol, flow: Entry, title: str
         (
             Statement(
                 equation(names[lower], names[upper]),
-                lambda law: _root(norms(neighbours(label, l, law), names)),
+                lambda law: _root(norms(along(label, l, law), names)),
                 given={C_TRACE: 0},
                 counterexample={names[lower]: 1, names[upper]: 2, C_TRACE: 3},
             ),
@@ -239,13 +237,6 @@ _FIRST, _SECOND = layer("W_A", 1), layer("W_A", 2)
 _NAMES = {_FIRST: _norm("W_A", 1), _SECOND: _norm("W_A", 2)}
 
 
-def two_layers(first: sp.Eq, second: sp.Eq) -> sp.Eq:
-    """W^1 W^1T = W^2T W^2 - C for the branch A of (18)."""
-    change = _rate_inner(_SECOND, second.rhs) - _rate(_FIRST, first.rhs)
-    expect_zero(change, "the difference of the two layers moves")
-    return equation(_FIRST * T(_FIRST), T(_SECOND) * _SECOND - C)
-
-
 EQ_23 = Entry(
     23,
     "",
@@ -253,13 +244,13 @@ EQ_23 = Entry(
     (
         Statement(
             equation(_FIRST * T(_FIRST), T(_SECOND) * _SECOND),
-            two_layers,
+            partial(neighbours, _FIRST, _SECOND),
             given={C: 0},
             counterexample=unbalanced(_SECOND, _FIRST),
         ),
         Statement(
             equation(_NAMES[_FIRST], _NAMES[_SECOND]),
-            lambda *laws: _root(norms(two_layers(*laws), _NAMES)),
+            lambda *laws: _root(norms(neighbours(_FIRST, _SECOND, *laws), _NAMES)),
             given={C_TRACE: 0},
             counterexample={_NAMES[_FIRST]: 1, _NAMES[_SECOND]: 2, C_TRACE: 3},
         ),

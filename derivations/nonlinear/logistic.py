@@ -21,10 +21,8 @@ label = sp.Symbol("y", real=True)
 SLOPE = named("dy_hat/dW", r"\frac{d\hat y}{d\mathbf{W}}", real=True)
 _RATIO = named("t_B/t_A", r"\frac{t_B}{t_A}")
 SQUARE, LOGISTIC = (y_hat - label) ** 2 / 2, sp.log(1 + sp.exp(-label * y_hat))
-_SQUARE_NAME, _LOGISTIC_NAME = (
-    named("l_MSE", r"\ell_{\mathrm{MSE}}", real=True),
-    named("l_LG", r"\ell_{\mathrm{LG}}", real=True),
-)
+_SQUARE_NAME = named("l_MSE", r"\ell_{\mathrm{MSE}}", real=True)
+_LOGISTIC_NAME = named("l_LG", r"\ell_{\mathrm{LG}}", real=True)
 
 
 def velocity(loss: sp.Eq, name: sp.Symbol) -> sp.Eq:
@@ -81,28 +79,22 @@ def three_to_one() -> dict[sp.Symbol, sp.Expr]:
     }
 
 
-EQ_34 = Entry(
-    34, "", "square loss near zero",
-    (
-        Statement(equation(_SQUARE_NAME, SQUARE)),
-        Statement(
-            equation(_SQUARE_NAME, label**2 / 2 - label * y_hat),
-            lambda: equation(_SQUARE_NAME, SQUARE), lead=first_order(y_hat, 1), neglected=y_hat**2,
+def _near_zero(number: int, title: str, name: sp.Symbol, loss: sp.Expr, printed: sp.Expr) -> Entry:
+    return Entry(
+        number, "", title,
+        (
+            Statement(equation(name, loss)),
+            Statement(
+                equation(name, printed), lambda: equation(name, loss), lead=first_order(y_hat, 1), neglected=y_hat**2,
+            ),
         ),
-    ),
-    condition="y_hat near zero; the term left out is printed as O(y_hat^2)", proof="Taylor expansion at y_hat = 0.",
-)  # fmt: skip
-EQ_35 = Entry(
-    35, "", "logistic loss near zero",
-    (
-        Statement(equation(_LOGISTIC_NAME, LOGISTIC)),
-        Statement(
-            equation(_LOGISTIC_NAME, sp.log(2) - label * y_hat / 2),
-            lambda: equation(_LOGISTIC_NAME, LOGISTIC), lead=first_order(y_hat, 1), neglected=y_hat**2,
-        ),
-    ),
-    condition="y_hat near zero; the term left out is printed as O(y_hat^2)", proof="Taylor expansion at y_hat = 0.",
-)  # fmt: skip
+        condition="y_hat near zero; the term left out is printed as O(y_hat^2)",
+        proof="Taylor expansion at y_hat = 0.",
+    )  # fmt: skip
+
+
+EQ_34 = _near_zero(34, "square loss near zero", _SQUARE_NAME, SQUARE, label**2 / 2 - label * y_hat)
+EQ_35 = _near_zero(35, "logistic loss near zero", _LOGISTIC_NAME, LOGISTIC, sp.log(2) - label * y_hat / 2)
 EQ_36 = Entry(
     36, "", "flow of the square loss near zero",
     (

@@ -15,15 +15,11 @@ from derivations.errors import SolveError
 from derivations.flow.ansatz import EQ_24
 from derivations.flow.symbolic_flow import EQ_18B, EQ_18D
 
-variance, start = (
-    named("sigma^2", r"\sigma^2", positive=True),
-    named("|W(0)|", r"\|\mathbf{W}^{\mathrm{tot}}(0)\|", positive=True),
-)
+variance = named("sigma^2", r"\sigma^2", positive=True)
+start = named("|W(0)|", r"\|\mathbf{W}^{\mathrm{tot}}(0)\|", positive=True)
 strength = named("|Sigma_yx|", r"\|\Sigma_{yx}\|", positive=True)
-SIZE_A, HALF = (
-    named("|W_A^tot(t)|", r"\|\mathbf{W}_A^{\mathrm{tot}}(t)\|", positive=True),
-    named("t_half", "t_{1/2}", positive=True),
-)
+SIZE_A = named("|W_A^tot(t)|", r"\|\mathbf{W}_A^{\mathrm{tot}}(t)\|", positive=True)
+HALF = named("t_half", "t_{1/2}", positive=True)
 
 #: (21), the norm of W_m^tot(t) for Sigma_m = sigma^2 I, Sigma_AB = 0, an aligned balanced start, tau = 1.
 #: The bracket holds |W_m^tot(0)|; printed is u_A(0), which at t = 0 gives another number.

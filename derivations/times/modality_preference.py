@@ -16,10 +16,8 @@ from derivations.errors import SolveError
 from derivations.flow.symbolic_flow import EQ_1A, EQ_1B, means
 from derivations.times.two_layers import EQ_28
 
-LOSS_A, LOSS_B = (
-    named("Loss(M_A)", r"\mathcal{L}(\mathcal{M}_A)", positive=True),
-    named("Loss(M_B)", r"\mathcal{L}(\mathcal{M}_B)", positive=True),
-)
+LOSS_A = named("Loss(M_A)", r"\mathcal{L}(\mathcal{M}_A)", positive=True)
+LOSS_B = named("Loss(M_B)", r"\mathcal{L}(\mathcal{M}_B)", positive=True)
 #: What each modality contributes, Sigma_yx Sigma^-1 Sigma_yx^T, and <y^2>.
 WORTH_A = named("Sigma_yxA*Sigma_A^-1*Sigma_yxA^T", r"\Sigma_{yx_A}\Sigma_A^{-1}\Sigma_{yx_A}^\top", positive=True)
 WORTH_B = named("Sigma_yxB*Sigma_B^-1*Sigma_yxB^T", r"\Sigma_{yx_B}\Sigma_B^{-1}\Sigma_{yx_B}^\top", positive=True)

@@ -179,10 +179,8 @@ w_A, w_B = sp.symbols("w_A w_B", real=True)
 sign_A = named("sign(Sigma_yxA)", r"\mathrm{sign}(\Sigma_{yx_A})", real=True)
 _size = sp.Symbol("|w_A|", positive=True)
 _grown = sp.Symbol("sign(w_A)", real=True)
-ALONE_A, GLOBAL_A = (
-    named("w_A(M_A)", r"w_A(\mathcal{M}_A)", real=True),
-    named("w_A(M_*)", r"w_A(\mathcal{M}_*)", real=True),
-)
+ALONE_A = named("w_A(M_A)", r"w_A(\mathcal{M}_A)", real=True)
+GLOBAL_A = named("w_A(M_*)", r"w_A(\mathcal{M}_*)", real=True)
 MODE_OF_A = matrix("W_A^1 + c*W_A^2T", r"\mathbf{W}_A^1 + c\,{\mathbf{W}_A^2}^\top")
 LEAVING = named("rate of leaving M_B", r"\mathrm{rate}(\mathcal{M}_B)")
 

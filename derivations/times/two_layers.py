@@ -166,15 +166,7 @@ def mode(eq22: sp.Tuple) -> sp.Eq:
 
 
 EQ_8B = Entry(
-    8, "b", "t_B - t_A, two layers",
-    (
-        Statement(
-            equation(LAG_NAME, tau * (1 - b / a) / r * sp.log(1 / u_0)),
-            lambda eq32, eq30: equation(LAG_NAME, _lag_of_two_layers(eq32, eq30)),
-            lead=small(u_0), neglected=LOG_ORDER, given={c: 1},
-            counterexample=flipped(lag=sp.Rational(7, 3) * LN_100),  # 7 (1 + 2/3)/5 ln 100
-        ),
-    ),
+    8, "b", "t_B - t_A, two layers", EQ_33.statements[1:],
     (EQ_32, EQ_30), condition=SAME_SIGN, proof="(33), with the sign c of the mode that the residual will drive.",
     note=FLIP_NOTE,
 )  # fmt: skip

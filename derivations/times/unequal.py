@@ -10,9 +10,8 @@ from derivations.algebra.entry import Entry, Statement, equation, small_beside_o
 from derivations.algebra.notation import L_A, L_B, I, L, L_c, L_f, R, a, b, c, g, k, r, tau, u, u_0, u_A, u_B, x
 from derivations.algebra.positive_powers import canonical, equal, separated
 from derivations.errors import SolveError
-from derivations.flow.ansatz import EQ_44A, EQ_44B
+from derivations.flow.ansatz import EQ_44A, EQ_44B, speeds_near_zero
 from derivations.flow.conservation import EQ_41
-from derivations.flow.reduction import reduce
 from derivations.network import FusionNetwork
 from derivations.times.conditions import flipped
 from derivations.times.deep import ALONE, EXCESS
@@ -20,20 +19,14 @@ from derivations.times.formulas import INTEGRAND
 from derivations.times.names import RATIO, X_B, X, integral, u_B_at
 
 _EQUAL_DEPTHS = {L_A: L_f, L_B: L_f, L_c: L - L_f}
+#: Branch depths L_A and L_B, and L_c layers after the fusion.
 UNEQUAL = FusionNetwork.branches({"A": L_A, "B": L_B}, trunk=L_c)
 _small_ends = sp.Symbol("epsilon", positive=True)
 
 
-def unequal_flow() -> dict[sp.Symbol, sp.Expr]:
-    """The reduced flow near zero for branch depths L_A, L_B and L_c layers after the fusion."""
-    system = reduce(UNEQUAL, saturation=False)
-    names = {s: {"Sigma_yA": a, "Sigma_yB": b}[s.name] for f in system.rhs for s in f.free_symbols if "Sigma" in s.name}
-    return {s: f.subs(names) for s, f in zip(system.state, system.rhs, strict=True)}
-
-
 def flow_like_44(eq44a: sp.Eq, eq44b: sp.Eq) -> dict[sp.Symbol, sp.Expr]:
     """The flow of unequal branches; at equal depths it must be (44)."""
-    flow = unequal_flow()
+    flow = speeds_near_zero(UNEQUAL)
     for eq, norm in ((eq44a, u_A), (eq44b, u_B)):
         if not equal(eq.rhs, flow[norm].subs(_EQUAL_DEPTHS)):
             raise SolveError(f"the flow of {norm} is not (44) at equal depths")
@@ -42,7 +35,7 @@ def flow_like_44(eq44a: sp.Eq, eq44b: sp.Eq) -> dict[sp.Symbol, sp.Expr]:
 
 def second_of_first_unequal(sign: Any = 1) -> sp.Expr:
     """u_B^(2 - L_B) as a function of u_A: the two flows divided, separated and integrated from u_0."""
-    flow = unequal_flow()
+    flow = speeds_near_zero(UNEQUAL)
     side_a = separated(flow[u_A] / (a * u**L_c), u_A, u_0, u_A)
     side_b = separated(flow[u_B] / (b * u**L_c), u_B, u_0, u_B)
     power = u_0 ** (2 - L_B) + (2 - L_B) * sign * k * side_a
