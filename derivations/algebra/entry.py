@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 from html import escape
+from inspect import signature
 from typing import Any
 
 import sympy as sp
@@ -98,7 +99,8 @@ class Statement:
     Parameters
     ----------
     printed : equation, condition (a tuple of inequalities), set (a tuple of equations)
-    derive : callable of the `right` forms of the sources, returns the right form; None for a definition
+    derive : callable of the `right` forms of the sources, returns the right form; None for a definition. If all of its
+        parameters are called by their numbers (`eq53`) it is handed these, else every source in order
     given : substitution, or callable on both forms, under which the printed form follows
     counterexample : numbers for every symbol at which the right form holds and the printed one does not, or a
         callable(printed, right) that says so
@@ -341,7 +343,11 @@ class Entry:
         return self.right if Status.MISPRINT in self.status else None
 
     def _derive(self, statement: Statement) -> sp.Basic | None:
-        return None if statement.derive is None else statement.derive(*(s.right for s in self.sources))
+        if statement.derive is None:
+            return None
+        known = {f"eq{source.name}": source for source in self.sources}
+        wanted = signature(statement.derive).parameters
+        return statement.derive(*(known[name].right for name in (wanted if wanted.keys() <= known.keys() else known)))
 
     def check(self) -> list[Status]:
         """The status, computed now: the union over the statements."""

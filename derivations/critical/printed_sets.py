@@ -179,8 +179,8 @@ def _partial(alive: str, system: bool) -> Callable[..., sp.Tuple]:
     return derive
 
 
-def _late_system(*laws: sp.Eq) -> sp.Tuple:
-    return sp.Tuple(*(equation(apart(seen), DEAD) for seen in _late_errors(*laws)))
+def _late_system(eq18a: sp.Eq, eq18b: sp.Eq, eq18c: sp.Eq, eq18d: sp.Eq) -> sp.Tuple:
+    return sp.Tuple(*(equation(apart(seen), DEAD) for seen in _late_errors(eq18a, eq18b, eq18c, eq18d)))
 
 
 def _late_all(eq2: sp.Tuple, eq5a: sp.Eq, eq5b: sp.Eq) -> sp.Tuple:
@@ -231,9 +231,9 @@ _size_B, _sign_B = sp.Symbol("|w_B|", positive=True), named("sign(w_B)", r"\math
 _TOO_MUCH = named("misattribution of A", r"\mathrm{misattribution}_A")
 
 
-def _misattribution(signed: bool = False) -> sp.Eq:
-    """The weights of A on M_A minus those on M_*, for y = x_A + x_B, or y = x_A + w_B x_B."""
-    sigma, target = scalar_example(1, _sign_B * _size_B if signed else 1)
+def _misattribution(w_b: Any) -> sp.Eq:
+    """The weights of A on M_A minus those on M_*, for y = x_A + w_B x_B."""
+    sigma, target = scalar_example(1, w_b)
     data = Correlations(sigma, target, {"A": 1, "B": 1}, POWER)
     return equation(_TOO_MUCH, sp.simplify(misattribution(data)["A"][0, 0]))
 
@@ -243,12 +243,12 @@ EQ_7A = Entry(
     condition=_BALANCE, proof="e_A = 0 with W_B^2 = 0 gives W_A^tot; " + _DEAD_PROOF, note=_SADDLE_NOTE,
     claims=(
         Statement(
-            equation(_TOO_MUCH, rho * sd_B / sd_A), lambda *s: _misattribution(),
+            equation(_TOO_MUCH, rho * sd_B / sd_A), lambda: _misattribution(1),
             claim="appendix J.3: for y = x_A + x_B the misattribution is rho sigma_B/sigma_A",
         ),
         Statement(
             equation(_TOO_MUCH, _size_B * rho * sd_B / sd_A),
-            lambda *s: _misattribution(True),
+            lambda: _misattribution(_sign_B * _size_B),
             given={_sign_B: 1},
             counterexample={_sign_B: -1, _size_B: 3, rho: sp.Rational(1, 2), sd_A: 2, sd_B: 1}
             | {_TOO_MUCH: sp.Rational(-3, 4)},
@@ -279,9 +279,9 @@ EQ_19B = Entry(
                 equation(Y_A - _A2 * _A1 * S_A - _B2 * _B1 * S_BA, DEAD),
                 equation(Y_B - _A2 * _A1 * S_AB - _B2 * _B1 * S_B, DEAD),
             ),
-            lambda *sources: _late_system(*sources[:4]),
+            _late_system,
         ),
-        _set(_GLOBAL, lambda *sources: _late_all(*sources[4:])),
+        _set(_GLOBAL, _late_all),
     ),
     (*_LATE, EQ_2, EQ_5A, EQ_5B),
     condition="Sigma of full rank", proof="The two errors are the blocks of Sigma_yx - W^tot Sigma.",

@@ -189,7 +189,7 @@ EQ_1A = Entry(
     claims=(
         Statement(
             equation(VARIANCE_A, sd_A),
-            lambda *s: _variance_of_the_example(),
+            _variance_of_the_example,
             defect=factor(1 / sd_A),
             claim="appendices H.2 and J.3: in [sigma_A^2, ...] sigma_A is the variance of x_A (standard deviation)",
         ),

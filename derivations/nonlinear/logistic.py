@@ -99,7 +99,7 @@ EQ_36 = Entry(
     36, "", "flow of the square loss near zero",
     (
         Statement(
-            equation(rate("W"), label * SLOPE), lambda *s: velocity(s[0][0], _SQUARE_NAME),
+            equation(rate("W"), label * SLOPE), lambda eq34: velocity(eq34[0], _SQUARE_NAME),
             lead=first_order(y_hat, 0), neglected=y_hat,
         ),
     ),
@@ -109,14 +109,14 @@ EQ_37 = Entry(
     37, "", "flow of the logistic loss near zero",
     (
         Statement(
-            equation(rate("W"), label * SLOPE / 2), lambda *s: velocity(s[0][0], _LOGISTIC_NAME),
+            equation(rate("W"), label * SLOPE / 2), lambda eq35: velocity(eq35[0], _LOGISTIC_NAME),
             lead=first_order(y_hat, 0), neglected=y_hat,
         ),
     ),
     (EQ_35,), condition="y_hat near zero", proof="-dl/dy_hat = y/(1 + exp(y y_hat)).",
     claims=(
         Statement(
-            equation(_RATIO, 1 + (a - b) / r), lambda *s: ratio(),
+            equation(_RATIO, 1 + (a - b) / r), ratio,
             given={LATE_DRIVE: r / 2}, counterexample=three_to_one(),
             claim="appendix D.4: the time ratio is the same for logistic loss; it is where <y x_B sigmoid(-y w_A x_A)> "
             "is half the residual (labels +-1, linear E[x_B | x_A]); a data set is stored where the excess doubles",
@@ -170,13 +170,13 @@ EXT_125 = Entry(
     (
         Statement(
             equation(rate("W_B"), label * _x_B / (1 + sp.exp(label * w_A * _x_A))),
-            lambda *s: equation(rate("W_B"), _late_drive(s[0])),
+            lambda eq35: equation(rate("W_B"), _late_drive(eq35)),
         ),
         Statement(
-            equation(RATIO, LOGISTIC_RATIO), lambda *s: _ratio_of_logistic(*s[1:5]),
+            equation(RATIO, LOGISTIC_RATIO), _ratio_of_logistic,
             lead=small(u_0), neglected=LOG_ORDER,
         ),
-        Statement(equation(LATE, residual_B / 2), lambda *s: _for_signs(s[0], s[5])),
+        Statement(equation(LATE, residual_B / 2), _for_signs),
     ),
     (EQ_35, EQ_37, EQ_26, EQ_32, EQ_30, EQ_31),
     condition="two layers, s_B = |<y x_B sigmoid(-y w_A x_A)>|, w_A the minimiser of the logistic loss of A alone (it "

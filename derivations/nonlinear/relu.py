@@ -6,6 +6,8 @@ taken over both halves alike, so over the active half it is half of the whole: t
 
 from __future__ import annotations
 
+from functools import partial
+
 import sympy as sp
 
 from derivations.algebra.entry import Entry, Statement, equation, small
@@ -64,9 +66,8 @@ def _late(eq1a: sp.Tuple, eq1b: sp.Tuple, eq31: sp.Tuple) -> sp.Eq:
     return equation(SEEN_LATE, normal(seen.subs(Y_B, residual_B - (eq31[2].rhs - Y_B))))
 
 
-def _ratio(*sources: sp.Basic) -> sp.Eq:
+def _ratio(eq1a: sp.Tuple, eq1b: sp.Tuple, eq26: sp.Eq, eq32: sp.Tuple, eq30: sp.Eq, eq31: sp.Tuple) -> sp.Eq:
     """(9) with a, b and the residual at the shares that a unit sees."""
-    eq1a, eq1b, eq26, eq32, eq30, eq31 = sources
     early = _share(eq1a, eq1b)
     ((late, _),) = words(_late(eq1a, eq1b, eq31).rhs)
     drives = {a: early * a, b: early * b, r: late * r}
@@ -89,16 +90,16 @@ def _sum_of_units(eq1a: sp.Tuple, eq1b: sp.Tuple) -> sp.Eq:
 EXT_126 = Entry(
     126, "", "two layers of ReLU",
     (
-        Statement(equation(SEEN, Y_A / 2), lambda *s: equation(SEEN, active(target * T(x_A), *s[:2]))),
-        Statement(equation(rate("W_A^1"), T(layer("W_A", 2)) * Y_A / 2), lambda *s: _unit(1, *s[:2])),
-        Statement(equation(rate("W_A^2"), Y_A * T(layer("W_A", 1)) / 2), lambda *s: _unit(2, *s[:2])),
+        Statement(equation(SEEN, Y_A / 2), lambda eq1a, eq1b: equation(SEEN, active(target * T(x_A), eq1a, eq1b))),
+        Statement(equation(rate("W_A^1"), T(layer("W_A", 2)) * Y_A / 2), partial(_unit, 1)),
+        Statement(equation(rate("W_A^2"), Y_A * T(layer("W_A", 1)) / 2), partial(_unit, 2)),
         Statement(
-            equation(t_A, 2 * tau / a * sp.log(1 / u_0)), lambda *s: _time(*s[:3]),
+            equation(t_A, 2 * tau / a * sp.log(1 / u_0)), _time,
             lead=small(u_0), neglected=LOG_ORDER,
         ),
-        Statement(equation(SEEN_LATE, residual_B / 2), lambda *s: _late(s[0], s[1], s[5])),
+        Statement(equation(SEEN_LATE, residual_B / 2), _late),
         Statement(equation(RATIO, 1 + (a - c * b) / r), _ratio, lead=small(u_0), neglected=LOG_ORDER),
-        Statement(equation(SUM, 2 * Y_A * S_A**-1), lambda *s: _sum_of_units(*s[:2])),
+        Statement(equation(SUM, 2 * Y_A * S_A**-1), _sum_of_units),
     ),
     (EQ_1A, EQ_1B, EQ_26, EQ_32, EQ_30, EQ_31),
     condition="late fusion, no biases, (x, y) and (-x, -y) equally likely; units of both signs in each branch; the sum "

@@ -350,12 +350,12 @@ EQ_12 = Entry(
     note="With L_f = L and (106) it is (9): depth drops out for scalar inputs. For vectors R stays, so it does not.",
     claims=(
         Statement(
-            equation(DIRECTION, 1), lambda *s: _change_with_k(s[3]), defect=factor(-1),
+            equation(DIRECTION, 1), _change_with_k, defect=factor(-1),
             claim="section 4.2: a larger k prolongs the unimodal phase; at fixed |Sigma_yx_A| and residual it shortens "
             "it (derived for late fusion)",
         ),
         Statement(
-            equation(_sd_ratio, sp.sqrt(k)), lambda *s: _ratio_of_deviations(), defect=factor(k),
+            equation(_sd_ratio, sp.sqrt(k)), _ratio_of_deviations, defect=factor(k),
             claim="figure 6c: sigma_A/sigma_B = sqrt(k) at rho = 0",
         ),
     ),

@@ -13,6 +13,7 @@ zero and saturation meet at a size X between u_0 and U, which drops out: what is
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import sympy as sp
@@ -160,19 +161,19 @@ def _constant(depth: Any, *sources: Any) -> sp.Expr:
     return _tidy(flow.time(-beyond / a), a * flow.norm ** (depth - 2))
 
 
-def _first(*sources: Any) -> sp.Eq:
+def _first(eq44a: sp.Eq, eq41: sp.Eq, eq5a: sp.Eq, eq48: sp.Tuple, eq13: sp.Eq) -> sp.Eq:
     """(48), a time to infinity, and what saturation adds: far from the start (13) is integrated at A's own speed."""
-    flow, (eq48, eq13) = _Plateau.of(sources), sources[3:5]
+    flow = _Plateau.of((eq44a, eq41, eq5a))
     far = leading(eq13.rhs.function.subs(x, 1 / _FAR), _FAR, DEEP).term.subs(_FAR, 1 / x)
     if not equal(far, (a / flow.speed).subs(u_A, x)):
         raise SolveError(f"{far} is not where saturation begins")
     return equation(t_A, by_name(eq48, eq13).rhs + tau / a * flow.norm ** (2 - L) * C_L)
 
 
-def _first_at_two(*sources: Any) -> sp.Eq:
+def _first_at_two(eq44a: sp.Eq, eq41: sp.Eq, eq5a: sp.Eq, eq26: sp.Eq) -> sp.Eq:
     """(26) up to X and from there on an elementary integral."""
-    flow = _Plateau.of(sources, depth=TWO, fused=TWO)
-    whole = flow.time((sources[5].rhs / tau).subs(u_A, X)).doit()
+    flow = _Plateau.of((eq44a, eq41, eq5a), depth=TWO, fused=TWO)
+    whole = flow.time((eq26.rhs / tau).subs(u_A, X)).doit()
     return equation(t_A, tau * sp.expand(sp.expand_log(whole, force=True)))
 
 
@@ -237,11 +238,11 @@ EXT_118 = Entry(
             equation(
                 GAIN, c * b * u_0 ** (2 - L_f) / ((L_f - 2) * a) + _SMALL / a * (r * C_G + (r - c * b) / (L_f - 2))
             ),
-            lambda *s: _gain(L_f, *s),
+            partial(_gain, L_f),
         ),
         Statement(equation(C_G, CLOCK_AT_2), lambda *s: equation(C_G, _clock(TWO, *s)[0])),
         Statement(
-            equation(GAIN, c * b / a * (sp.log(1 / u_0) + sp.log(g) / L) + r / a * C_G), lambda *s: _gain(TWO, *s)
+            equation(GAIN, c * b / a * (sp.log(1 / u_0) + sp.log(g) / L) + r / a * C_G), partial(_gain, TWO)
         ),
     ),
     (EQ_44A, EQ_41, EQ_5A, EQ_5B, EQ_52),
@@ -273,8 +274,8 @@ _LEFT_AT_2 = (1 - c * k) * sp.log(1 / u_0) - c * k * sp.log(g) / L - r / a * C_G
 EXT_119 = Entry(
     119, "", "next order of the lag",
     (
-        Statement(equation(LAG_NAME, tau * _LEFT / _RATE), lambda *s: _lag(L_f, *s)),
-        Statement(equation(LAG_NAME, tau * _LEFT_AT_2 / _RATE.subs(L_f, 2)), lambda *s: _lag(TWO, *s)),
+        Statement(equation(LAG_NAME, tau * _LEFT / _RATE), partial(_lag, L_f)),
+        Statement(equation(LAG_NAME, tau * _LEFT_AT_2 / _RATE.subs(L_f, 2)), partial(_lag, TWO)),
     ),
     (EXT_118, EQ_44B, EQ_53),
     condition="as (117), both branches start at u_0; L_f > 2 (first), L_f = 2 (second); c k < 1. t_B at the half of "
@@ -287,11 +288,11 @@ EXT_119 = Entry(
     "M_A itself, from the u_B whose way left is the bracket without C_B.",
     claims=(
         Statement(
-            equation(LAG_NAME, tau * LAG.subs(R, 1)), lambda *s: _lag(L_f, *s), lead=small(u_0, DEEP),
+            equation(LAG_NAME, tau * LAG.subs(R, 1)), partial(_lag, L_f), lead=small(u_0, DEEP),
             neglected=u_0 ** (L_f - 2), claim="its leading term is (103) at R = 1",
         ),
         Statement(
-            equation(LAG_NAME, tau * LAG_AT_2), lambda *s: _lag(TWO, *s), lead=small(u_0), neglected=LOG_ORDER,
+            equation(LAG_NAME, tau * LAG_AT_2), partial(_lag, TWO), lead=small(u_0), neglected=LOG_ORDER,
             claim="its leading term is (102)",
         ),
     ),
@@ -379,7 +380,7 @@ EXT_120 = Entry(
         Statement(
             equation(STEP, tau / a * (T_A - _UNIT / (L - 2))), lambda *s: equation(STEP, _Late.of(L, *s).step)
         ),
-        Statement(equation(t_B, STEP + tau / r * (T_B - c * b * STEP / tau + C_B)), lambda *s: _by_step(L, *s)),
+        Statement(equation(t_B, STEP + tau / r * (T_B - c * b * STEP / tau + C_B)), partial(_by_step, L)),
         Statement(equation(RATIO, 1 + (a * T_B / T_A - c * b) / r), _late_ratio),
         Statement(
             equation(t_A, tau / a * (T_A + sp.log(g) / 2)), lambda *s: equation(t_A, _Late.of(TWO, *s).first)
@@ -387,7 +388,7 @@ EXT_120 = Entry(
         Statement(
             equation(STEP, tau / a * (T_A + sp.log(g) / 2)), lambda *s: equation(STEP, _Late.of(TWO, *s).step)
         ),
-        Statement(equation(t_B, STEP + tau / r * (T_B - c * b * STEP / tau + C_B)), lambda *s: _by_step(TWO, *s)),
+        Statement(equation(t_B, STEP + tau / r * (T_B - c * b * STEP / tau + C_B)), partial(_by_step, TWO)),
     ),
     (EXT_117, EXT_106, EXT_118, EQ_53),
     condition="late fusion, scalar inputs, any start; T_A is A's scaled time alone to infinity (to one, L = 2) for the "

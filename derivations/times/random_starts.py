@@ -277,9 +277,9 @@ def _typical_four(eq129: sp.Tuple) -> sp.Eq:
 EXT_130 = Entry(
     130, "", "typical ways of random starts",
     (
-        Statement(equation(WAY, TYPICAL_TWO), lambda *s: _typical_two(s[0])),
-        Statement(equation(WAY, TYPICAL_THREE), lambda *s: _typical_three(s[1])),
-        Statement(equation(WAY, TYPICAL_FOUR), lambda *s: _typical_four(s[2])),
+        Statement(equation(WAY, TYPICAL_TWO), _typical_two),
+        Statement(equation(WAY, TYPICAL_THREE), _typical_three),
+        Statement(equation(WAY, TYPICAL_FOUR), _typical_four),
     ),
     (EXT_127, EXT_128, EXT_129),
     condition="two layers (first, d inputs), three (second), four (third); entries of independent signs, every layer "

@@ -137,10 +137,10 @@ EQ_58 = Entry(
     (
         Statement(
             equation(I, integral(INTEGRAND_AT_2, 1, sp.oo)),
-            lambda eq56a, eq13: equation(I, canonical(eq56a.rhs * a * u_0 ** (L - 2) / tau)),
+            lambda eq56a: equation(I, canonical(eq56a.rhs * a * u_0 ** (L - 2) / tau)),
         ),
         Statement(
-            equation(I, integral(INTEGRAND_AT_2, 1, sp.oo)), lambda eq56a, eq13: _limit_at_two(eq13),
+            equation(I, integral(INTEGRAND_AT_2, 1, sp.oo)), _limit_at_two,
             claim="the limit L_f -> 2 of (13)",
         ),
     ),

@@ -158,8 +158,8 @@ def _size_at_two(eq55: sp.Tuple) -> sp.Eq:
 EXT_111 = Entry(
     111, "", "B while A grows, either sign",
     (
-        Statement(equation(SIZE, SECOND_SIZE), lambda eq45, eq55: _size(eq45)),
-        Statement(equation(SIZE, SECOND_SIZE_AT_2), lambda eq45, eq55: _size_at_two(eq55)),
+        Statement(equation(SIZE, SECOND_SIZE), _size),
+        Statement(equation(SIZE, SECOND_SIZE_AT_2), _size_at_two),
     ),
     (EQ_45, EQ_55), condition="x = u_A/u_0, L_f > 2 (first) and L_f = 2 (second); weights near zero",
     proof="(45), (55) with c k for k, by (101).",

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import sympy as sp
@@ -48,18 +49,20 @@ def _shapes(eq24: sp.Tuple) -> dict[str, dict[sp.Expr, sp.Expr]]:
     }
 
 
-def scalar_speeds(flows: tuple[sp.Eq, ...], eq24: sp.Tuple, data: Mapping[sp.Expr, Any]) -> tuple[sp.Expr, sp.Expr]:
+def scalar_speeds(
+    data: Mapping[sp.Expr, Any], eq18a: sp.Eq, eq18b: sp.Eq, eq18c: sp.Eq, eq18d: sp.Eq, eq24: sp.Tuple
+) -> dict[sp.Symbol, sp.Expr]:
     """tau du_A/dt and tau du_B/dt by (18), saturation included, on the ansatz (24); `data` are the correlations."""
     shapes = _shapes(eq24)
     every = shapes["W_A"] | shapes["W_B"]
-    speeds = []
-    for branch, norm, pair in (("W_A", u_A, flows[:2]), ("W_B", u_B, flows[2:])):
-        moves = []
-        for n, law in enumerate(pair, start=1):
-            moved = normal(apart(law.rhs).subs(every).subs(data))
-            moves.append((moved, normal(shapes[branch][layer(branch, n)].subs(data))))
-        speeds.append(sp.factor(speed_of(moves, norm)))  # the same from both layers
-    return speeds[0], speeds[1]
+    speeds = {}
+    for branch, norm, pair in (("W_A", u_A, (eq18a, eq18b)), ("W_B", u_B, (eq18c, eq18d))):
+        moves = [
+            (normal(apart(law.rhs).subs(every).subs(data)), normal(shape.subs(data)))
+            for law, shape in zip(pair, shapes[branch].values(), strict=True)
+        ]
+        speeds[norm] = sp.factor(speed_of(moves, norm))  # the same from both layers
+    return speeds
 
 
 # ---- 121: x_B = k x_A.
@@ -68,8 +71,8 @@ COLLINEAR = {Y_A: a, Y_B: k * a, b: k * a, S_A: variance, S_AB: k * variance, S_
 SIZE_B = named("|W_B^tot(t)|", r"\|\mathbf{W}_B^{\mathrm{tot}}(t)\|", positive=True)
 
 
-def _collinear_speeds(*sources: sp.Basic) -> tuple[sp.Expr, sp.Expr]:
-    return scalar_speeds(sources[:4], sources[4], COLLINEAR)
+def _collinear_speed(norm: sp.Symbol, eq18a: sp.Eq, eq18b: sp.Eq, eq18c: sp.Eq, eq18d: sp.Eq, eq24: sp.Tuple) -> sp.Eq:
+    return equation(rate(norm), scalar_speeds(COLLINEAR, eq18a, eq18b, eq18c, eq18d, eq24)[norm])
 
 
 def _norm_of_total(eq24: sp.Tuple, branch: str) -> sp.Expr:
@@ -81,10 +84,10 @@ def _norm_of_total(eq24: sp.Tuple, branch: str) -> sp.Expr:
     return size
 
 
-def _law_of_totals(*sources: sp.Basic) -> sp.Eq:
+def _law_of_totals(eq18a: sp.Eq, eq18b: sp.Eq, eq18c: sp.Eq, eq18d: sp.Eq, eq24: sp.Tuple) -> sp.Eq:
     """du_B/du_A = k u_B/u_A: the common factor of the two errors, and with it saturation and time, drop out."""
-    speed_a, speed_b = _collinear_speeds(*sources)
-    slope = sp.cancel(speed_b / speed_a * u_A / u_B)  # d ln u_B/d ln u_A
+    speeds = scalar_speeds(COLLINEAR, eq18a, eq18b, eq18c, eq18d, eq24)
+    slope = sp.cancel(speeds[u_B] / speeds[u_A] * u_A / u_B)  # d ln u_B/d ln u_A
     if slope.free_symbols - {k}:
         raise SolveError(f"{slope} is no constant")
     left = separated(u_B, u_B, u_0, u_B)
@@ -92,14 +95,14 @@ def _law_of_totals(*sources: sp.Basic) -> sp.Eq:
     found = u_0 * (u_A / u_0) ** slope
     if not equal(left.subs(u_B, found), right):
         raise SolveError(f"{found} does not solve the race")
-    sizes = {norm: _norm_of_total(sources[4], branch) for branch, norm in (("W_A", u_A), ("W_B", u_B))}
+    sizes = {norm: _norm_of_total(eq24, branch) for branch, norm in (("W_A", u_A), ("W_B", u_B))}
     (first,) = sp.solve(sizes[u_A] - SIZE_A, u_A)
     return equation(SIZE_B, sizes[u_B].subs(u_B, found.subs(u_A, first)))
 
 
-def _no_residual(*sources: sp.Basic) -> sp.Eq:
+def _no_residual(eq31: sp.Tuple) -> sp.Eq:
     """The residual of (31), which drives B from t_A on, for x_B = k x_A."""
-    return equation(residual_B, sp.expand(sources[5][2].rhs.subs(COLLINEAR)))
+    return equation(residual_B, sp.expand(eq31[2].rhs.subs(COLLINEAR)))
 
 
 EXT_121 = Entry(
@@ -107,11 +110,11 @@ EXT_121 = Entry(
     (
         Statement(
             equation(rate(u_A), u_A * (a - variance * (u_A**2 + k * u_B**2))),
-            lambda *s: equation(rate(u_A), _collinear_speeds(*s)[0]),
+            partial(_collinear_speed, u_A),
         ),
         Statement(
             equation(rate(u_B), k * u_B * (a - variance * (u_A**2 + k * u_B**2))),
-            lambda *s: equation(rate(u_B), _collinear_speeds(*s)[1]),
+            partial(_collinear_speed, u_B),
         ),
         Statement(equation(SIZE_B, u_0 ** (2 * (1 - k)) * SIZE_A**k), _law_of_totals),
         Statement(equation(residual_B, 0), _no_residual),
@@ -132,10 +135,10 @@ SCALAR = {Y_A: a, Y_B: b, S_A: sd_A**2, S_B: sd_B**2, S_AB: _cross, S_BA: _cross
 RACE = named("tau*d ln(u_B/u_A)/dt", r"\tau\frac{d}{dt}\ln\frac{u_B}{u_A}", real=True)
 
 
-def _race(*sources: sp.Basic) -> sp.Eq:
+def _race(eq18a: sp.Eq, eq18b: sp.Eq, eq18c: sp.Eq, eq18d: sp.Eq, eq24: sp.Tuple) -> sp.Eq:
     """How ln(u_B/u_A) changes on the ansatz, saturation included."""
-    speed_a, speed_b = scalar_speeds(sources[:4], sources[4], SCALAR)
-    return equation(RACE, sp.expand(speed_b / u_B - speed_a / u_A))
+    speeds = scalar_speeds(SCALAR, eq18a, eq18b, eq18c, eq18d, eq24)
+    return equation(RACE, sp.expand(speeds[u_B] / u_B - speeds[u_A] / u_A))
 
 
 EXT_122 = Entry(
@@ -143,23 +146,23 @@ EXT_122 = Entry(
     (
         Statement(
             equation(RACE, (sd_A**2 - _cross) * u_A**2 - (sd_B**2 - _cross) * u_B**2),
-            lambda *s: _race(*s[:5]),
+            _race,
             given={b: a}, counterexample={a: 3, b: 2, u_A: 1, u_B: 2, sd_A: 2, sd_B: 1, _cross: sp.Rational(1, 2)}
             | {RACE: sp.Rational(1, 2)},  # 2 - 3 + 3.5 - 2
         ),
         Statement(
             equation(RATIO, 1 + (1 - c) * a / r),
-            lambda *s: equation(RATIO, ratio_of_two_layers(*s[5:8]).rhs.subs(b, a)),
+            lambda eq26, eq32, eq30: equation(RATIO, ratio_of_two_layers(eq26, eq32, eq30).rhs.subs(b, a)),
             lead=small(u_0), neglected=LOG_ORDER,
         ),
         Statement(
             equation(LAG_NAME, tau * (1 - c) / (r * g ** (1 - 2 / L)) * sp.log(1 / u_0)),
-            lambda *s: equation(LAG_NAME, lag_at_two(c, s[8][0], s[9]).subs(k, 1)),
+            lambda eq53, eq55: equation(LAG_NAME, lag_at_two(c, eq53[0], eq55).subs(k, 1)),
             lead=small(u_0), neglected=LOG_ORDER,
         ),
         Statement(
             equation(LAG_NAME, tau * (1 - c) * R * u_0 ** (2 - L_f) / ((L_f - 2) * g ** (1 - L_f / L) * r)),
-            lambda *s: equation(LAG_NAME, exact_lag(c, R, s[8], s[10]).subs(k, 1)),
+            lambda eq53, eq45: equation(LAG_NAME, exact_lag(c, R, eq53, eq45).subs(k, 1)),
             lead=small(u_0, DEEP), neglected=u_0 ** (L_f - 2),
         ),
     ),
@@ -238,19 +241,22 @@ EXT_123 = Entry(
     123, "", "unlearning, two layers",
     (
         Statement(
-            equation(ALONE_A, w_A + rho * w_B * sd_B / sd_A), lambda *s: equation(ALONE_A, _weight(s[0][0], W_A_tot))
+            equation(ALONE_A, w_A + rho * w_B * sd_B / sd_A), lambda eq7a: equation(ALONE_A, _weight(eq7a[0], W_A_tot))
         ),
-        Statement(equation(GLOBAL_A, w_A), lambda *s: equation(GLOBAL_A, _weight(s[1][1][0], W_tot))),
+        Statement(equation(GLOBAL_A, w_A), lambda eq19b: equation(GLOBAL_A, _weight(eq19b[1][0], W_tot))),
         Statement(
-            sp.Lt(w_A * (w_A + rho * w_B * sd_B / sd_A), 0, evaluate=False), lambda *s: _signs_differ(s[0], s[1])
+            sp.Lt(w_A * (w_A + rho * w_B * sd_B / sd_A), 0, evaluate=False), _signs_differ
         ),
         Statement(
-            equation(MODE_OF_A, (sign_A + c) * u_A * _COLUMNS["W_A"]), lambda *s: _mode_at_balance(s[2])
+            equation(MODE_OF_A, (sign_A + c) * u_A * _COLUMNS["W_A"]), _mode_at_balance
         ),
-        Statement(equation(MODE, c * sd_A**2 * w_A * (1 - rho**2)), lambda *s: equation(MODE, c * _error_at_b(*s[3:]))),
+        Statement(
+            equation(MODE, c * sd_A**2 * w_A * (1 - rho**2)),
+            lambda eq18a, eq18b, eq7b: equation(MODE, c * _error_at_b(eq18a, eq18b, eq7b)),
+        ),
         Statement(
             equation(LEAVING, sd_A**2 * _size * (1 - rho**2)),
-            lambda *s: equation(LEAVING, _growing(_error_at_b(*s[3:]))),
+            lambda eq18a, eq18b, eq7b: equation(LEAVING, _growing(_error_at_b(eq18a, eq18b, eq7b))),
         ),
     ),
     (EQ_7A, EQ_19B, EQ_24, EQ_18A, EQ_18B, EQ_7B),

@@ -201,22 +201,22 @@ def _stronger_correlation() -> sp.Eq:
 
 _CLAIMS_9 = (
     Statement(
-        equation(RATIO, a / b), lambda *s: equation(RATIO, (1 + (a - b) / r).subs(r, b)),
+        equation(RATIO, a / b), lambda: equation(RATIO, (1 + (a - b) / r).subs(r, b)),
         claim="section 3.2: without cross correlation the ratio is |Sigma_yx_A|/|Sigma_yx_B|",
     ),
     Statement(
-        equation(RATIO, 1 + (sd_A**2 / sd_B**2 - 1) / (1 - rho**2)), lambda *s: _paper_example(),
+        equation(RATIO, 1 + (sd_A**2 / sd_B**2 - 1) / (1 - rho**2)), _paper_example,
         given={_sign_b: 1}, counterexample={_sign_b: -1, sd_A: 2, sd_B: 1, rho: sp.Rational(-4, 5), t_A: 1, t_B: 6},
         claim="appendix J.3: (9) is 1 + (sigma_A^2/sigma_B^2 - 1)/(1 - rho^2); where Sigma_yx_B < 0 (rho < "
         "-sigma_B/sigma_A) it is not (9) but the signed ratio, which is what a random start does",
     ),
     Statement(
-        equation(_inverse, t_A / t_B), lambda *s: equation(_inverse, RATIO),
+        equation(_inverse, t_A / t_B), lambda: equation(_inverse, RATIO),
         defect=factor((t_A / t_B) ** 2),
         claim="appendix I: the time ratio of table 1 is the first time divided by the second; (9) is the inverse",
     ),
     Statement(
-        equation(DIRECTION, 1), lambda *s: _stronger_correlation(), defect=factor(-1),
+        equation(DIRECTION, 1), _stronger_correlation, defect=factor(-1),
         claim="section 3.2: stronger correlations between the inputs make the ratio larger; for y = 2 x_A + x_B and "
         "unit variances it is 1 + 1/(1 + rho), which falls",
     ),
