@@ -176,17 +176,14 @@ def latex_document(entries: tuple[Entry, ...]) -> str:
     blocks = []
     for entry in entries:
         forms = [("printed", entry.printed), ("derived", entry.derived)]
+        texts = [("because", entry.proof), ("if", entry.condition), ("note", entry.note)]
         blocks.append(
             f"\\subsection*{{({entry.name}) {_plain(entry.title)}: {', '.join(entry.status)}}}\n"
             + "\n".join(f"{label}: \\[{latex_of(e)}\\]" for label, e in forms if e is not None)
-            + "".join(f"\n{label}: {_plain(text)}\\par" for label, text in _texts(entry) if text)
+            + "".join(f"\n{label}: {_plain(text)}\\par" for label, text in texts if text)
         )
     head = "\\documentclass{article}\n\\usepackage{amsmath}\n\\begin{document}\n"
     return head + "\n\n".join(blocks) + "\n\\end{document}"
-
-
-def _texts(entry: Entry) -> list[tuple[str, str]]:
-    return [("because", entry.proof), ("if", entry.condition), ("note", entry.note)]
 
 
 def _plain(text: str) -> str:

@@ -320,13 +320,15 @@ class Entry:
         lines = [f"({self.name}) {self.title}: {', '.join(self.status)}"]
         for label, form in self._forms():
             lines += [f"  {label}  {line}" for line in text_lines(form)]
+        return "\n".join([*lines, *(f"  {label}: {words}" for label, words in self._texts())])
+
+    def _texts(self) -> list[tuple[str, str]]:
         texts = (("if", self.condition), ("because", self.proof), ("note", self.note))
-        return "\n".join([*lines, *(f"  {label}: {words}" for label, words in texts if words)])
+        return [(label, words) for label, words in texts if words]
 
     def _repr_html_(self) -> str:
         rows = [(label, f"$\\displaystyle {escape(latex_of(form))}$") for label, form in self._forms()]
-        texts = (("if", self.condition), ("because", self.proof), ("note", self.note))
-        rows += [(label, escape(words)) for label, words in texts if words]
+        rows += [(label, escape(words)) for label, words in self._texts()]
         cells = "".join(
             f'<tr><td style="text-align:left">{label}</td><td style="text-align:left">{value}</td></tr>'
             for label, value in rows

@@ -45,8 +45,18 @@ def symbol_latex(name: str) -> str | None:
     return _layer_latex(name)
 
 
-class _Printer(LatexPrinter):  # type: ignore[misc]
-    """SymPy's printer with the paper's transposes, and differences of times in their order."""
+_IN_ORDER = {t_B - t_A: "t_B - t_A", t - t_A: "t - t_A"}
+
+
+class _Differences:
+    """Differences of times are printed in their order."""
+
+    def _print_Add(self, e: sp.Expr, order: Any = None) -> str:
+        return _IN_ORDER.get(e) or str(super()._print_Add(e, order))  # type: ignore[misc]
+
+
+class _Printer(_Differences, LatexPrinter):  # type: ignore[misc]
+    """SymPy's printer with the paper's transposes."""
 
     def _print_transpose(self, e: sp.Expr, exp: Any = None) -> str:
         inner = e.args[0]
@@ -57,15 +67,9 @@ class _Printer(LatexPrinter):  # type: ignore[misc]
             else rf"\left({text}\right)^\top"
         )
 
-    def _print_Add(self, e: sp.Expr, order: Any = None) -> str:
-        return {t_B - t_A: "t_B - t_A", t - t_A: "t - t_A"}.get(e) or str(super()._print_Add(e, order))
 
-
-class _Text(StrPrinter):  # type: ignore[misc]
-    """SymPy's text with W^T for a transpose, and differences of times in their order."""
-
-    def _print_Add(self, e: sp.Expr, order: Any = None) -> str:
-        return {t_B - t_A: "t_B - t_A", t - t_A: "t - t_A"}.get(e) or str(super()._print_Add(e, order))
+class _Text(_Differences, StrPrinter):  # type: ignore[misc]
+    """SymPy's text with W^T for a transpose."""
 
     def _print_transpose(self, e: sp.Expr) -> str:
         inner = self._print(e.args[0])

@@ -370,29 +370,34 @@ EQ_43E = Entry(
     condition="L_f < L", proof="(38): W^L is a row along the column direction of W^(L-1).",
     note="Printed r^L, which (43d) does not define; with it W^L W^(L-1) would carry r^LT r^(L-1) instead of 1.",
 )  # fmt: skip
-_SHAPES = (EQ_43A, EQ_43B, EQ_43C, EQ_43D, EQ_43E)
 _REDUCED_PROOF = (
     "(43) into (42): the products telescope by induction on their length (r^T r = 1), every layer of the chain "
     "moves along its own shape, and first, inner and last layer give the same speed."
 )
-EQ_44A = Entry(
-    44, "a", "reduced flow: A",
-    (Statement(equation(rate(u_A), a * u_A ** (L_f - 1) * u ** (L - L_f)),
-               lambda law, *s: equation(rate(u_A), speed_of(branch_moves("W_A", law, Shapes.of(*s)), u_A))),),
-    (EQ_42A, *_SHAPES), condition="weights near zero, ansatz (43)", proof=_REDUCED_PROOF,
-)  # fmt: skip
-EQ_44B = Entry(
-    44, "b", "reduced flow: B",
-    (Statement(equation(rate(u_B), b * u_B ** (L_f - 1) * u ** (L - L_f)),
-               lambda law, *s: equation(rate(u_B), speed_of(branch_moves("W_B", law, Shapes.of(*s)), u_B))),),
-    (EQ_42B, *_SHAPES), condition="weights near zero, ansatz (43)", proof=_REDUCED_PROOF,
-)  # fmt: skip
-EQ_44C = Entry(
-    44, "c", "reduced flow: trunk",
-    (Statement(equation(rate(u), a * u_A**L_f * u ** (L - L_f - 1) + b * u_B**L_f * u ** (L - L_f - 1)),
-               lambda law, *s: equation(rate(u), speed_of(trunk_moves(law, Shapes.of(*s)), u))),),
-    (EQ_42C, *_SHAPES), condition="weights near zero, ansatz (43)", proof=_REDUCED_PROOF,
-    note="The three are not independent: u^2 - u_A^2 - u_B^2 is constant, (41).",
+
+
+def _reduced(
+    part: str, title: str, norm: sp.Symbol, printed: sp.Expr, moves: Any, flow: Entry, note: str = ""
+) -> Entry:
+    """`moves` takes the flow and the shapes."""
+    return Entry(
+        44, part, f"reduced flow: {title}",
+        (
+            Statement(
+                equation(rate(norm), printed),
+                lambda law, *laws: equation(rate(norm), speed_of(moves(law, Shapes.of(*laws)), norm)),
+            ),
+        ),
+        (flow, EQ_43A, EQ_43B, EQ_43C, EQ_43D, EQ_43E),
+        condition="weights near zero, ansatz (43)", proof=_REDUCED_PROOF, note=note,
+    )  # fmt: skip
+
+
+EQ_44A = _reduced("a", "A", u_A, a * u_A ** (L_f - 1) * u ** (L - L_f), partial(branch_moves, "W_A"), EQ_42A)
+EQ_44B = _reduced("b", "B", u_B, b * u_B ** (L_f - 1) * u ** (L - L_f), partial(branch_moves, "W_B"), EQ_42B)
+EQ_44C = _reduced(
+    "c", "trunk", u, a * u_A**L_f * u ** (L - L_f - 1) + b * u_B**L_f * u ** (L - L_f - 1), trunk_moves, EQ_42C,
+    "The three are not independent: u^2 - u_A^2 - u_B^2 is constant, (41).",
 )  # fmt: skip
 
 _W, _ERROR = sp.symbols("w_A e_A", positive=True)

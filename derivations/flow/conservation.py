@@ -8,6 +8,7 @@ fusion W^T W minus the sum over the branches of W W^T. Equalities, as printed, h
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -69,6 +70,12 @@ def norms(law: sp.Eq, names: dict[sp.Expr, sp.Symbol]) -> sp.Eq:
     return equation(trace(law.lhs), trace(law.rhs))
 
 
+def trunk_norm(eq41: sp.Eq) -> sp.Expr:
+    """u by (41)."""
+    (found,) = sp.solve(eq41.lhs - eq41.rhs, u)
+    return found
+
+
 def _root(law: sp.Eq) -> sp.Eq:
     return equation(sp.sqrt(law.lhs), sp.sqrt(law.rhs))
 
@@ -91,24 +98,24 @@ def unbalanced(upper: sp.Expr, *lower: sp.Expr) -> Callable[[sp.Eq, sp.Eq], bool
     return tells_apart
 
 
-def _along(
-    number: int, part: str, label: str, low: Any, flow: Entry, title: str, extra: tuple[Statement, ...] = ()
-) -> Entry:
+def _transposed(label: str, low: Any) -> Statement:
+    """A line of (38): balance of layers `low` and `low` + 1, printed with the wrong transposes."""
     lower, upper = layer(label, low), layer(label, low + 1)
+    return Statement(
+        equation(lower * T(lower), upper * T(upper)),
+        partial(along, label, low),
+        given={C: 0},
+        counterexample=unbalanced(upper, lower),
+        defect=term(upper * T(upper) - T(upper) * upper),
+    )
+
+
+def _along(part: str, title: str, flow: Entry, *lines: Statement) -> Entry:
     return Entry(
-        number,
+        38,
         part,
         title,
-        (
-            Statement(
-                equation(lower * T(lower), upper * T(upper)),
-                partial(along, label, low),
-                given={C: 0},
-                counterexample=unbalanced(upper, lower),
-                defect=term(upper * T(upper) - T(upper) * upper),
-            ),
-            *extra,
-        ),
+        lines,
         (flow,),
         condition=_UNBALANCED,
         proof="d(W^(l+1)T W^(l+1))/dt and d(W^l W^lT)/dt by the flow are the same words.",
@@ -116,26 +123,15 @@ def _along(
     )
 
 
-EQ_38A = _along(38, "a", "W_A", l, EQ_3A, "balance along branch A")
-EQ_38B = _along(38, "b", "W_B", l, EQ_3B, "balance along branch B")
+EQ_38A = _along("a", "balance along branch A", EQ_3A, _transposed("W_A", l))
+EQ_38B = _along("b", "balance along branch B", EQ_3B, _transposed("W_B", l))
 _END, _LAST = layer("W", L - 1), layer("W", L)
-EQ_38C = _along(
-    38,
-    "c",
-    "W",
-    l,
-    EQ_4,
-    "balance along the trunk",
-    (
-        Statement(
-            equation(_END * T(_END), _LAST * _LAST),
-            partial(along, "W", L - 1),
-            given={C: 0},
-            counterexample=unbalanced(_LAST, _END),
-            defect=term(_LAST * _LAST - T(_LAST) * _LAST),
-        ),
-    ),
+_AT_THE_END = replace(  # W^L is a row, and printed without a transpose
+    _transposed("W", L - 1),
+    printed=equation(_END * T(_END), _LAST * _LAST),
+    defect=term(_LAST * _LAST - T(_LAST) * _LAST),
 )
+EQ_38C = _along("c", "balance along the trunk", EQ_4, _transposed("W", l), _AT_THE_END)
 _INTO_A, _INTO_B, _OUT = layer("W_A", L_f), layer("W_B", L_f), layer("W", L_f + 1)
 #: The largest rank that a layer before the fusion can have under exact balance.
 RANK = named("max rank W_A^l", r"\max\,\mathrm{rank}\,\mathbf{W}_A^l", positive=True)

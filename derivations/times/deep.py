@@ -40,7 +40,7 @@ from derivations.algebra.ordered_products import T
 from derivations.algebra.positive_powers import canonical, equal, separated
 from derivations.errors import SolveError
 from derivations.flow.ansatz import EQ_44A, EQ_44B, turning_speed
-from derivations.flow.conservation import EQ_41
+from derivations.flow.conservation import EQ_41, trunk_norm
 from derivations.flow.symbolic_flow import EQ_52
 from derivations.times.conditions import DEEP, FULL_TURN, SAME_SIGN, flipped
 from derivations.times.formulas import FIRST, INTEGRAND
@@ -84,8 +84,7 @@ def _checked_second(eq45: sp.Tuple) -> sp.Expr:
 
 def _first_alone(eq44: sp.Eq, eq45: sp.Tuple, eq41: sp.Eq) -> sp.Eq:
     """(44a) with u from (41) and u_B from (45)."""
-    (trunk,) = sp.solve(eq41.lhs - eq41.rhs, u)[:1] or [None]
-    return equation(rate(u_A), eq44.rhs.subs(u, trunk).subs(u_B, _checked_second(eq45)))
+    return equation(rate(u_A), eq44.rhs.subs(u, trunk_norm(eq41)).subs(u_B, _checked_second(eq45)))
 
 
 def time_of(speed: sp.Eq, high: Any) -> sp.Expr:

@@ -51,47 +51,31 @@ def _row_first(e: sp.Expr) -> sp.Expr:
     return sp.Add(*terms)
 
 
-def _named(part: str) -> tuple[Any, ...]:
-    return {
-        "a": (LOSS_A, W_A_tot, x_A, Y_A, S_A, EQ_7A),
-        "b": (LOSS_B, W_B_tot, x_B, Y_B, S_B, EQ_7B),
-    }[part]
-
-
-def _lines(part: str) -> tuple[Any, Any, Any]:
-    name, total, x, _, _, _ = _named(part)
-
-    def square(saddle: sp.Tuple, *definitions: sp.Tuple) -> sp.Eq:
-        return equation(name, Average(_error(saddle, total, x) ** 2) / 2)
-
-    def expanded(saddle: sp.Tuple, *definitions: sp.Tuple) -> sp.Eq:
-        return equation(name, loss(saddle, total, x, _atoms(x)))
-
-    def short(saddle: sp.Tuple, *definitions: sp.Tuple) -> sp.Eq:
-        rules = {**means(*definitions), (target, target): MEAN_SQUARE}
-        return equation(name, loss(saddle, total, x, rules))
-
-    return square, expanded, short
-
-
-def _losses(part: str) -> Entry:
-    name, _, x, row, sigma, saddle = _named(part)
-    square, expanded, short = _lines(part)
-    inverse = sigma**-1
+def _losses(part: str, name: sp.Symbol, total: sp.Symbol, x: sp.Symbol, row: sp.Symbol, saddle: Entry) -> Entry:
+    """(62): the mean square as it stands, multiplied out, and short."""
+    sigma = {x_A: S_A, x_B: S_B}[x]
+    worth = row * sigma**-1
     printed = (
-        Average((target - row * inverse * x) ** 2),
-        MEAN_SQUARE
-        - 2 * row * inverse * T(Average(target * T(x)))
-        + row * inverse * Average(x * T(x)) * inverse * T(row),
-        MEAN_SQUARE - row * inverse * T(row),
+        Average((target - worth * x) ** 2),
+        MEAN_SQUARE - 2 * worth * T(Average(target * T(x))) + worth * Average(x * T(x)) * sigma**-1 * T(row),
+        MEAN_SQUARE - worth * T(row),
+    )
+
+    def short(saddle: sp.Tuple, *definitions: sp.Tuple) -> sp.Expr:
+        return loss(saddle, total, x, {**means(*definitions), (target, target): MEAN_SQUARE})
+
+    derived = (
+        lambda saddle, *_: Average(_error(saddle, total, x) ** 2) / 2,
+        lambda saddle, *_: loss(saddle, total, x, _atoms(x)),
+        short,
     )
     return Entry(
         62,
         part,
         f"loss on M_{part.upper()}",
         tuple(
-            Statement(equation(name, value), derive, defect=factor(2))
-            for value, derive in zip(printed, (square, expanded, short), strict=True)
+            Statement(equation(name, value), lambda *s, _form=form: equation(name, _form(*s)), defect=factor(2))
+            for value, form in zip(printed, derived, strict=True)
         ),
         (saddle, EQ_1A, EQ_1B),
         condition="Sigma_m of full rank",
@@ -104,7 +88,8 @@ EQ_61 = Entry(
     61, "", "A contributes less", (Statement(sp.Gt(LOSS_A, LOSS_B)),),
     condition="imposed", note="What superficial preference means, together with A being first.",
 )  # fmt: skip
-EQ_62A, EQ_62B = _losses("a"), _losses("b")
+EQ_62A = _losses("a", LOSS_A, W_A_tot, x_A, Y_A, EQ_7A)
+EQ_62B = _losses("b", LOSS_B, W_B_tot, x_B, Y_B, EQ_7B)
 
 
 def _worth(eq62: sp.Tuple, row: sp.Symbol, sigma: sp.Symbol, worth: sp.Symbol) -> sp.Expr:

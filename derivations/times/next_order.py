@@ -25,7 +25,7 @@ from derivations.algebra.ordered_products import normal, words
 from derivations.algebra.positive_powers import canonical, equal, leading, separated
 from derivations.errors import SolveError
 from derivations.flow.ansatz import EQ_44A, EQ_44B
-from derivations.flow.conservation import EQ_41
+from derivations.flow.conservation import EQ_41, trunk_norm
 from derivations.flow.symbolic_flow import EQ_5A, EQ_5B, EQ_52
 from derivations.times.conditions import DEEP, LOG_ORDER
 from derivations.times.deep import EQ_13, EQ_48, EQ_53, by_name
@@ -65,7 +65,7 @@ class _Plateau:
         """From the first three sources: the growth near zero, the trunk, the error as A sees it."""
         eq44a, eq41, eq5a = sources[:3]
         depths = {L: depth, L_f: fused}
-        trunk = _trunk_alone(eq41)
+        trunk = trunk_norm(eq41.subs(u_B, 0))
         clock = canonical(eq44a.rhs / u ** (L - L_f)).subs(depths)
         if clock.has(u):
             raise SolveError(f"the trunk stays in {clock}")
@@ -123,12 +123,6 @@ class _Plateau:
         beside = integral(canonical(clock - time) / self.share, self.half, 1)
         after = excess * separated(1 / clock, x, self.half, 1)
         return _met(seen.subs(x, 0) * near, diverging) + after, grown + at_end * beside
-
-
-def _trunk_alone(eq41: sp.Eq) -> sp.Expr:
-    """The trunk by (41) without u_B."""
-    (found,) = sp.solve((eq41.lhs - eq41.rhs).subs(u_B, 0), u)
-    return found
 
 
 def _met(near: sp.Expr, far: sp.Expr) -> sp.Expr:
@@ -371,24 +365,21 @@ def _lag_from_ways(*sources: Any) -> sp.Eq:
     return equation(LAG_NAME, sp.expand((late.second - late.first).subs({T_A: whole, T_B: whole}).subs(b, k * a)))
 
 
+def _times(depth: Any, first: sp.Expr, step: sp.Expr) -> tuple[Statement, ...]:
+    """t_A, the time of the step, and t_B by it; the first two printed in units of tau/|Sigma_yx_A|."""
+    return (
+        Statement(equation(t_A, tau / a * first), lambda *s: equation(t_A, _Late.of(depth, *s).first)),
+        Statement(equation(STEP, tau / a * step), lambda *s: equation(STEP, _Late.of(depth, *s).step)),
+        Statement(equation(t_B, STEP + tau / r * (T_B - c * b * STEP / tau + C_B)), partial(_by_step, depth)),
+    )
+
+
 EXT_120 = Entry(
     120, "", "late fusion from any start",
     (
-        Statement(
-            equation(t_A, tau / a * (T_A + _UNIT * C_L)), lambda *s: equation(t_A, _Late.of(L, *s).first)
-        ),
-        Statement(
-            equation(STEP, tau / a * (T_A - _UNIT / (L - 2))), lambda *s: equation(STEP, _Late.of(L, *s).step)
-        ),
-        Statement(equation(t_B, STEP + tau / r * (T_B - c * b * STEP / tau + C_B)), partial(_by_step, L)),
+        *_times(L, T_A + _UNIT * C_L, T_A - _UNIT / (L - 2)),
         Statement(equation(RATIO, 1 + (a * T_B / T_A - c * b) / r), _late_ratio),
-        Statement(
-            equation(t_A, tau / a * (T_A + sp.log(g) / 2)), lambda *s: equation(t_A, _Late.of(TWO, *s).first)
-        ),
-        Statement(
-            equation(STEP, tau / a * (T_A + sp.log(g) / 2)), lambda *s: equation(STEP, _Late.of(TWO, *s).step)
-        ),
-        Statement(equation(t_B, STEP + tau / r * (T_B - c * b * STEP / tau + C_B)), partial(_by_step, TWO)),
+        *_times(TWO, T_A + sp.log(g) / 2, T_A + sp.log(g) / 2),
     ),
     (EXT_117, EXT_106, EXT_118, EQ_53),
     condition="late fusion, scalar inputs, any start; T_A is A's scaled time alone to infinity (to one, L = 2) for the "

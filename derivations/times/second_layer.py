@@ -11,7 +11,7 @@ from derivations.algebra.notation import I, L, L_f, a, b, c, g, k, named, r, rat
 from derivations.algebra.positive_powers import canonical, equal, separated
 from derivations.errors import SolveError
 from derivations.flow.ansatz import EQ_44A, EQ_44B
-from derivations.flow.conservation import EQ_41
+from derivations.flow.conservation import EQ_41, trunk_norm
 from derivations.times.conditions import FLIP_NOTE, LN_100, LOG_ORDER, SAME_SIGN, flipped
 from derivations.times.deep import EQ_13, EQ_53, in_units_of_start, quotient, time_of
 from derivations.times.formulas import INTEGRAND, INTEGRAND_AT_2
@@ -39,8 +39,7 @@ def second_at_two(eq55: sp.Tuple, sign: Any = 1) -> sp.Expr:
 
 def _first_at_two(eq44a: sp.Eq, eq55: sp.Tuple, eq41: sp.Eq) -> sp.Eq:
     second = second_at_two(eq55)
-    (trunk,) = sp.solve(eq41.lhs - eq41.rhs, u)[:1] or [None]
-    speed = equation(rate(u_A), eq44a.rhs.subs(L_f, 2).subs(u, trunk).subs(u_B, second))
+    speed = equation(rate(u_A), eq44a.rhs.subs(L_f, 2).subs(u, trunk_norm(eq41)).subs(u_B, second))
     return equation(t_A, in_units_of_start(time_of(speed, X)))
 
 

@@ -11,7 +11,7 @@ from derivations.algebra.notation import L_A, L_B, I, L, L_c, L_f, R, a, b, c, g
 from derivations.algebra.positive_powers import canonical, equal, separated
 from derivations.errors import SolveError
 from derivations.flow.ansatz import EQ_44A, EQ_44B, speeds_near_zero
-from derivations.flow.conservation import EQ_41
+from derivations.flow.conservation import EQ_41, trunk_norm
 from derivations.network import FusionNetwork
 from derivations.times.conditions import flipped
 from derivations.times.deep import ALONE, EXCESS
@@ -47,9 +47,8 @@ def second_of_first_unequal(sign: Any = 1) -> sp.Expr:
 def _unequal_integral(eq44a: sp.Eq, eq44b: sp.Eq, eq41: sp.Eq) -> sp.Eq:
     """(60): t_A in units of tau u_0^(2 - L_A - L_c)/a, its upper limit X/u_0 at infinity."""
     flow = flow_like_44(eq44a, eq44b)
-    (trunk,) = sp.solve(eq41.lhs - eq41.rhs, u)[:1] or [None]
     second = canonical(second_of_first_unequal()) ** (1 / (2 - L_B))
-    speed = flow[u_A].subs(u, trunk).subs(u_B, second)
+    speed = flow[u_A].subs(u, trunk_norm(eq41)).subs(u_B, second)
     inside = canonical((u_0 / speed).subs(u_A, u_0 * x) * a * u_0 ** (L_A + L_c - 2))
     return equation(I, integral(inside.subs(k, b / a), 1, sp.oo))
 

@@ -42,7 +42,7 @@ from derivations.algebra.notation import start_B as beta
 from derivations.algebra.positive_powers import canonical, equal, separated
 from derivations.errors import SolveError
 from derivations.flow.ansatz import EQ_44A, EQ_44B
-from derivations.flow.conservation import EQ_41
+from derivations.flow.conservation import EQ_41, trunk_norm
 from derivations.times.any_branches import KINDS, SIZE, Branches, branches
 from derivations.times.formulas import FIRST, INTEGRAND, INTEGRAND_AT_2, LAG, LAG_AT_2, SECOND_SIZE, SECOND_SIZE_AT_2
 from derivations.times.names import LAG_NAME, RATIO, X, integral
@@ -103,9 +103,10 @@ def _size(kind: Branches, eq113: sp.Tuple, *laws: sp.Eq) -> sp.Eq:
 
 def _first(kind: Branches, eq114: sp.Tuple, eq44a: sp.Eq, eq44b: sp.Eq, eq41: sp.Eq) -> sp.Eq:
     """dt = du_A/(a u_A^(L_A - 1) u^L_c) with u by (41) and u_B by (114)."""
-    (trunk,) = sp.solve(eq41.lhs - eq41.rhs, u)[:1] or [None]
     second = starts * alpha * eq114[KINDS.index(kind)].rhs.subs(c, 1)
-    speed = _long(_Flow.of(kind, eq44a, eq44b).law[u_A]).subs(u, trunk).subs(u_A, alpha * x).subs(u_B, second)
+    speed = (
+        _long(_Flow.of(kind, eq44a, eq44b).law[u_A]).subs(u, trunk_norm(eq41)).subs(u_A, alpha * x).subs(u_B, second)
+    )
     inside = alpha / speed * a * alpha ** (kind.first + L_c - 2)
     return equation(I, integral(inside, 1, sp.oo))
 
