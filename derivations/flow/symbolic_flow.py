@@ -161,6 +161,11 @@ def _after_fusion(seen_a: Any, seen_b: Any, to_a: Any = TO_A, to_b: Any = TO_B) 
     return above * seen_a * T(below * to_a) + above * seen_b * T(below * to_b)
 
 
+def _two_flows(branch: str, seen: sp.Expr) -> tuple[tuple[int, sp.Expr], ...]:
+    """The same for layers 1 and 2 of two."""
+    return (1, T(layer(branch, 2)) * seen), (2, seen * T(layer(branch, 1)))
+
+
 _SEEN_A = Y_A - W_A_tot * S_A - W_B_tot * S_BA
 _SEEN_B = Y_B - W_A_tot * S_AB - W_B_tot * S_B
 
@@ -317,10 +322,7 @@ EQ_16 = Entry(
     "two layers, early fusion",
     tuple(
         Statement(equation(rate(f"W^{i}"), law), partial(_early, i))
-        for i, law in (
-            (1, T(layer("W", 2)) * (Y - layer("W", 2) * layer("W", 1) * S)),
-            (2, (Y - layer("W", 2) * layer("W", 1) * S) * T(layer("W", 1))),
-        )
+        for i, law in _two_flows("W", Y - layer("W", 2) * layer("W", 1) * S)
     ),
     (EQ_1A, EQ_1B),
     proof="The derivation of (3) for y_hat = W^2 W^1 x; <(y - y_hat) x^T> = Sigma_yx - W^2 W^1 Sigma.",
@@ -328,8 +330,7 @@ EQ_16 = Entry(
 
 
 def _late(part: str, branch: str, index: int, e: sp.Symbol, seen: sp.Expr, flow: Entry, eq5: Entry) -> Entry:
-    first, second = layer(branch, 1), layer(branch, 2)
-    law = T(second) * seen if index == 1 else seen * T(first)
+    law = dict(_two_flows(branch, seen))[index]
     return Entry(
         18,
         part,
@@ -350,19 +351,19 @@ EQ_18D = _late("d", "W_B", 2, e_B, _LATE_B, EQ_3B, EQ_5B)
 
 
 def _early_phase(part: str, branch: str, seen: sp.Symbol, first: Entry, second: Entry) -> Entry:
-    def statement(index: int, law: sp.Expr) -> Statement:
-        return Statement(
-            equation(rate(f"{branch}^{index}"), law),
-            lambda *laws: laws[index - 1],
-            lead=small_weights(),
-            neglected=WEIGHT**2,
-        )
-
     return Entry(
         22,
         part,
         f"two layers near zero: branch {branch[-1]}",
-        (statement(1, T(layer(branch, 2)) * seen), statement(2, seen * T(layer(branch, 1)))),
+        tuple(
+            Statement(
+                equation(rate(f"{branch}^{i}"), law),
+                lambda *laws, _own=i - 1: laws[_own],
+                lead=small_weights(),
+                neglected=WEIGHT**2,
+            )
+            for i, law in _two_flows(branch, seen)
+        ),
         (first, second),
         condition="weights near zero (t < t_A)",
         proof=f"({first.name}), ({second.name}): words of one layer lead, those of three are left out.",
@@ -384,10 +385,7 @@ EQ_31 = Entry(
                 lead=small_weights("W_B"),
                 neglected=WEIGHT**2,
             )
-            for i, law in (
-                (1, T(layer("W_B", 2)) * residual_B),
-                (2, residual_B * T(layer("W_B", 1))),
-            )
+            for i, law in _two_flows("W_B", residual_B)
         ),
         _RESIDUAL,
     ),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import sympy as sp
 
 from derivations.algebra.entry import Entry, Statement, equation, renamed
@@ -51,16 +49,6 @@ def total_speed(law: sp.Eq, ansatz: sp.Tuple, branch: str) -> tuple[sp.Symbol, s
     return w, sp.expand((2 * norm * speed).subs(norm, sp.sqrt(w)) / tau)
 
 
-def _direction_of_total(ansatz: sp.Tuple, branch: str, names: dict[str, Any], target: sp.Symbol) -> sp.Expr:
-    """W^2 W^1 on the ansatz is w d; w = u(t) |Sigma_yx|/sigma^2 with u(t) the share of the plateau."""
-    shapes = _shapes(ansatz, branch)
-    ((scale, word),) = words(normal(shapes[layer(branch, 2)] * shapes[layer(branch, 1)]))
-    if word != (matrix("d"),):
-        raise SolveError(f"{word} is not along Sigma_yx")
-    w = names["u"] * names["a"] / names["v"]
-    return scale.subs(u_A, sp.sqrt(w)) * target / names["a"]
-
-
 def solution(law: sp.Eq, ansatz: sp.Tuple, branch: str) -> sp.Expr:
     """|W^tot(t)|: the flow of 1/w is linear, dz/dt = -2 strength z + 2 variance, solved and put back."""
     w, speed = total_speed(law, ansatz, branch)
@@ -75,44 +63,33 @@ def solution(law: sp.Eq, ansatz: sp.Tuple, branch: str) -> sp.Expr:
     return found
 
 
-def _fraction(law: sp.Eq, ansatz: sp.Tuple, branch: str, names: dict[str, Any]) -> sp.Eq:
-    """u(t) = |W(t)| sigma^2/|Sigma_yx|, with its own start u(0)."""
-    share = solution(law, ansatz, branch) * variance / strength
-    begin = names["u0"] * strength / variance
-    return equation(names["u"], share.subs(start, begin).subs({strength: names["a"], variance: names["v"]}))
+def _sigmoid(part: str, branch: str, drive: sp.Symbol, target: sp.Symbol, flow: Entry) -> Entry:
+    """(21) for the share u(t) = |W(t)| sigma^2/|Sigma_yx| of the plateau, with its own start u(0)."""
+    u, u0 = (sp.Symbol(f"u_{branch}({at})", positive=True) for at in ("t", 0))
+    v = named(f"sigma_{branch}^2", rf"\sigma_{branch}^2", positive=True)
+    total = matrix(f"W_{branch}_tot(t)", rf"\mathbf{{W}}_{branch}^{{\mathrm{{tot}}}}(t)")
+    label, printed = f"W_{branch}", 1 / ((drive / (v * u0) - 1) * sp.exp(-2 * drive * t / tau) + 1)
 
+    def direction(law: sp.Eq, ansatz: sp.Tuple) -> sp.Eq:
+        """W^2 W^1 on the ansatz is w d, and w = u(t) |Sigma_yx|/sigma^2."""
+        shapes = _shapes(ansatz, label)
+        ((scale, word),) = words(normal(shapes[layer(label, 2)] * shapes[layer(label, 1)]))
+        if word != (matrix("d"),):
+            raise SolveError(f"{word} is not along Sigma_yx")
+        return equation(total, scale.subs(u_A, sp.sqrt(u * drive / v)) * target / drive)
 
-def _names(branch: str) -> dict[str, Any]:
-    return {
-        "u": sp.Symbol(f"u_{branch}(t)", positive=True),
-        "u0": sp.Symbol(f"u_{branch}(0)", positive=True),
-        "v": named(f"sigma_{branch}^2", rf"\sigma_{branch}^2", positive=True),
-        "a": {"A": a, "B": b}[branch],
-    }
+    def share(law: sp.Eq, ansatz: sp.Tuple) -> sp.Eq:
+        found = solution(law, ansatz, label) * variance / strength
+        begun = found.subs(start, u0 * strength / variance)
+        return equation(u, begun.subs({strength: drive, variance: v}))
 
-
-def _sigmoid(part: str, branch: str, flow: Entry) -> Entry:
-    names = _names(branch)
-    u, u0, v, drive = names["u"], names["u0"], names["v"], names["a"]
-    target, total = (
-        {"A": Y_A, "B": Y_B}[branch],
-        matrix(f"W_{branch}_tot(t)", rf"\mathbf{{W}}_{branch}^{{\mathrm{{tot}}}}(t)"),
-    )
-    printed = 1 / ((drive / (v * u0) - 1) * sp.exp(-2 * drive * t / tau) + 1)
     return Entry(
         21,
         part,
         f"white, uncorrelated inputs: {branch}",
         (
-            Statement(
-                equation(total, u * v**-1 * target),
-                lambda law, ansatz: equation(total, _direction_of_total(ansatz, f"W_{branch}", names, target)),
-            ),
-            Statement(
-                equation(u, printed),
-                lambda law, ansatz: _fraction(law, ansatz, f"W_{branch}", names),
-                defect=renamed({u0: u0 * v / drive}),
-            ),
+            Statement(equation(total, u * v**-1 * target), direction),
+            Statement(equation(u, printed), share, defect=renamed({u0: u0 * v / drive})),
         ),
         (flow, EQ_24),
         condition="two layers, Sigma_m = sigma_m^2 I, Sigma_AB = 0, aligned balanced start",
@@ -123,8 +100,8 @@ def _sigmoid(part: str, branch: str, flow: Entry) -> Entry:
     )
 
 
-EQ_21A = _sigmoid("a", "A", EQ_18B)
-EQ_21B = _sigmoid("b", "B", EQ_18D)
+EQ_21A = _sigmoid("a", "A", a, Y_A, EQ_18B)
+EQ_21B = _sigmoid("b", "B", b, Y_B, EQ_18D)
 EXT_109 = Entry(
     109,
     "",
