@@ -11,6 +11,7 @@ from derivations.algebra.notation import named
 #: Standard deviations and correlation of the inputs.
 sd_A, sd_B = sp.symbols("sigma_A sigma_B", positive=True)
 rho = sp.Symbol("rho", real=True)
+SD_RATIO = named("sigma_A/sigma_B", r"\frac{\sigma_A}{\sigma_B}", positive=True)
 VARIANCE_A = named("Var x_A", r"\mathrm{Var}(\mathbf{x}_A)", positive=True)
 
 

@@ -224,6 +224,27 @@ def linear_in(e: Any, atom: sp.Expr) -> sp.Expr:
     return sp.Add(*terms)
 
 
+def means(*definitions: sp.Basic) -> Rules:
+    """The correlations that (1) defines, as rules word -> symbol.
+
+    What a transpose does to them is checked against the definitions: Sigma^T = Sigma, Sigma_AB^T = Sigma_BA.
+    """
+    found: dict[tuple[sp.Expr, ...], sp.Expr] = {}
+    for definition in definitions:
+        for line in definition.args if isinstance(definition, sp.Tuple) else (definition,):
+            ((scale, word),) = words(line.rhs)
+            (mean,) = word
+            ((inner, pair),) = words(mean.args[0])
+            if pair in found or not isinstance(mean, Average):
+                raise SolveError(f"{sp.Mul(*pair)} has two names")
+            found[pair] = line.lhs / (scale * inner)
+    for pair, symbol in found.items():
+        turned = tuple(TRANSPOSES.get(T(f), T(f)) for f in reversed(pair))
+        if symbol in TRANSPOSES and found.get(turned) != TRANSPOSES[symbol]:
+            raise SolveError(f"the transpose of {symbol} is not {TRANSPOSES[symbol]}")
+    return found
+
+
 def averaged(e: Any, means: Rules) -> sp.Expr:
     """Mean over the samples: what is random stands side by side in each word and is replaced by its mean."""
     random = {x_A, x_B, x_all, target} | {a for word in means for f in word for a in (f, *f.args)}

@@ -22,17 +22,7 @@ from derivations.correlations import Correlations, require_problem
 from derivations.critical.escape import Escape, EscapeLaw, escapes, shown
 from derivations.critical.strata import Case
 from derivations.critical.stratum_points import Weights, moved_onto, require_layers, tangent_space
-from derivations.critical.stratum_words import (
-    forward,
-    is_zero,
-    learned_equations,
-    place_name,
-    source_name,
-    total_symbol,
-    transposed_error,
-    vanishing,
-    word_of,
-)
+from derivations.critical.stratum_words import dead_equations, learned_equations, part_name, total_symbol, vanishing
 from derivations.critical.totals import critical_groups, equations_of
 from derivations.errors import DomainError
 from derivations.flow.gradient_flow import loss
@@ -73,9 +63,7 @@ class Stratum:
     @property
     def name(self) -> str:
         """The manifold, and for each dead part where the backward and the forward signal die: M_A B3<-B1."""
-        parts = [
-            f"{place_name(part.cut)}<-{'&'.join(source_name(p) for p in part.silenced)}" for part in self.case.dead
-        ]
+        parts = [part_name(part) for part in self.case.dead]
         parts += [f"{m} alive" for m in self.case.silent if m in self.learned and self.case.dead]
         return " ".join([self.manifold, *parts])
 
@@ -110,12 +98,8 @@ class Stratum:
     @cached_property
     def equations(self) -> sp.Tuple:
         """What defines it: cuts P W = 0, silences, and e = 0 of the learned modalities, solved for W^tot."""
-        found = learned_equations(self.data.modalities, self.learned, solved=not self.data.is_singular)
-        seen = {m: transposed_error(self.learned, m) for m in self.network.modalities}
-        for part in self.case.dead:
-            found.append(is_zero(word_of(self.network, part.cut[0], part.cut[1])))
-            found += [is_zero(forward(self.network, place, seen)) for place in part.silenced]
-        return sp.Tuple(*found)
+        alive = learned_equations(self.data.modalities, self.learned, solved=not self.data.is_singular)
+        return sp.Tuple(*alive, *dead_equations(self.network, self.case))
 
     @cached_property
     def proof(self) -> tuple[str, ...]:

@@ -21,16 +21,7 @@ from derivations.algebra.notation import named
 from derivations.algebra.ordered_products import Layers, T, apart, layer, normal, same, words
 from derivations.correlations import Correlations
 from derivations.critical.preference import misattribution
-from derivations.critical.witnesses import (
-    ALONE,
-    TOTALS,
-    WITNESSES,
-    ZEROS_EARLY,
-    ZEROS_LATE,
-    belongs,
-    is_critical,
-    witness,
-)
+from derivations.critical.witnesses import ALONE, POINTS, TOTALS, ZEROS_EARLY, ZEROS_LATE, belongs, is_critical, witness
 from derivations.errors import SolveError
 from derivations.flow.symbolic_flow import EQ_2, EQ_5A, EQ_5B, EQ_16, EQ_18A, EQ_18B, EQ_18C, EQ_18D, totals
 
@@ -129,7 +120,7 @@ def printed_sets() -> tuple[PrintedSet, ...]:
         for i, statement in enumerate(entry.statements, start=1):
             judged = [
                 (text, belongs(statement.printed, layers), is_critical(layers))
-                for text, layers in WITNESSES[entry.name].items()
+                for text, layers in POINTS[entry.name].items()
             ]
             misses = tuple(text for text, inside, critical in judged if critical and not inside)
             wrong = tuple(text for text, inside, critical in judged if inside and not critical)

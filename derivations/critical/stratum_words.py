@@ -103,12 +103,27 @@ def is_zero(word: Any) -> sp.Eq:
     return sp.Eq(word, 0, evaluate=False)
 
 
+def dead_equations(network: FusionNetwork, case: Case) -> list[sp.Eq]:
+    """The cuts P W = 0 and the silences of a stratum."""
+    seen = {m: transposed_error(case.learned, m) for m in network.modalities}
+    found = []
+    for part in case.dead:
+        found.append(is_zero(word_of(network, *part.cut)))
+        found += [is_zero(forward(network, place, seen)) for place in part.silenced]
+    return found
+
+
 def place_name(place: Place) -> str:
     return f"{place[0]}{place[1]}"
 
 
 def source_name(place: Place | Cancelled) -> str:
     return "+".join(place.children) if isinstance(place, Cancelled) else place_name(place)
+
+
+def part_name(part: Dead) -> str:
+    """Where the backward and the forward signal die: B3<-B1."""
+    return f"{place_name(part.cut)}<-{'&'.join(source_name(place) for place in part.silenced)}"
 
 
 # ---- The proof: the law of the flow on words.

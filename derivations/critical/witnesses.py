@@ -117,7 +117,7 @@ ALONE = {
     for m, other, left, zero in (("A", "B", _LEFT_B, _ZERO_B), ("B", "A", _LEFT_A, _ZERO_A))
 }  # fmt: skip
 #: Points at which printed and right sets are compared, by the equation.
-WITNESSES = {
+POINTS = {
     "6a": ZEROS_EARLY, "6b": _ALL_EARLY, "7a": ALONE["A"], "7b": ALONE["B"], "17a": ZEROS_EARLY,
     "17b": _ALL_EARLY, "19a": ZEROS_LATE, "19b": _ALL_LATE, "20a": ALONE["A"], "20b": ALONE["B"],
 }  # fmt: skip

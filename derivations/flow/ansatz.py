@@ -17,17 +17,7 @@ import sympy as sp
 from derivations.algebra.entry import Entry, Statement, equation, term
 from derivations.algebra.matrices import Y_A, Y_B, matrix
 from derivations.algebra.notation import L, L_f, a, b, l, named, rate, tau, u, u_A, u_B
-from derivations.algebra.ordered_products import (
-    Direction,
-    Layers,
-    T,
-    layer,
-    normal,
-    rank_one_product,
-    same,
-    vanishes,
-    words,
-)
+from derivations.algebra.ordered_products import Direction, Layers, T, layer, normal, rank_one_product, same, words
 from derivations.algebra.positive_powers import canonical, equal
 from derivations.errors import SolveError
 from derivations.flow.conservation import EQ_23, EQ_38A, EQ_38B, EQ_38C, EQ_39
@@ -234,7 +224,7 @@ def residual() -> tuple[sp.Expr, sp.Expr]:
         for moved, shape in branch_moves(label, flow, shapes(), norm * Direction(name, 1) * matrix("n")):
             off.append(normal(moved - speeds[norm] / norm * shape))
     on += [normal(moved - speeds[u] / u * shape) for moved, shape in trunk_moves(EQ_42C.right, shapes())]
-    return sp.Integer(0) if all(map(vanishes, on)) else sp.Add(*on), sp.Add(*off)
+    return sp.Integer(0) if all(same(gap, 0) for gap in on) else sp.Add(*on), sp.Add(*off)
 
 
 def two_layer_shapes(label: str, eq22: sp.Tuple, eq23: sp.Tuple) -> dict[sp.Expr, sp.Expr]:

@@ -38,15 +38,14 @@ from derivations.algebra.matrices import (
 )
 from derivations.algebra.notation import L, L_f, eta, l, rate
 from derivations.algebra.ordered_products import (
-    TRANSPOSES,
     Average,
     Layers,
-    Rules,
     T,
     averaged,
     descent,
     layer,
     linear_in,
+    means,
     normal,
     words,
 )
@@ -55,27 +54,6 @@ from derivations.errors import SolveError
 y_hat, error = matrix("y_hat", r"\hat y"), matrix("delta")
 TRUNK, TO_A, TO_B = Layers("W", L, L_f + 1), Layers("W_A", L_f, 1), Layers("W_B", L_f, 1)
 TWO = {L: 2, L_f: 2}
-
-
-def means(*definitions: sp.Basic) -> Rules:
-    """The correlations that (1) defines, as rules word -> symbol.
-
-    What a transpose does to them is checked against the definitions: Sigma^T = Sigma, Sigma_AB^T = Sigma_BA.
-    """
-    found: dict[tuple[sp.Expr, ...], sp.Expr] = {}
-    for definition in definitions:
-        for line in definition.args if isinstance(definition, sp.Tuple) else (definition,):
-            ((scale, word),) = words(line.rhs)
-            (mean,) = word
-            ((inner, pair),) = words(mean.args[0])
-            if pair in found or not isinstance(mean, Average):
-                raise SolveError(f"{sp.Mul(*pair)} has two names")
-            found[pair] = line.lhs / (scale * inner)
-    for pair, symbol in found.items():
-        turned = tuple(TRANSPOSES.get(T(f), T(f)) for f in reversed(pair))
-        if symbol in TRANSPOSES and found.get(turned) != TRANSPOSES[symbol]:
-            raise SolveError(f"the transpose of {symbol} is not {TRANSPOSES[symbol]}")
-    return found
 
 
 def prediction(eq2: sp.Tuple) -> sp.Expr:

@@ -13,9 +13,9 @@ import sympy as sp
 from derivations.algebra.entry import Entry, Statement, equation, small
 from derivations.algebra.matrices import S_A, Y_A, Y_B, W_A_tot, matrix, residual_B, target, x_A, x_B
 from derivations.algebra.notation import a, b, c, r, rate, t_A, tau, u_0, u_A
-from derivations.algebra.ordered_products import Layers, T, averaged, descent, layer, normal, same, words
+from derivations.algebra.ordered_products import Layers, T, averaged, descent, layer, means, normal, same, words
 from derivations.errors import SolveError
-from derivations.flow.symbolic_flow import EQ_1A, EQ_1B, EQ_31, error, means
+from derivations.flow.symbolic_flow import EQ_1A, EQ_1B, EQ_31, error
 from derivations.times.conditions import LOG_ORDER
 from derivations.times.names import RATIO, X
 from derivations.times.two_layers import EQ_26, EQ_30, EQ_32, ratio_of_two_layers

@@ -11,31 +11,9 @@ from typing import Any
 import sympy as sp
 
 from derivations.algebra.entry import Entry, Statement, equation, factor, small, small_beside_one
-from derivations.algebra.examples import rho, scalar_example, sd_A, sd_B
+from derivations.algebra.examples import SD_RATIO, rho, scalar_example, sd_A, sd_B
 from derivations.algebra.matrices import matrix, residual_B
-from derivations.algebra.notation import (
-    I,
-    L,
-    L_f,
-    R,
-    a,
-    b,
-    c,
-    cos,
-    g,
-    k,
-    named,
-    r,
-    rate,
-    t,
-    t_A,
-    tau,
-    u,
-    u_0,
-    u_A,
-    u_B,
-    x,
-)
+from derivations.algebra.notation import I, L, L_f, R, a, b, c, cos, g, k, r, rate, t, t_A, tau, u, u_0, u_A, u_B, x
 from derivations.algebra.ordered_products import T
 from derivations.algebra.positive_powers import canonical, equal, separated
 from derivations.errors import SolveError
@@ -44,10 +22,9 @@ from derivations.flow.conservation import EQ_41, trunk_norm
 from derivations.flow.symbolic_flow import EQ_52
 from derivations.times.conditions import DEEP, FULL_TURN, SAME_SIGN, flipped
 from derivations.times.formulas import FIRST, INTEGRAND
-from derivations.times.names import DIRECTION, LAG_NAME, RATIO, X_B, X, integral, u_B_at
+from derivations.times.names import DIRECTION, LAG_NAME, RATIO, SLOPE, X_B, X, integral, u_B_at
 from derivations.times.two_layers import first_if
 
-_SLOPE = named("du_B/du_A", r"\frac{du_B}{du_A}")
 u_B_end = sp.Symbol("u_B(t_B)", positive=True)
 SECOND_POWER = k * u_A ** (2 - L_f) + (1 - k) * u_0 ** (2 - L_f)
 BRACKET = u_A**2 + SECOND_POWER ** (2 / (2 - L_f))
@@ -107,8 +84,8 @@ EQ_45 = Entry(
     45, "", "B as a function of A",
     (
         Statement(
-            equation(_SLOPE, b * u_B ** (L_f - 1) / (a * u_A ** (L_f - 1))),
-            lambda eq44b, eq44a: quotient(eq44b, eq44a, _SLOPE),
+            equation(SLOPE, b * u_B ** (L_f - 1) / (a * u_A ** (L_f - 1))),
+            lambda eq44b, eq44a: quotient(eq44b, eq44a, SLOPE),
         ),
         Statement(equation(_PROPORTION, b / a), _branches),
     ),
@@ -325,14 +302,11 @@ def _change_with_k(eq13: sp.Eq) -> sp.Eq:
     return equation(DIRECTION, sp.sign(canonical(sp.diff(sp.simplify(late), k))))
 
 
-_sd_ratio = named("sigma_A/sigma_B", r"\frac{\sigma_A}{\sigma_B}", positive=True)
-
-
 def _ratio_of_deviations() -> sp.Eq:
     """k = |Sigma_yx_B|/|Sigma_yx_A| for y = x_A + x_B without correlation, solved for sigma_A/sigma_B."""
     target_a, target_b = scalar_example(1, 1)[1].subs(rho, 0)
     (found,) = sp.solve(k - target_b / target_a, sd_A)
-    return equation(_sd_ratio, sp.simplify(found / sd_B))
+    return equation(SD_RATIO, sp.simplify(found / sd_B))
 
 
 EQ_12 = Entry(
@@ -354,7 +328,7 @@ EQ_12 = Entry(
             "it (derived for late fusion)",
         ),
         Statement(
-            equation(_sd_ratio, sp.sqrt(k)), _ratio_of_deviations, defect=factor(k),
+            equation(SD_RATIO, sp.sqrt(k)), _ratio_of_deviations, defect=factor(k),
             claim="figure 6c: sigma_A/sigma_B = sqrt(k) at rho = 0",
         ),
     ),

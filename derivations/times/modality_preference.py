@@ -10,10 +10,10 @@ from derivations.algebra.entry import Entry, Statement, equation, factor
 from derivations.algebra.examples import VARIANCE_A, sd_A, sd_B
 from derivations.algebra.matrices import S_A, S_B, Y_A, Y_B, W_A_tot, W_B_tot, target, x_A, x_B
 from derivations.algebra.notation import a, b, named
-from derivations.algebra.ordered_products import Average, T, averaged, normal, words
+from derivations.algebra.ordered_products import Average, T, averaged, means, normal, words
 from derivations.critical.printed_sets import EQ_7A, EQ_7B, POWER
 from derivations.errors import SolveError
-from derivations.flow.symbolic_flow import EQ_1A, EQ_1B, means
+from derivations.flow.symbolic_flow import EQ_1A, EQ_1B
 from derivations.times.two_layers import EQ_28
 
 LOSS_A = named("Loss(M_A)", r"\mathcal{L}(\mathcal{M}_A)", positive=True)

@@ -7,7 +7,7 @@ from typing import Any
 import sympy as sp
 
 from derivations.algebra.entry import Entry, Statement, equation, small, small_beside_one, term
-from derivations.algebra.notation import I, L, L_f, a, b, c, g, k, named, r, rate, t_A, tau, u, u_0, u_A, u_B, x
+from derivations.algebra.notation import I, L, L_f, a, b, c, g, k, r, rate, t_A, tau, u, u_0, u_A, u_B, x
 from derivations.algebra.positive_powers import canonical, equal, separated
 from derivations.errors import SolveError
 from derivations.flow.ansatz import EQ_44A, EQ_44B
@@ -15,9 +15,8 @@ from derivations.flow.conservation import EQ_41, trunk_norm
 from derivations.times.conditions import FLIP_NOTE, LN_100, LOG_ORDER, SAME_SIGN, flipped
 from derivations.times.deep import EQ_13, EQ_53, in_units_of_start, quotient, time_of
 from derivations.times.formulas import INTEGRAND, INTEGRAND_AT_2
-from derivations.times.names import LAG_NAME, RATIO, X_B, X, integral, u_B_at
+from derivations.times.names import LAG_NAME, RATIO, SLOPE_OF_A, X_B, X, integral, u_B_at
 
-_SLOPE = named("du_A/du_B", r"\frac{du_A}{du_B}")
 #: Depths by positive numbers, 2 = L_f < L, and k < 1.
 AT_TWO = {L: 2 + sp.Symbol("q", positive=True), k: 1 / (1 + sp.Symbol("m", positive=True))}
 
@@ -78,9 +77,9 @@ EQ_55 = Entry(
     55, "", "B as a function of A, L_f = 2",
     (
         Statement(
-            equation(_SLOPE, a * u_A / (b * u_B)),
+            equation(SLOPE_OF_A, a * u_A / (b * u_B)),
             lambda eq44b, eq44a: quotient(
-                equation(0, eq44a.rhs.subs(L_f, 2)), equation(0, eq44b.rhs.subs(L_f, 2)), _SLOPE
+                equation(0, eq44a.rhs.subs(L_f, 2)), equation(0, eq44b.rhs.subs(L_f, 2)), SLOPE_OF_A
             ),
         ),
         Statement(

@@ -1,14 +1,9 @@
 """The laws with the sign and rotation that the printed ones lack: 102-104, 106-108, 111, 112.
 
-A is the modality learned first, B the second; `notation` has the symbols. The walk from the reduced flow:
-
-    two_layer_times     (8), (9), (26)-(30), (32), (33), 101
-    deep_times          (12), (13), (45)-(51), (53), (54)
-    second_layer_times  (55)-(58)
-    unequal_times       (59), (60)
+A is the modality learned first, B the second; `notation` has the symbols.
 
 Each law leaves out terms of relative order 1/ln(1/u_0) (L_f = 2, the lag; L = 2, t_A), or u_0^(L_f - 2) and, for
-L_f < L, u_0^2 (the lag); u_0^(L - 2) (t_A). `branch_times` has the same laws for any depths and starts.
+L_f < L, u_0^2 (the lag); u_0^(L - 2) (t_A). `any_branches` has the same laws for any depths and starts.
 """
 
 from __future__ import annotations
