@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import sympy as sp
@@ -22,8 +23,6 @@ NUMBERS = {a: 3, b: 2, r: 5, u_0: sp.Rational(1, 100), tau: 7, k: sp.Rational(2,
 LN_100 = sp.log(100)
 
 
-def flipped(**instance: Any) -> dict[sp.Basic, Any]:
+def flipped(lag: Any = 0, ratio: Any = 0, also: Mapping[sp.Symbol, Any] | None = None) -> dict[sp.Basic, Any]:
     """Numbers with c = -1 (and R = 2) at which the right form holds: its left side is worked out by hand."""
-    lag, ratio = instance.get("lag", 0), instance.get("ratio", 0)
-    times = {t_A: 1, t_B: 1 + lag} if lag else {t_A: 1, t_B: ratio}
-    return {c: -1, R: 2} | NUMBERS | times | dict(instance.get("also", {}).items())
+    return {c: -1, R: 2} | NUMBERS | {t_A: 1, t_B: 1 + lag if lag else ratio} | dict(also or {})
