@@ -1,6 +1,6 @@
 """The ledger: every numbered equation of the paper, and ours (from 101 on), with its check.
 
-Each entry lives beside its law; this module only collects them.
+Each entry lives beside its law; this module only collects them, every `Entry` that a home has.
 
     flow.symbolic_flow        (1)-(5), (14)-(16), (18), (22), (31), (42), (52)
     critical.printed_sets     (6), (7), (17), (19), (20)
@@ -9,7 +9,7 @@ Each entry lives beside its law; this module only collects them.
     times.second_layer        (55)-(58)
     times.unequal             (59), (60)
     times.signed              102-104, 106-108, 111, 112
-    times.any_branches        113-116: any depths and starts, what `dynamics` evaluates
+    times.ways                113-116: any depths and starts
     times.modality_preference (10), (11), (61), (62)
     times.closed_forms        (21), 109
     flow.conservation         (23), (38)-(41), 105
@@ -31,9 +31,10 @@ from importlib import import_module
 from typing import Any
 
 from derivations.algebra.entry import Entry, Kind, Statement
-from derivations.algebra.notation import latex_lines, latex_of, text, text_lines
+from derivations.algebra.typesetting import latex_lines, latex_of, text, text_lines
 from derivations.errors import DomainError
 
+#: Where entries live; the numbers of each are above.
 HOMES = (
     "flow.symbolic_flow",
     "critical.printed_sets",
@@ -42,7 +43,7 @@ HOMES = (
     "times.second_layer",
     "times.unequal",
     "times.signed",
-    "times.any_branches",
+    "times.ways",
     "times.modality_preference",
     "times.closed_forms",
     "flow.conservation",
@@ -136,7 +137,8 @@ def ledger() -> Ledger:
     >>> entry.note
     'Printed is the power (L_f - L)/2, that of the reciprocal in (47).'
     """
-    entries = [entry for home in HOMES for entry in import_module(f"derivations.{home}").ENTRIES]
+    homes = [import_module(f"derivations.{home}") for home in HOMES]
+    entries = {entry for home in homes for entry in vars(home).values() if isinstance(entry, Entry)}
     return Ledger(tuple(sorted(entries, key=lambda e: (e.number, e.part))))
 
 
@@ -174,17 +176,14 @@ def latex_document(entries: tuple[Entry, ...]) -> str:
     blocks = []
     for entry in entries:
         forms = [("printed", entry.printed), ("derived", entry.derived)]
+        texts = [("because", entry.proof), ("if", entry.condition), ("note", entry.note)]
         blocks.append(
             f"\\subsection*{{({entry.name}) {_plain(entry.title)}: {', '.join(entry.status)}}}\n"
             + "\n".join(f"{label}: \\[{latex_of(e)}\\]" for label, e in forms if e is not None)
-            + "".join(f"\n{label}: {_plain(text)}\\par" for label, text in _texts(entry) if text)
+            + "".join(f"\n{label}: {_plain(text)}\\par" for label, text in texts if text)
         )
     head = "\\documentclass{article}\n\\usepackage{amsmath}\n\\begin{document}\n"
     return head + "\n\n".join(blocks) + "\n\\end{document}"
-
-
-def _texts(entry: Entry) -> list[tuple[str, str]]:
-    return [("because", entry.proof), ("if", entry.condition), ("note", entry.note)]
 
 
 def _plain(text: str) -> str:

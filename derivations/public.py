@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 from importlib import import_module
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,8 @@ def lazily(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], 
 
     def get(name: str) -> Any:
         if name == "__version__":
+            from importlib.metadata import version  # 40 ms that few ask for
+
             return version("fusion-dynamics")
         home = homes.get(name)
         if home is None:

@@ -190,7 +190,7 @@ def test_every_scalar_law_of_dynamics_is_an_expression_of_the_ledger() -> None:
     from derivations.algebra.positive_powers import equal
     from derivations.times import any_branches as branch_times
     from derivations.times import closed_forms
-    from derivations.times import signed as timescales
+    from derivations.times import formulas as timescales
 
     known: list[sp.Expr] = []
     for entry in ledger():

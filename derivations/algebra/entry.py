@@ -19,14 +19,20 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 from html import escape
+from inspect import signature
 from typing import Any
 
 import sympy as sp
 
-from derivations.algebra.notation import latex_of, text_lines
 from derivations.algebra.ordered_products import lowest_degree, normal, same
 from derivations.algebra.positive_powers import Leading, canonical, equal, leading
+from derivations.algebra.typesetting import latex_of, text_lines
 from derivations.errors import SolveError
+
+
+def equation(left: Any, right: Any) -> sp.Eq:
+    """left = right, as it is written: nothing is evaluated."""
+    return sp.Eq(left, right, evaluate=False)
 
 
 class Status(StrEnum):
@@ -37,6 +43,9 @@ class Status(StrEnum):
     MISPRINT = "misprint"
     ANSATZ = "ansatz"
     FAILS = "fails"
+
+
+FIRST_OF_OURS = 101
 
 
 class Kind(StrEnum):
@@ -90,7 +99,8 @@ class Statement:
     Parameters
     ----------
     printed : equation, condition (a tuple of inequalities), set (a tuple of equations)
-    derive : callable of the `right` forms of the sources, returns the right form; None for a definition
+    derive : callable of the `right` forms of the sources, returns the right form; None for a definition. If all of its
+        parameters are called by their numbers (`eq53`) it is handed these, else every source in order
     given : substitution, or callable on both forms, under which the printed form follows
     counterexample : numbers for every symbol at which the right form holds and the printed one does not, or a
         callable(printed, right) that says so
@@ -234,7 +244,7 @@ class Entry:
 
     Parameters
     ----------
-    number, part, title : 44, "a", what it is about; ours are numbered from 101 on
+    number, part, title : 44, "a", what it is about; ours are numbered from `FIRST_OF_OURS` on
     statements : the relations printed under this number
     sources : the entries whose `right` forms the derivations are handed
     condition, proof, note : when it holds, how it follows, what to know; plain text
@@ -262,11 +272,14 @@ class Entry:
     proof: str = ""
     note: str = ""
     claims: tuple[Statement, ...] = ()
-    kind: Kind = Kind.PAPER
 
     @property
     def name(self) -> str:
         return f"{self.number}{self.part}"
+
+    @property
+    def kind(self) -> Kind:
+        return Kind.PAPER if self.number < FIRST_OF_OURS else Kind.EXTENSION
 
     @property
     def printed(self) -> sp.Basic:
@@ -307,13 +320,15 @@ class Entry:
         lines = [f"({self.name}) {self.title}: {', '.join(self.status)}"]
         for label, form in self._forms():
             lines += [f"  {label}  {line}" for line in text_lines(form)]
+        return "\n".join([*lines, *(f"  {label}: {words}" for label, words in self._texts())])
+
+    def _texts(self) -> list[tuple[str, str]]:
         texts = (("if", self.condition), ("because", self.proof), ("note", self.note))
-        return "\n".join([*lines, *(f"  {label}: {words}" for label, words in texts if words)])
+        return [(label, words) for label, words in texts if words]
 
     def _repr_html_(self) -> str:
         rows = [(label, f"$\\displaystyle {escape(latex_of(form))}$") for label, form in self._forms()]
-        texts = (("if", self.condition), ("because", self.proof), ("note", self.note))
-        rows += [(label, escape(words)) for label, words in texts if words]
+        rows += [(label, escape(words)) for label, words in self._texts()]
         cells = "".join(
             f'<tr><td style="text-align:left">{label}</td><td style="text-align:left">{value}</td></tr>'
             for label, value in rows
@@ -330,7 +345,11 @@ class Entry:
         return self.right if Status.MISPRINT in self.status else None
 
     def _derive(self, statement: Statement) -> sp.Basic | None:
-        return None if statement.derive is None else statement.derive(*(s.right for s in self.sources))
+        if statement.derive is None:
+            return None
+        known = {f"eq{source.name}": source for source in self.sources}
+        wanted = signature(statement.derive).parameters
+        return statement.derive(*(known[name].right for name in (wanted if wanted.keys() <= known.keys() else known)))
 
     def check(self) -> list[Status]:
         """The status, computed now: the union over the statements."""

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from derivations.algebra.notation import S_A, S_AB, S_B, S_BA, S, matrix, target, x_A, x_all, x_B
+from derivations.algebra.matrices import S_A, S_AB, S_B, S_BA, S, matrix, target, x_A, x_all, x_B
 from derivations.errors import SolveError
 
 Word = tuple[sp.Expr, ...]
@@ -222,6 +222,27 @@ def linear_in(e: Any, atom: sp.Expr) -> sp.Expr:
         if sum(factor in (atom, T(atom)) for factor in word) == 1
     ]
     return sp.Add(*terms)
+
+
+def means(*definitions: sp.Basic) -> Rules:
+    """The correlations that (1) defines, as rules word -> symbol.
+
+    What a transpose does to them is checked against the definitions: Sigma^T = Sigma, Sigma_AB^T = Sigma_BA.
+    """
+    found: dict[tuple[sp.Expr, ...], sp.Expr] = {}
+    for definition in definitions:
+        for line in definition.args if isinstance(definition, sp.Tuple) else (definition,):
+            ((scale, word),) = words(line.rhs)
+            (mean,) = word
+            ((inner, pair),) = words(mean.args[0])
+            if pair in found or not isinstance(mean, Average):
+                raise SolveError(f"{sp.Mul(*pair)} has two names")
+            found[pair] = line.lhs / (scale * inner)
+    for pair, symbol in found.items():
+        turned = tuple(TRANSPOSES.get(T(f), T(f)) for f in reversed(pair))
+        if symbol in TRANSPOSES and found.get(turned) != TRANSPOSES[symbol]:
+            raise SolveError(f"the transpose of {symbol} is not {TRANSPOSES[symbol]}")
+    return found
 
 
 def averaged(e: Any, means: Rules) -> sp.Expr:

@@ -64,12 +64,7 @@ def _find(e: sp.Expr) -> tuple[sp.Expr, Powers]:
     if e.is_Rational:
         return e, {}
     if e.is_Mul:
-        coefficient: sp.Expr = ONE
-        powers: Powers = {}
-        for factor in e.args:
-            c, p = _parts(factor)
-            coefficient, powers = coefficient * c, _merge(powers, p)
-        return _folded(coefficient, powers) if coefficient != 0 else (coefficient, {})
+        return _product([_parts(factor) for factor in e.args])
     if e.is_Pow:
         return _power(e.base, _tidy(e.exp))
     if e.is_Add:
@@ -122,13 +117,16 @@ def _positive(e: sp.Expr) -> tuple[sp.Expr, Powers]:
     if e.is_Add:
         return _sum([_parts(term) for term in e.args], positive=True)
     if e.is_Mul:
-        coefficient: sp.Expr = ONE
-        powers: Powers = {}
-        for factor in e.args:
-            c, p = _positive(factor)
-            coefficient, powers = coefficient * c, _merge(powers, p)
-        return _folded(coefficient, powers)
+        return _product([_positive(factor) for factor in e.args])
     return _parts(e)
+
+
+def _product(factors: list[tuple[sp.Expr, Powers]]) -> tuple[sp.Expr, Powers]:
+    coefficient: sp.Expr = ONE
+    powers: Powers = {}
+    for c, p in factors:
+        coefficient, powers = coefficient * c, _merge(powers, p)
+    return _folded(coefficient, powers) if coefficient != 0 else (coefficient, {})
 
 
 def _sum(terms: list[tuple[sp.Expr, Powers]], positive: bool = False) -> tuple[sp.Expr, Powers]:

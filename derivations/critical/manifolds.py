@@ -17,23 +17,12 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from derivations.algebra.notation import latex_of, text_lines
+from derivations.algebra.typesetting import latex_of, text_lines
 from derivations.correlations import Correlations, require_problem
 from derivations.critical.escape import Escape, EscapeLaw, escapes, shown
 from derivations.critical.strata import Case
 from derivations.critical.stratum_points import Weights, moved_onto, require_layers, tangent_space
-from derivations.critical.stratum_words import (
-    forward,
-    is_zero,
-    learned_equations,
-    linearised,
-    place_name,
-    source_name,
-    total_symbol,
-    transposed_error,
-    vanishing,
-    word_of,
-)
+from derivations.critical.stratum_words import dead_equations, learned_equations, part_name, total_symbol, vanishing
 from derivations.critical.totals import critical_groups, equations_of
 from derivations.errors import DomainError
 from derivations.flow.gradient_flow import loss
@@ -74,9 +63,7 @@ class Stratum:
     @property
     def name(self) -> str:
         """The manifold, and for each dead part where the backward and the forward signal die: M_A B3<-B1."""
-        parts = [
-            f"{place_name(part.cut)}<-{'&'.join(source_name(p) for p in part.silenced)}" for part in self.case.dead
-        ]
+        parts = [part_name(part) for part in self.case.dead]
         parts += [f"{m} alive" for m in self.case.silent if m in self.learned and self.case.dead]
         return " ".join([self.manifold, *parts])
 
@@ -112,26 +99,7 @@ class Stratum:
     def equations(self) -> sp.Tuple:
         """What defines it: cuts P W = 0, silences, and e = 0 of the learned modalities, solved for W^tot."""
         alive = learned_equations(self.data.modalities, self.learned, solved=not self.data.is_singular)
-        return sp.Tuple(*alive, *self._dead_equations)
-
-    @cached_property
-    def _dead_equations(self) -> list[sp.Eq]:
-        seen = {m: transposed_error(self.learned, m) for m in self.network.modalities}
-        found = []
-        for part in self.case.dead:
-            found.append(is_zero(word_of(self.network, part.cut[0], part.cut[1])))
-            found += [is_zero(forward(self.network, place, seen)) for place in part.silenced]
-        return found
-
-    @cached_property
-    def tangent(self) -> sp.Tuple:
-        """The equations of the tangent space: each equation with one layer at a time replaced by its change."""
-        changes = []
-        for line in self._dead_equations:
-            changes.append(is_zero(linearised(line.lhs)))
-        for m in self.learned:
-            changes.append(is_zero(linearised(word_of(self.network, m, 1))))
-        return sp.Tuple(*changes)
+        return sp.Tuple(*alive, *dead_equations(self.network, self.case))
 
     @cached_property
     def proof(self) -> tuple[str, ...]:

@@ -9,26 +9,19 @@ weights, W^1 W^1T = W^2T W^2, and only there.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sympy as sp
 
-from derivations.algebra.entry import Entry, Statement
-from derivations.algebra.notation import S_A, S_AB, S_B, S_BA, Y_A, Y_B, S, W_A_tot, W_B_tot, W_tot, Y, equation, matrix
+from derivations.algebra.entry import Entry, Statement, equation
+from derivations.algebra.examples import rho, scalar_example, sd_A, sd_B
+from derivations.algebra.matrices import S_A, S_AB, S_B, S_BA, Y_A, Y_B, S, W_A_tot, W_B_tot, W_tot, Y, matrix
+from derivations.algebra.notation import named
 from derivations.algebra.ordered_products import Layers, T, apart, layer, normal, same, words
 from derivations.correlations import Correlations
 from derivations.critical.preference import misattribution
-from derivations.critical.witnesses import (
-    ALONE,
-    TOTALS,
-    WITNESSES,
-    ZEROS_EARLY,
-    ZEROS_LATE,
-    belongs,
-    is_critical,
-    witness,
-)
+from derivations.critical.witnesses import ALONE, POINTS, TOTALS, ZEROS_EARLY, ZEROS_LATE, belongs, is_critical, witness
 from derivations.errors import SolveError
 from derivations.flow.symbolic_flow import EQ_2, EQ_5A, EQ_5B, EQ_16, EQ_18A, EQ_18B, EQ_18C, EQ_18D, totals
 
@@ -123,11 +116,11 @@ def printed_sets() -> tuple[PrintedSet, ...]:
     [('6a', ('W^2 = 0 and W^1, not zero, across the error',), ())]
     """
     found = []
-    for entry in ENTRIES:
+    for entry in (EQ_6A, EQ_6B, EQ_7A, EQ_7B, EQ_17A, EQ_17B, EQ_19A, EQ_19B, EQ_20A, EQ_20B):
         for i, statement in enumerate(entry.statements, start=1):
             judged = [
                 (text, belongs(statement.printed, layers), is_critical(layers))
-                for text, layers in WITNESSES[entry.name].items()
+                for text, layers in POINTS[entry.name].items()
             ]
             misses = tuple(text for text, inside, critical in judged if critical and not inside)
             wrong = tuple(text for text, inside, critical in judged if inside and not critical)
@@ -177,8 +170,8 @@ def _partial(alive: str, system: bool) -> Callable[..., sp.Tuple]:
     return derive
 
 
-def _late_system(*laws: sp.Eq) -> sp.Tuple:
-    return sp.Tuple(*(equation(apart(seen), DEAD) for seen in _late_errors(*laws)))
+def _late_system(eq18a: sp.Eq, eq18b: sp.Eq, eq18c: sp.Eq, eq18d: sp.Eq) -> sp.Tuple:
+    return sp.Tuple(*(equation(apart(seen), DEAD) for seen in _late_errors(eq18a, eq18b, eq18c, eq18d)))
 
 
 def _late_all(eq2: sp.Tuple, eq5a: sp.Eq, eq5b: sp.Eq) -> sp.Tuple:
@@ -224,20 +217,16 @@ EQ_6B = Entry(
     6, "b", "early fusion: the global solution", (_set(_GLOBAL, _early_all),), (EQ_16,),
     condition="Sigma of full rank", proof="e = Sigma_yx - W^tot Sigma = 0 and back.",
 )  # fmt: skip
-_sd_A, _sd_B = sp.symbols("sigma_A sigma_B", positive=True)
-_rho = sp.Symbol("rho", real=True)
+POWER = named("<y^2>", r"\langle y^2\rangle", positive=True)
+_size_B, _sign_B = sp.Symbol("|w_B|", positive=True), named("sign(w_B)", r"\mathrm{sign}(w_B)", real=True)
+_TOO_MUCH = named("misattribution of A", r"\mathrm{misattribution}_A")
 
 
-_size_B, _sign_B = sp.Symbol("|w_B|", positive=True), sp.Symbol("sign(w_B)", real=True)
-
-
-def _misattribution(signed: bool = False) -> sp.Eq:
-    """The weights of A on M_A minus those on M_*, for y = x_A + x_B, or y = x_A + w_B x_B."""
-    cross = _rho * _sd_A * _sd_B
-    sigma = sp.Matrix([[_sd_A**2, cross], [cross, _sd_B**2]])
-    truth = sp.Matrix([[1, _sign_B * _size_B if signed else 1]])
-    data = Correlations(sigma, truth * sigma, {"A": 1, "B": 1}, sp.Symbol("<y^2>", positive=True))
-    return equation(sp.Symbol("misattribution of A"), sp.simplify(misattribution(data)["A"][0, 0]))
+def _misattribution(w_b: Any) -> sp.Eq:
+    """The weights of A on M_A minus those on M_*, for y = x_A + w_B x_B."""
+    sigma, target = scalar_example(1, w_b)
+    data = Correlations(sigma, target, {"A": 1, "B": 1}, POWER)
+    return equation(_TOO_MUCH, sp.simplify(misattribution(data)["A"][0, 0]))
 
 
 EQ_7A = Entry(
@@ -245,15 +234,15 @@ EQ_7A = Entry(
     condition=_BALANCE, proof="e_A = 0 with W_B^2 = 0 gives W_A^tot; " + _DEAD_PROOF, note=_SADDLE_NOTE,
     claims=(
         Statement(
-            equation(sp.Symbol("misattribution of A"), _rho * _sd_B / _sd_A), lambda *s: _misattribution(),
+            equation(_TOO_MUCH, rho * sd_B / sd_A), lambda: _misattribution(1),
             claim="appendix J.3: for y = x_A + x_B the misattribution is rho sigma_B/sigma_A",
         ),
         Statement(
-            equation(sp.Symbol("misattribution of A"), _size_B * _rho * _sd_B / _sd_A),
-            lambda *s: _misattribution(True),
+            equation(_TOO_MUCH, _size_B * rho * sd_B / sd_A),
+            lambda: _misattribution(_sign_B * _size_B),
             given={_sign_B: 1},
-            counterexample={_sign_B: -1, _size_B: 3, _rho: sp.Rational(1, 2), _sd_A: 2, _sd_B: 1}
-            | {sp.Symbol("misattribution of A"): sp.Rational(-3, 4)},
+            counterexample={_sign_B: -1, _size_B: 3, rho: sp.Rational(1, 2), sd_A: 2, sd_B: 1}
+            | {_TOO_MUCH: sp.Rational(-3, 4)},
             claim="section 3.3 and appendix F.2: A overshoots where the correlation is positive; with a negative w_B "
             "it undershoots",
         ),
@@ -263,14 +252,11 @@ EQ_7B = Entry(
     7, "b", "late fusion: B alone", (_set(_M_B, _partial("W_B", False), _ALONE_B),), _LATE,
     condition=_BALANCE, proof="e_B = 0 with W_A^2 = 0 gives W_B^tot; " + _DEAD_PROOF, note=_SADDLE_NOTE,
 )  # fmt: skip
-EQ_17A = Entry(
-    17, "a", "early fusion: zero", (_set(_ZERO_EARLY, _early_zero, _NOT_ZERO_EARLY),), (EQ_16,),
-    condition=_BALANCE, proof=_DEAD_PROOF, note=_ZERO_NOTE,
-)  # fmt: skip
+EQ_17A = replace(EQ_6A, number=17)
 EQ_17B = Entry(
     17, "b", "early fusion: the global solution",
-    (_set(sp.Tuple(equation(Y - _W2 * _W1 * S, DEAD)), _early_system), _set(_GLOBAL, _early_all)), (EQ_16,),
-    condition="Sigma of full rank", proof="e = Sigma_yx - W^tot Sigma = 0 and back.",
+    (_set(sp.Tuple(equation(Y - _W2 * _W1 * S, DEAD)), _early_system), *EQ_6B.statements), (EQ_16,),
+    condition=EQ_6B.condition, proof=EQ_6B.proof,
 )  # fmt: skip
 EQ_19A = Entry(
     19, "a", "late fusion: zero", (_set(_ZERO_LATE, _late_zero, _NOT_ZERO_LATE),), _LATE,
@@ -284,9 +270,9 @@ EQ_19B = Entry(
                 equation(Y_A - _A2 * _A1 * S_A - _B2 * _B1 * S_BA, DEAD),
                 equation(Y_B - _A2 * _A1 * S_AB - _B2 * _B1 * S_B, DEAD),
             ),
-            lambda *sources: _late_system(*sources[:4]),
+            _late_system,
         ),
-        _set(_GLOBAL, lambda *sources: _late_all(*sources[4:])),
+        _set(_GLOBAL, _late_all),
     ),
     (*_LATE, EQ_2, EQ_5A, EQ_5B),
     condition="Sigma of full rank", proof="The two errors are the blocks of Sigma_yx - W^tot Sigma.",
@@ -299,7 +285,7 @@ EQ_20A = Entry(
             _partial("W_A", True),
             _ALONE_A,
         ),
-        _set(_M_A, _partial("W_A", False), _ALONE_A),
+        *EQ_7A.statements,
     ),
     _LATE, condition=_BALANCE, proof="e_A = 0 with W_B^2 = 0; " + _DEAD_PROOF,
     note="The system on the left misses W_B^2 = 0 with W_B^1 across the residual (a witness is stored); the set on the "
@@ -313,9 +299,7 @@ EQ_20B = Entry(
             _partial("W_B", True),
             _ALONE_B,
         ),
-        _set(_M_B, _partial("W_B", False), _ALONE_B),
+        *EQ_7B.statements,
     ),
     _LATE, condition=_BALANCE, proof="e_B = 0 with W_A^2 = 0; " + _DEAD_PROOF, note=EQ_20A.note,
 )  # fmt: skip
-
-ENTRIES = (EQ_6A, EQ_6B, EQ_7A, EQ_7B, EQ_17A, EQ_17B, EQ_19A, EQ_19B, EQ_20A, EQ_20B)

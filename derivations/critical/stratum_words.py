@@ -8,7 +8,7 @@ from typing import Any
 
 import sympy as sp
 
-from derivations.algebra.notation import matrix
+from derivations.algebra.matrices import matrix
 from derivations.algebra.ordered_products import Layers, T
 from derivations.critical.strata import Cancelled, Case, Dead, Place
 from derivations.errors import SolveError
@@ -103,19 +103,14 @@ def is_zero(word: Any) -> sp.Eq:
     return sp.Eq(word, 0, evaluate=False)
 
 
-def linearised(word: Any) -> Any:
-    """First-order change: one factor of a product at a time replaced by its own change, Delta W."""
-    terms = []
-    for term in sp.Add.make_args(sp.expand(word)):
-        scalars, factors = term.args_cnc()
-        for i, factor in enumerate(factors):
-            if isinstance(factor, Layers):
-                label, high, low = factor.args
-                for index in range(int(low), int(high) + 1):
-                    change = matrix(f"Delta {label}^{index}")
-                    middle = Layers(label, high, index + 1) * change * Layers(label, index - 1, low)
-                    terms.append(sp.Mul(*scalars, *factors[:i]) * middle * sp.Mul(*factors[i + 1 :]))
-    return sp.Add(*terms)
+def dead_equations(network: FusionNetwork, case: Case) -> list[sp.Eq]:
+    """The cuts P W = 0 and the silences of a stratum."""
+    seen = {m: transposed_error(case.learned, m) for m in network.modalities}
+    found = []
+    for part in case.dead:
+        found.append(is_zero(word_of(network, *part.cut)))
+        found += [is_zero(forward(network, place, seen)) for place in part.silenced]
+    return found
 
 
 def place_name(place: Place) -> str:
@@ -124,6 +119,11 @@ def place_name(place: Place) -> str:
 
 def source_name(place: Place | Cancelled) -> str:
     return "+".join(place.children) if isinstance(place, Cancelled) else place_name(place)
+
+
+def part_name(part: Dead) -> str:
+    """Where the backward and the forward signal die: B3<-B1."""
+    return f"{place_name(part.cut)}<-{'&'.join(source_name(place) for place in part.silenced)}"
 
 
 # ---- The proof: the law of the flow on words.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from derivations.algebra.notation import S_A, S_AB, S_B, S_BA, Y_A, Y_B, S, W_A_tot, W_B_tot, W_tot, Y, residual_B
+from derivations.algebra.matrices import S_A, S_AB, S_B, S_BA, Y_A, Y_B, S, W_A_tot, W_B_tot, W_tot, Y, residual_B
 from derivations.algebra.ordered_products import evaluate
 from derivations.correlations import Correlations
 from derivations.flow.gradient_flow import errors, flow, total_weights
@@ -117,7 +117,7 @@ ALONE = {
     for m, other, left, zero in (("A", "B", _LEFT_B, _ZERO_B), ("B", "A", _LEFT_A, _ZERO_A))
 }  # fmt: skip
 #: Points at which printed and right sets are compared, by the equation.
-WITNESSES = {
+POINTS = {
     "6a": ZEROS_EARLY, "6b": _ALL_EARLY, "7a": ALONE["A"], "7b": ALONE["B"], "17a": ZEROS_EARLY,
     "17b": _ALL_EARLY, "19a": ZEROS_LATE, "19b": _ALL_LATE, "20a": ALONE["A"], "20b": ALONE["B"],
 }  # fmt: skip

@@ -9,24 +9,15 @@ has the reduced flow of any tree, with saturation.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import sympy as sp
 
-from derivations.algebra.entry import Entry, Kind, Statement, term
-from derivations.algebra.notation import Y_A, Y_B, L, L_f, a, b, equation, l, matrix, rate, tau, u, u_A, u_B
-from derivations.algebra.ordered_products import (
-    Direction,
-    Layers,
-    T,
-    layer,
-    normal,
-    rank_one_product,
-    same,
-    vanishes,
-    words,
-)
+from derivations.algebra.entry import Entry, Statement, equation, term
+from derivations.algebra.matrices import Y_A, Y_B, matrix
+from derivations.algebra.notation import L, L_f, a, b, l, named, rate, tau, u, u_A, u_B
+from derivations.algebra.ordered_products import Direction, Layers, T, layer, normal, rank_one_product, same, words
 from derivations.algebra.positive_powers import canonical, equal
 from derivations.errors import SolveError
 from derivations.flow.conservation import EQ_23, EQ_38A, EQ_38B, EQ_38C, EQ_39
@@ -42,7 +33,7 @@ BRANCHES = {"W_A": ("r_A", u_A, Y_A, a), "W_B": ("r_B", u_B, Y_B, b)}
 FUSED = Direction("r", L_f)
 
 
-def first_layer(flow: sp.Eq, label: str) -> sp.Eq:
+def first_layer(label: str, flow: sp.Eq) -> sp.Eq:
     """W^1 = u r^1 (row of unit length): the velocity of layer 1 ends in the row Sigma_yx."""
     name, norm, _, _ = BRANCHES[label]
     ((_, word),) = words(flow.rhs.subs(l, 1))
@@ -210,6 +201,13 @@ def _agreed(speeds: list[sp.Expr]) -> sp.Expr:
     return sp.Add(*(sp.powsimp(part) for part in sp.Add.make_args(sp.expand(speeds[0]))))
 
 
+def speeds_near_zero(network: FusionNetwork) -> dict[sp.Symbol, sp.Expr]:
+    """Norm -> its speed by `reduction`, without saturation, the drives of A and B called a and b."""
+    system = reduce(network, saturation=False)
+    names = {s: {"Sigma_yA": a, "Sigma_yB": b}[s.name] for f in system.rhs for s in f.free_symbols if "Sigma" in s.name}
+    return {s: f.subs(names) for s, f in zip(system.state, system.rhs, strict=True)}
+
+
 @cache
 def residual() -> tuple[sp.Expr, sp.Expr]:
     """(42) minus the velocity that `reduction` gives the ansatz, over all chains and places.
@@ -217,9 +215,7 @@ def residual() -> tuple[sp.Expr, sp.Expr]:
     On the ansatz it is zero; with a first layer along a unit row n that is not Sigma_yx it is not. `reduction`
     takes its speeds from the gradient of the reduced loss, a road of its own.
     """
-    system = reduce(FusionNetwork.fused_at(L, L_f), saturation=False)
-    names = {s: {"Sigma_yA": a, "Sigma_yB": b}[s.name] for f in system.rhs for s in f.free_symbols if "Sigma" in s.name}
-    speeds = {s: f.subs(names) for s, f in zip(system.state, system.rhs, strict=True)}
+    speeds = speeds_near_zero(FusionNetwork.fused_at(L, L_f))
     on, off = [], []
     for label, flow in (("W_A", EQ_42A.right), ("W_B", EQ_42B.right)):
         name, norm, _, _ = BRANCHES[label]
@@ -228,13 +224,13 @@ def residual() -> tuple[sp.Expr, sp.Expr]:
         for moved, shape in branch_moves(label, flow, shapes(), norm * Direction(name, 1) * matrix("n")):
             off.append(normal(moved - speeds[norm] / norm * shape))
     on += [normal(moved - speeds[u] / u * shape) for moved, shape in trunk_moves(EQ_42C.right, shapes())]
-    return sp.Integer(0) if all(map(vanishes, on)) else sp.Add(*on), sp.Add(*off)
+    return sp.Integer(0) if all(same(gap, 0) for gap in on) else sp.Add(*on), sp.Add(*off)
 
 
 def two_layer_shapes(label: str, eq22: sp.Tuple, eq23: sp.Tuple) -> dict[sp.Expr, sp.Expr]:
     """(24) for a branch: the first layer by its velocity, the second by balance (23), which is printed for A."""
     norm = BRANCHES[label][1]
-    first = first_layer(eq22[0], label).rhs
+    first = first_layer(label, eq22[0]).rhs
     balance = eq23[0].subs({layer("W_A", n): layer(label, n) for n in (1, 2)})
     second = next_layer(first, sp.Integer(1), norm, balance, layer(label, 1), layer(label, 2))
     return {layer(label, 1): first, layer(label, 2): second}
@@ -262,16 +258,11 @@ def turning_speed(flow: sp.Eq, direction: sp.Symbol, rules: Any) -> sp.Expr:
 @cache
 def two_layer_residual() -> tuple[sp.Expr, sp.Expr]:
     """(22a) minus du/dt = |Sigma_yx| u along (24), both layers: on it, and with a first layer along a unit row n."""
-    column, other = Direction("r_A", 1), matrix("n")
-    system = reduce(FusionNetwork.fused_at(2, 2), saturation=False)
-    ((drive, norm),) = [(s, v) for s, v in zip(system.rhs, system.state, strict=True) if v == u_A]
-    speed = drive.subs({s: a for s in drive.free_symbols if s.name == "Sigma_yA"})
+    column, speed = Direction("r_A", 1), speeds_near_zero(FusionNetwork.fused_at(2, 2))[u_A]
     found = []
-    for row in (Y_A / a, other):
-        put = {layer("W_A", 1): norm * column * row, layer("W_A", 2): norm * T(column)}
-        gaps = [
-            line.rhs.subs(put) - speed / norm * put[layer("W_A", n)] for n, line in enumerate(EQ_22A.right, start=1)
-        ]
+    for row in (Y_A / a, matrix("n")):
+        put = {layer("W_A", 1): u_A * column * row, layer("W_A", 2): u_A * T(column)}
+        gaps = [line.rhs.subs(put) - speed / u_A * put[layer("W_A", n)] for n, line in enumerate(EQ_22A.right, start=1)]
         found.append(sum(normal(gap, SQUARES) ** 2 for gap in gaps))
     return found[0], found[1]
 
@@ -281,24 +272,16 @@ def _substituted(eq22: sp.Tuple, eq24: sp.Tuple) -> sp.Eq:
     return equation(rate(u_A) * T(Direction("r_A", 1)), normal(law))
 
 
-def _two(n: int) -> Any:
-    return lambda eq22, eq23: equation(layer("W_A", n), two_layer_shapes("W_A", eq22, eq23)[layer("W_A", n)])
+def _two(n: int, eq22: sp.Tuple, eq23: sp.Tuple) -> sp.Eq:
+    return equation(layer("W_A", n), two_layer_shapes("W_A", eq22, eq23)[layer("W_A", n)])
 
 
 _R1 = Direction("r_A", 1)
 EQ_24 = Entry(
     24, "", "ansatz for two layers",
-    (
-        Statement(
-            equation(layer("W_A", 1), u_A * _R1 * Y_A / a),
-            _two(1),
-            residual=two_layer_residual,
-        ),
-        Statement(
-            equation(layer("W_A", 2), u_A * T(_R1)),
-            _two(2),
-            residual=two_layer_residual,
-        ),
+    tuple(
+        Statement(equation(layer("W_A", n), shape), partial(_two, n), residual=two_layer_residual)
+        for n, shape in ((1, u_A * _R1 * Y_A / a), (2, u_A * T(_R1)))
     ),
     (EQ_22A, EQ_23),
     condition="balanced, first layer along Sigma_yx_A",
@@ -320,47 +303,36 @@ EQ_25 = Entry(
 )  # fmt: skip
 
 
-def _branch_shapes(part: str, title: str, shape: Any, derive: Any, sources: tuple[Entry, ...], proof: str) -> Entry:
+def _branch_shapes(
+    part: str, title: str, at: Any, shape: Any, derive: Any, sources: tuple[Entry, ...], proof: str
+) -> Entry:
+    """Layer `at` of both branches: `derive` takes the branch, its own source of the first two, and the rest."""
+
+    def derived(label: str, law_a: sp.Basic, law_b: sp.Basic, *shared: sp.Basic) -> sp.Eq:
+        return derive(label, law_a if label == "W_A" else law_b, *shared)
+
     return Entry(
         43, part, title,
         tuple(
-            Statement(shape(label), lambda *s, _l=label: derive(_l, s), residual=residual) for label in ("W_A", "W_B")
+            Statement(equation(layer(label, at), shape(*branch)), partial(derived, label), residual=residual)
+            for label, branch in BRANCHES.items()
         ),
-        sources,
-        condition="balanced, first layers along Sigma_yx",
-        proof=proof,
+        sources, condition="balanced, first layers along Sigma_yx", proof=proof,
     )  # fmt: skip
 
 
-def _printed_first(label: str) -> sp.Eq:
-    name, norm, row, length = BRANCHES[label]
-    return equation(layer(label, 1), norm * Direction(name, 1) * row / length)
-
-
-def _printed_inner(label: str) -> sp.Eq:
-    name, norm, _, _ = BRANCHES[label]
-    return equation(layer(label, i), norm * Direction(name, i) * T(Direction(name, i - 1)))
-
-
-def _printed_last(label: str) -> sp.Eq:
-    name, norm, _, _ = BRANCHES[label]
-    return equation(layer(label, L_f), norm * FUSED * T(Direction(name, L_f - 1)))
-
-
 EQ_43A = _branch_shapes(
-    "a", "ansatz: first layers", _printed_first,
-    lambda label, laws: first_layer(laws[0] if label == "W_A" else laws[1], label), (EQ_42A, EQ_42B),
-    "The velocity of W^1 in (42) ends in the row Sigma_yx.",
+    "a", "ansatz: first layers", 1, lambda r, u, row, length: u * Direction(r, 1) * row / length,
+    first_layer, (EQ_42A, EQ_42B), "The velocity of W^1 in (42) ends in the row Sigma_yx.",
 )  # fmt: skip
 EQ_43B = _branch_shapes(
-    "b", "ansatz: inner layers of the branches", _printed_inner,
-    lambda label, laws: inner_layer(label, laws[0] if label == "W_A" else laws[1]),
-    (EQ_38A, EQ_38B), "(38) from layer to layer: the column direction of W^(i-1) is the row direction of W^i.",
+    "b", "ansatz: inner layers of the branches", i, lambda r, u, *_: u * Direction(r, i) * T(Direction(r, i - 1)),
+    inner_layer, (EQ_38A, EQ_38B),
+    "(38) from layer to layer: the column direction of W^(i-1) is the row direction of W^i.",
 )  # fmt: skip
 EQ_43C = _branch_shapes(
-    "c", "ansatz: last layers of the branches", _printed_last,
-    lambda label, laws: last_layer(label, laws[0] if label == "W_A" else laws[1], laws[2]),
-    (EQ_38A, EQ_38B, EQ_39), "(38), and by (39) one direction r^L_f for both branches.",
+    "c", "ansatz: last layers of the branches", L_f, lambda r, u, *_: u * FUSED * T(Direction(r, L_f - 1)),
+    last_layer, (EQ_38A, EQ_38B, EQ_39), "(38), and by (39) one direction r^L_f for both branches.",
 )  # fmt: skip
 EQ_43D = Entry(
     43, "d", "ansatz: trunk",
@@ -388,46 +360,50 @@ EQ_43E = Entry(
     condition="L_f < L", proof="(38): W^L is a row along the column direction of W^(L-1).",
     note="Printed r^L, which (43d) does not define; with it W^L W^(L-1) would carry r^LT r^(L-1) instead of 1.",
 )  # fmt: skip
-_SHAPES = (EQ_43A, EQ_43B, EQ_43C, EQ_43D, EQ_43E)
 _REDUCED_PROOF = (
     "(43) into (42): the products telescope by induction on their length (r^T r = 1), every layer of the chain "
     "moves along its own shape, and first, inner and last layer give the same speed."
 )
-EQ_44A = Entry(
-    44, "a", "reduced flow: A",
-    (Statement(equation(rate(u_A), a * u_A ** (L_f - 1) * u ** (L - L_f)),
-               lambda law, *s: equation(rate(u_A), speed_of(branch_moves("W_A", law, Shapes.of(*s)), u_A))),),
-    (EQ_42A, *_SHAPES), condition="weights near zero, ansatz (43)", proof=_REDUCED_PROOF,
-)  # fmt: skip
-EQ_44B = Entry(
-    44, "b", "reduced flow: B",
-    (Statement(equation(rate(u_B), b * u_B ** (L_f - 1) * u ** (L - L_f)),
-               lambda law, *s: equation(rate(u_B), speed_of(branch_moves("W_B", law, Shapes.of(*s)), u_B))),),
-    (EQ_42B, *_SHAPES), condition="weights near zero, ansatz (43)", proof=_REDUCED_PROOF,
-)  # fmt: skip
-EQ_44C = Entry(
-    44, "c", "reduced flow: trunk",
-    (Statement(equation(rate(u), a * u_A**L_f * u ** (L - L_f - 1) + b * u_B**L_f * u ** (L - L_f - 1)),
-               lambda law, *s: equation(rate(u), speed_of(trunk_moves(law, Shapes.of(*s)), u))),),
-    (EQ_42C, *_SHAPES), condition="weights near zero, ansatz (43)", proof=_REDUCED_PROOF,
-    note="The three are not independent: u^2 - u_A^2 - u_B^2 is constant, (41).",
+
+
+def _reduced(
+    part: str, title: str, norm: sp.Symbol, printed: sp.Expr, moves: Any, flow: Entry, note: str = ""
+) -> Entry:
+    """`moves` takes the flow and the shapes."""
+    return Entry(
+        44, part, f"reduced flow: {title}",
+        (
+            Statement(
+                equation(rate(norm), printed),
+                lambda law, *laws: equation(rate(norm), speed_of(moves(law, Shapes.of(*laws)), norm)),
+            ),
+        ),
+        (flow, EQ_43A, EQ_43B, EQ_43C, EQ_43D, EQ_43E),
+        condition="weights near zero, ansatz (43)", proof=_REDUCED_PROOF, note=note,
+    )  # fmt: skip
+
+
+EQ_44A = _reduced("a", "A", u_A, a * u_A ** (L_f - 1) * u ** (L - L_f), partial(branch_moves, "W_A"), EQ_42A)
+EQ_44B = _reduced("b", "B", u_B, b * u_B ** (L_f - 1) * u ** (L - L_f), partial(branch_moves, "W_B"), EQ_42B)
+EQ_44C = _reduced(
+    "c", "trunk", u, a * u_A**L_f * u ** (L - L_f - 1) + b * u_B**L_f * u ** (L - L_f - 1), trunk_moves, EQ_42C,
+    "The three are not independent: u^2 - u_A^2 - u_B^2 is constant, (41).",
 )  # fmt: skip
 
 _W, _ERROR = sp.symbols("w_A e_A", positive=True)
+_SPEED = named("dw_A/dt", r"\frac{dw_A}{dt}")
 
 
 def late_flow(flow: sp.Eq) -> sp.Eq:
     """dw/dt of w = u_A^L for L_f = L, with the whole error e_A in the place of Sigma_yx_A, by (3a)."""
     speed = speed_of(branch_moves("W_A", flow, shapes()), u_A).subs(a, _ERROR).subs(L_f, L) / tau
-    return equation(sp.Symbol("dw_A/dt"), canonical((sp.diff(u_A**L, u_A) * speed).subs(u_A, _W ** (1 / L))))
+    return equation(_SPEED, canonical((sp.diff(u_A**L, u_A) * speed).subs(u_A, _W ** (1 / L))))
 
 
 EXT_110 = Entry(
     110, "", "late fusion, total weights",
-    (Statement(equation(sp.Symbol("dw_A/dt"), L * _W ** (2 - 2 / L) * _ERROR / tau), late_flow),), (EQ_42A,),
+    (Statement(equation(_SPEED, L * _W ** (2 - 2 / L) * _ERROR / tau), late_flow),), (EQ_42A,),
     condition="L_f = L, scalar inputs, aligned balanced start; w_A and e_A positive",
     proof="The words of (42a) with e_A for Sigma_yx_A, on the ansatz (43): w = u_A^L.",
-    note="Two layers: dw/dt = 2 w e, Lotka-Volterra.", kind=Kind.EXTENSION,
+    note="Two layers: dw/dt = 2 w e, Lotka-Volterra.",
 )  # fmt: skip
-
-ENTRIES = (EXT_110, EQ_24, EQ_25, EQ_43A, EQ_43B, EQ_43C, EQ_43D, EQ_43E, EQ_44A, EQ_44B, EQ_44C)

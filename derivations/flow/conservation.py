@@ -8,44 +8,46 @@ fusion W^T W minus the sum over the branches of W W^T. Equalities, as printed, h
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import sympy as sp
 
-from derivations.algebra.entry import Entry, Kind, Statement, expect_zero, factor, term
-from derivations.algebra.notation import L, L_f, W_A_tot, e_A, equation, l, matrix, tau, u, u_A, u_B
+from derivations.algebra.entry import Entry, Statement, equation, expect_zero, factor, term
+from derivations.algebra.matrices import W_A_tot, e_A, matrix
+from derivations.algebra.notation import L, L_f, l, named, tau, u, u_A, u_B
 from derivations.algebra.ordered_products import T, evaluate, layer, normal, same, words
 from derivations.errors import SolveError
 from derivations.flow.symbolic_flow import EQ_2, EQ_3A, EQ_3B, EQ_4, EQ_18A, EQ_18B, totals
 
 #: The conserved difference between two neighbours, zero for a balanced start, and its trace.
-C, C_TRACE = matrix("C"), sp.Symbol("tr C", real=True)
+C, C_TRACE = matrix("C"), named("tr C", r"\mathrm{tr}\,C", real=True)
 _UNBALANCED = "balanced start; only the difference of the two sides is conserved"
 
 
 def _rate(before: sp.Expr, law: sp.Expr) -> sp.Expr:
-    """d(W W^T)/dt of a layer that moves by `law`."""
+    """d(W W^T)/dt of a layer that moves by `law`; with both transposed d(W^T W)/dt."""
     return law * T(before) + before * T(law)
 
 
-def _rate_inner(before: sp.Expr, law: sp.Expr) -> sp.Expr:
-    """d(W^T W)/dt."""
-    return T(before) * law + T(law) * before
-
-
-def neighbours(label: str, low: Any, flow: sp.Eq) -> sp.Eq:
-    """W^l W^lT = W^(l+1)T W^(l+1) - C along a chain, C constant: proved from the flow of layer l."""
-    lower, upper = layer(label, low), layer(label, low + 1)
-    change = _rate_inner(upper, flow.rhs.subs(l, low + 1)) - _rate(lower, flow.rhs.subs(l, low))
-    expect_zero(change, f"{label}: the difference of layers {low} and {low + 1} moves")
+def neighbours(lower: sp.Expr, upper: sp.Expr, below: sp.Eq, above: sp.Eq) -> sp.Eq:
+    """W^l W^lT = W^(l+1)T W^(l+1) - C along a chain, C constant: proved from the flows of the two layers."""
+    change = _rate(T(upper), T(above.rhs)) - _rate(lower, below.rhs)
+    expect_zero(change, f"the difference of {lower} and {upper} moves")
     return equation(lower * T(lower), T(upper) * upper - C)
+
+
+def along(label: str, low: Any, flow: sp.Eq) -> sp.Eq:
+    """`neighbours` for layers of any index."""
+    return neighbours(layer(label, low), layer(label, low + 1), flow.subs(l, low), flow.subs(l, low + 1))
 
 
 def fusion(flow_a: sp.Eq, flow_b: sp.Eq, flow: sp.Eq) -> sp.Eq:
     """W_A W_A^T + W_B W_B^T = W^T W - C where the branches meet the trunk."""
     last_a, last_b, first = layer("W_A", L_f), layer("W_B", L_f), layer("W", L_f + 1)
-    change = _rate_inner(first, flow.rhs.subs(l, L_f + 1))
+    change = _rate(T(first), T(flow.rhs.subs(l, L_f + 1)))
     change -= _rate(last_a, flow_a.rhs.subs(l, L_f)) + _rate(last_b, flow_b.rhs.subs(l, L_f))
     expect_zero(change, "the difference at the fusion moves")
     return equation(last_a * T(last_a) + last_b * T(last_b), T(first) * first - C)
@@ -66,6 +68,12 @@ def norms(law: sp.Eq, names: dict[sp.Expr, sp.Symbol]) -> sp.Eq:
         return total
 
     return equation(trace(law.lhs), trace(law.rhs))
+
+
+def trunk_norm(eq41: sp.Eq) -> sp.Expr:
+    """u by (41)."""
+    (found,) = sp.solve(eq41.lhs - eq41.rhs, u)
+    return found
 
 
 def _root(law: sp.Eq) -> sp.Eq:
@@ -90,24 +98,24 @@ def unbalanced(upper: sp.Expr, *lower: sp.Expr) -> Callable[[sp.Eq, sp.Eq], bool
     return tells_apart
 
 
-def _along(
-    number: int, part: str, label: str, low: Any, flow: Entry, title: str, extra: tuple[Statement, ...] = ()
-) -> Entry:
+def _transposed(label: str, low: Any) -> Statement:
+    """A line of (38): balance of layers `low` and `low` + 1, printed with the wrong transposes."""
     lower, upper = layer(label, low), layer(label, low + 1)
+    return Statement(
+        equation(lower * T(lower), upper * T(upper)),
+        partial(along, label, low),
+        given={C: 0},
+        counterexample=unbalanced(upper, lower),
+        defect=term(upper * T(upper) - T(upper) * upper),
+    )
+
+
+def _along(part: str, title: str, flow: Entry, *lines: Statement) -> Entry:
     return Entry(
-        number,
+        38,
         part,
         title,
-        (
-            Statement(
-                equation(lower * T(lower), upper * T(upper)),
-                lambda law: neighbours(label, low, law),
-                given={C: 0},
-                counterexample=unbalanced(upper, lower),
-                defect=term(upper * T(upper) - T(upper) * upper),
-            ),
-            *extra,
-        ),
+        lines,
         (flow,),
         condition=_UNBALANCED,
         proof="d(W^(l+1)T W^(l+1))/dt and d(W^l W^lT)/dt by the flow are the same words.",
@@ -115,29 +123,19 @@ def _along(
     )
 
 
-EQ_38A = _along(38, "a", "W_A", l, EQ_3A, "balance along branch A")
-EQ_38B = _along(38, "b", "W_B", l, EQ_3B, "balance along branch B")
+EQ_38A = _along("a", "balance along branch A", EQ_3A, _transposed("W_A", l))
+EQ_38B = _along("b", "balance along branch B", EQ_3B, _transposed("W_B", l))
 _END, _LAST = layer("W", L - 1), layer("W", L)
-EQ_38C = _along(
-    38,
-    "c",
-    "W",
-    l,
-    EQ_4,
-    "balance along the trunk",
-    (
-        Statement(
-            equation(_END * T(_END), _LAST * _LAST),
-            lambda law: neighbours("W", L - 1, law),
-            given={C: 0},
-            counterexample=unbalanced(_LAST, _END),
-            defect=term(_LAST * _LAST - T(_LAST) * _LAST),
-        ),
-    ),
+_AT_THE_END = replace(  # W^L is a row, and printed without a transpose
+    _transposed("W", L - 1),
+    printed=equation(_END * T(_END), _LAST * _LAST),
+    defect=term(_LAST * _LAST - T(_LAST) * _LAST),
 )
+EQ_38C = _along("c", "balance along the trunk", EQ_4, _transposed("W", l), _AT_THE_END)
 _INTO_A, _INTO_B, _OUT = layer("W_A", L_f), layer("W_B", L_f), layer("W", L_f + 1)
 #: The largest rank that a layer before the fusion can have under exact balance.
-RANK, WIDTH = sp.Symbol("max rank W_A^l", positive=True), sp.Symbol("h", positive=True)
+RANK = named("max rank W_A^l", r"\max\,\mathrm{rank}\,\mathbf{W}_A^l", positive=True)
+WIDTH = sp.Symbol("h", positive=True)
 
 
 def largest_rank(law_a: sp.Eq, law_b: sp.Eq, law: sp.Eq) -> sp.Eq:
@@ -199,7 +197,7 @@ def _equal_norms(part: str, label: str, name: sp.Symbol, flow: Entry, title: str
         (
             Statement(
                 equation(names[lower], names[upper]),
-                lambda law: _root(norms(neighbours(label, l, law), names)),
+                lambda law: _root(norms(along(label, l, law), names)),
                 given={C_TRACE: 0},
                 counterexample={names[lower]: 1, names[upper]: 2, C_TRACE: 3},
             ),
@@ -235,13 +233,6 @@ _FIRST, _SECOND = layer("W_A", 1), layer("W_A", 2)
 _NAMES = {_FIRST: _norm("W_A", 1), _SECOND: _norm("W_A", 2)}
 
 
-def two_layers(first: sp.Eq, second: sp.Eq) -> sp.Eq:
-    """W^1 W^1T = W^2T W^2 - C for the branch A of (18)."""
-    change = _rate_inner(_SECOND, second.rhs) - _rate(_FIRST, first.rhs)
-    expect_zero(change, "the difference of the two layers moves")
-    return equation(_FIRST * T(_FIRST), T(_SECOND) * _SECOND - C)
-
-
 EQ_23 = Entry(
     23,
     "",
@@ -249,13 +240,13 @@ EQ_23 = Entry(
     (
         Statement(
             equation(_FIRST * T(_FIRST), T(_SECOND) * _SECOND),
-            two_layers,
+            partial(neighbours, _FIRST, _SECOND),
             given={C: 0},
             counterexample=unbalanced(_SECOND, _FIRST),
         ),
         Statement(
             equation(_NAMES[_FIRST], _NAMES[_SECOND]),
-            lambda *laws: _root(norms(two_layers(*laws), _NAMES)),
+            lambda *laws: _root(norms(neighbours(_FIRST, _SECOND, *laws), _NAMES)),
             given={C_TRACE: 0},
             counterexample={_NAMES[_FIRST]: 1, _NAMES[_SECOND]: 2, C_TRACE: 3},
         ),
@@ -267,7 +258,8 @@ EQ_23 = Entry(
     "squared norms never changes, and a small or balanced start makes it small or zero.",
 )
 
-ALIGNMENT = sp.Symbol("<e_A, W_A^tot>", real=True)
+ALIGNMENT = named("<e_A, W_A^tot>", r"\langle\mathbf{e}_A,\mathbf{W}_A^{\mathrm{tot}}\rangle", real=True)
+_GAINED = named("d|W_A^l|^2/dt", r"\frac{d}{dt}\|\mathbf{W}_A^l\|^2")
 
 
 def power_law(flow: sp.Eq, eq2: sp.Tuple) -> sp.Eq:
@@ -277,20 +269,17 @@ def power_law(flow: sp.Eq, eq2: sp.Tuple) -> sp.Eq:
     rotated = normal(sp.Mul(*word[place:], *word[:place]))
     if not same(rotated, e_A * T(totals(eq2)[W_A_tot])):
         raise SolveError(f"{rotated} is not e_A W_A^totT")
-    return equation(sp.Symbol("d|W_A^l|^2/dt"), 2 * coefficient * ALIGNMENT / tau)
+    return equation(_GAINED, 2 * coefficient * ALIGNMENT / tau)
 
 
 EXT_105 = Entry(
     105,
     "",
     "power law",
-    (Statement(equation(sp.Symbol("d|W_A^l|^2/dt"), 2 * ALIGNMENT / tau), power_law),),
+    (Statement(equation(_GAINED, 2 * ALIGNMENT / tau), power_law),),
     (EQ_3A, EQ_2),
     condition="any depth, start and data, without an ansatz; after a fusion the sum over the branches",
     proof="The squared norm of a layer moves by twice a trace of the flow; rotated it is <e_A, W_A^tot>, the same for "
     "every layer. (40) and (41) follow by subtraction.",
     note="Why the norm is the same in each layer: all layers of a chain gain the same squared norm per unit of time.",
-    kind=Kind.EXTENSION,
 )
-
-ENTRIES = (EXT_105, EQ_23, EQ_38A, EQ_38B, EQ_38C, EQ_39, EQ_40A, EQ_40B, EQ_40C, EQ_41)

@@ -8,20 +8,20 @@ functions on explicit matrices.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import sympy as sp
 
-from derivations.algebra.entry import WEIGHT, Entry, Statement, factor, small_weights, term
-from derivations.algebra.notation import (
+from derivations.algebra.entry import WEIGHT, Entry, Statement, equation, factor, small_weights, term
+from derivations.algebra.examples import VARIANCE_A, scalar_example, sd_A
+from derivations.algebra.matrices import (
     S_A,
     S_AB,
     S_B,
     S_BA,
     Y_A,
     Y_B,
-    L,
-    L_f,
     S,
     W_A_tot,
     W_B_tot,
@@ -29,56 +29,31 @@ from derivations.algebra.notation import (
     Y,
     e_A,
     e_B,
-    equation,
-    eta,
-    l,
     matrix,
-    rate,
     residual_B,
     target,
     x_A,
     x_all,
     x_B,
 )
+from derivations.algebra.notation import L, L_f, eta, l, rate
 from derivations.algebra.ordered_products import (
-    TRANSPOSES,
     Average,
     Layers,
-    Rules,
     T,
     averaged,
     descent,
     layer,
     linear_in,
+    means,
     normal,
     words,
 )
 from derivations.errors import SolveError
 
-y_hat, error = matrix("y_hat"), matrix("delta")
+y_hat, error = matrix("y_hat", r"\hat y"), matrix("delta")
 TRUNK, TO_A, TO_B = Layers("W", L, L_f + 1), Layers("W_A", L_f, 1), Layers("W_B", L_f, 1)
 TWO = {L: 2, L_f: 2}
-
-
-def means(*definitions: sp.Basic) -> Rules:
-    """The correlations that (1) defines, as rules word -> symbol.
-
-    What a transpose does to them is checked against the definitions: Sigma^T = Sigma, Sigma_AB^T = Sigma_BA.
-    """
-    found: dict[tuple[sp.Expr, ...], sp.Expr] = {}
-    for definition in definitions:
-        for line in definition.args if isinstance(definition, sp.Tuple) else (definition,):
-            ((scale, word),) = words(line.rhs)
-            (mean,) = word
-            ((inner, pair),) = words(mean.args[0])
-            if pair in found or not isinstance(mean, Average):
-                raise SolveError(f"{sp.Mul(*pair)} has two names")
-            found[pair] = line.lhs / (scale * inner)
-    for pair, symbol in found.items():
-        turned = tuple(TRANSPOSES.get(T(f), T(f)) for f in reversed(pair))
-        if symbol in TRANSPOSES and found.get(turned) != TRANSPOSES[symbol]:
-            raise SolveError(f"the transpose of {symbol} is not {TRANSPOSES[symbol]}")
-    return found
 
 
 def prediction(eq2: sp.Tuple) -> sp.Expr:
@@ -103,57 +78,35 @@ def _without(e: sp.Expr, last: sp.Expr) -> sp.Expr:
     return sp.Add(*(c * sp.Mul(*word[:-1]) for c, word in words(e) if word[-1] == last))
 
 
-def _flow(label: str) -> Any:
-    """(3), (4): the callable that derives the flow of layer l of a chain."""
-
-    def derive(eq2: sp.Tuple) -> sp.Eq:
-        single = layer(label, l)
-        moved = descent(prediction(eq2), single, {(error, T(x_A)): e_A, (error, T(x_B)): e_B}, error)
-        return equation(rate(f"{label}^l"), moved)
-
-    return derive
+def _flow(label: str, eq2: sp.Tuple) -> sp.Eq:
+    """(3), (4): the flow of layer l of a chain."""
+    seen = {(error, T(x_A)): e_A, (error, T(x_B)): e_B}
+    return equation(rate(f"{label}^l"), descent(prediction(eq2), layer(label, l), seen, error))
 
 
-def _error(name: sp.Symbol, x: sp.Symbol) -> Any:
+def _error(name: sp.Symbol, x: sp.Symbol, eq1a: sp.Tuple, eq1b: sp.Tuple, eq2: sp.Tuple) -> sp.Eq:
     """(5): e = <(y - y_hat) x^T>."""
-
-    def derive(eq1a: sp.Tuple, eq1b: sp.Tuple, eq2: sp.Tuple) -> sp.Eq:
-        return equation(name, averaged((target - eq2[1].rhs) * T(x), means(eq1a, eq1b)))
-
-    return derive
+    return equation(name, averaged((target - eq2[1].rhs) * T(x), means(eq1a, eq1b)))
 
 
-def _step(label: str) -> Any:
+def _step(label: str, flow: sp.Eq, *errors: sp.Eq) -> sp.Eq:
     """(14), (15): eta times the flow, with the errors written out."""
-
-    def derive(flow: sp.Eq, *errors: sp.Eq) -> sp.Eq:
-        written = flow.rhs.subs({e.lhs: e.rhs for e in errors})
-        return equation(sp.Symbol(f"Delta {label}^l"), sp.expand(eta * normal(written)))
-
-    return derive
+    written = flow.rhs.subs({e.lhs: e.rhs for e in errors})
+    return equation(sp.Symbol(f"Delta {label}^l"), sp.expand(eta * normal(written)))
 
 
-def _two_layers(label: str, index: int, e: sp.Symbol) -> Any:
+def _two_layers(label: str, index: int, e: sp.Symbol, flow: sp.Eq, eq5: sp.Eq, eq2: sp.Tuple) -> sp.Eq:
     """(18): (3) and (5) at L = L_f = 2."""
-
-    def derive(flow: sp.Eq, eq5: sp.Eq, eq2: sp.Tuple) -> sp.Eq:
-        explicit = eq5.rhs.subs(totals(eq2))
-        law = flow.rhs.subs(e, explicit).subs(TWO).subs(l, index)
-        return equation(rate(f"{label}^{index}"), normal(law))
-
-    return derive
+    law = flow.rhs.subs(e, eq5.rhs.subs(totals(eq2))).subs(TWO).subs(l, index)
+    return equation(rate(f"{label}^{index}"), normal(law))
 
 
-def _early(index: int) -> Any:
+def _early(index: int, eq1a: sp.Tuple, eq1b: sp.Tuple) -> sp.Eq:
     """(16): the same derivation for y_hat = W^2 W^1 x."""
-
-    def derive(eq1a: sp.Tuple, eq1b: sp.Tuple) -> sp.Eq:
-        prediction = Layers("W", 2, 1) * x_all
-        seen = averaged((target - prediction) * T(x_all), means(eq1a, eq1b))
-        law = descent(prediction, layer("W", index), {(error, T(x_all)): seen}, error)
-        return equation(rate(f"W^{index}"), normal(law))
-
-    return derive
+    prediction = Layers("W", 2, 1) * x_all
+    seen = averaged((target - prediction) * T(x_all), means(eq1a, eq1b))
+    law = descent(prediction, layer("W", index), {(error, T(x_all)): seen}, error)
+    return equation(rate(f"W^{index}"), normal(law))
 
 
 def residual(eq5b: sp.Eq) -> sp.Eq:
@@ -161,43 +114,34 @@ def residual(eq5b: sp.Eq) -> sp.Eq:
     return equation(residual_B, normal(eq5b.rhs.subs({W_A_tot: Y_A * S_A**-1, W_B_tot: 0})))
 
 
-def _after_a(label_of_rate: str, index: Any, at_two: bool) -> Any:
-    """(31), (52): the flow of B with A on its plateau; Sigma_yx_B by the residual."""
-
-    def derive(flow: sp.Eq, eq5b: sp.Eq, eq2: sp.Tuple) -> sp.Eq:
-        solved = residual_B - (residual(eq5b).rhs - Y_B)  # Sigma_yx_B in terms of the residual
-        seen = eq5b.rhs.subs(W_A_tot, Y_A * S_A**-1).subs(Y_B, solved).subs(totals(eq2))
-        law = flow.rhs.subs(e_B, normal(seen))
-        if at_two:
-            law = law.subs(TWO).subs(l, index)
-        return equation(rate(label_of_rate), normal(law))
-
-    return derive
+def _after_a(index: Any, flow: sp.Eq, eq5b: sp.Eq, eq2: sp.Tuple) -> sp.Eq:
+    """(31) for a layer of two, (52) for layer l: the flow of B with A on its plateau; Sigma_yx_B by the residual."""
+    solved = residual_B - (residual(eq5b).rhs - Y_B)  # Sigma_yx_B in terms of the residual
+    seen = eq5b.rhs.subs(W_A_tot, Y_A * S_A**-1).subs(Y_B, solved).subs(totals(eq2))
+    law = flow.rhs.subs(e_B, normal(seen))
+    return equation(rate(f"W_B^{index}"), normal(law if index == l else law.subs(TWO).subs(l, index)))
 
 
-def _saturated(label: str) -> Any:
+def _saturated(label: str, flow: sp.Eq, eq2: sp.Tuple, *errors: sp.Eq) -> sp.Eq:
     """(42): (3), (4) with the errors written out; their leading words are those without Sigma."""
-
-    def derive(flow: sp.Eq, eq2: sp.Tuple, *errors: sp.Eq) -> sp.Eq:
-        written = flow.rhs.subs({e.lhs: e.rhs for e in errors}).subs(totals(eq2))
-        return equation(rate(f"{label}^l"), normal(written))
-
-    return derive
+    written = flow.rhs.subs({e.lhs: e.rhs for e in errors}).subs(totals(eq2))
+    return equation(rate(f"{label}^l"), normal(written))
 
 
-def _outer(above: Any, middle: Any, below: Any) -> sp.Expr:
-    """(above)^T middle (below)^T, as the paper writes its flows."""
-    return T(above) * middle * T(below)
+def _below_fusion(branch: str, seen: Any) -> sp.Expr:
+    """(above)^T seen (below)^T for layer l <= L_f of a branch, as the paper writes its flows."""
+    return T(TRUNK * Layers(branch, L_f, l + 1)) * seen * T(Layers(branch, l - 1, 1))
 
 
-def _below_fusion(branch: str) -> tuple[sp.Expr, sp.Expr]:
-    """Above and below layer l <= L_f of a branch."""
-    return TRUNK * Layers(branch, L_f, l + 1), Layers(branch, l - 1, 1)
+def _after_fusion(seen_a: Any, seen_b: Any, to_a: Any = TO_A, to_b: Any = TO_B) -> sp.Expr:
+    """The same for layer l > L_f: a word for each branch."""
+    above, below = T(Layers("W", L, l + 1)), Layers("W", l - 1, L_f + 1)
+    return above * seen_a * T(below * to_a) + above * seen_b * T(below * to_b)
 
 
-def _after_fusion(branch: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
-    """Above and below layer l > L_f."""
-    return Layers("W", L, l + 1), Layers("W", l - 1, L_f + 1) * branch
+def _two_flows(branch: str, seen: sp.Expr) -> tuple[tuple[int, sp.Expr], ...]:
+    """The same for layers 1 and 2 of two."""
+    return (1, T(layer(branch, 2)) * seen), (2, seen * T(layer(branch, 1)))
 
 
 _SEEN_A = Y_A - W_A_tot * S_A - W_B_tot * S_BA
@@ -206,9 +150,7 @@ _SEEN_B = Y_B - W_A_tot * S_AB - W_B_tot * S_B
 
 def _variance_of_the_example() -> sp.Eq:
     """The diagonal of the matrix that the examples print."""
-    sd_a, sd_b, rho = sp.Symbol("sigma_A", positive=True), sp.Symbol("sigma_B", positive=True), sp.Symbol("rho")
-    printed = sp.Matrix([[sd_a**2, rho * sd_a * sd_b], [rho * sd_a * sd_b, sd_b**2]])
-    return equation(sp.Symbol("Var x_A"), printed[0, 0])
+    return equation(VARIANCE_A, scalar_example(1, 1)[0][0, 0])
 
 
 EQ_1A = Entry(
@@ -229,9 +171,9 @@ EQ_1A = Entry(
     condition="centred data; Sigma of full rank where its inverse is taken",
     claims=(
         Statement(
-            equation(sp.Symbol("Var x_A"), sp.Symbol("sigma_A", positive=True)),
-            lambda *s: _variance_of_the_example(),
-            defect=factor(1 / sp.Symbol("sigma_A", positive=True)),
+            equation(VARIANCE_A, sd_A),
+            _variance_of_the_example,
+            defect=factor(1 / sd_A),
             claim="appendices H.2 and J.3: in [sigma_A^2, ...] sigma_A is the variance of x_A (standard deviation)",
         ),
     ),
@@ -269,65 +211,50 @@ _FLOW_PROOF = (
     "W -> W + D in layer l of (2), the product split at l by associativity; the terms of the loss linear in D are "
     "-<error change^T>, a trace; rotating its words until D^T is last leaves the gradient; <error x^T> = e."
 )
-EQ_3A = Entry(
-    3,
-    "a",
-    "flow of layer l of branch A",
-    (Statement(equation(rate("W_A^l"), _outer(_below_fusion("W_A")[0], e_A, _below_fusion("W_A")[1])), _flow("W_A")),),
-    (EQ_2,),
-    condition="1 <= l <= L_f; loss half the mean squared error; learning rate to 0",
-    proof=_FLOW_PROOF,
-)
-EQ_3B = Entry(
-    3,
-    "b",
-    "flow of layer l of branch B",
-    (Statement(equation(rate("W_B^l"), _outer(_below_fusion("W_B")[0], e_B, _below_fusion("W_B")[1])), _flow("W_B")),),
-    (EQ_2,),
-    condition=EQ_3A.condition,
-    proof=_FLOW_PROOF,
-)
+
+
+def _branch_flow(part: str, branch: str, e: sp.Symbol) -> Entry:
+    return Entry(
+        3,
+        part,
+        f"flow of layer l of branch {branch[-1]}",
+        (Statement(equation(rate(f"{branch}^l"), _below_fusion(branch, e)), partial(_flow, branch)),),
+        (EQ_2,),
+        condition="1 <= l <= L_f; loss half the mean squared error; learning rate to 0",
+        proof=_FLOW_PROOF,
+    )
+
+
+EQ_3A, EQ_3B = _branch_flow("a", "W_A", e_A), _branch_flow("b", "W_B", e_B)
 EQ_4 = Entry(
     4,
     "",
     "flow of layer l after the fusion",
-    (
-        Statement(
-            equation(
-                rate("W^l"),
-                _outer(_after_fusion(TO_A)[0], e_A, _after_fusion(TO_A)[1])
-                + _outer(_after_fusion(TO_B)[0], e_B, _after_fusion(TO_B)[1]),
-            ),
-            _flow("W"),
-        ),
-    ),
+    (Statement(equation(rate("W^l"), _after_fusion(e_A, e_B)), partial(_flow, "W")),),
     (EQ_2,),
     condition="L_f + 1 <= l <= L",
     proof=_FLOW_PROOF + " The layer stands in both terms of (2), so two words come out.",
 )
-EQ_5A = Entry(
-    5,
-    "a",
-    "error as A sees it",
-    (Statement(equation(e_A, _SEEN_A), _error(e_A, x_A)),),
-    (EQ_1A, EQ_1B, EQ_2),
-    proof="e_A = <(y - y_hat) x_A^T> with y_hat from (2); the mean of each word is a correlation of (1).",
-)
-EQ_5B = Entry(
-    5,
-    "b",
-    "error as B sees it",
-    (Statement(equation(e_B, _SEEN_B), _error(e_B, x_B)),),
-    (EQ_1A, EQ_1B, EQ_2),
-    proof="e_B = <(y - y_hat) x_B^T> with y_hat from (2); the mean of each word is a correlation of (1).",
-)
-_UP_A, _DOWN_A = _below_fusion("W_A")
-_UP_B, _DOWN_B = _below_fusion("W_B")
+
+
+def _seen(part: str, branch: str, e: sp.Symbol, x: sp.Symbol, printed: sp.Expr) -> Entry:
+    return Entry(
+        5,
+        part,
+        f"error as {branch} sees it",
+        (Statement(equation(e, printed), partial(_error, e, x)),),
+        (EQ_1A, EQ_1B, EQ_2),
+        proof=f"e_{branch} = <(y - y_hat) x_{branch}^T> with y_hat from (2); the mean of each word is a correlation "
+        "of (1).",
+    )
+
+
+EQ_5A, EQ_5B = _seen("a", "A", e_A, x_A, _SEEN_A), _seen("b", "B", e_B, x_B, _SEEN_B)
 EQ_14A = Entry(
     14,
     "a",
     "gradient descent, branch A",
-    (Statement(equation(sp.Symbol("Delta W_A^l"), eta * _outer(_UP_A, _SEEN_A, _DOWN_A)), _step("W_A")),),
+    (Statement(equation(sp.Symbol("Delta W_A^l"), eta * _below_fusion("W_A", _SEEN_A)), partial(_step, "W_A")),),
     (EQ_3A, EQ_5A),
     proof="eta times (3a), with e_A from (5a). Full batch: the average is taken in the last line.",
 )
@@ -337,15 +264,12 @@ EQ_14B = Entry(
     "gradient descent, branch B",
     (
         Statement(
-            equation(
-                sp.Symbol("Delta W_B^l"),
-                _outer(_UP_B, Y_B - W_A_tot * S_BA - W_B_tot * S_B, _DOWN_B),
-            ),
-            _step("W_B"),
+            equation(sp.Symbol("Delta W_B^l"), _below_fusion("W_B", Y_B - W_A_tot * S_BA - W_B_tot * S_B)),
+            partial(_step, "W_B"),
             defect=term(
-                (1 - eta) * _outer(_UP_B, Y_B - W_B_tot * S_B, _DOWN_B)
-                - _outer(_UP_B, W_A_tot * S_BA, _DOWN_B)
-                + eta * _outer(_UP_B, W_A_tot * S_AB, _DOWN_B)
+                (1 - eta) * _below_fusion("W_B", Y_B - W_B_tot * S_B)
+                - _below_fusion("W_B", W_A_tot * S_BA)
+                + eta * _below_fusion("W_B", W_A_tot * S_AB)
             ),
         ),
     ),
@@ -353,19 +277,17 @@ EQ_14B = Entry(
     proof="eta times (3b), with e_B from (5b).",
     note="Printed is Sigma_BA for Sigma_AB, which does not even fit unless d_A = d_B, and eta is missing.",
 )
-_LAST_A = _outer(_after_fusion(TO_A)[0], _SEEN_A, _after_fusion(TO_A)[1])
-_LAST_B = _outer(_after_fusion(TO_B)[0], _SEEN_B, _after_fusion(TO_B)[1])
-_LAST_A_PRINTED = _outer(_after_fusion(TO_A)[0], _SEEN_A, _after_fusion(TO_A)[1] * x_A)
-_LAST_B_PRINTED = _outer(_after_fusion(TO_B)[0], _SEEN_B, _after_fusion(TO_B)[1] * x_B)
+_LAST = eta * _after_fusion(_SEEN_A, _SEEN_B)
+_LAST_PRINTED = eta * _after_fusion(_SEEN_A, _SEEN_B, TO_A * x_A, TO_B * x_B)
 EQ_15 = Entry(
     15,
     "",
     "gradient descent after the fusion",
     (
         Statement(
-            equation(sp.Symbol("Delta W^l"), eta * (_LAST_A_PRINTED + _LAST_B_PRINTED)),
-            _step("W"),
-            defect=term(sp.expand(eta * (_LAST_A_PRINTED + _LAST_B_PRINTED - _LAST_A - _LAST_B))),
+            equation(sp.Symbol("Delta W^l"), _LAST_PRINTED),
+            partial(_step, "W"),
+            defect=term(sp.expand(_LAST_PRINTED - _LAST)),
         ),
     ),
     (EQ_4, EQ_5A, EQ_5B),
@@ -377,11 +299,8 @@ EQ_16 = Entry(
     "",
     "two layers, early fusion",
     tuple(
-        Statement(equation(rate(f"W^{i}"), law), _early(i))
-        for i, law in (
-            (1, T(layer("W", 2)) * (Y - layer("W", 2) * layer("W", 1) * S)),
-            (2, (Y - layer("W", 2) * layer("W", 1) * S) * T(layer("W", 1))),
-        )
+        Statement(equation(rate(f"W^{i}"), law), partial(_early, i))
+        for i, law in _two_flows("W", Y - layer("W", 2) * layer("W", 1) * S)
     ),
     (EQ_1A, EQ_1B),
     proof="The derivation of (3) for y_hat = W^2 W^1 x; <(y - y_hat) x^T> = Sigma_yx - W^2 W^1 Sigma.",
@@ -389,13 +308,12 @@ EQ_16 = Entry(
 
 
 def _late(part: str, branch: str, index: int, e: sp.Symbol, seen: sp.Expr, flow: Entry, eq5: Entry) -> Entry:
-    first, second = layer(branch, 1), layer(branch, 2)
-    law = T(second) * seen if index == 1 else seen * T(first)
+    law = dict(_two_flows(branch, seen))[index]
     return Entry(
         18,
         part,
         f"two layers, late fusion: layer {index} of {branch[-1]}",
-        (Statement(equation(rate(f"{branch}^{index}"), law), _two_layers(branch, index, e)),),
+        (Statement(equation(rate(f"{branch}^{index}"), law), partial(_two_layers, branch, index, e)),),
         (flow, eq5, EQ_2),
         proof=f"({flow.name}) and ({eq5.name}) at L = L_f = 2, l = {index}; the empty products are 1.",
     )
@@ -411,19 +329,19 @@ EQ_18D = _late("d", "W_B", 2, e_B, _LATE_B, EQ_3B, EQ_5B)
 
 
 def _early_phase(part: str, branch: str, seen: sp.Symbol, first: Entry, second: Entry) -> Entry:
-    def statement(index: int, law: sp.Expr) -> Statement:
-        return Statement(
-            equation(rate(f"{branch}^{index}"), law),
-            lambda *laws: laws[index - 1],
-            lead=small_weights(),
-            neglected=WEIGHT**2,
-        )
-
     return Entry(
         22,
         part,
         f"two layers near zero: branch {branch[-1]}",
-        (statement(1, T(layer(branch, 2)) * seen), statement(2, seen * T(layer(branch, 1)))),
+        tuple(
+            Statement(
+                equation(rate(f"{branch}^{i}"), law),
+                lambda *laws, _own=i - 1: laws[_own],
+                lead=small_weights(),
+                neglected=WEIGHT**2,
+            )
+            for i, law in _two_flows(branch, seen)
+        ),
         (first, second),
         condition="weights near zero (t < t_A)",
         proof=f"({first.name}), ({second.name}): words of one layer lead, those of three are left out.",
@@ -441,14 +359,11 @@ EQ_31 = Entry(
         *(
             Statement(
                 equation(rate(f"W_B^{i}"), law),
-                _after_a(f"W_B^{i}", i, True),
+                partial(_after_a, i),
                 lead=small_weights("W_B"),
                 neglected=WEIGHT**2,
             )
-            for i, law in (
-                (1, T(layer("W_B", 2)) * residual_B),
-                (2, residual_B * T(layer("W_B", 1))),
-            )
+            for i, law in _two_flows("W_B", residual_B)
         ),
         _RESIDUAL,
     ),
@@ -465,32 +380,28 @@ def _deep_early(part: str, label: str, law: sp.Expr, flow: Entry, *errors: Entry
         42,
         part,
         {"W": "near zero: after the fusion"}.get(label, f"near zero: branch {label[-1]}"),
-        (Statement(equation(rate(f"{label}^l"), law), _saturated(label), lead=small_weights(), neglected=WEIGHT**L),),
+        (
+            Statement(
+                equation(rate(f"{label}^l"), law), partial(_saturated, label), lead=small_weights(), neglected=WEIGHT**L
+            ),
+        ),
         (flow, EQ_2, *errors),
         condition="weights near zero (t < t_A)",
         proof=f"({flow.name}) with (5): words with Sigma_yx have L - 1 layers and lead, those with Sigma have 2L - 1.",
     )
 
 
-EQ_42A = _deep_early("a", "W_A", _outer(_UP_A, Y_A, _DOWN_A), EQ_3A, EQ_5A)
-EQ_42B = _deep_early("b", "W_B", _outer(_UP_B, Y_B, _DOWN_B), EQ_3B, EQ_5B)
-EQ_42C = _deep_early(
-    "c",
-    "W",
-    _outer(_after_fusion(TO_A)[0], Y_A, _after_fusion(TO_A)[1])
-    + _outer(_after_fusion(TO_B)[0], Y_B, _after_fusion(TO_B)[1]),
-    EQ_4,
-    EQ_5A,
-    EQ_5B,
-)
+EQ_42A = _deep_early("a", "W_A", _below_fusion("W_A", Y_A), EQ_3A, EQ_5A)
+EQ_42B = _deep_early("b", "W_B", _below_fusion("W_B", Y_B), EQ_3B, EQ_5B)
+EQ_42C = _deep_early("c", "W", _after_fusion(Y_A, Y_B), EQ_4, EQ_5A, EQ_5B)
 EQ_52 = Entry(
     52,
     "",
     "B while A is on its plateau",
     (
         Statement(
-            equation(rate("W_B^l"), _outer(_UP_B, residual_B, _DOWN_B)),
-            _after_a("W_B^l", l, False),
+            equation(rate("W_B^l"), _below_fusion("W_B", residual_B)),
+            partial(_after_a, l),
             lead=small_weights("W_B"),
             neglected=WEIGHT**L_f,
         ),
@@ -500,8 +411,3 @@ EQ_52 = Entry(
     condition="t_A < t < t_B: W_A^tot = Sigma_yx_A Sigma_A^-1, B near zero",
     proof="(3b) with (5b) at W_A^tot = Sigma_yx_A Sigma_A^-1; words with L_f more layers of B are left out.",
 )
-
-ENTRIES = (
-    EQ_1A, EQ_1B, EQ_2, EQ_3A, EQ_3B, EQ_4, EQ_5A, EQ_5B, EQ_14A, EQ_14B, EQ_15, EQ_16,
-    EQ_18A, EQ_18B, EQ_18C, EQ_18D, EQ_22A, EQ_22B, EQ_31, EQ_42A, EQ_42B, EQ_42C, EQ_52,
-)  # fmt: skip

@@ -6,35 +6,23 @@ from collections.abc import Callable
 
 import sympy as sp
 
-from derivations.algebra.entry import Entry, Kind, Statement, first_order, small
-from derivations.algebra.notation import (
-    S_A,
-    S_AB,
-    Y_A,
-    Y_B,
-    a,
-    b,
-    c,
-    equation,
-    matrix,
-    r,
-    rate,
-    residual_B,
-    u_0,
-    u_A,
-    u_B,
-)
+from derivations.algebra.entry import Entry, Statement, equation, first_order, small
+from derivations.algebra.matrices import S_A, S_AB, Y_A, Y_B, matrix, residual_B
+from derivations.algebra.notation import a, b, c, named, r, rate, u_0, u_A, u_B
 from derivations.algebra.ordered_products import normal
 from derivations.errors import SolveError
 from derivations.flow.symbolic_flow import EQ_31
-from derivations.times.names import LOG_ORDER, RATIO, X_B, X, u_B_at
+from derivations.times.conditions import LOG_ORDER
+from derivations.times.names import RATIO, X_B, X, u_B_at
 from derivations.times.two_layers import EQ_26, EQ_30, EQ_32
 
 y_hat = sp.Symbol("y_hat", real=True)
 label = sp.Symbol("y", real=True)
-SLOPE = sp.Symbol("dy_hat/dW", real=True)
+SLOPE = named("dy_hat/dW", r"\frac{d\hat y}{d\mathbf{W}}", real=True)
+_RATIO = named("t_B/t_A", r"\frac{t_B}{t_A}")
 SQUARE, LOGISTIC = (y_hat - label) ** 2 / 2, sp.log(1 + sp.exp(-label * y_hat))
-_SQUARE_NAME, _LOGISTIC_NAME = sp.symbols("l_MSE l_LG", real=True)
+_SQUARE_NAME = named("l_MSE", r"\ell_{\mathrm{MSE}}", real=True)
+_LOGISTIC_NAME = named("l_LG", r"\ell_{\mathrm{LG}}", real=True)
 
 
 def velocity(loss: sp.Eq, name: sp.Symbol) -> sp.Eq:
@@ -57,7 +45,7 @@ def ratio() -> sp.Eq:
     half = -sp.diff(LOGISTIC, y_hat).subs(y_hat, 0) / label  # the share of <y x> that drives near zero
     first = sp.log(1 / u_0) / (half * a)
     lag = (1 - b / a) * sp.log(1 / u_0) / LATE_DRIVE
-    return equation(sp.Symbol("t_B/t_A"), 1 + sp.simplify(lag / first))
+    return equation(_RATIO, 1 + sp.simplify(lag / first))
 
 
 def three_to_one() -> dict[sp.Symbol, sp.Expr]:
@@ -87,37 +75,31 @@ def three_to_one() -> dict[sp.Symbol, sp.Expr]:
         b: drive_b,
         r: sp.Abs(drive_b - drive_a * cross / own),
         LATE_DRIVE: mean(lambda z, v, square: v * sigmoid(z)),
-        sp.Symbol("t_B/t_A"): 1 + 2 * (drive_a - drive_b) / (drive_b - drive_a * cross / own),  # the excess doubled
+        _RATIO: 1 + 2 * (drive_a - drive_b) / (drive_b - drive_a * cross / own),  # the excess doubled
     }
 
 
-EQ_34 = Entry(
-    34, "", "square loss near zero",
-    (
-        Statement(equation(_SQUARE_NAME, SQUARE)),
-        Statement(
-            equation(_SQUARE_NAME, label**2 / 2 - label * y_hat),
-            lambda: equation(_SQUARE_NAME, SQUARE), lead=first_order(y_hat, 1), neglected=y_hat**2,
+def _near_zero(number: int, title: str, name: sp.Symbol, loss: sp.Expr, printed: sp.Expr) -> Entry:
+    return Entry(
+        number, "", title,
+        (
+            Statement(equation(name, loss)),
+            Statement(
+                equation(name, printed), lambda: equation(name, loss), lead=first_order(y_hat, 1), neglected=y_hat**2,
+            ),
         ),
-    ),
-    condition="y_hat near zero; the term left out is printed as O(y_hat^2)", proof="Taylor expansion at y_hat = 0.",
-)  # fmt: skip
-EQ_35 = Entry(
-    35, "", "logistic loss near zero",
-    (
-        Statement(equation(_LOGISTIC_NAME, LOGISTIC)),
-        Statement(
-            equation(_LOGISTIC_NAME, sp.log(2) - label * y_hat / 2),
-            lambda: equation(_LOGISTIC_NAME, LOGISTIC), lead=first_order(y_hat, 1), neglected=y_hat**2,
-        ),
-    ),
-    condition="y_hat near zero; the term left out is printed as O(y_hat^2)", proof="Taylor expansion at y_hat = 0.",
-)  # fmt: skip
+        condition="y_hat near zero; the term left out is printed as O(y_hat^2)",
+        proof="Taylor expansion at y_hat = 0.",
+    )  # fmt: skip
+
+
+EQ_34 = _near_zero(34, "square loss near zero", _SQUARE_NAME, SQUARE, label**2 / 2 - label * y_hat)
+EQ_35 = _near_zero(35, "logistic loss near zero", _LOGISTIC_NAME, LOGISTIC, sp.log(2) - label * y_hat / 2)
 EQ_36 = Entry(
     36, "", "flow of the square loss near zero",
     (
         Statement(
-            equation(rate("W"), label * SLOPE), lambda *s: velocity(s[0][0], _SQUARE_NAME),
+            equation(rate("W"), label * SLOPE), lambda eq34: velocity(eq34[0], _SQUARE_NAME),
             lead=first_order(y_hat, 0), neglected=y_hat,
         ),
     ),
@@ -127,14 +109,14 @@ EQ_37 = Entry(
     37, "", "flow of the logistic loss near zero",
     (
         Statement(
-            equation(rate("W"), label * SLOPE / 2), lambda *s: velocity(s[0][0], _LOGISTIC_NAME),
+            equation(rate("W"), label * SLOPE / 2), lambda eq35: velocity(eq35[0], _LOGISTIC_NAME),
             lead=first_order(y_hat, 0), neglected=y_hat,
         ),
     ),
     (EQ_35,), condition="y_hat near zero", proof="-dl/dy_hat = y/(1 + exp(y y_hat)).",
     claims=(
         Statement(
-            equation(sp.Symbol("t_B/t_A"), 1 + (a - b) / r), lambda *s: ratio(),
+            equation(_RATIO, 1 + (a - b) / r), ratio,
             given={LATE_DRIVE: r / 2}, counterexample=three_to_one(),
             claim="appendix D.4: the time ratio is the same for logistic loss; it is where <y x_B sigmoid(-y w_A x_A)> "
             "is half the residual (labels +-1, linear E[x_B | x_A]); a data set is stored where the excess doubles",
@@ -146,7 +128,7 @@ EQ_37 = Entry(
 
 w_A = sp.Symbol("w_A", real=True)
 _x_A, _x_B = sp.symbols("x_A x_B", real=True)
-LATE = matrix("<y*x_B*sigmoid(-y*w_A*x_A)>")
+LATE = matrix("<y*x_B*sigmoid(-y*w_A*x_A)>", r"\langle y\,x_B\,\mathrm{sigmoid}(-y w_A x_A)\rangle")
 LOGISTIC_RATIO = 1 + (a - c * b) / (2 * LATE_DRIVE)
 
 
@@ -188,13 +170,13 @@ EXT_125 = Entry(
     (
         Statement(
             equation(rate("W_B"), label * _x_B / (1 + sp.exp(label * w_A * _x_A))),
-            lambda *s: equation(rate("W_B"), _late_drive(s[0])),
+            lambda eq35: equation(rate("W_B"), _late_drive(eq35)),
         ),
         Statement(
-            equation(RATIO, LOGISTIC_RATIO), lambda *s: _ratio_of_logistic(*s[1:5]),
+            equation(RATIO, LOGISTIC_RATIO), _ratio_of_logistic,
             lead=small(u_0), neglected=LOG_ORDER,
         ),
-        Statement(equation(LATE, residual_B / 2), lambda *s: _for_signs(s[0], s[5])),
+        Statement(equation(LATE, residual_B / 2), _for_signs),
     ),
     (EQ_35, EQ_37, EQ_26, EQ_32, EQ_30, EQ_31),
     condition="two layers, s_B = |<y x_B sigmoid(-y w_A x_A)>|, w_A the minimiser of the logistic loss of A alone (it "
@@ -202,7 +184,4 @@ EXT_125 = Entry(
     proof="Near zero the drives are those of the square loss times 1/2, (37). With A at its minimum a sample drives B "
     "with y x_B sigmoid(-y w_A x_A); s_B takes the place of r in (32).",
     note="For labels +-1 and a linear E[x_B | x_A] s_B = r/2, and the ratio is (9); for other targets it is not.",
-    kind=Kind.EXTENSION,
 )  # fmt: skip
-
-ENTRIES = (EQ_34, EQ_35, EQ_36, EQ_37, EXT_125)

@@ -6,39 +6,25 @@ taken over both halves alike, so over the active half it is half of the whole: t
 
 from __future__ import annotations
 
+from functools import partial
+
 import sympy as sp
 
-from derivations.algebra.entry import Entry, Kind, Statement, small
-from derivations.algebra.notation import (
-    S_A,
-    Y_A,
-    Y_B,
-    W_A_tot,
-    a,
-    b,
-    c,
-    equation,
-    matrix,
-    r,
-    rate,
-    residual_B,
-    t_A,
-    target,
-    tau,
-    u_0,
-    u_A,
-    x_A,
-    x_B,
-)
-from derivations.algebra.ordered_products import Layers, T, averaged, descent, layer, normal, same, words
+from derivations.algebra.entry import Entry, Statement, equation, small
+from derivations.algebra.matrices import S_A, Y_A, Y_B, W_A_tot, matrix, residual_B, target, x_A, x_B
+from derivations.algebra.notation import a, b, c, r, rate, t_A, tau, u_0, u_A
+from derivations.algebra.ordered_products import Layers, T, averaged, descent, layer, means, normal, same, words
 from derivations.errors import SolveError
-from derivations.flow.symbolic_flow import EQ_1A, EQ_1B, EQ_31, error, means
-from derivations.times.names import LOG_ORDER, RATIO, X
+from derivations.flow.symbolic_flow import EQ_1A, EQ_1B, EQ_31, error
+from derivations.times.conditions import LOG_ORDER
+from derivations.times.names import RATIO, X
 from derivations.times.two_layers import EQ_26, EQ_30, EQ_32, ratio_of_two_layers
 
-SEEN = matrix("<y*x_A^T*1(w*x_A > 0)>")
-SEEN_LATE = matrix("<(y - y_hat)*x_B^T*1(w*x_B > 0)>")
-SUM = matrix("sum of W_A^2*W_A^1 over units")
+SEEN = matrix("<y*x_A^T*1(w*x_A > 0)>", r"\langle y\,\mathbf{x}_A^\top 1(\mathbf{w}\mathbf{x}_A > 0)\rangle")
+SEEN_LATE = matrix(
+    "<(y - y_hat)*x_B^T*1(w*x_B > 0)>", r"\langle (y - \hat y)\,\mathbf{x}_B^\top 1(\mathbf{w}\mathbf{x}_B > 0)\rangle"
+)
+SUM = matrix("sum of W_A^2*W_A^1 over units", r"\textstyle\sum_{\mathrm{units}}\mathbf{W}_A^2\mathbf{W}_A^1")
 
 
 def active(word: sp.Expr, *definitions: sp.Basic) -> sp.Expr:
@@ -80,9 +66,8 @@ def _late(eq1a: sp.Tuple, eq1b: sp.Tuple, eq31: sp.Tuple) -> sp.Eq:
     return equation(SEEN_LATE, normal(seen.subs(Y_B, residual_B - (eq31[2].rhs - Y_B))))
 
 
-def _ratio(*sources: sp.Basic) -> sp.Eq:
+def _ratio(eq1a: sp.Tuple, eq1b: sp.Tuple, eq26: sp.Eq, eq32: sp.Tuple, eq30: sp.Eq, eq31: sp.Tuple) -> sp.Eq:
     """(9) with a, b and the residual at the shares that a unit sees."""
-    eq1a, eq1b, eq26, eq32, eq30, eq31 = sources
     early = _share(eq1a, eq1b)
     ((late, _),) = words(_late(eq1a, eq1b, eq31).rhs)
     drives = {a: early * a, b: early * b, r: late * r}
@@ -105,16 +90,16 @@ def _sum_of_units(eq1a: sp.Tuple, eq1b: sp.Tuple) -> sp.Eq:
 EXT_126 = Entry(
     126, "", "two layers of ReLU",
     (
-        Statement(equation(SEEN, Y_A / 2), lambda *s: equation(SEEN, active(target * T(x_A), *s[:2]))),
-        Statement(equation(rate("W_A^1"), T(layer("W_A", 2)) * Y_A / 2), lambda *s: _unit(1, *s[:2])),
-        Statement(equation(rate("W_A^2"), Y_A * T(layer("W_A", 1)) / 2), lambda *s: _unit(2, *s[:2])),
+        Statement(equation(SEEN, Y_A / 2), lambda eq1a, eq1b: equation(SEEN, active(target * T(x_A), eq1a, eq1b))),
+        Statement(equation(rate("W_A^1"), T(layer("W_A", 2)) * Y_A / 2), partial(_unit, 1)),
+        Statement(equation(rate("W_A^2"), Y_A * T(layer("W_A", 1)) / 2), partial(_unit, 2)),
         Statement(
-            equation(t_A, 2 * tau / a * sp.log(1 / u_0)), lambda *s: _time(*s[:3]),
+            equation(t_A, 2 * tau / a * sp.log(1 / u_0)), _time,
             lead=small(u_0), neglected=LOG_ORDER,
         ),
-        Statement(equation(SEEN_LATE, residual_B / 2), lambda *s: _late(s[0], s[1], s[5])),
+        Statement(equation(SEEN_LATE, residual_B / 2), _late),
         Statement(equation(RATIO, 1 + (a - c * b) / r), _ratio, lead=small(u_0), neglected=LOG_ORDER),
-        Statement(equation(SUM, 2 * Y_A * S_A**-1), lambda *s: _sum_of_units(*s[:2])),
+        Statement(equation(SUM, 2 * Y_A * S_A**-1), _sum_of_units),
     ),
     (EQ_1A, EQ_1B, EQ_26, EQ_32, EQ_30, EQ_31),
     condition="late fusion, no biases, (x, y) and (-x, -y) equally likely; units of both signs in each branch; the sum "
@@ -123,7 +108,4 @@ EXT_126 = Entry(
     "w x = relu(w x) - relu(-w x), one side of the units serves w x > 0, the other w x < 0; both need all of w.",
     note="Against (27) times double; the ratio is that of the linear network, and the sum of W_A^2 W_A^1 over units is "
     "twice the W_A^tot of (7).",
-    kind=Kind.EXTENSION,
 )  # fmt: skip
-
-ENTRIES = (EXT_126,)

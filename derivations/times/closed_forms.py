@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import sympy as sp
 
-from derivations.algebra.entry import Entry, Kind, Statement, renamed
-from derivations.algebra.notation import S_A, S_AB, S_B, S_BA, Y_A, Y_B, a, b, equation, matrix, t, tau, u_A
+from derivations.algebra.entry import Entry, Statement, equation, renamed
+from derivations.algebra.matrices import S_A, S_AB, S_B, S_BA, Y_A, Y_B, matrix
+from derivations.algebra.notation import a, b, named, t, tau, u_A
 from derivations.algebra.ordered_products import Direction, T, apart, layer, normal, words
 from derivations.algebra.positive_powers import equal
 from derivations.errors import SolveError
 from derivations.flow.ansatz import EQ_24
 from derivations.flow.symbolic_flow import EQ_18B, EQ_18D
 
-variance, start = sp.symbols("sigma^2 |W(0)|", positive=True)
-strength = sp.Symbol("|Sigma_yx|", positive=True)
+variance = named("sigma^2", r"\sigma^2", positive=True)
+start = named("|W(0)|", r"\|\mathbf{W}^{\mathrm{tot}}(0)\|", positive=True)
+strength = named("|Sigma_yx|", r"\|\Sigma_{yx}\|", positive=True)
+SIZE_A = named("|W_A^tot(t)|", r"\|\mathbf{W}_A^{\mathrm{tot}}(t)\|", positive=True)
+HALF = named("t_half", "t_{1/2}", positive=True)
 
 #: (21), the norm of W_m^tot(t) for Sigma_m = sigma^2 I, Sigma_AB = 0, an aligned balanced start, tau = 1.
 #: The bracket holds |W_m^tot(0)|; printed is u_A(0), which at t = 0 gives another number.
@@ -47,16 +49,6 @@ def total_speed(law: sp.Eq, ansatz: sp.Tuple, branch: str) -> tuple[sp.Symbol, s
     return w, sp.expand((2 * norm * speed).subs(norm, sp.sqrt(w)) / tau)
 
 
-def _direction_of_total(ansatz: sp.Tuple, branch: str, names: dict[str, Any], target: sp.Symbol) -> sp.Expr:
-    """W^2 W^1 on the ansatz is w d; w = u(t) |Sigma_yx|/sigma^2 with u(t) the share of the plateau."""
-    shapes = _shapes(ansatz, branch)
-    ((scale, word),) = words(normal(shapes[layer(branch, 2)] * shapes[layer(branch, 1)]))
-    if word != (matrix("d"),):
-        raise SolveError(f"{word} is not along Sigma_yx")
-    w = names["u"] * names["a"] / names["v"]
-    return scale.subs(u_A, sp.sqrt(w)) * target / names["a"]
-
-
 def solution(law: sp.Eq, ansatz: sp.Tuple, branch: str) -> sp.Expr:
     """|W^tot(t)|: the flow of 1/w is linear, dz/dt = -2 strength z + 2 variance, solved and put back."""
     w, speed = total_speed(law, ansatz, branch)
@@ -71,41 +63,33 @@ def solution(law: sp.Eq, ansatz: sp.Tuple, branch: str) -> sp.Expr:
     return found
 
 
-def _fraction(law: sp.Eq, ansatz: sp.Tuple, branch: str, names: dict[str, Any]) -> sp.Eq:
-    """u(t) = |W(t)| sigma^2/|Sigma_yx|, with its own start u(0)."""
-    share = solution(law, ansatz, branch) * variance / strength
-    begin = names["u0"] * strength / variance
-    return equation(names["u"], share.subs(start, begin).subs({strength: names["a"], variance: names["v"]}))
+def _sigmoid(part: str, branch: str, drive: sp.Symbol, target: sp.Symbol, flow: Entry) -> Entry:
+    """(21) for the share u(t) = |W(t)| sigma^2/|Sigma_yx| of the plateau, with its own start u(0)."""
+    u, u0 = (sp.Symbol(f"u_{branch}({at})", positive=True) for at in ("t", 0))
+    v = named(f"sigma_{branch}^2", rf"\sigma_{branch}^2", positive=True)
+    total = matrix(f"W_{branch}_tot(t)", rf"\mathbf{{W}}_{branch}^{{\mathrm{{tot}}}}(t)")
+    label, printed = f"W_{branch}", 1 / ((drive / (v * u0) - 1) * sp.exp(-2 * drive * t / tau) + 1)
 
+    def direction(law: sp.Eq, ansatz: sp.Tuple) -> sp.Eq:
+        """W^2 W^1 on the ansatz is w d, and w = u(t) |Sigma_yx|/sigma^2."""
+        shapes = _shapes(ansatz, label)
+        ((scale, word),) = words(normal(shapes[layer(label, 2)] * shapes[layer(label, 1)]))
+        if word != (matrix("d"),):
+            raise SolveError(f"{word} is not along Sigma_yx")
+        return equation(total, scale.subs(u_A, sp.sqrt(u * drive / v)) * target / drive)
 
-def _names(branch: str) -> dict[str, Any]:
-    return {
-        "u": sp.Symbol(f"u_{branch}(t)", positive=True),
-        "u0": sp.Symbol(f"u_{branch}(0)", positive=True),
-        "v": sp.Symbol(f"sigma_{branch}^2", positive=True),
-        "a": {"A": a, "B": b}[branch],
-    }
+    def share(law: sp.Eq, ansatz: sp.Tuple) -> sp.Eq:
+        found = solution(law, ansatz, label) * variance / strength
+        begun = found.subs(start, u0 * strength / variance)
+        return equation(u, begun.subs({strength: drive, variance: v}))
 
-
-def _sigmoid(part: str, branch: str, flow: Entry) -> Entry:
-    names = _names(branch)
-    u, u0, v, drive = names["u"], names["u0"], names["v"], names["a"]
-    target, total = {"A": Y_A, "B": Y_B}[branch], matrix(f"W_{branch}_tot(t)")
-    printed = 1 / ((drive / (v * u0) - 1) * sp.exp(-2 * drive * t / tau) + 1)
     return Entry(
         21,
         part,
         f"white, uncorrelated inputs: {branch}",
         (
-            Statement(
-                equation(total, u * v**-1 * target),
-                lambda law, ansatz: equation(total, _direction_of_total(ansatz, f"W_{branch}", names, target)),
-            ),
-            Statement(
-                equation(u, printed),
-                lambda law, ansatz: _fraction(law, ansatz, f"W_{branch}", names),
-                defect=renamed({u0: u0 * v / drive}),
-            ),
+            Statement(equation(total, u * v**-1 * target), direction),
+            Statement(equation(u, printed), share, defect=renamed({u0: u0 * v / drive})),
         ),
         (flow, EQ_24),
         condition="two layers, Sigma_m = sigma_m^2 I, Sigma_AB = 0, aligned balanced start",
@@ -116,26 +100,25 @@ def _sigmoid(part: str, branch: str, flow: Entry) -> Entry:
     )
 
 
-EQ_21A = _sigmoid("a", "A", EQ_18B)
-EQ_21B = _sigmoid("b", "B", EQ_18D)
+EQ_21A = _sigmoid("a", "A", a, Y_A, EQ_18B)
+EQ_21B = _sigmoid("b", "B", b, Y_B, EQ_18D)
 EXT_109 = Entry(
     109,
     "",
     "sigmoid of the total weights",
     (
         Statement(
-            equation(sp.Symbol("|W_A^tot(t)|", positive=True), TOTAL.subs(t, t / tau)),
-            lambda law, ansatz: equation(sp.Symbol("|W_A^tot(t)|", positive=True), solution(law, ansatz, "W_A")),
+            equation(SIZE_A, TOTAL.subs(t, t / tau)),
+            lambda law, ansatz: equation(SIZE_A, solution(law, ansatz, "W_A")),
         ),
         Statement(
-            equation(sp.Symbol("t_half", positive=True), tau * HALF_TIME),
-            lambda law, ansatz: equation(sp.Symbol("t_half", positive=True), _half_time(law, ansatz)),
+            equation(HALF, tau * HALF_TIME),
+            lambda law, ansatz: equation(HALF, _half_time(law, ansatz)),
         ),
     ),
     (EQ_18B, EQ_24),
     condition=EQ_21A.condition,
     proof="As (21), with |W^tot(0)| in the bracket; the half-time solves |W^tot(t)| = |Sigma_yx|/(2 sigma^2).",
-    kind=Kind.EXTENSION,
 )
 
 
@@ -143,6 +126,3 @@ def _half_time(law: sp.Eq, ansatz: sp.Tuple) -> sp.Expr:
     found = solution(law, ansatz, "W_A")
     (half,) = sp.solve(found - strength / variance / 2, t)
     return half
-
-
-ENTRIES = (EQ_21A, EQ_21B, EXT_109)

@@ -10,64 +10,28 @@ from typing import Any
 
 import sympy as sp
 
-from derivations.algebra.entry import Entry, Statement, factor, small, small_beside_one
-from derivations.algebra.notation import (
-    I,
-    L,
-    L_f,
-    R,
-    a,
-    b,
-    c,
-    cos,
-    equation,
-    g,
-    k,
-    matrix,
-    r,
-    rate,
-    residual_B,
-    t,
-    t_A,
-    tau,
-    u,
-    u_0,
-    u_A,
-    u_B,
-    x,
-)
+from derivations.algebra.entry import Entry, Statement, equation, factor, small, small_beside_one
+from derivations.algebra.examples import SD_RATIO, rho, scalar_example, sd_A, sd_B
+from derivations.algebra.matrices import matrix, residual_B
+from derivations.algebra.notation import I, L, L_f, R, a, b, c, cos, g, k, r, rate, t, t_A, tau, u, u_0, u_A, u_B, x
 from derivations.algebra.ordered_products import T
 from derivations.algebra.positive_powers import canonical, equal, separated
 from derivations.errors import SolveError
 from derivations.flow.ansatz import EQ_44A, EQ_44B, turning_speed
-from derivations.flow.conservation import EQ_41
+from derivations.flow.conservation import EQ_41, trunk_norm
 from derivations.flow.symbolic_flow import EQ_52
-from derivations.times.names import (
-    DEEP,
-    DIRECTION,
-    FULL_TURN,
-    LAG_NAME,
-    RATIO,
-    SAME_SIGN,
-    X_B,
-    X,
-    flipped,
-    integral,
-    sd_A,
-    sd_B,
-    u_B_at,
-    u_B_end,
-)
+from derivations.times.conditions import DEEP, FULL_TURN, SAME_SIGN, flipped
+from derivations.times.formulas import FIRST, INTEGRAND
+from derivations.times.names import DIRECTION, LAG_NAME, RATIO, SLOPE, X_B, X, integral, u_B_at
 from derivations.times.two_layers import first_if
 
+u_B_end = sp.Symbol("u_B(t_B)", positive=True)
 SECOND_POWER = k * u_A ** (2 - L_f) + (1 - k) * u_0 ** (2 - L_f)
 BRACKET = u_A**2 + SECOND_POWER ** (2 / (2 - L_f))
-#: (13), the integrand over x = u_A/u_0 from 1 to infinity.
-INTEGRAND = x ** (1 - L) * (1 + (k + (1 - k) * x ** (L_f - 2)) ** (2 / (2 - L_f))) ** ((L_f - L) / 2)
 
 
-def quotient(top: sp.Eq, bottom: sp.Eq, name: str) -> sp.Eq:
-    return equation(sp.Symbol(name), canonical(top.rhs / bottom.rhs))
+def quotient(top: sp.Eq, bottom: sp.Eq, name: sp.Symbol) -> sp.Eq:
+    return equation(name, canonical(top.rhs / bottom.rhs))
 
 
 def _branches(top: sp.Eq, bottom: sp.Eq) -> sp.Eq:
@@ -97,8 +61,7 @@ def _checked_second(eq45: sp.Tuple) -> sp.Expr:
 
 def _first_alone(eq44: sp.Eq, eq45: sp.Tuple, eq41: sp.Eq) -> sp.Eq:
     """(44a) with u from (41) and u_B from (45)."""
-    (trunk,) = sp.solve(eq41.lhs - eq41.rhs, u)[:1] or [None]
-    return equation(rate(u_A), eq44.rhs.subs(u, trunk).subs(u_B, _checked_second(eq45)))
+    return equation(rate(u_A), eq44.rhs.subs(u, trunk_norm(eq41)).subs(u_B, _checked_second(eq45)))
 
 
 def time_of(speed: sp.Eq, high: Any) -> sp.Expr:
@@ -121,8 +84,8 @@ EQ_45 = Entry(
     45, "", "B as a function of A",
     (
         Statement(
-            equation(sp.Symbol("du_B/du_A"), b * u_B ** (L_f - 1) / (a * u_A ** (L_f - 1))),
-            lambda eq44b, eq44a: quotient(eq44b, eq44a, "du_B/du_A"),
+            equation(SLOPE, b * u_B ** (L_f - 1) / (a * u_A ** (L_f - 1))),
+            lambda eq44b, eq44a: quotient(eq44b, eq44a, SLOPE),
         ),
         Statement(equation(_PROPORTION, b / a), _branches),
     ),
@@ -178,7 +141,7 @@ EQ_13 = Entry(
     ),
     (EQ_48,), condition="2 < L_f <= L", proof="t_A of (48) in units of tau u_0^(2-L)/|Sigma_yx_A|.",
 )  # fmt: skip
-_TIME = tau / a * u_0 ** (2 - L) * I
+_TIME = tau * FIRST
 
 
 def by_name(eq48: sp.Tuple, eq13: sp.Eq) -> sp.Eq:
@@ -247,10 +210,6 @@ EQ_51 = Entry(
     (EQ_45,), condition="u_A(t_A) = X of order one; relative error of order u_0^(L_f - 2)",
     proof="(45) solved for u_B.", note="Printed without the k before u_A^(2 - L_f); the second form is right.",
 )  # fmt: skip
-#: u_B/u_0 when u_A/u_0 = x, by (45) and (55), for a mode of sign c: no power overflows for x >= 1.
-_TERMS = second_of_first(c).subs(u_A, u_0 * x).args
-SECOND_SIZE = sp.Add(*(sp.powsimp(sp.expand_power_base(e / u_0 ** (2 - L_f))) for e in _TERMS)) ** (1 / (2 - L_f))
-SECOND_SIZE_AT_2 = x ** (c * k)
 
 
 def _turning(eq52: sp.Tuple, eq50: sp.Tuple) -> sp.Eq:
@@ -343,14 +302,11 @@ def _change_with_k(eq13: sp.Eq) -> sp.Eq:
     return equation(DIRECTION, sp.sign(canonical(sp.diff(sp.simplify(late), k))))
 
 
-_sd_ratio = sp.Symbol("sigma_A/sigma_B", positive=True)
-
-
 def _ratio_of_deviations() -> sp.Eq:
     """k = |Sigma_yx_B|/|Sigma_yx_A| for y = x_A + x_B without correlation, solved for sigma_A/sigma_B."""
-    target_a, target_b = sp.Matrix([[1, 1]]) * sp.diag(sd_A**2, sd_B**2)
+    target_a, target_b = scalar_example(1, 1)[1].subs(rho, 0)
     (found,) = sp.solve(k - target_b / target_a, sd_A)
-    return equation(_sd_ratio, sp.simplify(found / sd_B))
+    return equation(SD_RATIO, sp.simplify(found / sd_B))
 
 
 EQ_12 = Entry(
@@ -367,29 +323,13 @@ EQ_12 = Entry(
     note="With L_f = L and (106) it is (9): depth drops out for scalar inputs. For vectors R stays, so it does not.",
     claims=(
         Statement(
-            equation(DIRECTION, 1), lambda *s: _change_with_k(s[3]), defect=factor(-1),
+            equation(DIRECTION, 1), _change_with_k, defect=factor(-1),
             claim="section 4.2: a larger k prolongs the unimodal phase; at fixed |Sigma_yx_A| and residual it shortens "
             "it (derived for late fusion)",
         ),
         Statement(
-            equation(_sd_ratio, sp.sqrt(k)), lambda *s: _ratio_of_deviations(), defect=factor(k),
+            equation(SD_RATIO, sp.sqrt(k)), _ratio_of_deviations, defect=factor(k),
             claim="figure 6c: sigma_A/sigma_B = sqrt(k) at rho = 0",
         ),
     ),
 )  # fmt: skip
-FIRST = by_name(EQ_48.printed, EQ_13.printed).rhs.subs(tau, 1)
-
-
-ENTRIES = (
-    EQ_45,
-    EQ_46,
-    EQ_47,
-    EQ_48,
-    EQ_13,
-    EQ_49,
-    EQ_50,
-    EQ_51,
-    EQ_53,
-    EQ_54,
-    EQ_12,
-)

@@ -6,18 +6,21 @@ from typing import Any
 
 import sympy as sp
 
-from derivations.algebra.entry import Entry, Statement, factor
-from derivations.algebra.notation import S_A, S_B, Y_A, Y_B, W_A_tot, W_B_tot, a, b, equation, target, x_A, x_B
-from derivations.algebra.ordered_products import Average, T, averaged, normal, words
-from derivations.critical.printed_sets import EQ_7A, EQ_7B
+from derivations.algebra.entry import Entry, Statement, equation, factor
+from derivations.algebra.examples import VARIANCE_A, sd_A, sd_B
+from derivations.algebra.matrices import S_A, S_B, Y_A, Y_B, W_A_tot, W_B_tot, target, x_A, x_B
+from derivations.algebra.notation import a, b, named
+from derivations.algebra.ordered_products import Average, T, averaged, means, normal, words
+from derivations.critical.printed_sets import EQ_7A, EQ_7B, POWER
 from derivations.errors import SolveError
-from derivations.flow.symbolic_flow import EQ_1A, EQ_1B, means
+from derivations.flow.symbolic_flow import EQ_1A, EQ_1B
 from derivations.times.two_layers import EQ_28
 
-LOSS_A, LOSS_B = sp.symbols("Loss(M_A) Loss(M_B)", positive=True)
+LOSS_A = named("Loss(M_A)", r"\mathcal{L}(\mathcal{M}_A)", positive=True)
+LOSS_B = named("Loss(M_B)", r"\mathcal{L}(\mathcal{M}_B)", positive=True)
 #: What each modality contributes, Sigma_yx Sigma^-1 Sigma_yx^T, and <y^2>.
-WORTH_A, WORTH_B = sp.symbols("Sigma_yxA*Sigma_A^-1*Sigma_yxA^T Sigma_yxB*Sigma_B^-1*Sigma_yxB^T", positive=True)
-POWER = sp.Symbol("<y^2>", positive=True)
+WORTH_A = named("Sigma_yxA*Sigma_A^-1*Sigma_yxA^T", r"\Sigma_{yx_A}\Sigma_A^{-1}\Sigma_{yx_A}^\top", positive=True)
+WORTH_B = named("Sigma_yxB*Sigma_B^-1*Sigma_yxB^T", r"\Sigma_{yx_B}\Sigma_B^{-1}\Sigma_{yx_B}^\top", positive=True)
 MEAN_SQUARE = Average(target**2)
 
 
@@ -48,47 +51,31 @@ def _row_first(e: sp.Expr) -> sp.Expr:
     return sp.Add(*terms)
 
 
-def _named(part: str) -> tuple[Any, ...]:
-    return {
-        "a": (LOSS_A, W_A_tot, x_A, Y_A, S_A, EQ_7A),
-        "b": (LOSS_B, W_B_tot, x_B, Y_B, S_B, EQ_7B),
-    }[part]
-
-
-def _lines(part: str) -> tuple[Any, Any, Any]:
-    name, total, x, _, _, _ = _named(part)
-
-    def square(saddle: sp.Tuple, *definitions: sp.Tuple) -> sp.Eq:
-        return equation(name, Average(_error(saddle, total, x) ** 2) / 2)
-
-    def expanded(saddle: sp.Tuple, *definitions: sp.Tuple) -> sp.Eq:
-        return equation(name, loss(saddle, total, x, _atoms(x)))
-
-    def short(saddle: sp.Tuple, *definitions: sp.Tuple) -> sp.Eq:
-        rules = {**means(*definitions), (target, target): MEAN_SQUARE}
-        return equation(name, loss(saddle, total, x, rules))
-
-    return square, expanded, short
-
-
-def _losses(part: str) -> Entry:
-    name, _, x, row, sigma, saddle = _named(part)
-    square, expanded, short = _lines(part)
-    inverse = sigma**-1
+def _losses(part: str, name: sp.Symbol, total: sp.Symbol, x: sp.Symbol, row: sp.Symbol, saddle: Entry) -> Entry:
+    """(62): the mean square as it stands, multiplied out, and short."""
+    sigma = {x_A: S_A, x_B: S_B}[x]
+    worth = row * sigma**-1
     printed = (
-        Average((target - row * inverse * x) ** 2),
-        MEAN_SQUARE
-        - 2 * row * inverse * T(Average(target * T(x)))
-        + row * inverse * Average(x * T(x)) * inverse * T(row),
-        MEAN_SQUARE - row * inverse * T(row),
+        Average((target - worth * x) ** 2),
+        MEAN_SQUARE - 2 * worth * T(Average(target * T(x))) + worth * Average(x * T(x)) * sigma**-1 * T(row),
+        MEAN_SQUARE - worth * T(row),
+    )
+
+    def short(saddle: sp.Tuple, *definitions: sp.Tuple) -> sp.Expr:
+        return loss(saddle, total, x, {**means(*definitions), (target, target): MEAN_SQUARE})
+
+    derived = (
+        lambda saddle, *_: Average(_error(saddle, total, x) ** 2) / 2,
+        lambda saddle, *_: loss(saddle, total, x, _atoms(x)),
+        short,
     )
     return Entry(
         62,
         part,
         f"loss on M_{part.upper()}",
         tuple(
-            Statement(equation(name, value), derive, defect=factor(2))
-            for value, derive in zip(printed, (square, expanded, short), strict=True)
+            Statement(equation(name, value), lambda *s, _form=form: equation(name, _form(*s)), defect=factor(2))
+            for value, form in zip(printed, derived, strict=True)
         ),
         (saddle, EQ_1A, EQ_1B),
         condition="Sigma_m of full rank",
@@ -101,7 +88,8 @@ EQ_61 = Entry(
     61, "", "A contributes less", (Statement(sp.Gt(LOSS_A, LOSS_B)),),
     condition="imposed", note="What superficial preference means, together with A being first.",
 )  # fmt: skip
-EQ_62A, EQ_62B = _losses("a"), _losses("b")
+EQ_62A = _losses("a", LOSS_A, W_A_tot, x_A, Y_A, EQ_7A)
+EQ_62B = _losses("b", LOSS_B, W_B_tot, x_B, Y_B, EQ_7B)
 
 
 def _worth(eq62: sp.Tuple, row: sp.Symbol, sigma: sp.Symbol, worth: sp.Symbol) -> sp.Expr:
@@ -131,10 +119,9 @@ EQ_10B = Entry(
 
 # ---- (11): scalars without correlation.
 
-sd_A, sd_B = sp.symbols("sigma_A sigma_B", positive=True)
-w_ratio = sp.Symbol("w_A/w_B", real=True)
+w_ratio = named("w_A/w_B", r"\frac{w_A}{w_B}", real=True)
 AS_FAST, AS_MUCH = sd_B**2 / sd_A**2, sd_B / sd_A  #: |w_A/w_B| where both are as fast, and contribute as much
-sign = sp.Symbol("sign(w_A/w_B)", real=True)
+sign = named("sign(w_A/w_B)", r"\mathrm{sign}(w_A/w_B)", real=True)
 
 
 def scalar_conditions(eq10a: sp.Tuple, eq10b: sp.Tuple) -> sp.Tuple:
@@ -168,10 +155,9 @@ def _negative_weights(printed: sp.Tuple, right: sp.Tuple) -> bool:
 
 def variance_of_sigma(conditions: sp.Tuple) -> sp.Eq:
     """What sigma_A in (11) must be: the upper bound is the root of the quotient of the second moments."""
-    variance = sp.Symbol("Var x_A", positive=True)
-    bound = conditions[1].rhs.subs(sd_A, sp.sqrt(variance))  # as derived, in second moments
-    (found,) = sp.solve(bound - sd_B / sd_A, variance)
-    return equation(variance, found)
+    bound = conditions[1].rhs.subs(sd_A, sp.sqrt(VARIANCE_A))  # as derived, in second moments
+    (found,) = sp.solve(bound - sd_B / sd_A, VARIANCE_A)
+    return equation(VARIANCE_A, found)
 
 
 EQ_11 = Entry(
@@ -182,7 +168,7 @@ EQ_11 = Entry(
             scalar_conditions, given={sign: 1}, counterexample=_negative_weights,
         ),
         Statement(
-            equation(sp.Symbol("Var x_A", positive=True), sd_A),
+            equation(VARIANCE_A, sd_A),
             lambda *s: variance_of_sigma(scalar_conditions(*s)), defect=factor(1 / sd_A),
         ),
     ),
@@ -190,5 +176,3 @@ EQ_11 = Entry(
     proof="(10) with |Sigma_yx_m| = sigma_m^2 |w_m|, solved for |w_A/w_B|.",
     note="The line below (11) calls sigma_A, sigma_B the variances; the formula is right for standard deviations.",
 )  # fmt: skip
-
-ENTRIES = (EQ_10A, EQ_10B, EQ_11, EQ_61, EQ_62A, EQ_62B)

@@ -1,4 +1,4 @@
-"""Names and conditions that the laws of the half-times share."""
+"""Names that the laws of the half-times share."""
 
 from __future__ import annotations
 
@@ -6,36 +6,16 @@ from typing import Any
 
 import sympy as sp
 
-from derivations.algebra.notation import I, L, L_f, R, a, b, c, cos, g, k, r, t_A, t_B, tau, u_0, x
+from derivations.algebra.notation import named, t_A, t_B, x
 
+#: Sizes, of order one, at which A and B count as learned.
 X, X_B = sp.symbols("X X_B", positive=True)
 u_B_at = sp.Symbol("u_B(t_A)", positive=True)
-u_B_end = sp.Symbol("u_B(t_B)", positive=True)
 RATIO, LAG_NAME = t_B / t_A, t_B - t_A
-_n, _q, _m = sp.symbols("n q m", positive=True)
-_s = sp.Symbol("s", nonnegative=True)
-#: Depths by positive numbers: 2 < L_f <= L; 2 = L_f < L, with k < 1; 2 < L_f < L.
-DEEP = {L_f: 2 + _n, L: 2 + _n + _s}
-AT_TWO = {L: 2 + _q, k: 1 / (1 + _m)}
-LOG_ORDER = 1 / sp.log(1 / u_0)
-FULL_TURN = {cos: 1}
-SAME_SIGN = "the residual points like Sigma_yx_B (c = 1): for a scalar B it has the same sign"
-FLIP_NOTE = (
-    "Where the residual of a scalar B has the other sign, c = -1 from a random start, 1 + (a + b)/r; from a balanced "
-    "start B is never learned, since w = u^L cannot cross zero."
-)
-NUMBERS = {a: 3, b: 2, r: 5, u_0: sp.Rational(1, 100), tau: 7, k: sp.Rational(2, 3), g: 32, L: 5, L_f: 3, I: 11}
-LN_100 = sp.log(100)
-sd_A, sd_B = sp.symbols("sigma_A sigma_B", positive=True)
-DIRECTION = sp.Symbol("sign of the change of t_B/t_A", real=True)
+SLOPE = named("du_B/du_A", r"\frac{du_B}{du_A}")
+SLOPE_OF_A = named("du_A/du_B", r"\frac{du_A}{du_B}")
+DIRECTION = named("sign of the change of t_B/t_A", r"\mathrm{sign}\,\Delta(t_B/t_A)", real=True)
 
 
 def integral(f: sp.Expr, low: Any, high: Any) -> sp.Integral:
     return sp.Integral(f, (x, low, high))
-
-
-def flipped(**instance: Any) -> dict[sp.Basic, Any]:
-    """Numbers with c = -1 (and R = 2) at which the right form holds: its left side is worked out by hand."""
-    lag, ratio = instance.get("lag", 0), instance.get("ratio", 0)
-    times = {t_A: 1, t_B: 1 + lag} if lag else {t_A: 1, t_B: ratio}
-    return {c: -1, R: 2} | NUMBERS | times | dict(instance.get("also", {}).items())

@@ -13,60 +13,35 @@ zero and saturation meet at a size X between u_0 and U, which drops out: what is
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import sympy as sp
 
-from derivations.algebra.entry import Entry, Kind, Statement, small
-from derivations.algebra.notation import (
-    S_A,
-    Y_A,
-    Y_B,
-    I,
-    L,
-    L_f,
-    R,
-    W_A_tot,
-    W_B_tot,
-    a,
-    b,
-    c,
-    equation,
-    g,
-    k,
-    r,
-    t_A,
-    t_B,
-    tau,
-    u,
-    u_0,
-    u_A,
-    u_B,
-    x,
-)
+from derivations.algebra.entry import Entry, Statement, equation, small
+from derivations.algebra.matrices import S_A, Y_A, Y_B, W_A_tot, W_B_tot
+from derivations.algebra.notation import I, L, L_f, R, a, b, c, g, k, named, r, t_A, t_B, tau, u, u_0, u_A, u_B, x
 from derivations.algebra.ordered_products import normal, words
 from derivations.algebra.positive_powers import canonical, equal, leading, separated
 from derivations.errors import SolveError
 from derivations.flow.ansatz import EQ_44A, EQ_44B
-from derivations.flow.conservation import EQ_41
+from derivations.flow.conservation import EQ_41, trunk_norm
 from derivations.flow.symbolic_flow import EQ_5A, EQ_5B, EQ_52
+from derivations.times.conditions import DEEP, LOG_ORDER
 from derivations.times.deep import EQ_13, EQ_48, EQ_53, by_name
-from derivations.times.names import DEEP, LAG_NAME, LOG_ORDER, RATIO, X, integral
-from derivations.times.signed import EXT_106, LAG, LAG_AT_2
+from derivations.times.formulas import HALF, LAG, LAG_AT_2, SATURATION
+from derivations.times.names import LAG_NAME, RATIO, X, integral
+from derivations.times.signed import EXT_106
 from derivations.times.two_layers import EQ_26
 
-__all__ = ["CLOCK", "CLOCK_AT_2", "ENTRIES", "HALF", "SATURATION"]
-
-#: x at the half of the plateau, W_A^tot = x^L times it.
-HALF = 2 ** (-1 / L)
 ONE, TWO = sp.Integer(1), sp.Integer(2)
 _FAR = sp.Symbol("far", positive=True)
 C_L, C_G, C_B = sp.symbols("C_L C_G C_B", real=True)
-GAIN = sp.Symbol("gain of B", real=True)
-T_A, T_B, STEP = sp.symbols("T_A T_B t_step", positive=True)
+GAIN = named("gain of B", r"\mathrm{gain}_B", real=True)
+T_A, T_B = sp.symbols("T_A T_B", positive=True)
+STEP = named("t_step", r"t_{\mathrm{step}}", positive=True)
 
 # The forms that are printed below.
-SATURATION = -(HALF ** (2 - L)) / (L - 2) + integral(x / (1 - x**L), 0, HALF)
 _ENDS = (
     integral(x ** (1 + L - L_f) / (1 - x**L), 0, HALF),
     integral((x ** (1 - L_f) - x ** (1 - L)) / (1 - x**L), HALF, 1),
@@ -90,7 +65,7 @@ class _Plateau:
         """From the first three sources: the growth near zero, the trunk, the error as A sees it."""
         eq44a, eq41, eq5a = sources[:3]
         depths = {L: depth, L_f: fused}
-        trunk = _trunk_alone(eq41)
+        trunk = trunk_norm(eq41.subs(u_B, 0))
         clock = canonical(eq44a.rhs / u ** (L - L_f)).subs(depths)
         if clock.has(u):
             raise SolveError(f"the trunk stays in {clock}")
@@ -150,12 +125,6 @@ class _Plateau:
         return _met(seen.subs(x, 0) * near, diverging) + after, grown + at_end * beside
 
 
-def _trunk_alone(eq41: sp.Eq) -> sp.Expr:
-    """The trunk by (41) without u_B."""
-    (found,) = sp.solve((eq41.lhs - eq41.rhs).subs(u_B, 0), u)
-    return found
-
-
 def _met(near: sp.Expr, far: sp.Expr) -> sp.Expr:
     """Two regimes that meet at X, which must drop out."""
     found = _tidy(sp.expand_log(near + far, force=True))
@@ -186,19 +155,19 @@ def _constant(depth: Any, *sources: Any) -> sp.Expr:
     return _tidy(flow.time(-beyond / a), a * flow.norm ** (depth - 2))
 
 
-def _first(*sources: Any) -> sp.Eq:
+def _first(eq44a: sp.Eq, eq41: sp.Eq, eq5a: sp.Eq, eq48: sp.Tuple, eq13: sp.Eq) -> sp.Eq:
     """(48), a time to infinity, and what saturation adds: far from the start (13) is integrated at A's own speed."""
-    flow, (eq48, eq13) = _Plateau.of(sources), sources[3:5]
+    flow = _Plateau.of((eq44a, eq41, eq5a))
     far = leading(eq13.rhs.function.subs(x, 1 / _FAR), _FAR, DEEP).term.subs(_FAR, 1 / x)
     if not equal(far, (a / flow.speed).subs(u_A, x)):
         raise SolveError(f"{far} is not where saturation begins")
     return equation(t_A, by_name(eq48, eq13).rhs + tau / a * flow.norm ** (2 - L) * C_L)
 
 
-def _first_at_two(*sources: Any) -> sp.Eq:
+def _first_at_two(eq44a: sp.Eq, eq41: sp.Eq, eq5a: sp.Eq, eq26: sp.Eq) -> sp.Eq:
     """(26) up to X and from there on an elementary integral."""
-    flow = _Plateau.of(sources, depth=TWO, fused=TWO)
-    whole = flow.time((sources[5].rhs / tau).subs(u_A, X)).doit()
+    flow = _Plateau.of((eq44a, eq41, eq5a), depth=TWO, fused=TWO)
+    whole = flow.time((eq26.rhs / tau).subs(u_A, X)).doit()
     return equation(t_A, tau * sp.expand(sp.expand_log(whole, force=True)))
 
 
@@ -215,7 +184,6 @@ EXT_117 = Entry(
     proof="With A alone e_A = |Sigma_yx_A| (1 - x^L), x = u_A/|Sigma_yx_A Sigma_A^-1|^(1/L), and all layers have the "
     "norm u_A. x^(1-L)/(1 - x^L) = x^(1-L) + x/(1 - x^L): the first term continues (48), the second can begin at 0.",
     note="Where B starts with the sign of a residual that is not that of Sigma_yx_B, I has c k = -k for k, as (115).",
-    kind=Kind.EXTENSION,
 )  # fmt: skip
 
 # ---- 118.
@@ -264,11 +232,11 @@ EXT_118 = Entry(
             equation(
                 GAIN, c * b * u_0 ** (2 - L_f) / ((L_f - 2) * a) + _SMALL / a * (r * C_G + (r - c * b) / (L_f - 2))
             ),
-            lambda *s: _gain(L_f, *s),
+            partial(_gain, L_f),
         ),
         Statement(equation(C_G, CLOCK_AT_2), lambda *s: equation(C_G, _clock(TWO, *s)[0])),
         Statement(
-            equation(GAIN, c * b / a * (sp.log(1 / u_0) + sp.log(g) / L) + r / a * C_G), lambda *s: _gain(TWO, *s)
+            equation(GAIN, c * b / a * (sp.log(1 / u_0) + sp.log(g) / L) + r / a * C_G), partial(_gain, TWO)
         ),
     ),
     (EQ_44A, EQ_41, EQ_5A, EQ_5B, EQ_52),
@@ -280,7 +248,6 @@ EXT_118 = Entry(
     "multiple of 1 - x^L, which cancels the denominator.",
     note="C_G is what saturation adds to the clock theta: a drive of one gains the way of A from u_0 and C_G U^(2-n), "
     "in units of tau/|Sigma_yx_A|.",
-    kind=Kind.EXTENSION,
 )  # fmt: skip
 
 # ---- 119.
@@ -301,8 +268,8 @@ _LEFT_AT_2 = (1 - c * k) * sp.log(1 / u_0) - c * k * sp.log(g) / L - r / a * C_G
 EXT_119 = Entry(
     119, "", "next order of the lag",
     (
-        Statement(equation(LAG_NAME, tau * _LEFT / _RATE), lambda *s: _lag(L_f, *s)),
-        Statement(equation(LAG_NAME, tau * _LEFT_AT_2 / _RATE.subs(L_f, 2)), lambda *s: _lag(TWO, *s)),
+        Statement(equation(LAG_NAME, tau * _LEFT / _RATE), partial(_lag, L_f)),
+        Statement(equation(LAG_NAME, tau * _LEFT_AT_2 / _RATE.subs(L_f, 2)), partial(_lag, TWO)),
     ),
     (EXT_118, EQ_44B, EQ_53),
     condition="as (117), both branches start at u_0; L_f > 2 (first), L_f = 2 (second); c k < 1. t_B at the half of "
@@ -313,14 +280,13 @@ EXT_119 = Entry(
     "and the end is C_B.",
     note="For 4 <= L_f < L the trunk grows with u_B^2, (112), and C_B does not exist: integrate the orbit that leaves "
     "M_A itself, from the u_B whose way left is the bracket without C_B.",
-    kind=Kind.EXTENSION,
     claims=(
         Statement(
-            equation(LAG_NAME, tau * LAG.subs(R, 1)), lambda *s: _lag(L_f, *s), lead=small(u_0, DEEP),
+            equation(LAG_NAME, tau * LAG.subs(R, 1)), partial(_lag, L_f), lead=small(u_0, DEEP),
             neglected=u_0 ** (L_f - 2), claim="its leading term is (103) at R = 1",
         ),
         Statement(
-            equation(LAG_NAME, tau * LAG_AT_2), lambda *s: _lag(TWO, *s), lead=small(u_0), neglected=LOG_ORDER,
+            equation(LAG_NAME, tau * LAG_AT_2), partial(_lag, TWO), lead=small(u_0), neglected=LOG_ORDER,
             claim="its leading term is (102)",
         ),
     ),
@@ -399,24 +365,21 @@ def _lag_from_ways(*sources: Any) -> sp.Eq:
     return equation(LAG_NAME, sp.expand((late.second - late.first).subs({T_A: whole, T_B: whole}).subs(b, k * a)))
 
 
+def _times(depth: Any, first: sp.Expr, step: sp.Expr) -> tuple[Statement, ...]:
+    """t_A, the time of the step, and t_B by it; the first two printed in units of tau/|Sigma_yx_A|."""
+    return (
+        Statement(equation(t_A, tau / a * first), lambda *s: equation(t_A, _Late.of(depth, *s).first)),
+        Statement(equation(STEP, tau / a * step), lambda *s: equation(STEP, _Late.of(depth, *s).step)),
+        Statement(equation(t_B, STEP + tau / r * (T_B - c * b * STEP / tau + C_B)), partial(_by_step, depth)),
+    )
+
+
 EXT_120 = Entry(
     120, "", "late fusion from any start",
     (
-        Statement(
-            equation(t_A, tau / a * (T_A + _UNIT * C_L)), lambda *s: equation(t_A, _Late.of(L, *s).first)
-        ),
-        Statement(
-            equation(STEP, tau / a * (T_A - _UNIT / (L - 2))), lambda *s: equation(STEP, _Late.of(L, *s).step)
-        ),
-        Statement(equation(t_B, STEP + tau / r * (T_B - c * b * STEP / tau + C_B)), lambda *s: _by_step(L, *s)),
+        *_times(L, T_A + _UNIT * C_L, T_A - _UNIT / (L - 2)),
         Statement(equation(RATIO, 1 + (a * T_B / T_A - c * b) / r), _late_ratio),
-        Statement(
-            equation(t_A, tau / a * (T_A + sp.log(g) / 2)), lambda *s: equation(t_A, _Late.of(TWO, *s).first)
-        ),
-        Statement(
-            equation(STEP, tau / a * (T_A + sp.log(g) / 2)), lambda *s: equation(STEP, _Late.of(TWO, *s).step)
-        ),
-        Statement(equation(t_B, STEP + tau / r * (T_B - c * b * STEP / tau + C_B)), lambda *s: _by_step(TWO, *s)),
+        *_times(TWO, T_A + sp.log(g) / 2, T_A + sp.log(g) / 2),
     ),
     (EXT_117, EXT_106, EXT_118, EQ_53),
     condition="late fusion, scalar inputs, any start; T_A is A's scaled time alone to infinity (to one, L = 2) for the "
@@ -426,7 +389,6 @@ EXT_120 = Entry(
     "u_0^(2-L)/(L-2) in (117), (118). Without a trunk C_G = C_L, and it drops out: A's transition acts on B as a step "
     "of its drive from c |Sigma_yx_B| to |residual| at t_step = t_A - tau U^(2-L) (C_L + 1/(L-2))/|Sigma_yx_A|, which "
     "at L = 2 is t_A itself.",
-    kind=Kind.EXTENSION,
     claims=(
         Statement(
             equation(LAG_NAME, tau * LAG.subs({R: 1, L_f: L})), _lag_from_ways, lead=small(u_0, DEEP),
@@ -434,5 +396,3 @@ EXT_120 = Entry(
         ),
     ),
 )  # fmt: skip
-
-ENTRIES = (EXT_117, EXT_118, EXT_119, EXT_120)

@@ -20,8 +20,9 @@ from typing import Any
 
 import sympy as sp
 
-from derivations.algebra.entry import WEIGHT, Entry, Kind, Statement, small
-from derivations.algebra.notation import Y_A, L, L_f, a, b, c, cos, equation, l, matrix, u_0, x, y
+from derivations.algebra.entry import WEIGHT, Entry, Statement, equation, small
+from derivations.algebra.matrices import Y_A, matrix
+from derivations.algebra.notation import L, L_f, a, b, c, cos, l, named, u_0, x, y
 from derivations.algebra.ordered_products import Direction, Layers, T, layer, normal, same, words
 from derivations.algebra.positive_powers import canonical, equal, separated
 from derivations.errors import SolveError
@@ -31,7 +32,7 @@ from derivations.flow.symbolic_flow import EQ_42A
 from derivations.times.names import integral
 from derivations.times.two_layers import EXT_101
 
-__all__ = ["ENTRIES", "FOUR", "THREE", "TWO", "TYPICAL_FOUR", "TYPICAL_THREE", "TYPICAL_TWO"]
+__all__ = ["FOUR", "THREE", "TWO", "TYPICAL_FOUR", "TYPICAL_THREE", "TYPICAL_TWO"]
 
 u_1, u_2, u_3, u_4, g_0 = sp.symbols("u_1 u_2 u_3 u_4 g_0", positive=True)
 #: The sign of the drive.
@@ -104,7 +105,6 @@ EXT_127 = Entry(
     proof="By (101) (W^1 + sigma W^2T)/2 grows at the rate of the drive and the other mode decays, so the norm of each "
     "layer becomes that of this mode; T is the logarithm of what it lacks to one.",
     note="Exact for any width. Vector inputs: with W^1 d^T for W^1, d the unit row along Sigma_yx, and sigma = 1.",
-    kind=Kind.EXTENSION,
 )  # fmt: skip
 
 # ---- 128, 129: wide layers.
@@ -161,7 +161,7 @@ EXT_128 = Entry(
     condition=_WIDE + "u_1, u_3 the norms of the ends at t = 0, x_0 = sigma w_3^ W_2 w_1^ with unit vectors along them",
     proof="(42a) moves W^2 along w_3^T w_1^T alone: dx/dT = p_1 p_3 for its component x, and dp_1/dT = x p_3, so "
     "p_1^2 - x^2 is constant, likewise p_3; x_0^2, of order u_0^2/h, is left out of it.",
-    note="x_0 is of order u_0/sqrt(h) and of either sign: a share h^(-1/2) of T.", kind=Kind.EXTENSION,
+    note="x_0 is of order u_0/sqrt(h) and of either sign: a share h^(-1/2) of T.",
 )  # fmt: skip
 
 
@@ -211,7 +211,7 @@ def _closed(way: sp.Integral) -> sp.Expr:
 
 
 _THEORY = 4 * u_1**2 * u_4**2 / (g_0**2 * (u_1 + u_4) ** 2)
-_ARGUMENT = sp.Symbol("exp(2*u_1*u_4*T)", positive=True)
+_ARGUMENT = named("exp(2*u_1*u_4*T)", "e^{2 u_1 u_4 T}", positive=True)
 _NINTH = sp.log((13 + 4 * sp.sqrt(10)) / 9) / 4  # by hand at u_1 = 1, u_4 = 2, g_0 = 1
 EXT_129 = Entry(
     129, "", "way of four layers, wide",
@@ -230,7 +230,6 @@ EXT_129 = Entry(
     "order u_0^2/h, is left out of it.",
     note="ln[1 + 4 u_1^2 u_4^2/(g_0^2 (u_1 + u_4)^2)]/(2 u_1 u_4) is this at u_1 = u_4, else only to leading order in "
     "g_0, with a relative order g_0^2 of the argument of the logarithm left out.",
-    kind=Kind.EXTENSION,
     claims=(
         Statement(
             equation(WAY, sp.log(1 + _THEORY) / (2 * u_1 * u_4)), lambda law: equation(WAY, _closed(_four(law))),
@@ -278,9 +277,9 @@ def _typical_four(eq129: sp.Tuple) -> sp.Eq:
 EXT_130 = Entry(
     130, "", "typical ways of random starts",
     (
-        Statement(equation(WAY, TYPICAL_TWO), lambda *s: _typical_two(s[0])),
-        Statement(equation(WAY, TYPICAL_THREE), lambda *s: _typical_three(s[1])),
-        Statement(equation(WAY, TYPICAL_FOUR), lambda *s: _typical_four(s[2])),
+        Statement(equation(WAY, TYPICAL_TWO), _typical_two),
+        Statement(equation(WAY, TYPICAL_THREE), _typical_three),
+        Statement(equation(WAY, TYPICAL_FOUR), _typical_four),
     ),
     (EXT_127, EXT_128, EXT_129),
     condition="two layers (first, d inputs), three (second), four (third); entries of independent signs, every layer "
@@ -289,13 +288,17 @@ EXT_130 = Entry(
     "and g_0^2 = u_0^2/(2 h), half the sum of two orthogonal vectors of norm u_0/sqrt(h).",
     note="Four layers: the share of T that differs from seed to seed is of order h^(-1/2) whatever u_0, so single runs "
     "never tend to (9).",
-    kind=Kind.EXTENSION,
 )  # fmt: skip
 
 # ---- 131.
 
-RELATIVE = sp.Symbol("tau*|d(W_A^l*v)/dt|/|W_A^l*v|", positive=True)
-WIDER, SMALLER = sp.symbols("T(4*h)/T(h) T(u_0/2)/T(u_0)", positive=True)
+RELATIVE = named(
+    "tau*|d(W_A^l*v)/dt|/|W_A^l*v|",
+    r"\frac{\tau\|\dot{\mathbf{W}}_A^l\mathbf{v}\|}{\|\mathbf{W}_A^l\mathbf{v}\|}",
+    positive=True,
+)
+WIDER = named("T(4*h)/T(h)", r"\frac{T(4h)}{T(h)}", positive=True)
+SMALLER = named("T(u_0/2)/T(u_0)", r"\frac{T(u_0/2)}{T(u_0)}", positive=True)
 
 
 def _relative(eq42a: sp.Eq) -> sp.Expr:
@@ -340,7 +343,4 @@ EXT_131 = Entry(
     "u_0/sqrt(h), and so does the layer itself. As long as the inner actions are small beside u_0 the ends stay, and "
     "for L >= 5 that is nearly all of the way: T is a number over this relative speed.",
     note="The number depends on the draw. At L = 4 the speed is free of h and (129) adds the logarithm.",
-    kind=Kind.EXTENSION,
 )  # fmt: skip
-
-ENTRIES = (EXT_127, EXT_128, EXT_129, EXT_130, EXT_131)

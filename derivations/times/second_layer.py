@@ -6,30 +6,19 @@ from typing import Any
 
 import sympy as sp
 
-from derivations.algebra.entry import Entry, Statement, small, small_beside_one, term
-from derivations.algebra.notation import I, L, L_f, a, b, c, equation, g, k, r, rate, t_A, tau, u, u_0, u_A, u_B, x
+from derivations.algebra.entry import Entry, Statement, equation, small, small_beside_one, term
+from derivations.algebra.notation import I, L, L_f, a, b, c, g, k, r, rate, t_A, tau, u, u_0, u_A, u_B, x
 from derivations.algebra.positive_powers import canonical, equal, separated
 from derivations.errors import SolveError
 from derivations.flow.ansatz import EQ_44A, EQ_44B
-from derivations.flow.conservation import EQ_41
-from derivations.times.deep import EQ_13, EQ_53, INTEGRAND, in_units_of_start, quotient, time_of
-from derivations.times.names import (
-    AT_TWO,
-    FLIP_NOTE,
-    LAG_NAME,
-    LN_100,
-    LOG_ORDER,
-    RATIO,
-    SAME_SIGN,
-    X_B,
-    X,
-    flipped,
-    integral,
-    u_B_at,
-)
+from derivations.flow.conservation import EQ_41, trunk_norm
+from derivations.times.conditions import FLIP_NOTE, LN_100, LOG_ORDER, SAME_SIGN, flipped
+from derivations.times.deep import EQ_13, EQ_53, in_units_of_start, quotient, time_of
+from derivations.times.formulas import INTEGRAND, INTEGRAND_AT_2
+from derivations.times.names import LAG_NAME, RATIO, SLOPE_OF_A, X_B, X, integral, u_B_at
 
-#: (58), the limit L_f -> 2 of (13).
-INTEGRAND_AT_2 = (x**2 + x ** (2 * k)) ** (1 - L / 2) / x
+#: Depths by positive numbers, 2 = L_f < L, and k < 1.
+AT_TWO = {L: 2 + sp.Symbol("q", positive=True), k: 1 / (1 + sp.Symbol("m", positive=True))}
 
 
 def _logs(eq44b: sp.Eq, eq44a: sp.Eq) -> sp.Eq:
@@ -49,8 +38,7 @@ def second_at_two(eq55: sp.Tuple, sign: Any = 1) -> sp.Expr:
 
 def _first_at_two(eq44a: sp.Eq, eq55: sp.Tuple, eq41: sp.Eq) -> sp.Eq:
     second = second_at_two(eq55)
-    (trunk,) = sp.solve(eq41.lhs - eq41.rhs, u)[:1] or [None]
-    speed = equation(rate(u_A), eq44a.rhs.subs(L_f, 2).subs(u, trunk).subs(u_B, second))
+    speed = equation(rate(u_A), eq44a.rhs.subs(L_f, 2).subs(u, trunk_norm(eq41)).subs(u_B, second))
     return equation(t_A, in_units_of_start(time_of(speed, X)))
 
 
@@ -89,9 +77,9 @@ EQ_55 = Entry(
     55, "", "B as a function of A, L_f = 2",
     (
         Statement(
-            equation(sp.Symbol("du_A/du_B"), a * u_A / (b * u_B)),
+            equation(SLOPE_OF_A, a * u_A / (b * u_B)),
             lambda eq44b, eq44a: quotient(
-                equation(0, eq44a.rhs.subs(L_f, 2)), equation(0, eq44b.rhs.subs(L_f, 2)), "du_A/du_B"
+                equation(0, eq44a.rhs.subs(L_f, 2)), equation(0, eq44b.rhs.subs(L_f, 2)), SLOPE_OF_A
             ),
         ),
         Statement(
@@ -147,21 +135,12 @@ EQ_58 = Entry(
     (
         Statement(
             equation(I, integral(INTEGRAND_AT_2, 1, sp.oo)),
-            lambda eq56a, eq13: equation(I, canonical(eq56a.rhs * a * u_0 ** (L - 2) / tau)),
+            lambda eq56a: equation(I, canonical(eq56a.rhs * a * u_0 ** (L - 2) / tau)),
         ),
         Statement(
-            equation(I, integral(INTEGRAND_AT_2, 1, sp.oo)), lambda eq56a, eq13: _limit_at_two(eq13),
+            equation(I, integral(INTEGRAND_AT_2, 1, sp.oo)), _limit_at_two,
             claim="the limit L_f -> 2 of (13)",
         ),
     ),
     (EQ_56A, EQ_13), condition="L > 2", proof="t_A of (56a) in its units; and (13) as L_f -> 2.",
 )  # fmt: skip
-
-
-ENTRIES = (
-    EQ_55,
-    EQ_56A,
-    EQ_56B,
-    EQ_57,
-    EQ_58,
-)

@@ -1,88 +1,29 @@
 """The laws with the sign and rotation that the printed ones lack: 102-104, 106-108, 111, 112.
 
-A is the modality learned first, B the second; `notation` has the symbols. The walk from the reduced flow:
-
-    two_layer_times     (8), (9), (26)-(30), (32), (33), 101
-    deep_times          (12), (13), (45)-(51), (53), (54)
-    second_layer_times  (55)-(58)
-    unequal_times       (59), (60)
+A is the modality learned first, B the second; `notation` has the symbols.
 
 Each law leaves out terms of relative order 1/ln(1/u_0) (L_f = 2, the lag; L = 2, t_A), or u_0^(L_f - 2) and, for
-L_f < L, u_0^2 (the lag); u_0^(L - 2) (t_A). `branch_times` has the same laws for any depths and starts.
+L_f < L, u_0^2 (the lag); u_0^(L - 2) (t_A). `any_branches` has the same laws for any depths and starts.
 """
 
 from __future__ import annotations
 
 import sympy as sp
 
-from derivations.algebra.entry import Entry, Kind, Statement, small
-from derivations.algebra.notation import (
-    I,
-    L,
-    L_f,
-    R,
-    c,
-    cos,
-    equation,
-    g,
-    k,
-    matrix,
-    r,
-    residual_B,
-    tau,
-    u,
-    u_0,
-    u_A,
-    u_B,
-    x,
-    y,
-)
+from derivations.algebra.entry import Entry, Statement, equation, small
+from derivations.algebra.matrices import matrix, residual_B
+from derivations.algebra.notation import I, L, L_f, R, c, cos, g, k, named, tau, u, u_0, u_A, u_B, x, y
 from derivations.algebra.ordered_products import words
 from derivations.algebra.positive_powers import as_power, canonical, separated
 from derivations.errors import SolveError
 from derivations.flow.ansatz import turning_moves
 from derivations.flow.conservation import EQ_41
 from derivations.flow.symbolic_flow import EQ_52
-from derivations.times.deep import (
-    EQ_13,
-    EQ_45,
-    EQ_53,
-    FIRST,
-    INTEGRAND,
-    SECOND_SIZE,
-    SECOND_SIZE_AT_2,
-    depth_drops_out,
-    exact_lag,
-    plateau_norm,
-    second_power,
-)
-from derivations.times.names import DEEP, LAG_NAME, LOG_ORDER, X_B, X, u_B_at
-from derivations.times.second_layer import EQ_55, EQ_58, INTEGRAND_AT_2, lag_at_two, second_at_two
-from derivations.times.two_layers import FIRST_AT_DEPTH_2
-
-#: Laws, and what `dynamics` needs to turn some of them into numbers.
-__all__ = [
-    "ENTRIES",
-    "FIRST",
-    "FIRST_AT_DEPTH_2",
-    "INTEGRAND",
-    "INTEGRAND_AT_2",
-    "LAG",
-    "LAG_AT_2",
-    "ROTATION_INTEGRAND",
-    "SECOND_SIZE",
-    "SECOND_SIZE_AT_2",
-    "logarithm",
-    "rotation_angle_integrand",
-]
-
-# ---- Extensions: what holds where the printed laws do not.
-
-#: t_B - t_A: (8b) and (56b) for L_f = 2 (at L = 2 the power of g is 0), (54) for L_f > 2, with sign and rotation.
-LAG_AT_2 = (1 - c * k) / (r * g ** (1 - 2 / L)) * sp.log(1 / u_0)
-LAG = (1 - c * k) * R * u_0 ** (2 - L_f) / ((L_f - 2) * g ** (1 - L_f / L) * r)
-#: R(cos, L_f): the time in which B's first layer turns and escapes, over the one without a turn.
-ROTATION_INTEGRAND = (L_f - 2) * (y**2 + 1 - cos**2) ** (-(L_f - 1) / 2)
+from derivations.times.conditions import DEEP, LOG_ORDER
+from derivations.times.deep import EQ_13, EQ_45, EQ_53, depth_drops_out, exact_lag, plateau_norm, second_power
+from derivations.times.formulas import LAG, LAG_AT_2, ROTATION_INTEGRAND, SECOND_SIZE, SECOND_SIZE_AT_2
+from derivations.times.names import LAG_NAME, X_B, X, u_B_at
+from derivations.times.second_layer import EQ_55, EQ_58, lag_at_two, second_at_two
 
 
 def _rotation(eq52: sp.Tuple) -> sp.Eq:
@@ -132,7 +73,7 @@ EXT_102 = Entry(
         ),
     ),
     (EQ_53, EQ_55), condition="c = -1 for a scalar residual of the other sign (random start), else 1",
-    proof="(53) at L_f = 2 from the mode (101) that the residual will drive.", kind=Kind.EXTENSION,
+    proof="(53) at L_f = 2 from the mode (101) that the residual will drive.",
 )  # fmt: skip
 EXT_103 = Entry(
     103, "", "lag with sign and rotation, L_f > 2",
@@ -142,7 +83,6 @@ EXT_103 = Entry(
         ),
     ),
     (EQ_53, EQ_45), condition="R by (104); c as in (102)", proof="(53) from (45) with c k for k, the start times R.",
-    kind=Kind.EXTENSION,
 )  # fmt: skip
 EXT_104 = Entry(
     104, "", "rotation of B's first layer",
@@ -150,23 +90,25 @@ EXT_104 = Entry(
     condition="aligned balanced start, L_f > 2; cos between Sigma_yx_B and the residual",
     proof="Balanced layers have the norm |v| of the row, so dv/dt = |v|^(L_f - 1) along the residual; the part of v "
     "across it stays. The time to infinity, over the one without a turn.",
-    kind=Kind.EXTENSION,
 )  # fmt: skip
 EXT_106 = Entry(
     106, "", "depth drops out of late fusion",
     (Statement(equation(I, 1 / (L - 2)), depth_drops_out),), (EQ_13,), condition="L_f = L > 2",
-    proof="(13) at L_f = L.", kind=Kind.EXTENSION,
+    proof="(13) at L_f = L.",
 )  # fmt: skip
 EXT_107 = Entry(
     107, "", "I at equal strengths",
     (Statement(equation(I, 2 ** ((L_f - L) / 2) / (L - 2)), _equal_strengths),), (EQ_13,), condition="k = 1",
-    proof="(13) at k = 1: both branches grow together, the bracket is 2.", kind=Kind.EXTENSION,
+    proof="(13) at k = 1: both branches grow together, the bracket is 2.",
 )  # fmt: skip
 EXT_108 = Entry(
     108, "", "I(4, 2) at k = 1/2",
     (Statement(equation(I, 1 - sp.log(2)), _one_minus_log_two),), (EQ_58,), condition="L = 4, L_f = 2, k = 1/2",
-    proof="1/(x^2 (x + 1)) has an elementary antiderivative.", kind=Kind.EXTENSION,
+    proof="1/(x^2 (x + 1)) has an elementary antiderivative.",
 )  # fmt: skip
+
+
+_CHANGE = named("change of the lag", r"\frac{\delta(t_B - t_A)}{t_B - t_A}")
 
 
 def _trunk_growth(eq53: sp.Tuple, eq41: sp.Eq) -> sp.Eq:
@@ -178,7 +120,7 @@ def _trunk_growth(eq53: sp.Tuple, eq41: sp.Eq) -> sp.Eq:
     share = sp.diff(trunk, u_B, 2) / 2 * (L - L_f) / trunk.subs(u_B, 0)
     whole = separated(eq53[0].rhs, u_B, u_B_at, X_B).subs(X_B ** (2 - L_f), 0)
     lost = share * separated(eq53[0].rhs / u_B**2, u_B, u_B_at, X_B).subs(X_B ** (4 - L_f), 0)
-    return equation(sp.Symbol("change of the lag"), canonical(-lost / whole))
+    return equation(_CHANGE, canonical(-lost / whole))
 
 
 EXT_112 = Entry(
@@ -186,7 +128,7 @@ EXT_112 = Entry(
     (
         Statement(
             equation(
-                sp.Symbol("change of the lag"),
+                _CHANGE,
                 -L_f * (L - L_f) * (L_f - 2) / (2 * L * (L_f - 4)) * (u_B_at / g ** (1 / L)) ** 2,
             ),
             _trunk_growth,
@@ -194,9 +136,9 @@ EXT_112 = Entry(
     ),
     (EQ_53, EQ_41), condition="4 < L_f < L; as a share of the lag, to first order in u_B^2",
     proof="The norm (50) of the trunk, expanded in u_B^2, in the separated equation (53).",
-    note="At L_f = 4 the power is a logarithm, below it the ends of the transitions are larger.", kind=Kind.EXTENSION,
+    note="At L_f = 4 the power is a logarithm, below it the ends of the transitions are larger.",
 )  # fmt: skip
-SIZE = sp.Symbol("u_B/u_0", positive=True)
+SIZE = named("u_B/u_0", r"\frac{u_B}{u_0}", positive=True)
 
 
 def _size(eq45: sp.Tuple) -> sp.Eq:
@@ -211,43 +153,9 @@ def _size_at_two(eq55: sp.Tuple) -> sp.Eq:
 EXT_111 = Entry(
     111, "", "B while A grows, either sign",
     (
-        Statement(equation(SIZE, SECOND_SIZE), lambda eq45, eq55: _size(eq45)),
-        Statement(equation(SIZE, SECOND_SIZE_AT_2), lambda eq45, eq55: _size_at_two(eq55)),
+        Statement(equation(SIZE, SECOND_SIZE), _size),
+        Statement(equation(SIZE, SECOND_SIZE_AT_2), _size_at_two),
     ),
     (EQ_45, EQ_55), condition="x = u_A/u_0, L_f > 2 (first) and L_f = 2 (second); weights near zero",
-    proof="(45), (55) with c k for k, by (101).", kind=Kind.EXTENSION,
+    proof="(45), (55) with c k for k, by (101).",
 )  # fmt: skip
-
-
-ENTRIES = (
-    EXT_102,
-    EXT_103,
-    EXT_104,
-    EXT_106,
-    EXT_107,
-    EXT_108,
-    EXT_112,
-    EXT_111,
-)
-
-# ---- Forms for numbers.
-
-
-def logarithm(law: sp.Expr) -> sp.Expr:
-    """ln of a positive law as a sum, so that u_0^(2-L) does not overflow."""
-    powers = (part.as_base_exp() for part in sp.Mul.make_args(law))
-    return sp.Add(*(exponent * sp.log(base) for base, exponent in powers))
-
-
-def rotation_angle_integrand() -> sp.Expr:
-    """The integrand of R over s from 0 to 1 after y = sin(alpha) cot(alpha s), cos = cos(alpha).
-
-    R = (L_f - 2) (alpha/sin alpha) int_0^1 (sin(alpha s)/sin(alpha))^(L_f-3) ds stays finite where the
-    integral over y has an infinite range.
-    """
-    s, alpha = sp.symbols("s alpha", positive=True)
-    height = sp.sin(alpha) / sp.tan(alpha * s)
-    jacobian = sp.sin(alpha) * alpha / sp.sin(alpha * s) ** 2
-    squared = sp.sin(alpha) ** 2 / sp.sin(alpha * s) ** 2  # y^2 + 1 - cos^2
-    assert sp.simplify(height**2 + sp.sin(alpha) ** 2 - squared) == 0
-    return (L_f - 2) * jacobian * squared ** (-(L_f - 1) / 2)

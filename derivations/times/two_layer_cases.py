@@ -11,55 +11,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import sympy as sp
 
-from derivations.algebra.entry import Entry, Kind, Statement, small, small_weights
-from derivations.algebra.notation import (
-    S_A,
-    S_AB,
-    S_B,
-    S_BA,
-    Y_A,
-    Y_B,
-    L,
-    L_f,
-    R,
-    S,
-    W_A_tot,
-    W_tot,
-    Y,
-    a,
-    b,
-    c,
-    equation,
-    eta,
-    g,
-    k,
-    l,
-    matrix,
-    r,
-    rate,
-    residual_B,
-    tau,
-    u_0,
-    u_A,
-    u_B,
-)
+from derivations.algebra.entry import Entry, Statement, equation, small, small_weights
+from derivations.algebra.examples import rho, scalar_example, sd_A, sd_B
+from derivations.algebra.matrices import S_A, S_AB, S_B, S_BA, Y_A, Y_B, S, W_A_tot, W_tot, Y, matrix, residual_B
+from derivations.algebra.notation import L, L_f, R, a, b, c, eta, g, k, l, named, r, rate, tau, u_0, u_A, u_B
 from derivations.algebra.ordered_products import Direction, Layers, T, apart, evaluate, layer, normal, same, words
 from derivations.algebra.positive_powers import Leading, equal, separated
 from derivations.critical.printed_sets import EQ_7A, EQ_7B, EQ_19B
 from derivations.errors import SolveError
 from derivations.flow.ansatz import EQ_24, speed_of
 from derivations.flow.symbolic_flow import EQ_2, EQ_14A, EQ_14B, EQ_18A, EQ_18B, EQ_18C, EQ_18D, EQ_31, TWO, totals
-from derivations.times.closed_forms import variance
+from derivations.times.closed_forms import SIZE_A, variance
+from derivations.times.conditions import DEEP, LOG_ORDER
 from derivations.times.deep import EQ_45, EQ_53, exact_lag
-from derivations.times.names import DEEP, LAG_NAME, LOG_ORDER, RATIO, X_B, X, sd_A, sd_B
+from derivations.times.names import LAG_NAME, RATIO, X_B, X
 from derivations.times.second_layer import EQ_55, lag_at_two
-from derivations.times.two_layers import EQ_26, EQ_30, EQ_32, ratio_of_two_layers
+from derivations.times.two_layers import EQ_26, EQ_30, EQ_32, MODE, ratio_of_two_layers
 
-__all__ = ["ENTRIES", "ratio_of_descent"]
+__all__ = ["ratio_of_descent"]
 
 _COLUMNS = {"W_A": Direction("r_A", 1), "W_B": Direction("r_B", 1)}
 _FLOWS = (EQ_18A, EQ_18B, EQ_18C, EQ_18D)
@@ -75,28 +49,30 @@ def _shapes(eq24: sp.Tuple) -> dict[str, dict[sp.Expr, sp.Expr]]:
     }
 
 
-def scalar_speeds(flows: tuple[sp.Eq, ...], eq24: sp.Tuple, data: Mapping[sp.Expr, Any]) -> tuple[sp.Expr, sp.Expr]:
+def scalar_speeds(
+    data: Mapping[sp.Expr, Any], eq18a: sp.Eq, eq18b: sp.Eq, eq18c: sp.Eq, eq18d: sp.Eq, eq24: sp.Tuple
+) -> dict[sp.Symbol, sp.Expr]:
     """tau du_A/dt and tau du_B/dt by (18), saturation included, on the ansatz (24); `data` are the correlations."""
     shapes = _shapes(eq24)
     every = shapes["W_A"] | shapes["W_B"]
-    speeds = []
-    for branch, norm, pair in (("W_A", u_A, flows[:2]), ("W_B", u_B, flows[2:])):
-        moves = []
-        for n, law in enumerate(pair, start=1):
-            moved = normal(apart(law.rhs).subs(every).subs(data))
-            moves.append((moved, normal(shapes[branch][layer(branch, n)].subs(data))))
-        speeds.append(sp.factor(speed_of(moves, norm)))  # the same from both layers
-    return speeds[0], speeds[1]
+    speeds = {}
+    for branch, norm, pair in (("W_A", u_A, (eq18a, eq18b)), ("W_B", u_B, (eq18c, eq18d))):
+        moves = [
+            (normal(apart(law.rhs).subs(every).subs(data)), normal(shape.subs(data)))
+            for law, shape in zip(pair, shapes[branch].values(), strict=True)
+        ]
+        speeds[norm] = sp.factor(speed_of(moves, norm))  # the same from both layers
+    return speeds
 
 
 # ---- 121: x_B = k x_A.
 
 COLLINEAR = {Y_A: a, Y_B: k * a, b: k * a, S_A: variance, S_AB: k * variance, S_BA: k * variance, S_B: k**2 * variance}
-SIZE_A, SIZE_B = sp.symbols("|W_A^tot(t)| |W_B^tot(t)|", positive=True)
+SIZE_B = named("|W_B^tot(t)|", r"\|\mathbf{W}_B^{\mathrm{tot}}(t)\|", positive=True)
 
 
-def _collinear_speeds(*sources: sp.Basic) -> tuple[sp.Expr, sp.Expr]:
-    return scalar_speeds(sources[:4], sources[4], COLLINEAR)
+def _collinear_speed(norm: sp.Symbol, eq18a: sp.Eq, eq18b: sp.Eq, eq18c: sp.Eq, eq18d: sp.Eq, eq24: sp.Tuple) -> sp.Eq:
+    return equation(rate(norm), scalar_speeds(COLLINEAR, eq18a, eq18b, eq18c, eq18d, eq24)[norm])
 
 
 def _norm_of_total(eq24: sp.Tuple, branch: str) -> sp.Expr:
@@ -108,10 +84,10 @@ def _norm_of_total(eq24: sp.Tuple, branch: str) -> sp.Expr:
     return size
 
 
-def _law_of_totals(*sources: sp.Basic) -> sp.Eq:
+def _law_of_totals(eq18a: sp.Eq, eq18b: sp.Eq, eq18c: sp.Eq, eq18d: sp.Eq, eq24: sp.Tuple) -> sp.Eq:
     """du_B/du_A = k u_B/u_A: the common factor of the two errors, and with it saturation and time, drop out."""
-    speed_a, speed_b = _collinear_speeds(*sources)
-    slope = sp.cancel(speed_b / speed_a * u_A / u_B)  # d ln u_B/d ln u_A
+    speeds = scalar_speeds(COLLINEAR, eq18a, eq18b, eq18c, eq18d, eq24)
+    slope = sp.cancel(speeds[u_B] / speeds[u_A] * u_A / u_B)  # d ln u_B/d ln u_A
     if slope.free_symbols - {k}:
         raise SolveError(f"{slope} is no constant")
     left = separated(u_B, u_B, u_0, u_B)
@@ -119,14 +95,14 @@ def _law_of_totals(*sources: sp.Basic) -> sp.Eq:
     found = u_0 * (u_A / u_0) ** slope
     if not equal(left.subs(u_B, found), right):
         raise SolveError(f"{found} does not solve the race")
-    sizes = {norm: _norm_of_total(sources[4], branch) for branch, norm in (("W_A", u_A), ("W_B", u_B))}
+    sizes = {norm: _norm_of_total(eq24, branch) for branch, norm in (("W_A", u_A), ("W_B", u_B))}
     (first,) = sp.solve(sizes[u_A] - SIZE_A, u_A)
     return equation(SIZE_B, sizes[u_B].subs(u_B, found.subs(u_A, first)))
 
 
-def _no_residual(*sources: sp.Basic) -> sp.Eq:
+def _no_residual(eq31: sp.Tuple) -> sp.Eq:
     """The residual of (31), which drives B from t_A on, for x_B = k x_A."""
-    return equation(residual_B, sp.expand(sources[5][2].rhs.subs(COLLINEAR)))
+    return equation(residual_B, sp.expand(eq31[2].rhs.subs(COLLINEAR)))
 
 
 EXT_121 = Entry(
@@ -134,11 +110,11 @@ EXT_121 = Entry(
     (
         Statement(
             equation(rate(u_A), u_A * (a - variance * (u_A**2 + k * u_B**2))),
-            lambda *s: equation(rate(u_A), _collinear_speeds(*s)[0]),
+            partial(_collinear_speed, u_A),
         ),
         Statement(
             equation(rate(u_B), k * u_B * (a - variance * (u_A**2 + k * u_B**2))),
-            lambda *s: equation(rate(u_B), _collinear_speeds(*s)[1]),
+            partial(_collinear_speed, u_B),
         ),
         Statement(equation(SIZE_B, u_0 ** (2 * (1 - k)) * SIZE_A**k), _law_of_totals),
         Statement(equation(residual_B, 0), _no_residual),
@@ -150,20 +126,19 @@ EXT_121 = Entry(
     "u_m^2.",
     note="For k < 1 the weights of B stay of order u_0^(2(1-k)) for ever and the residual that would drive them on is "
     "zero: t_B and the ratio (9) are infinite.",
-    kind=Kind.EXTENSION,
 )  # fmt: skip
 
 # ---- 122: a = b.
 
 _cross = sp.Symbol("Sigma_AB", real=True)
 SCALAR = {Y_A: a, Y_B: b, S_A: sd_A**2, S_B: sd_B**2, S_AB: _cross, S_BA: _cross}
-RACE = sp.Symbol("tau*d ln(u_B/u_A)/dt", real=True)
+RACE = named("tau*d ln(u_B/u_A)/dt", r"\tau\frac{d}{dt}\ln\frac{u_B}{u_A}", real=True)
 
 
-def _race(*sources: sp.Basic) -> sp.Eq:
+def _race(eq18a: sp.Eq, eq18b: sp.Eq, eq18c: sp.Eq, eq18d: sp.Eq, eq24: sp.Tuple) -> sp.Eq:
     """How ln(u_B/u_A) changes on the ansatz, saturation included."""
-    speed_a, speed_b = scalar_speeds(sources[:4], sources[4], SCALAR)
-    return equation(RACE, sp.expand(speed_b / u_B - speed_a / u_A))
+    speeds = scalar_speeds(SCALAR, eq18a, eq18b, eq18c, eq18d, eq24)
+    return equation(RACE, sp.expand(speeds[u_B] / u_B - speeds[u_A] / u_A))
 
 
 EXT_122 = Entry(
@@ -171,23 +146,23 @@ EXT_122 = Entry(
     (
         Statement(
             equation(RACE, (sd_A**2 - _cross) * u_A**2 - (sd_B**2 - _cross) * u_B**2),
-            lambda *s: _race(*s[:5]),
+            _race,
             given={b: a}, counterexample={a: 3, b: 2, u_A: 1, u_B: 2, sd_A: 2, sd_B: 1, _cross: sp.Rational(1, 2)}
             | {RACE: sp.Rational(1, 2)},  # 2 - 3 + 3.5 - 2
         ),
         Statement(
             equation(RATIO, 1 + (1 - c) * a / r),
-            lambda *s: equation(RATIO, ratio_of_two_layers(*s[5:8]).rhs.subs(b, a)),
+            lambda eq26, eq32, eq30: equation(RATIO, ratio_of_two_layers(eq26, eq32, eq30).rhs.subs(b, a)),
             lead=small(u_0), neglected=LOG_ORDER,
         ),
         Statement(
             equation(LAG_NAME, tau * (1 - c) / (r * g ** (1 - 2 / L)) * sp.log(1 / u_0)),
-            lambda *s: equation(LAG_NAME, lag_at_two(c, s[8][0], s[9]).subs(k, 1)),
+            lambda eq53, eq55: equation(LAG_NAME, lag_at_two(c, eq53[0], eq55).subs(k, 1)),
             lead=small(u_0), neglected=LOG_ORDER,
         ),
         Statement(
             equation(LAG_NAME, tau * (1 - c) * R * u_0 ** (2 - L_f) / ((L_f - 2) * g ** (1 - L_f / L) * r)),
-            lambda *s: equation(LAG_NAME, exact_lag(c, R, s[8], s[10]).subs(k, 1)),
+            lambda eq53, eq45: equation(LAG_NAME, exact_lag(c, R, eq53, eq45).subs(k, 1)),
             lead=small(u_0, DEEP), neglected=u_0 ** (L_f - 2),
         ),
     ),
@@ -199,24 +174,23 @@ EXT_122 = Entry(
     "smaller variance. If both variances are equal u_B = u_A is kept for ever and t_A = t_B. For c = 1 the excess and "
     "the lags are 0 to leading order; for c = -1, possible from a random start only, they are not: there the mode that "
     "the residual drives has decayed.",
-    kind=Kind.EXTENSION,
 )  # fmt: skip
 
 # ---- 123: y = w_A x_A + w_B x_B, and noise.
 
-w_A, w_B, rho, sign_A = sp.symbols("w_A w_B rho sign(Sigma_yxA)", real=True)
+w_A, w_B = sp.symbols("w_A w_B", real=True)
+sign_A = named("sign(Sigma_yxA)", r"\mathrm{sign}(\Sigma_{yx_A})", real=True)
 _size = sp.Symbol("|w_A|", positive=True)
 _grown = sp.Symbol("sign(w_A)", real=True)
-ALONE_A, GLOBAL_A = sp.symbols("w_A(M_A) w_A(M_*)", real=True)
-MODE_OF_A = matrix("W_A^1 + c*W_A^2T")
-MODE, LEAVING = sp.Symbol("rate of the mode c"), sp.Symbol("rate of leaving M_B")
+ALONE_A = named("w_A(M_A)", r"w_A(\mathcal{M}_A)", real=True)
+GLOBAL_A = named("w_A(M_*)", r"w_A(\mathcal{M}_*)", real=True)
+MODE_OF_A = matrix("W_A^1 + c*W_A^2T", r"\mathbf{W}_A^1 + c\,{\mathbf{W}_A^2}^\top")
+LEAVING = named("rate of leaving M_B", r"\mathrm{rate}(\mathcal{M}_B)")
 
 
 def _example() -> dict[sp.Expr, sp.Matrix]:
     """The correlations of y = w_A x_A + w_B x_B + noise, as matrices."""
-    cross = rho * sd_A * sd_B
-    sigma = sp.Matrix([[sd_A**2, cross], [cross, sd_B**2]])
-    target = sp.Matrix([[w_A, w_B]]) * sigma
+    sigma, target = scalar_example(w_A, w_B)
     return {
         S: sigma, S_A: sigma[:1, :1], S_B: sigma[1:, 1:], S_AB: sigma[:1, 1:], S_BA: sigma[1:, :1],
         Y: target, Y_A: target[:, :1], Y_B: target[:, 1:],
@@ -267,19 +241,22 @@ EXT_123 = Entry(
     123, "", "unlearning, two layers",
     (
         Statement(
-            equation(ALONE_A, w_A + rho * w_B * sd_B / sd_A), lambda *s: equation(ALONE_A, _weight(s[0][0], W_A_tot))
+            equation(ALONE_A, w_A + rho * w_B * sd_B / sd_A), lambda eq7a: equation(ALONE_A, _weight(eq7a[0], W_A_tot))
         ),
-        Statement(equation(GLOBAL_A, w_A), lambda *s: equation(GLOBAL_A, _weight(s[1][1][0], W_tot))),
+        Statement(equation(GLOBAL_A, w_A), lambda eq19b: equation(GLOBAL_A, _weight(eq19b[1][0], W_tot))),
         Statement(
-            sp.Lt(w_A * (w_A + rho * w_B * sd_B / sd_A), 0, evaluate=False), lambda *s: _signs_differ(s[0], s[1])
+            sp.Lt(w_A * (w_A + rho * w_B * sd_B / sd_A), 0, evaluate=False), _signs_differ
         ),
         Statement(
-            equation(MODE_OF_A, (sign_A + c) * u_A * _COLUMNS["W_A"]), lambda *s: _mode_at_balance(s[2])
+            equation(MODE_OF_A, (sign_A + c) * u_A * _COLUMNS["W_A"]), _mode_at_balance
         ),
-        Statement(equation(MODE, c * sd_A**2 * w_A * (1 - rho**2)), lambda *s: equation(MODE, c * _error_at_b(*s[3:]))),
+        Statement(
+            equation(MODE, c * sd_A**2 * w_A * (1 - rho**2)),
+            lambda eq18a, eq18b, eq7b: equation(MODE, c * _error_at_b(eq18a, eq18b, eq7b)),
+        ),
         Statement(
             equation(LEAVING, sd_A**2 * _size * (1 - rho**2)),
-            lambda *s: equation(LEAVING, _growing(_error_at_b(*s[3:]))),
+            lambda eq18a, eq18b, eq7b: equation(LEAVING, _growing(_error_at_b(eq18a, eq18b, eq7b))),
         ),
     ),
     (EQ_7A, EQ_19B, EQ_24, EQ_18A, EQ_18B, EQ_7B),
@@ -290,12 +267,11 @@ EXT_123 = Entry(
     "balanced start (24) has the mode of the sign of Sigma_yx_A alone.",
     note="Where the two weights of A have opposite signs the mode that A has grown in decays at M_B and the other one "
     "grows: a run that is not quite balanced goes M_A, M_B, M_*, three transitions; a balanced one ends at M_B.",
-    kind=Kind.EXTENSION,
 )  # fmt: skip
 
 # ---- 124: gradient descent, one step after the other.
 
-FACTOR = sp.Symbol("factor of the mode c in a step")
+FACTOR = named("factor of the mode c in a step", r"\mathrm{factor}_c")
 STEPS_TIME = sp.Symbol("t_A", positive=True)
 
 
@@ -382,7 +358,4 @@ EXT_124 = Entry(
     "n eta tau. The last lines: eta -> 0 gives (9) with its sign, and the first power of eta for c = 1.",
     note="A growing mode takes ln(1 + eta a) a step and not eta a, a decaying one -ln(1 - eta b) and not eta b: for "
     "c = 1 and a + b > r the ratio is below (9).",
-    kind=Kind.EXTENSION,
 )  # fmt: skip
-
-ENTRIES = (EXT_121, EXT_122, EXT_123, EXT_124)

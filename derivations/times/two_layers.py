@@ -11,48 +11,21 @@ from typing import Any
 
 import sympy as sp
 
-from derivations.algebra.entry import Entry, Kind, Statement, factor, small
-from derivations.algebra.notation import (
-    Y_B,
-    a,
-    b,
-    c,
-    cos,
-    equation,
-    matrix,
-    r,
-    rate,
-    residual_B,
-    t,
-    t_A,
-    t_B,
-    tau,
-    u_0,
-    u_A,
-    u_B,
-)
+from derivations.algebra.entry import Entry, Statement, equation, factor, small
+from derivations.algebra.examples import rho, scalar_example, sd_A, sd_B
+from derivations.algebra.matrices import Y_B, matrix, residual_B
+from derivations.algebra.notation import a, b, c, cos, named, r, rate, t, t_A, t_B, tau, u_0, u_A, u_B
 from derivations.algebra.ordered_products import T, layer, normal, same
 from derivations.algebra.positive_powers import canonical, separated
 from derivations.errors import SolveError
 from derivations.flow.ansatz import EQ_25, two_layer_shapes, two_layer_speed
 from derivations.flow.conservation import EQ_23
 from derivations.flow.symbolic_flow import EQ_22B, EQ_31
-from derivations.times.names import (
-    DIRECTION,
-    FLIP_NOTE,
-    FULL_TURN,
-    LAG_NAME,
-    LN_100,
-    LOG_ORDER,
-    RATIO,
-    SAME_SIGN,
-    X_B,
-    X,
-    flipped,
-    sd_A,
-    sd_B,
-    u_B_at,
-)
+from derivations.times.conditions import FLIP_NOTE, FULL_TURN, LN_100, LOG_ORDER, SAME_SIGN, flipped
+from derivations.times.formulas import FIRST_AT_DEPTH_2
+from derivations.times.names import DIRECTION, LAG_NAME, RATIO, X_B, X, u_B_at
+
+MODE = named("rate of the mode c", r"\mathrm{rate}_c")
 
 
 def growth(speed: sp.Eq, norm: sp.Symbol, start: Any, since: Any = 0) -> sp.Eq:
@@ -99,7 +72,7 @@ EQ_26 = Entry(
 )  # fmt: skip
 EQ_27 = Entry(
     27, "", "t_A, two layers",
-    (Statement(equation(t_A, tau / a * sp.log(1 / u_0)), first_time, lead=small(u_0), neglected=LOG_ORDER),),
+    (Statement(equation(t_A, tau * FIRST_AT_DEPTH_2), first_time, lead=small(u_0), neglected=LOG_ORDER),),
     (EQ_26,), condition="u_0 -> 0; relative error of order 1/ln(1/u_0)",
     proof="(26) at a size X of order one; ln X is left out beside ln(1/u_0).",
     note="Why ln 1/u_0: growth is exponential, so the time is the logarithm of how much there is to grow.",
@@ -176,10 +149,8 @@ EQ_33 = Entry(
 )  # fmt: skip
 EQ_8A = Entry(
     8, "a", "t_A, two layers",
-    (Statement(equation(t_A, tau / a * sp.log(1 / u_0)), first_time, lead=small(u_0), neglected=LOG_ORDER),),
-    (EQ_26,), condition=EQ_27.condition, proof="(27).",
+    EQ_27.statements, (EQ_26,), condition=EQ_27.condition, proof="(27).",
 )  # fmt: skip
-FIRST_AT_DEPTH_2 = EQ_8A.printed.rhs.subs(tau, 1)
 
 
 def mode(eq22: sp.Tuple) -> sp.Eq:
@@ -191,19 +162,11 @@ def mode(eq22: sp.Tuple) -> sp.Eq:
     gap = normal(law - c * b * now, {}).subs(c**2, 1)
     if normal(gap) != 0:
         raise SolveError(f"the mode does not grow by itself: {gap}")
-    return equation(sp.Symbol("rate of the mode c"), c * b)
+    return equation(MODE, c * b)
 
 
 EQ_8B = Entry(
-    8, "b", "t_B - t_A, two layers",
-    (
-        Statement(
-            equation(LAG_NAME, tau * (1 - b / a) / r * sp.log(1 / u_0)),
-            lambda eq32, eq30: equation(LAG_NAME, _lag_of_two_layers(eq32, eq30)),
-            lead=small(u_0), neglected=LOG_ORDER, given={c: 1},
-            counterexample=flipped(lag=sp.Rational(7, 3) * LN_100),  # 7 (1 + 2/3)/5 ln 100
-        ),
-    ),
+    8, "b", "t_B - t_A, two layers", EQ_33.statements[1:],
     (EQ_32, EQ_30), condition=SAME_SIGN, proof="(33), with the sign c of the mode that the residual will drive.",
     note=FLIP_NOTE,
 )  # fmt: skip
@@ -216,47 +179,44 @@ def ratio_of_two_layers(eq26: sp.Eq, eq32: sp.Tuple, eq30: sp.Eq) -> sp.Eq:
 
 # ---- Claims beside (9), for the paper's scalar data y = x_A + x_B.
 
-_rho = sp.Symbol("rho", real=True)
-_sign_b = sp.Symbol("sign(Sigma_yxB)", real=True)
+_sign_b = named("sign(Sigma_yxB)", r"\mathrm{sign}(\Sigma_{yx_B})", real=True)
+_inverse = named("time ratio", r"\mathrm{time\ ratio}")
 
 
 def _paper_example() -> sp.Eq:
     """(9) for Sigma = [sA^2, rho sA sB; rho sA sB, sB^2], y = x_A + x_B, from the correlations."""
-    cross = _rho * sd_A * sd_B
-    sigma = sp.Matrix([[sd_A**2, cross], [cross, sd_B**2]])
-    target_a, target_b = sp.Matrix([[1, 1]]) * sigma
-    left = sp.factor(target_b - target_a / sd_A**2 * cross)  # sigma_B^2 (1 - rho^2), positive
+    sigma, (target_a, target_b) = scalar_example(1, 1)
+    left = sp.factor(target_b - target_a / sd_A**2 * sigma[0, 1])  # sigma_B^2 (1 - rho^2), positive
     return equation(RATIO, 1 + (target_a - _sign_b * target_b) / left)
 
 
 def _stronger_correlation() -> sp.Eq:
     """How (9) changes with a growing positive rho for y = 2 x_A + x_B and unit variances."""
-    rho = sp.Symbol("rho", positive=True)
-    sigma = sp.Matrix([[1, rho], [rho, 1]])
-    target_a, target_b = sp.Matrix([[2, 1]]) * sigma  # positive
-    left = sp.factor(target_b - target_a * rho)  # 1 - rho^2
+    growing = sp.Symbol("rho", positive=True)
+    target_a, target_b = scalar_example(2, 1)[1].subs({sd_A: 1, sd_B: 1, rho: growing})  # positive
+    left = sp.factor(target_b - target_a * growing)  # 1 - rho^2
     law = sp.cancel(1 + (target_a - target_b) / left)
-    return equation(DIRECTION, sp.sign(sp.factor(sp.diff(law, rho))))
+    return equation(DIRECTION, sp.sign(sp.factor(sp.diff(law, growing))))
 
 
 _CLAIMS_9 = (
     Statement(
-        equation(RATIO, a / b), lambda *s: equation(RATIO, (1 + (a - b) / r).subs(r, b)),
+        equation(RATIO, a / b), lambda: equation(RATIO, (1 + (a - b) / r).subs(r, b)),
         claim="section 3.2: without cross correlation the ratio is |Sigma_yx_A|/|Sigma_yx_B|",
     ),
     Statement(
-        equation(RATIO, 1 + (sd_A**2 / sd_B**2 - 1) / (1 - _rho**2)), lambda *s: _paper_example(),
-        given={_sign_b: 1}, counterexample={_sign_b: -1, sd_A: 2, sd_B: 1, _rho: sp.Rational(-4, 5), t_A: 1, t_B: 6},
+        equation(RATIO, 1 + (sd_A**2 / sd_B**2 - 1) / (1 - rho**2)), _paper_example,
+        given={_sign_b: 1}, counterexample={_sign_b: -1, sd_A: 2, sd_B: 1, rho: sp.Rational(-4, 5), t_A: 1, t_B: 6},
         claim="appendix J.3: (9) is 1 + (sigma_A^2/sigma_B^2 - 1)/(1 - rho^2); where Sigma_yx_B < 0 (rho < "
         "-sigma_B/sigma_A) it is not (9) but the signed ratio, which is what a random start does",
     ),
     Statement(
-        equation(sp.Symbol("time ratio"), t_A / t_B), lambda *s: equation(sp.Symbol("time ratio"), RATIO),
+        equation(_inverse, t_A / t_B), lambda: equation(_inverse, RATIO),
         defect=factor((t_A / t_B) ** 2),
         claim="appendix I: the time ratio of table 1 is the first time divided by the second; (9) is the inverse",
     ),
     Statement(
-        equation(DIRECTION, 1), lambda *s: _stronger_correlation(), defect=factor(-1),
+        equation(DIRECTION, 1), _stronger_correlation, defect=factor(-1),
         claim="section 3.2: stronger correlations between the inputs make the ratio larger; for y = 2 x_A + x_B and "
         "unit variances it is 1 + 1/(1 + rho), which falls",
     ),
@@ -277,22 +237,8 @@ EQ_9 = Entry(
 
 EXT_101 = Entry(
     101, "", "a mode of either sign",
-    (Statement(equation(sp.Symbol("rate of the mode c"), c * b), mode),), (EQ_22B,),
+    (Statement(equation(MODE, c * b), mode),), (EQ_22B,),
     condition="c = 1 or -1, two layers, weights near zero",
     proof="(22b): (W^1 d^T + c W^2T)' = c |Sigma_yx_B| (W^1 d^T + c W^2T), d the unit row along Sigma_yx_B.",
-    note="A random start has both modes; while A is learned one grows and the other decays.", kind=Kind.EXTENSION,
+    note="A random start has both modes; while A is learned one grows and the other decays.",
 )  # fmt: skip
-
-ENTRIES = (
-    EQ_26,
-    EQ_27,
-    EQ_28,
-    EQ_29,
-    EQ_30,
-    EQ_32,
-    EQ_33,
-    EQ_8A,
-    EQ_8B,
-    EQ_9,
-    EXT_101,
-)

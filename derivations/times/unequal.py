@@ -6,53 +6,27 @@ from typing import Any
 
 import sympy as sp
 
-from derivations.algebra.entry import Entry, Statement, small_beside_one
-from derivations.algebra.notation import (
-    L_A,
-    L_B,
-    I,
-    L,
-    L_c,
-    L_f,
-    R,
-    a,
-    b,
-    c,
-    equation,
-    g,
-    k,
-    r,
-    tau,
-    u,
-    u_0,
-    u_A,
-    u_B,
-    x,
-)
+from derivations.algebra.entry import Entry, Statement, equation, small_beside_one
+from derivations.algebra.notation import L_A, L_B, I, L, L_c, L_f, R, a, b, c, g, k, r, tau, u, u_0, u_A, u_B, x
 from derivations.algebra.positive_powers import canonical, equal, separated
 from derivations.errors import SolveError
-from derivations.flow.ansatz import EQ_44A, EQ_44B
-from derivations.flow.conservation import EQ_41
-from derivations.flow.reduction import reduce
+from derivations.flow.ansatz import EQ_44A, EQ_44B, speeds_near_zero
+from derivations.flow.conservation import EQ_41, trunk_norm
 from derivations.network import FusionNetwork
-from derivations.times.deep import ALONE, EXCESS, INTEGRAND
-from derivations.times.names import RATIO, X_B, X, flipped, integral, u_B_at
+from derivations.times.conditions import flipped
+from derivations.times.deep import ALONE, EXCESS
+from derivations.times.formulas import INTEGRAND
+from derivations.times.names import RATIO, X_B, X, integral, u_B_at
 
 _EQUAL_DEPTHS = {L_A: L_f, L_B: L_f, L_c: L - L_f}
+#: Branch depths L_A and L_B, and L_c layers after the fusion.
 UNEQUAL = FusionNetwork.branches({"A": L_A, "B": L_B}, trunk=L_c)
 _small_ends = sp.Symbol("epsilon", positive=True)
 
 
-def unequal_flow() -> dict[sp.Symbol, sp.Expr]:
-    """The reduced flow near zero for branch depths L_A, L_B and L_c layers after the fusion."""
-    system = reduce(UNEQUAL, saturation=False)
-    names = {s: {"Sigma_yA": a, "Sigma_yB": b}[s.name] for f in system.rhs for s in f.free_symbols if "Sigma" in s.name}
-    return {s: f.subs(names) for s, f in zip(system.state, system.rhs, strict=True)}
-
-
 def flow_like_44(eq44a: sp.Eq, eq44b: sp.Eq) -> dict[sp.Symbol, sp.Expr]:
     """The flow of unequal branches; at equal depths it must be (44)."""
-    flow = unequal_flow()
+    flow = speeds_near_zero(UNEQUAL)
     for eq, norm in ((eq44a, u_A), (eq44b, u_B)):
         if not equal(eq.rhs, flow[norm].subs(_EQUAL_DEPTHS)):
             raise SolveError(f"the flow of {norm} is not (44) at equal depths")
@@ -61,7 +35,7 @@ def flow_like_44(eq44a: sp.Eq, eq44b: sp.Eq) -> dict[sp.Symbol, sp.Expr]:
 
 def second_of_first_unequal(sign: Any = 1) -> sp.Expr:
     """u_B^(2 - L_B) as a function of u_A: the two flows divided, separated and integrated from u_0."""
-    flow = unequal_flow()
+    flow = speeds_near_zero(UNEQUAL)
     side_a = separated(flow[u_A] / (a * u**L_c), u_A, u_0, u_A)
     side_b = separated(flow[u_B] / (b * u**L_c), u_B, u_0, u_B)
     power = u_0 ** (2 - L_B) + (2 - L_B) * sign * k * side_a
@@ -73,9 +47,8 @@ def second_of_first_unequal(sign: Any = 1) -> sp.Expr:
 def _unequal_integral(eq44a: sp.Eq, eq44b: sp.Eq, eq41: sp.Eq) -> sp.Eq:
     """(60): t_A in units of tau u_0^(2 - L_A - L_c)/a, its upper limit X/u_0 at infinity."""
     flow = flow_like_44(eq44a, eq44b)
-    (trunk,) = sp.solve(eq41.lhs - eq41.rhs, u)[:1] or [None]
     second = canonical(second_of_first_unequal()) ** (1 / (2 - L_B))
-    speed = flow[u_A].subs(u, trunk).subs(u_B, second)
+    speed = flow[u_A].subs(u, trunk_norm(eq41)).subs(u_B, second)
     inside = canonical((u_0 / speed).subs(u_A, u_0 * x) * a * u_0 ** (L_A + L_c - 2))
     return equation(I, integral(inside.subs(k, b / a), 1, sp.oo))
 
@@ -111,7 +84,7 @@ EQ_60 = Entry(
     claims=(
         Statement(
             equation(I, integral(INTEGRAND, 1, sp.oo)),
-            lambda *s: equation(I, integral(INTEGRAND_UNEQUAL.subs(_EQUAL_DEPTHS).subs(b, k * a), 1, sp.oo)),
+            lambda: equation(I, integral(INTEGRAND_UNEQUAL.subs(_EQUAL_DEPTHS).subs(b, k * a), 1, sp.oo)),
             claim="at equal depths (60) is (13)",
         ),
     ),
@@ -132,14 +105,8 @@ EQ_59 = Entry(
     "epsilon stands for u_A(t_A)^(2 - L_A) and u_B(t_B)^(2 - L_B), which are left out.",
     claims=(
         Statement(
-            equation(RATIO, 1 + EXCESS), lambda *s: equation(RATIO, 1 + EXCESS_59.subs(_EQUAL_DEPTHS)),
+            equation(RATIO, 1 + EXCESS), lambda: equation(RATIO, 1 + EXCESS_59.subs(_EQUAL_DEPTHS)),
             claim="appendix E.4: at equal depths (59) is (12)",
         ),
     ),
 )  # fmt: skip
-
-
-ENTRIES = (
-    EQ_60,
-    EQ_59,
-)

@@ -7,7 +7,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch
 
-from derivations.network import TRUNK, FusionNetwork
+from derivations import FusionNetwork
+from derivations.network import TRUNK
 from dynamics.figures.style import colour
 
 BOX = (0.62, 0.34)  # width and height of a layer where chains are one apart

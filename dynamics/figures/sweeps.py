@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from derivations.errors import DomainError
+from derivations import DomainError
 from dynamics.figures.style import house_style
 
 LABELS = {

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from derivations.errors import DataError, DomainError, SolveError, StoreError
+from derivations import DataError, DomainError, SolveError, StoreError
 from dynamics.interface.commands import answers, paper, simulating, theory
 
 COMMANDS = (  # as `--help` lists them

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from derivations.errors import DomainError
+from derivations import DomainError
 from dynamics.prediction.scenes import Scene, scene
 
 if TYPE_CHECKING:

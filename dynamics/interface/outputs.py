@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from derivations.errors import DataError, StoreError
+from derivations import DataError, StoreError
 from dynamics.files import target_of, write_whole
 
 FIGURES = (".png", ".pdf", ".svg", ".jpg", ".jpeg", ".eps", ".tif", ".tiff", ".webp")

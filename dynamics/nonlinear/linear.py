@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from derivations.errors import DataError, DomainError
+from derivations import DataError, DomainError, FusionNetwork
 from derivations.flow import gradient_flow
-from derivations.network import FusionNetwork
 from dynamics.nonlinear.samples import Samples, checked_samples
 from dynamics.nonlinear.training import Training, trained
 from dynamics.starts.weights import Weights

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from derivations import DomainError, FusionNetwork
 from derivations.correlations import require_problem
-from derivations.errors import DomainError
-from derivations.network import TRUNK, FusionNetwork
+from derivations.network import TRUNK
 from dynamics.nonlinear.hidden import Form, Units, forms, hidden_velocity
 from dynamics.nonlinear.samples import checked_samples
 from dynamics.nonlinear.training import Training, trained

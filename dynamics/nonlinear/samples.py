@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from derivations.correlations import Correlations
-from derivations.errors import DataError
+from derivations import Correlations, DataError
 from derivations.samples import real_array
 
 

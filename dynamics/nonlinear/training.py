@@ -9,10 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from derivations.correlations import Correlations
-from derivations.errors import DomainError, SolveError
+from derivations import Correlations, DomainError, FusionNetwork, SolveError
 from derivations.flow.gradient_flow import total_weights
-from derivations.network import FusionNetwork
 from dynamics.checks import checked_integer, checked_number, checked_positive
 from dynamics.nonlinear.samples import Samples
 from dynamics.runs.recording import recorded

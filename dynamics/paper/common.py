@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from derivations.correlations import Correlations
-from derivations.network import FusionNetwork
+from derivations import Correlations, FusionNetwork
 from dynamics.nonlinear.training import Training
 from dynamics.paper.experiments import Experiment
 from dynamics.paper.panels import Plot, Role, Series, line

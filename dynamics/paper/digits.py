@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from derivations.errors import StoreError
+from derivations import StoreError
 from dynamics.nonlinear.mnist.campaign import shipped, stored
 from dynamics.nonlinear.mnist.families import Family, families, main_family, mean_and_spread
 from dynamics.nonlinear.mnist.runs import BOTH, MODALITIES, DigitRun

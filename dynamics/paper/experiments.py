@@ -8,8 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
 
-from derivations.correlations import Correlations
-from derivations.network import FusionNetwork
+from derivations import Correlations, FusionNetwork
 from dynamics.nonlinear.mnist.setting import CHOSEN, PAPER, Network
 
 DEFAULT_SEEDS = (0, 1, 2, 3, 4)  # J.1: five random seeds

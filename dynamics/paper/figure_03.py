@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from derivations import FusionNetwork
 from derivations.algebra import notation as sym
 from derivations.critical.preference import misattribution
 from derivations.critical.saddles import course
-from derivations.network import FusionNetwork
 from derivations.times.two_layer_cases import DESCENT
 from dynamics.lambdified import function
 from dynamics.nonlinear.relu import train_relu

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from derivations.algebra.examples import sd_A, sd_B
 from derivations.critical.preference import contribution
 from derivations.times import modality_preference as law
 from dynamics.lambdified import array_function
@@ -25,8 +26,7 @@ REGIONS = (  # at sigma_B/sigma_A, w_A/w_B
 
 def boundaries(spread: np.ndarray) -> list[np.ndarray]:
     """w_A/w_B at which both are as fast, and at which both contribute as much: the two sides of (11)."""
-    symbols = (law.sd_A, law.sd_B)
-    return [np.asarray(array_function(side, *symbols)(1.0, spread)) for side in (law.AS_FAST, law.AS_MUCH)]
+    return [np.asarray(array_function(side, sd_A, sd_B)(1.0, spread)) for side in (law.AS_FAST, law.AS_MUCH)]
 
 
 def reproduced(experiment: Experiment, progress: Progress) -> Reproduction:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from derivations.correlations import Correlations
-from derivations.network import FusionNetwork, layer_shapes
+from derivations import Correlations, FusionNetwork
+from derivations.network import layer_shapes
 from dynamics.nonlinear.samples import Samples, gaussian_samples
 from dynamics.paper.common import TIME, Progress, members, on_grid
 from dynamics.paper.experiments import Experiment

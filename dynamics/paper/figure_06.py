@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from derivations.network import FusionNetwork
+from derivations import FusionNetwork
 from dynamics.paper.common import TIME, Member, Progress, flows, latest, on_grid, ratio_of, seed_ratios
 from dynamics.paper.experiments import Experiment, Task
 from dynamics.paper.panels import Panel, Plot, Role, Series, line, over_seeds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from derivations.errors import DomainError
+from derivations import DomainError
 from dynamics.nonlinear.mnist.corruption import corrupted
 from dynamics.nonlinear.mnist.idx import read_images
 from dynamics.nonlinear.mnist.setting import A_CORRUPTED, B_CORRUPTED, KEPT, NOISE

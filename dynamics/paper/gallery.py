@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from importlib import import_module
 
-from derivations.errors import DomainError
+from derivations import DomainError
 from dynamics.paper.common import Progress
 from dynamics.paper.experiments import EXPERIMENTS
 from dynamics.paper.reproduction import Reproduction

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from derivations.network import FusionNetwork
+from derivations import FusionNetwork
 from dynamics.documents import finite
 from dynamics.runs.portraits import Portrait
 

@@ -12,7 +12,7 @@ from scipy.integrate import quad
 
 from derivations import ledger
 from derivations.algebra.entry import Entry, Statement
-from derivations.algebra.notation import matrix
+from derivations.algebra.matrices import matrix
 from derivations.algebra.ordered_products import normal
 from tests.soak.mutants import mutants
 from tests.soak.row import Outcome

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from derivations.errors import DataError, DomainError
+from derivations import DataError, DomainError
 from dynamics.interface.commands.problem import add_command, add_init, add_start, problem_of, real, u0_of, whole
 from dynamics.interface.outputs import as_json, at_work, check_target, draw_to_files, finished_counter, save_figure
 

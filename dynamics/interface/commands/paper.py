@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from derivations.errors import DataError, DomainError
+from derivations import DataError, DomainError
 from dynamics.interface.commands.problem import given, real, whole
 from dynamics.interface.outputs import as_json, at_work, check_figure, check_target, save_figure, say
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from derivations.errors import DataError, DomainError
+from derivations import DataError, DomainError
 
 if TYPE_CHECKING:
     from derivations.correlations import Correlations

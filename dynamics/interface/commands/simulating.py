@@ -6,7 +6,7 @@ import argparse
 import os
 from typing import TYPE_CHECKING, Any
 
-from derivations.errors import DomainError
+from derivations import DomainError
 from dynamics.interface.commands.problem import add_command, add_init, add_start, given, problem_of, real, u0_of, whole
 from dynamics.interface.outputs import as_json, check_target, draw_to_files, finished_counter, save_figure, say
 

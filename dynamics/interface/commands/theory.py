@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from derivations.errors import DataError, DomainError
+from derivations import DataError, DomainError
 from dynamics.files import write_whole
 from dynamics.interface.commands.problem import add_command, network_of, problem_of, u0_of, whole
 from dynamics.interface.outputs import as_json, check_target, draw_to_files, save_figure

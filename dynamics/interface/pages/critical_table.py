@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from derivations.algebra.notation import text_lines
+from derivations.algebra.typesetting import text_lines
 from derivations.critical.manifolds import Manifold
 from dynamics.tables import Table, number
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from html import escape
 
-from derivations.algebra.entry import Entry, Status
-from derivations.algebra.notation import latex_lines
-from derivations.equations import ledger
+from derivations import Entry, ledger
+from derivations.algebra.entry import Status
+from derivations.algebra.typesetting import latex_lines
 from dynamics.prediction.estimates import Estimate
 from dynamics.prediction.prediction import Prediction
 

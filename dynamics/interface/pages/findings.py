@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from derivations.correlations import Correlations
+from derivations import Correlations
 from dynamics.files import write_whole
 from dynamics.prediction.comparison import Comparison
 from dynamics.prediction.confidence import Confidence

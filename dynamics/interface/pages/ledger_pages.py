@@ -7,9 +7,9 @@ from collections import Counter
 from html import escape
 from typing import Any
 
-from derivations.algebra.entry import Entry
-from derivations.algebra.notation import text_lines
-from derivations.equations import Ledger, defects_of, to_dict
+from derivations import Entry, Ledger
+from derivations.algebra.typesetting import text_lines
+from derivations.equations import defects_of, to_dict
 from dynamics.tables import Table
 
 _STYLE = """

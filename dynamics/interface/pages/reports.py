@@ -8,9 +8,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
-from derivations.correlations import Correlations
-from derivations.errors import DomainError, SolveError
-from derivations.network import FusionNetwork
+from derivations import Correlations, DomainError, FusionNetwork, SolveError
 from dynamics.checks import checked_integer, checked_positive
 from dynamics.interface.pages.document import page
 from dynamics.interface.pages.findings import Report

@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from time import monotonic
 
-from derivations.errors import StoreError
+from derivations import StoreError
 from dynamics.files import write_whole
 from dynamics.nonlinear.mnist.checkpoints import claimed
 from dynamics.nonlinear.mnist.runs import DigitRun, run_from

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from derivations.errors import StoreError
+from derivations import StoreError
 from dynamics.files import packed, plain_file, write_whole
 
 KEY = "of the setting"

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from derivations.errors import DataError
+from derivations import DataError
 
 UNSIGNED_BYTE = 8  # the only type of data that is read
 LARGEST = 2**31  # bytes of data in one file

@@ -16,8 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from derivations.correlations import Correlations
-from derivations.network import FusionNetwork
+from derivations import Correlations, FusionNetwork
 from dynamics.nonlinear.mnist.corruption import normalised
 from dynamics.nonlinear.mnist.idx import CLASSES
 from dynamics.nonlinear.mnist.networks import DEPTH

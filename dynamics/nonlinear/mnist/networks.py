@@ -6,7 +6,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from derivations.errors import DomainError
+from derivations import DomainError
 from dynamics.nonlinear.mnist.idx import CLASSES
 from dynamics.nonlinear.mnist.setting import CONVOLUTIONS, Network, Setting, require_torch
 

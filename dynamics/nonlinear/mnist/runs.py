@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from derivations.errors import DataError
+from derivations import DataError
 from dynamics.documents import finite
 from dynamics.messages import one_line
 from dynamics.nonlinear.mnist.setting import CHOSEN, LEVEL, Setting, setting_from

@@ -10,7 +10,7 @@ from enum import StrEnum
 from importlib import import_module
 from typing import Any
 
-from derivations.errors import DataError, DomainError
+from derivations import DataError, DomainError
 from dynamics.checks import checked_integer, checked_number, checked_positive
 
 FUSIONS = (1, 2, 3, 4, 5)

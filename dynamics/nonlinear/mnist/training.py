@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from derivations.errors import DomainError, SolveError
+from derivations import DomainError, SolveError
 from dynamics.nonlinear.mnist.checkpoints import read_checkpoint, write_checkpoint
 from dynamics.nonlinear.mnist.corruption import corrupted, normalised
 from dynamics.nonlinear.mnist.idx import Digits

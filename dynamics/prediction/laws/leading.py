@@ -16,8 +16,7 @@ from derivations.algebra import notation as sym
 from derivations.critical.saddles import drive
 from derivations.network import TRUNK
 from derivations.times import any_branches as law
-from derivations.times.next_order import SATURATION
-from derivations.times.signed import logarithm, rotation_angle_integrand
+from derivations.times.formulas import SATURATION, logarithm, rotation_angle_integrand
 from dynamics.lambdified import array_function, function
 from dynamics.starts.start import Start
 

@@ -9,7 +9,7 @@ import pytest
 import sympy as sp
 
 from derivations import Chain, Correlations, DomainError, FusionNetwork, SolveError, fixed_points, ledger
-from derivations.algebra.notation import Y_A, Y_B
+from derivations.algebra.matrices import Y_A, Y_B
 from derivations.algebra.ordered_products import T, layer, same
 from derivations.critical.escape import EscapeLaw
 from derivations.critical.manifolds import Kind, count_weights
@@ -271,7 +271,6 @@ def test_every_manifold_prints_and_refusals_name_the_value() -> None:
         for stratum in manifold.strata:
             assert "dimension" in str(stratum)
             assert stratum._repr_latex_().startswith("$$")
-            assert len(stratum.tangent) >= len(stratum.case.dead)
     with pytest.raises(DomainError, match="width must be a positive integer, got 0"):
         fixed_points(FusionNetwork.fused_at(2, 2), DATA, 0)
     with pytest.raises(DomainError, match="needs one output, got 2"):

@@ -10,10 +10,10 @@ from scipy.optimize import least_squares
 from derivations import Chain, Correlations, DomainError, FusionNetwork
 from derivations.critical.strata import cases, components, largest, learned_sets
 from derivations.critical.stratum_points import conditions, flat, moved_onto, tangent_space, unflat
-from derivations.critical.varieties import critical_components, symbolic_weights
 from derivations.flow import gradient_flow as law
 from tests.cases import random_correlations, random_tree
 from tests.critical_points import random_layers_of_order_one
+from tests.varieties import critical_components, symbolic_weights
 
 COUNTS = {(2, 2): 4, (2, 1): 2, (3, 1): 4, (3, 2): 5, (3, 3): 16, (4, 2): 7, (4, 3): 17, (4, 4): 49}
 SYMBOLS = Correlations.symbolic({"A": 1, "B": 1})

@@ -9,36 +9,8 @@ import sympy as sp
 from mpmath import mp
 
 from derivations import Correlations, FusionNetwork, ledger
-from derivations.algebra.notation import (
-    S_A,
-    S_AB,
-    S_B,
-    S_BA,
-    Y_A,
-    Y_B,
-    I,
-    L,
-    L_f,
-    W_A_tot,
-    W_B_tot,
-    a,
-    b,
-    c,
-    e_A,
-    e_B,
-    eta,
-    g,
-    k,
-    l,
-    matrix,
-    r,
-    tau,
-    u,
-    u_0,
-    u_A,
-    u_B,
-    x,
-)
+from derivations.algebra.matrices import S_A, S_AB, S_B, S_BA, Y_A, Y_B, W_A_tot, W_B_tot, e_A, e_B, matrix
+from derivations.algebra.notation import I, L, L_f, a, b, c, eta, g, k, l, r, tau, u, u_0, u_A, u_B, x
 from derivations.algebra.ordered_products import (
     Direction,
     Layers,
@@ -55,7 +27,7 @@ from derivations.algebra.positive_powers import as_power, canonical, equal, lead
 from derivations.errors import SolveError
 from derivations.flow import gradient_flow as law
 from derivations.times import deep as deep_times
-from derivations.times import signed as timescales
+from derivations.times import formulas as timescales
 from derivations.times import unequal as unequal_times
 
 P, Q, R = (matrix(n) for n in "PQR")

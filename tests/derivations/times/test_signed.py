@@ -11,7 +11,7 @@ import sympy as sp
 
 from derivations import FusionNetwork, reduce
 from derivations.algebra import notation as sym
-from derivations.times import signed as law
+from derivations.times import formulas as law
 
 u_a, u_b, u, b = sp.symbols("u_A u_B u b", positive=True)
 L, L_f, u_0, a, k, g, r, x = sym.L, sym.L_f, sym.u_0, sym.a, sym.k, sym.g, sym.r, sym.x

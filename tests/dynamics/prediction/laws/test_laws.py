@@ -11,7 +11,7 @@ import sympy as sp
 from derivations import Correlations, DomainError, FusionNetwork
 from derivations.algebra import notation
 from derivations.times import closed_forms
-from derivations.times import signed as timescales
+from derivations.times import formulas as timescales
 from dynamics import integrate_reduced, predict
 from dynamics.lambdified import function
 from dynamics.prediction.laws.leading import TwoBranches, log_integral, log_rotation
