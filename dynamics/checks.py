@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from enum import StrEnum
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from derivations import DataError, DomainError
 from derivations.network import shown_number
 from derivations.samples import real_array
 
+E = TypeVar("E", bound=StrEnum)
 LARGEST_INTEGER = 10**4000
 
 
@@ -75,3 +77,11 @@ def checked_times(t_end: Any, t_eval: Any) -> tuple[float | None, np.ndarray | N
     if end is not None and times[-1] > end:
         raise DomainError(f"t_eval must not pass t_end = {end:g}, got {times[-1]:g}")
     return (float(times[-1]) if end is None else end), times
+
+
+def one_of(kind: type[E], value: Any, field: str) -> E:
+    """A member of an enumeration by its value, or a DomainError that names those there are."""
+    try:
+        return kind(value)
+    except ValueError:
+        raise DomainError(f"{field} must be one of {', '.join(kind)}, got {value!r}") from None

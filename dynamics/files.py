@@ -109,3 +109,30 @@ def _checksum(members: Mapping[str, Any]) -> bytes:
         whole.update(f"{name} {array.dtype.str} {array.shape};".encode())
         whole.update(array.tobytes())
     return whole.digest()
+
+
+def unpacked(path: Path, what: str) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Arrays and warnings of a file that `packed` made: a sound one is, byte for byte, what its arrays are packed to.
+
+    Raises
+    ------
+    StoreError
+        Where the file cannot be read.
+    ValueError
+        Where it is damaged.
+    """
+    try:
+        content = plain_file(path, what).read_bytes()
+    except OSError as error:
+        raise StoreError(f"{what} not read from {shown(path, LONGEST_PATH)}: {_reason(error)}") from None
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            members = {name: file[name] for name in file.files}
+        del members["checksum"]
+        warnings = json.loads(members.pop("warnings").tobytes())
+        sound = packed(members, warnings) == content
+    except Exception:  # NumPy leaks BadZipFile, zlib.error, KeyError, TokenError on damaged files
+        sound = False
+    if not sound:
+        raise ValueError("its bytes are not those of its arrays")
+    return members, warnings

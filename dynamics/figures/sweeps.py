@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from derivations import DomainError
+from dynamics.checks import one_of
 from dynamics.figures.style import house_style
 
 LABELS = {
@@ -50,10 +51,7 @@ def plot_sweep(
     >>> ax.get_xlabel()
     'rho'
     """
-    try:
-        kind = Picture(kind)
-    except ValueError:
-        raise DomainError(f"kind must be one of {', '.join(Picture)}, got {kind!r}") from None
+    kind = one_of(Picture, kind, "kind")
     if quantity not in found:
         raise DomainError(f"quantity must be one of {', '.join(map(str, found.data_vars))}, got {quantity!r}")
     values, label = found[quantity], LABELS.get(quantity, quantity)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from derivations import StoreError
-from dynamics.files import packed, plain_file, write_whole
+from dynamics.files import packed, unpacked, write_whole
 
 KEY = "of the setting"
 
@@ -21,25 +20,14 @@ def write_checkpoint(path: Path, key: str, arrays: Mapping[str, np.ndarray]) -> 
 
 
 def read_checkpoint(path: Path, key: str) -> dict[str, np.ndarray] | None:
-    """The arrays; None where there is no file. A StoreError for a damaged file, or one of another setting.
-
-    A sound file is, byte for byte, what its arrays are packed to.
-    """
+    """The arrays; None where there is no file. A StoreError for a damaged file, or one of another setting."""
     if not os.path.lexists(path):
         return None
     try:
-        content = plain_file(path, "checkpoint").read_bytes()
-    except OSError as error:
-        raise StoreError(f"checkpoint {str(path)!r} not read: {error}") from None
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files if name not in {"checksum", "warnings"}}
-        sound = packed(arrays, []) == content
+        arrays, _ = unpacked(path, "checkpoint")
         found = bytes(arrays.pop(KEY)).decode()
-    except Exception:  # NumPy leaks BadZipFile, zlib.error, KeyError, TokenError on damaged files
-        sound, found, arrays = False, "", {}
-    if not sound:
-        raise StoreError(f"checkpoint {str(path)!r} is damaged: remove it to train that run anew")
+    except (ValueError, KeyError):
+        raise StoreError(f"checkpoint {str(path)!r} is damaged: remove it to train that run anew") from None
     if found != key:
         raise StoreError(f"checkpoint {str(path)!r} is of another setting: take another folder")
     return arrays

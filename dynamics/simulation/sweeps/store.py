@@ -9,7 +9,6 @@ the spec alone and hold no date, so two writers write the same bytes.
 
 from __future__ import annotations
 
-import io
 import json
 import os
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from derivations import StoreError
-from dynamics.files import LONGEST_PATH, packed, plain_file, write_whole
+from dynamics.files import LONGEST_PATH, packed, plain_file, unpacked, write_whole
 from dynamics.messages import shown
 from dynamics.provenance import _version
 from dynamics.simulation.sweeps.spec import Spec
@@ -79,28 +78,15 @@ def write_batch(store: Path, number: int, arrays: Mapping[str, np.ndarray], warn
 
 
 def read_batch(store: Path, number: int) -> tuple[dict[str, np.ndarray], list[str]] | None:
-    """A finished batch; None where there is none. A damaged one is set aside, to be run again.
-
-    A sound file is, byte for byte, what its arrays are packed to, and the checksum is that of the arrays.
-    """
+    """A finished batch; None where there is none. A damaged one is set aside, to be run again."""
     path = batch_path(store, number)
     if not os.path.lexists(path):
         return None
     try:
-        content = plain_file(path, "batch").read_bytes()
-    except OSError as error:
-        raise StoreError(f"store {str(store)!r}: batch {number} not read: {error}") from None
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            members = {name: file[name] for name in file.files}
-        del members["checksum"]
-        warnings = json.loads(members.pop("warnings").tobytes())
-        if packed(members, warnings) != content:
-            raise ValueError("its bytes are not those of its arrays")
-    except Exception:  # NumPy leaks BadZipFile, zlib.error, KeyError, TokenError on damaged files
+        return unpacked(path, f"store {str(store)!r}: batch {number}")
+    except ValueError:
         set_aside(path)
         return None
-    return members, warnings
 
 
 def set_aside(path: Path) -> None:
