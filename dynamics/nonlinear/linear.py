@@ -10,6 +10,7 @@ import numpy as np
 
 from derivations import DataError, FusionNetwork
 from derivations.flow import gradient_flow
+from dynamics.checks import one_of
 from dynamics.nonlinear.samples import Samples, checked_samples
 from dynamics.nonlinear.training import Training, trained
 from dynamics.starts.weights import Weights
