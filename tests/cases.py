@@ -14,6 +14,7 @@ from derivations.flow import gradient_flow as law
 from dynamics import Chain, Correlations, FusionNetwork
 
 ROOT = Path(__file__).parent.parent
+SOAK = bool(os.environ.get("SOAK"))  # `make long`: the whole of what the tests take a share of
 ORACLE: dict[str, Any] = json.loads((Path(__file__).parent / "data" / "oracle.json").read_text())
 
 

@@ -1,7 +1,6 @@
 """The report: one page with everything in it, for any problem; nothing is loaded and nothing is cut off."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -16,6 +15,7 @@ from dynamics import Correlations, FusionNetwork, load_example, predict, report
 from dynamics.interface.cli import main
 from dynamics.interface.pages.findings import Report
 from dynamics.interface.pages.svg import colour_variables, inline_svg
+from tests.cases import SOAK
 
 VOID = {"meta", "br", "hr", "img", "input", "link", "path", "use", "mspace"}
 NAMES = ("<script>x", 'a$b&"')
@@ -154,7 +154,7 @@ PROBLEMS = {
 }
 
 
-@pytest.mark.parametrize("name", list(PROBLEMS)[: None if os.environ.get("SOAK") else 3])
+@pytest.mark.parametrize("name", list(PROBLEMS)[: None if SOAK else 3])
 def test_any_problem_has_a_report(name: str) -> None:
     network, data = PROBLEMS[name]
     found = report(network, data, u0=0.02, width=20, seeds=1, draws=0, units=True)
@@ -174,14 +174,15 @@ def test_any_problem_has_a_report(name: str) -> None:
         assert found.missing["portrait"] == "a plane needs two modalities, got A"
 
 
-def test_several_outputs_and_missing_parts() -> None:
+def test_several_outputs_missing_parts_and_long_names() -> None:
     rng = np.random.default_rng(1)
     x = rng.normal(size=(80, 4))
     y = x @ rng.normal(size=(4, 2)) + 0.3 * rng.normal(size=(80, 2))
-    data = Correlations.from_samples({"A": x[:, :2], "B": x[:, 2:]}, y)
-    found = report(FusionNetwork.fused_at(2, 2), data, u0=0.02, width=20, seeds=1, draws=100)
+    names = ("x" * 60, "y" * 60)
+    data = Correlations.from_samples(dict(zip(names, (x[:, :2], x[:, 2:]), strict=True)), y)
+    found = report(FusionNetwork.fused_at(2, 2, names), data, u0=0.02, width=20, seeds=1, draws=100)
     assert found.missing == {"portrait": "portrait needs one output, got 2"}
-    assert "A1 on output 0" in found.html()
+    assert f"{names[0]}1 on output 0" in found.html()
 
 
 def test_the_command_writes_the_page(tmp_path: Path, capsys, monkeypatch) -> None:
@@ -219,8 +220,8 @@ def test_refusals() -> None:
             report(FusionNetwork.fused_at(2, 2), Correlations.scalar(2, 1, 0.5), **wrong)
 
 
-def test_a_notebook_shows_it_in_a_frame(real: Report) -> None:
-    shown = real._repr_html_()
+def test_a_notebook_shows_it_in_a_frame(few: Report) -> None:
+    shown = few._repr_html_()
     assert shown.startswith("<iframe")
     assert read(shown).wrong == []
 
@@ -260,21 +261,20 @@ def test_in_a_browser_nothing_is_wider_than_the_screen(page: str, tmp_path: Path
     assert min(found["svgs"]) > 100
 
 
-def test_slow_data_get_a_page_all_the_same(monkeypatch) -> None:
-    """A prescription that takes too long is left out, which the page says."""
+@pytest.fixture(scope="module")
+def few() -> Report:
+    """A report whose prescription takes too long."""
     from dynamics.interface.pages import reports
 
-    monkeypatch.setattr(reports, "PATIENCE", 1e-6)
-    found = report(FusionNetwork.fused_at(2, 2), Correlations.scalar(2, 1, 0.5), width=20, seeds=1)
-    assert "takes too long" in found.missing["prescription"]
-    assert "Not here: it takes too long" in found.html()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reports, "PATIENCE", 1e-6)
+        return report(FusionNetwork.fused_at(2, 2), Correlations.scalar(2, 1, 0.5), width=20, seeds=1, draws=0)
 
 
-def test_long_names_stay_inside() -> None:
-    names = ("x" * 60, "y" * 60)
-    data = Correlations([[4, 1], [1, 1]], [5, 2], dict.fromkeys(names, 1))
-    found = report(FusionNetwork.fused_at(2, 2, names), data, width=20, seeds=1)
-    assert names[0] in found.html()
+def test_slow_data_get_a_page_all_the_same(few: Report) -> None:
+    """A prescription that takes too long is left out, which the page says."""
+    assert "takes too long" in few.missing["prescription"]
+    assert "Not here: it takes too long" in few.html()
 
 
 def test_weights_of_the_table_are_carried_too(real: Report) -> None:
