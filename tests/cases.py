@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,13 @@ ORACLE: dict[str, Any] = json.loads((Path(__file__).parent / "data" / "oracle.js
 def clean_environment(**more: str) -> dict[str, str]:
     """For a process of its own: this repository's code, one thread, whatever the working folder."""
     return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **more}
+
+
+def commands_of(text: str) -> list[str]:
+    """Lines of the README that call the command, from its console blocks."""
+    blocks = re.findall(r"```(?:bash|console)\n(.*?)```", text, re.DOTALL)
+    lines = [line.removeprefix("$ ").strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line.startswith("fusion-dynamics ")]
 
 
 def random_correlations(

@@ -100,7 +100,7 @@ def test_another_start_is_looked_for_up_to_where_predictions_are_refused() -> No
 
 
 def test_a_large_start_says_how_good_its_estimate_is() -> None:
-    data = load_example("star98")
+    data = load_example("star98") if SOAK else Correlations.scalar(2, 1, 0.5)
     net = FusionNetwork.fused_at(2, 2, data.modalities)
     found = prescribe(net, data, width=30)
     there = predict(net, data, u0=found.start.value, width=30).refined
