@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,20 @@ from derivations.flow import gradient_flow as law
 from dynamics import Chain, Correlations, FusionNetwork
 
 ROOT = Path(__file__).parent.parent
+SOAK = bool(os.environ.get("SOAK"))  # `make long`: the whole of what the tests take a share of
 ORACLE: dict[str, Any] = json.loads((Path(__file__).parent / "data" / "oracle.json").read_text())
 
 
 def clean_environment(**more: str) -> dict[str, str]:
     """For a process of its own: this repository's code, one thread, whatever the working folder."""
     return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **more}
+
+
+def commands_of(text: str) -> list[str]:
+    """Lines of the README that call the command, from its console blocks."""
+    blocks = re.findall(r"```(?:bash|console)\n(.*?)```", text, re.DOTALL)
+    lines = [line.removeprefix("$ ").strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line.startswith("fusion-dynamics ")]
 
 
 def random_correlations(

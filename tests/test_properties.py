@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import pickle
 
 import numpy as np
@@ -14,10 +13,9 @@ from derivations import Chain, Correlations, FusionNetwork, reduce
 from derivations.errors import DataError, DomainError, SolveError
 from derivations.flow import gradient_flow
 from dynamics import aligned_weights, ensemble, integrate, integrate_reduced, load_trajectory, predict, random_weights
-from tests.cases import random_correlations
+from tests.cases import SOAK, random_correlations
 from tests.soak.gradients import CLOSE, slope_error
 
-SOAK = bool(os.environ.get("SOAK"))
 PROPERTY = settings(
     max_examples=1000 if SOAK else 50,
     derandomize=not SOAK,  # the soak prints a seed to replay what it finds
@@ -69,7 +67,7 @@ def test_flow_is_minus_the_gradient_by_complex_step(problem, seed: int, width: i
 
 
 @settings(PROPERTY, max_examples=500 if SOAK else 8)
-@given(problems(), st.sampled_from([1e-6, 1e-3, 0.1]), st.sampled_from([None, 20]))
+@given(problems(deepest=3 if SOAK else 2), st.sampled_from([1e-6, 1e-3, 0.1]), st.sampled_from([None, 20]))
 def test_a_prediction_is_an_answer_or_one_line(problem, u0: float, width: int | None) -> None:
     network, data = problem
     said = ""

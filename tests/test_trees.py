@@ -11,7 +11,7 @@ from derivations.critical.saddles import course, runners
 from derivations.flow import gradient_flow as law
 from derivations.flow.balance import differences
 from dynamics import aligned_weights, compare, descend, integrate, integrate_reduced, predict, random_weights
-from tests.cases import random_correlations, random_tree
+from tests.cases import SOAK, random_correlations, random_tree
 
 FOUR = FusionNetwork.tree(1, Chain(3, "A"), Chain(2, (Chain(2, "B"), Chain(1, (Chain(2, "C"), Chain(3, "D"))))))
 SIZES = {"A": 2, "B": 1, "C": 3, "D": 2}
@@ -116,8 +116,8 @@ def test_siblings_of_one_layer_are_learned_together() -> None:
 def test_the_order_of_random_trees_is_that_of_the_flow() -> None:
     """First of the race against first by half-output in the aligned flow; early fusion has no first."""
     rng = np.random.default_rng(1)
-    checked = 0
-    for _ in range(25):
+    checked, count = 0, 25 if SOAK else 10
+    for _ in range(count):
         net = random_tree(rng, int(rng.integers(2, 5)))
         data = random_correlations(rng, {m: int(rng.integers(1, 3)) for m in net.modalities}, correlation=0.3)
         plan = course(net, data, dict.fromkeys(net.modalities, 1e-3), {})
@@ -126,7 +126,7 @@ def test_the_order_of_random_trees_is_that_of_the_flow() -> None:
         run = integrate_reduced(net, data, u0=1e-3, rtol=1e-7)
         assert min(run.fit_times, key=lambda m: run.fit_times[m]) == run.order[0]
         checked += 1
-    assert checked >= 12
+    assert checked >= 12 / 25 * count
 
 
 def test_a_stiff_plateau_that_stops_lsoda_is_passed() -> None:

@@ -7,6 +7,7 @@ asks it of this one, and of copies with a planted fault.
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,9 +44,15 @@ def modules(root: Path) -> dict[str, Path]:
     return {".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): path for path in files}
 
 
+@functools.cache
+def parsed(text: str) -> tuple[ast.AST, ...]:
+    """Every node of a file; the copies that tests make of this house have the same texts."""
+    return tuple(ast.walk(ast.parse(text)))
+
+
 def imported(path: Path, known: dict[str, Path]) -> Iterator[str]:
     """What a file imports: modules of this house by their own name, anything else by the name it is imported by."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in parsed(path.read_text(encoding="utf-8")):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

@@ -39,7 +39,7 @@ ROWS = (
         "claimed times against a tight full integration from the assumed start",
         "0 misses in 1000 random problems",
         1000,
-        20,
+        9,
         measure_honesty,
     ),
     Row(
@@ -71,7 +71,7 @@ ROWS = (
         "kill -9 during a sweep",
         "50 kills, nothing finished lost, nothing torn, same bytes",
         50,
-        5,
+        2,
         sweeping.measure_kills,
     ),
     Row(
@@ -79,7 +79,7 @@ ROWS = (
         "half-times of the flows against 30-digit Taylor integration",
         "100 problems, 1e-9",
         100,
-        3,
+        2,
         trajectories.measure,
     ),
     Row(
@@ -87,7 +87,7 @@ ROWS = (
         "closed-form times against 30 digits, 2 to 100 layers, u0 from 1e-12 to 1",
         "1000 problems, 1e-12 in ln t_A and ln(ratio - 1)",
         1000,
-        50,
+        20,
         law_times.measure,
     ),
     Row(
@@ -127,7 +127,7 @@ ROWS = (
         "ratio - 1 of 1e-4 against 30 digits, t_B times the fastest rate of 1e15 against (9)",
         "1e-7 and 1e-6, in 10 s",
         20,
-        2,
+        1,
         extremes.measure_plateau,
     ),
     Row(
@@ -159,7 +159,7 @@ ROWS = (
         "memory of long sweeps",
         "under 5 MB a 1000 points",
         5000,
-        1200,
+        800,
         sweeping.measure_growth,
     ),
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,7 +12,7 @@ import sympy as sp
 from scipy.integrate import quad
 
 from derivations import ledger
-from derivations.algebra.entry import Entry, Statement
+from derivations.algebra.entry import Entry, Statement, Status
 from derivations.algebra.matrices import matrix
 from derivations.algebra.ordered_products import normal
 from tests.soak.mutants import mutants
@@ -46,10 +47,22 @@ def forms_of(entry: Entry) -> list[sp.Basic]:
     return [*(s.printed for s in statements), *derived]
 
 
+@functools.cache
+def derived_from(entry: Entry, statement: Statement) -> tuple[sp.Basic | None, list[Status]]:
+    """The unaltered form and its status."""
+    derived = entry._derive(statement)
+    return derived, statement.status(derived)
+
+
+@functools.cache
+def statuses(entry: Entry) -> list[list[Status]]:
+    """Of the entry and of each of its claims, unaltered."""
+    return [entry.status, *(found for _, found in entry.claim_statuses())]
+
+
 def unnoticed(entry: Entry, statement: Statement, at_most: int) -> Iterator[str]:
     """Mutants of the printed or the derived form that leave the status as it was."""
-    derived = entry._derive(statement)
-    status = statement.status(derived)
+    derived, status = derived_from(entry, statement)
 
     def survives(changed: Statement, form: sp.Basic) -> bool:
         try:
@@ -89,7 +102,7 @@ def nonsense(form: sp.Basic) -> sp.Basic:
 
 def unused_sources(entry: Entry) -> Iterator[str]:
     """Sources that can be replaced by nonsense without another status of the entry or of one of its claims."""
-    before = [entry.check(), *(found for _, found in entry.claim_statuses())]
+    before = statuses(entry)
     for source in entry.sources:
         wrong = Entry(source.number, source.part, "nonsense", (Statement(nonsense(source.right)),))
         changed = replace(entry, sources=tuple(wrong if s is source else s for s in entry.sources))

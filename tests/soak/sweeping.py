@@ -144,19 +144,20 @@ def measure_reproducibility(count: int, seed: int) -> Outcome:
             child.start()
             child.join()
             digests[method] = digest(folder / method)
-        start("threads-4", folder=folder, OMP_NUM_THREADS="4", OPENBLAS_NUM_THREADS="4").communicate()
-        digests["4 BLAS threads asked for"] = digest(folder / "threads-4")
         for hashed in range(0, 1000 * count, 1000):
+            threads = "4" if hashed else "1"
             words = [*commands, ["sweep", "s.toml", "-o", f"hash-{hashed}"]]
-            environment = clean_environment(PYTHONHASHSEED=str(hashed))
+            environment = clean_environment(
+                PYTHONHASHSEED=str(hashed), OMP_NUM_THREADS=threads, OPENBLAS_NUM_THREADS=threads
+            )
             code = f"from dynamics.interface.cli import main\nfor words in {words}: main(words)"
             done = subprocess.run(
                 [sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, env=environment, check=True
             )
-            digests[f"hash seed {hashed}"] = digest(folder / f"hash-{hashed}")
+            digests[f"hash seed {hashed}, {threads} BLAS threads asked for"] = digest(folder / f"hash-{hashed}")
             printed.add(done.stdout.replace(f"hash-{hashed}", "hash"))
     if len(printed) > 1:
-        misses.append("commands print other text with another hash seed")
+        misses.append("commands print other text with another hash seed or other threads")
     misses += [f"{how}: other bytes than with one job" for how, d in digests.items() if d != digests["1 jobs"]]
     return Outcome(f"{len(digests)} sweeps and {len(commands)} commands x {count}: {len(misses)} differ", tuple(misses))
 

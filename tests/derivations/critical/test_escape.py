@@ -9,7 +9,7 @@ from derivations.critical.escape import balanced_norms, escapes
 from derivations.flow.gradient_flow import total_weights
 from derivations.flow.reduction import chain_norms
 from dynamics import aligned_weights, integrate, integrate_reduced
-from tests.cases import random_correlations, random_tree
+from tests.cases import SOAK, random_correlations, random_tree
 
 DATA = Correlations.scalar(2, 1, 0.5)
 DISPLACED = 1e-6
@@ -23,7 +23,7 @@ def leaving(run, network: FusionNetwork, product: float, layers: int) -> float:
     return float(np.polyfit(run.t, values, 1)[0])
 
 
-@pytest.mark.parametrize(("depth", "fusion_depth"), [(2, 2), (3, 2), (4, 2), (3, 3), (4, 3), (4, 4)])
+@pytest.mark.parametrize(("depth", "fusion_depth"), [(2, 2), (3, 2), (4, 2), (3, 3), (4, 3)] + [(4, 4)] * SOAK)
 def test_a_run_displaced_by_1e_6_leaves_m_a_as_stated(depth: int, fusion_depth: int) -> None:
     """Every weight integrated at width 4, to 100 times rtol = 1e-6. The law leaves out a relative u^2, below 2e-7."""
     network = FusionNetwork.fused_at(depth, fusion_depth)

@@ -9,7 +9,7 @@ from scipy.optimize import nnls
 from derivations import Correlations, FusionNetwork
 from derivations.critical.saddles import aligned_signs, course
 from dynamics import integrate, integrate_reduced
-from tests.cases import random_correlations
+from tests.cases import SOAK, random_correlations
 
 LATE = FusionNetwork.fused_at(2, 2)
 NORMS = {"A": 1e-3, "B": 1e-3}
@@ -124,15 +124,15 @@ def test_the_race_is_right_for_random_problems() -> None:
     """Order of the half-times of three modalities against the exact aligned flow, clear races only."""
     rng = np.random.default_rng(11)
     net = FusionNetwork.fused_at(2, 2, ("A", "B", "C"))
-    checked = 0
-    for _ in range(20):
+    checked, count = 0, 20 if SOAK else 12
+    for _ in range(count):
         data = random_correlations(rng, {"A": 2, "B": 2, "C": 2}, correlation=0.5)
         run = integrate_reduced(net, data, u0=1e-8)
         times = sorted(run.fit_times[m] for m in "ABC")
         if min(b / a for a, b in itertools.pairwise(times)) > 1.3:
             assert sorted("ABC", key=lambda m: run.fit_times[m]) == list(run.order)
             checked += 1
-    assert checked >= 8
+    assert checked >= 0.4 * count
 
 
 def test_rounding_of_norms_does_not_decide_a_race() -> None:

@@ -7,18 +7,18 @@ from derivations import Correlations, DomainError, FusionNetwork
 from derivations.critical.signature import signature
 from derivations.critical.strata import components
 from derivations.critical.stratum_points import flat, moved_onto, tangent_space
-from tests.cases import random_correlations
+from tests.cases import SOAK, random_correlations
 from tests.critical_points import counts, hessian, random_critical_point, random_layers_of_order_one
 
 
-def test_signature_is_that_of_the_hessian_at_1000_random_critical_points() -> None:
+def test_signature_is_that_of_the_hessian_at_random_critical_points() -> None:
     """All (L, L_f) up to L = 4 and trees, widths 1 to 5, scalar and vector inputs, up to three modalities, degraded.
 
     The largest zero is 25 times below the threshold that `counts` takes from rounding, the smallest other eigenvalue
-    70 000 times above it (measured): the threshold decides nothing.
+    70 000 times above it (measured at 1000 points): the threshold decides nothing.
     """
-    seen = {"degraded": 0, "singular": 0}
-    for k in range(1000):
+    seen, count = {"degraded": 0, "singular": 0}, 1000 if SOAK else 250
+    for k in range(count):
         network, data, case, weights, degraded = random_critical_point(np.random.default_rng([11, k]))
         found, rounding = hessian(network, data, weights)
         expected = signature(network, data, weights)
@@ -28,8 +28,8 @@ def test_signature_is_that_of_the_hessian_at_1000_random_critical_points() -> No
         seen["degraded"] += degraded
         generic = sum(part.conditions for part in case.dead)
         seen["singular"] += degraded and generic > 0 and expected.negative == 0
-    assert seen["degraded"] > 300
-    assert seen["singular"] > 30  # saddles without a negative direction
+    assert seen["degraded"] > 0.3 * count
+    assert seen["singular"] > 0.03 * count  # saddles without a negative direction
 
 
 @pytest.mark.parametrize(("depth", "fusion_depth"), [(2, 1), (2, 2), (3, 2), (3, 3), (4, 3)])

@@ -1,7 +1,5 @@
 """The search for the critical set, against elimination with Groebner bases and against root finding."""
 
-import os
-
 import numpy as np
 import pytest
 import sympy as sp
@@ -11,7 +9,7 @@ from derivations import Chain, Correlations, DomainError, FusionNetwork
 from derivations.critical.strata import cases, components, largest, learned_sets
 from derivations.critical.stratum_points import conditions, flat, moved_onto, tangent_space, unflat
 from derivations.flow import gradient_flow as law
-from tests.cases import random_correlations, random_tree
+from tests.cases import SOAK, random_correlations, random_tree
 from tests.critical_points import random_layers_of_order_one
 from tests.varieties import critical_components, symbolic_weights
 
@@ -24,8 +22,8 @@ def test_the_search_counts_what_theory_says(depth: int, fusion_depth: int) -> No
     assert len(components(FusionNetwork.fused_at(depth, fusion_depth))) == COUNTS[depth, fusion_depth]
 
 
-SMALL = [(2, 2, 1), (2, 2, 2), (2, 1, 1), (2, 1, 2), (3, 1, 1), (3, 2, 1), (3, 3, 1), (4, 2, 1)]
-LONGER = [(4, 3, 1), (4, 4, 1)] if os.environ.get("SOAK") else []
+SMALL = [(2, 2, 1), (2, 2, 2), (2, 1, 1), (3, 1, 1), (3, 2, 1), (3, 3, 1)]
+LONGER = [(2, 1, 2), (4, 2, 1), (4, 3, 1), (4, 4, 1)] if SOAK else []
 
 
 @pytest.mark.parametrize(("depth", "fusion_depth", "width"), SMALL + LONGER)
@@ -74,7 +72,8 @@ def test_every_critical_point_that_root_finding_reaches_lies_on_a_stratum() -> N
     """No case is lost: zeros of the gradient from random starts, any tree; the search is not told where to look."""
     rng = np.random.default_rng(5)
     reached: dict[int, int] = {}
-    for _ in range(90 if os.environ.get("SOAK") else 30):
+    count = 90 if SOAK else 12
+    for _ in range(count):
         network = random_tree(rng, int(rng.integers(2, 4)), 2)
         data = random_correlations(rng, {m: int(rng.integers(1, 3)) for m in network.modalities})
         like = random_layers_of_order_one(rng, network, data.sizes, int(rng.integers(1, 4)))
@@ -95,7 +94,7 @@ def test_every_critical_point_that_root_finding_reaches_lies_on_a_stratum() -> N
         assert min(gaps) < 1e-3, str(network)
         learned = cases(network)[int(np.argmin(gaps))].learned
         reached[len(learned)] = reached.get(len(learned), 0) + 1
-    assert sum(reached.values()) >= 15
+    assert sum(reached.values()) >= count / 2
     assert len(reached) >= 2  # saddles among them
 
 

@@ -1,16 +1,14 @@
 """The flow is minus the gradient of the loss: by symbols, by complex step, by samples, as the paper prints it."""
 
-import os
-
 import numpy as np
 import pytest
 import sympy as sp
 
 from derivations import Correlations, FusionNetwork
 from derivations.flow import gradient_flow as law
-from tests.cases import random_correlations, random_layers, random_network
+from tests.cases import SOAK, random_correlations, random_layers, random_network
 
-SHAPES = [(L, L_f) for L in range(1, 5) for L_f in range(1, L + 1) if os.environ.get("SOAK") or L < 4 or L_f == 3]
+SHAPES = [(L, L_f) for L in range(1, 5 if SOAK else 4) for L_f in range(1, L + 1)]
 
 
 @pytest.mark.parametrize(("depth", "fusion_depth"), SHAPES)

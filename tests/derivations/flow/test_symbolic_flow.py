@@ -1,6 +1,5 @@
 """The matrix algebra without sizes, and its laws on explicit random matrices: an independent second road."""
 
-import os
 from itertools import pairwise
 
 import numpy as np
@@ -29,6 +28,7 @@ from derivations.flow import gradient_flow as law
 from derivations.times import deep as deep_times
 from derivations.times import formulas as timescales
 from derivations.times import unequal as unequal_times
+from tests.cases import SOAK
 
 P, Q, R = (matrix(n) for n in "PQR")
 
@@ -286,7 +286,7 @@ def test_i_at_equal_depth_is_the_elementary_integral() -> None:
     assert equal(b / a, b * a**-1)
 
 
-@pytest.mark.parametrize(("depth", "fusion_depth"), [(7, 6), (9, 7)] if os.environ.get("SOAK") else [(7, 6)])
+@pytest.mark.parametrize(("depth", "fusion_depth"), [(7, 6), (9, 7)] if SOAK else [(7, 6)])
 def test_what_the_growth_of_the_trunk_takes_from_the_lag(depth: int, fusion_depth: int) -> None:
     """(112) against the time integral of B with the trunk slaved to the plateau of A, in 20 digits.
 

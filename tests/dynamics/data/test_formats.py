@@ -21,7 +21,8 @@ from dynamics import Correlations, DataError, read_table
 from dynamics.data import arrays, moments
 from dynamics.data.columns import picked
 from dynamics.messages import LONGEST_MESSAGE
-from tests.dynamics.data.test_reading import BLOCKS, SOAK, message, table
+from tests.cases import SOAK
+from tests.dynamics.data.test_reading import BLOCKS, message, table
 
 NAMES = ["a1", "a2", "b", "y"]
 PLACES = {"A": ["0", "1"], "B": ["2"]}

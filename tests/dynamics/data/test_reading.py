@@ -19,7 +19,6 @@ from dynamics.data.examples import EXAMPLES
 from dynamics.messages import LONGEST_MESSAGE
 
 BLOCKS = {"A": ["a1", "a2"], "B": ["b"]}
-SOAK = bool(os.environ.get("SOAK"))
 GOOD = "a1,a2,b,other,y\n1,2,3,x,4\n2,0,-1.5e0,x,1\n3,5,2,x,.5\n"
 
 

@@ -191,12 +191,12 @@ def test_predict_takes_a_width_and_a_bootstrap(capsys, table: str) -> None:
 
 def test_prescribe_prints_and_draws(capsys, table: str, tmp_path) -> None:
     figure = tmp_path / "prescription.png"
-    code, out, err = run(capsys, "prescribe", table, *FLAGS, "--ratio", "2", "--plot", str(figure))
+    code, out, err = run(capsys, "prescribe", table, *FLAGS, "--ratio", "2", "--u0", "0.05", "--plot", str(figure))
     assert code == 0
     assert "at the ratio 2" in out
     assert "rescaling of" in err
     assert figure.stat().st_size > 10_000
-    code, out, _ = run(capsys, "prescribe", table, *FLAGS, "--outputs", "--json")
+    code, out, _ = run(capsys, "prescribe", table, *FLAGS, "--outputs", "--u0", "0.05", "--json")
     assert (code, json.loads(out)["measure"]) == (0, "half-output")
 
 

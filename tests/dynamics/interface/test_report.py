@@ -1,7 +1,6 @@
 """The report: one page with everything in it, for any problem; nothing is loaded and nothing is cut off."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -16,6 +15,14 @@ from dynamics import Correlations, FusionNetwork, load_example, predict, report
 from dynamics.interface.cli import main
 from dynamics.interface.pages.findings import Report
 from dynamics.interface.pages.svg import colour_variables, inline_svg
+from tests.cases import ROOT, SOAK, commands_of
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A prescription, the longest part of a report, takes too long."""
+    monkeypatch.setattr("dynamics.interface.pages.reports.PATIENCE", 1e-6)
+
 
 VOID = {"meta", "br", "hr", "img", "input", "link", "path", "use", "mspace"}
 NAMES = ("<script>x", 'a$b&"')
@@ -154,9 +161,11 @@ PROBLEMS = {
 }
 
 
-@pytest.mark.parametrize("name", list(PROBLEMS)[: None if os.environ.get("SOAK") else 3])
-def test_any_problem_has_a_report(name: str) -> None:
+@pytest.mark.parametrize("name", list(PROBLEMS)[: None if SOAK else 3])
+def test_any_problem_has_a_report(name: str, request: pytest.FixtureRequest) -> None:
     network, data = PROBLEMS[name]
+    if name == "early fusion" and not SOAK:
+        request.getfixturevalue("impatient")
     found = report(network, data, u0=0.02, width=20, seeds=1, draws=0, units=True)
     page = found.html()
     seen = read(page)
@@ -165,6 +174,7 @@ def test_any_problem_has_a_report(name: str) -> None:
     assert not seen.loads
     text = " ".join(seen.text)
     assert found.prediction.answer in text
+    assert "In other units" in text
     for reason in found.missing.values():
         assert reason in text
     if name == "names":
@@ -174,30 +184,33 @@ def test_any_problem_has_a_report(name: str) -> None:
         assert found.missing["portrait"] == "a plane needs two modalities, got A"
 
 
-def test_several_outputs_and_missing_parts() -> None:
+def test_several_outputs_missing_parts_and_long_names(request: pytest.FixtureRequest) -> None:
+    if not SOAK:
+        request.getfixturevalue("impatient")
     rng = np.random.default_rng(1)
     x = rng.normal(size=(80, 4))
     y = x @ rng.normal(size=(4, 2)) + 0.3 * rng.normal(size=(80, 2))
-    data = Correlations.from_samples({"A": x[:, :2], "B": x[:, 2:]}, y)
-    found = report(FusionNetwork.fused_at(2, 2), data, u0=0.02, width=20, seeds=1, draws=100)
-    assert found.missing == {"portrait": "portrait needs one output, got 2"}
-    assert "A1 on output 0" in found.html()
+    names = ("x" * 60, "y" * 60)
+    data = Correlations.from_samples(dict(zip(names, (x[:, :2], x[:, 2:]), strict=True)), y)
+    found = report(FusionNetwork.fused_at(2, 2, names), data, u0=0.02, width=20, seeds=1, draws=100)
+    assert found.missing["portrait"] == "portrait needs one output, got 2"
+    assert set(found.missing) <= {"portrait"} if SOAK else {"portrait", "prescription"}
+    assert f"{names[0]}1 on output 0" in found.html()
 
 
 def test_the_command_writes_the_page(tmp_path: Path, capsys, monkeypatch) -> None:
     rows = "\n".join(f"{i % 7},{i % 5},{i % 3},{i % 11}" for i in range(40))
     (tmp_path / "mine.csv").write_text(f"a1,a2,b1,y\n{rows}\n")
     monkeypatch.chdir(tmp_path)
-    words = (
-        "report mine.csv --target y --modality A=a1,a2 --modality B=b1 --seeds 1 --bootstrap 100 --width 20 -o r.html"
-    )
+    (line,) = (c for c in commands_of((ROOT / "README.md").read_text()) if " report data.csv" in c)
+    words = line.removeprefix("fusion-dynamics ").replace("report.html", "r.html").replace("data.csv", "mine.csv")
+    words += "" if SOAK else " --seeds 1 --bootstrap 100 --width 20"
     assert main(words.split()) == 0
     out = capsys.readouterr()
     assert out.out.endswith("report: r.html\n")
     assert "report: prediction" in out.err
     page = (tmp_path / "r.html").read_text()
     assert f"fusion-dynamics {words}" in page
-    assert "In other units" in page
     carried = json.loads(page[page.index('id="numbers">') + 13 : page.index("</script>")])
     source = carried["provenance"]
     assert source["data"] == "mine.csv"
@@ -217,12 +230,6 @@ def test_refusals() -> None:
     ):
         with pytest.raises(DomainError, match=says):
             report(FusionNetwork.fused_at(2, 2), Correlations.scalar(2, 1, 0.5), **wrong)
-
-
-def test_a_notebook_shows_it_in_a_frame(real: Report) -> None:
-    shown = real._repr_html_()
-    assert shown.startswith("<iframe")
-    assert read(shown).wrong == []
 
 
 def test_a_picture_keeps_hues_and_turns_greys_into_variables() -> None:
@@ -260,21 +267,14 @@ def test_in_a_browser_nothing_is_wider_than_the_screen(page: str, tmp_path: Path
     assert min(found["svgs"]) > 100
 
 
-def test_slow_data_get_a_page_all_the_same(monkeypatch) -> None:
+def test_slow_data_get_a_page_all_the_same_and_a_notebook_shows_it_in_a_frame(impatient: None) -> None:
     """A prescription that takes too long is left out, which the page says."""
-    from dynamics.interface.pages import reports
-
-    monkeypatch.setattr(reports, "PATIENCE", 1e-6)
-    found = report(FusionNetwork.fused_at(2, 2), Correlations.scalar(2, 1, 0.5), width=20, seeds=1)
+    found = report(FusionNetwork.fused_at(2, 2), Correlations.scalar(2, 1, 0.5), width=20, seeds=1, draws=0)
     assert "takes too long" in found.missing["prescription"]
-    assert "Not here: it takes too long" in found.html()
-
-
-def test_long_names_stay_inside() -> None:
-    names = ("x" * 60, "y" * 60)
-    data = Correlations([[4, 1], [1, 1]], [5, 2], dict.fromkeys(names, 1))
-    found = report(FusionNetwork.fused_at(2, 2, names), data, width=20, seeds=1)
-    assert names[0] in found.html()
+    shown = found._repr_html_()
+    assert shown.startswith("<iframe")
+    assert read(shown).wrong == []
+    assert "Not here: it takes too long" in shown
 
 
 def test_weights_of_the_table_are_carried_too(real: Report) -> None:

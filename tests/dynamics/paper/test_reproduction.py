@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,9 +17,8 @@ from dynamics.paper.drawing import draw_panel
 from dynamics.paper.experiments import EXPERIMENTS, Task
 from dynamics.paper.panels import Plot, Role, line, over_seeds
 from dynamics.paper.reproduction import Check, Reproduction, Side, worst
-from tests.cases import ROOT
+from tests.cases import ROOT, SOAK
 
-SOAK = bool(os.environ.get("SOAK"))
 QUICK = {1: None, 2: None, 4: 1, 5: 1, 7: None, 8: 5, 10: None, 11: 1, 14: None}  # figure -> seeds
 
 
@@ -90,12 +88,12 @@ def test_no_legend_or_title_leaves_the_picture(made: dict[int, Reproduction]) ->
 
 
 def test_figure_3_where_pytorch_has_references() -> None:
-    """sigma = (2, 1), rho = 0 and +-0.6: flow, descent, ReLU against laws and against five full trainings."""
-    experiment = replace(EXPERIMENTS[3], rhos=(-0.6, 0.0, 0.6))
+    """sigma = (2, 1), rho = +-0.6 (and 0): flow, descent, ReLU against laws and against five full trainings."""
+    experiment = replace(EXPERIMENTS[3], rhos=(-0.6, 0.0, 0.6) if SOAK else (-0.6, 0.6))
     network = experiment.network()
     row = figure_03.Row.of(experiment, network, 2.0, lambda line: None)
     checks = row.checks(experiment)
-    assert len(checks) == 9
+    assert len(checks) == (9 if SOAK else 8)
     assert all(check.holds for check in checks), [c for c in checks if not c.holds]
     # the printed (9), in norms, is wrong where the residual flips; the check of 6 % sees it
     data = Task(2, 1, -0.6).data
@@ -109,7 +107,7 @@ def test_figure_3_where_pytorch_has_references() -> None:
 
 
 def test_figure_6_at_the_learning_rate_of_the_paper() -> None:
-    experiment = EXPERIMENTS[6]
+    experiment = EXPERIMENTS[6] if SOAK else replace(EXPERIMENTS[6], seeds=EXPERIMENTS[6].seeds[:3])
     for i, (_, fused) in enumerate(experiment.networks):
         if fused == 1:
             continue
@@ -137,9 +135,9 @@ def test_figure_9_labels_keep_the_ratio_and_real_targets_do_not() -> None:
 
 @pytest.mark.parametrize("sigma", [1.0, 3.0])
 def test_figure_12_late_fusion_always_learns_xor(sigma: float) -> None:
-    """Early fusion does at sigma_A = 1; at 3 most seeds do not. Seeds 0 to 2."""
+    """Early fusion does at sigma_A = 1; at 3 most seeds do not. Seed 0."""
     experiment = replace(EXPERIMENTS[12], more={**EXPERIMENTS[12].more, "t_end": 240 if SOAK else 100})
-    seeds = range(20 if SOAK else 3)
+    seeds = range(20 if SOAK else 1)
     late = [figure_12.succeeds(experiment, figure_12.train(experiment, 1, sigma, seed)) for seed in seeds]
     early = [figure_12.succeeds(experiment, figure_12.train(experiment, 0, sigma, seed)) for seed in seeds]
     assert all(late)

@@ -1,13 +1,13 @@
 """Ensembles: members are single runs, numbers are those of training from random starts."""
 
 import math
-import os
 
 import numpy as np
 import pytest
 
 from dynamics import Correlations, DomainError, FusionNetwork, SolveError, descend, ensemble, integrate
 from dynamics.runs.half_times import Status
+from tests.cases import SOAK
 
 DATA = Correlations.scalar(2, 1, 0.5)
 RATIOS = {2: (1.044, 5e-4), 3: (1.48, 5e-3), 4: (3.96, 5e-3)}  # of 200 full-width trainings, half a last digit
@@ -31,8 +31,8 @@ def test_members_are_single_runs(depth: int, fused: int, u0: float) -> None:
 
 @pytest.mark.parametrize("fused", [2, 3, 4])
 def test_ratios_of_random_starts_at_four_layers(fused: int) -> None:
-    """sigma = (2, 1), rho = 0, u0 = 0.1, width 100: mean of 200 seeds (60 here) within three standard errors."""
-    seeds = 200 if os.environ.get("SOAK") else 60
+    """sigma = (2, 1), rho = 0, u0 = 0.1, width 100: mean of 200 seeds (30 here) within three standard errors."""
+    seeds = 200 if SOAK else 30
     runs = ensemble(FusionNetwork.fused_at(4, fused), Correlations.scalar(2, 1, 0), u0=0.1, width=100, seeds=seeds)
     expected, digit = RATIOS[fused]
     mean, error = runs.mean_ratio

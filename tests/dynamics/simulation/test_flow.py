@@ -1,7 +1,6 @@
 """The full gradient flow: random starts, invariances, monitors."""
 
 import math
-import os
 
 import numpy as np
 import pytest
@@ -9,7 +8,7 @@ import pytest
 from derivations import Correlations, DomainError, FusionNetwork
 from dynamics import aligned_weights, descend, integrate, integrate_reduced, random_weights
 from dynamics.starts.weights import start_norms
-from tests.cases import random_correlations
+from tests.cases import SOAK, random_correlations
 
 LATE = FusionNetwork.fused_at(2, 2)
 DATA = Correlations.scalar(2, 1, 0.5)
@@ -19,7 +18,7 @@ FLIPPED = Correlations.scalar(1.5, 1, -0.9)
 FLIPS = [(1e-3, 8.03, 10), (1e-9, 7.73, 5), (1e-12, 7.69, 5)]
 
 
-@pytest.mark.parametrize(("u0", "ratio", "seeds"), FLIPS[: None if os.environ.get("SOAK") else 1])
+@pytest.mark.parametrize(("u0", "ratio", "seeds"), FLIPS[: None if SOAK else 1])
 def test_a_random_start_learns_what_an_aligned_one_never_does(u0: float, ratio: float, seeds: int) -> None:
     """Mean over seeds at width 100 within three standard errors of the value measured elsewhere (two decimals)."""
     runs = [integrate(LATE, FLIPPED, u0=u0, width=100, seed=seed) for seed in range(seeds)]

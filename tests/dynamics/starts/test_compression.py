@@ -1,6 +1,5 @@
 """Width compression: the narrow network is the same network."""
 
-import os
 import time
 
 import numpy as np
@@ -14,7 +13,7 @@ from dynamics import descend, integrate, random_weights
 from dynamics.problem import Problem
 from dynamics.starts.compression import compressed
 from dynamics.starts.start import random_start
-from tests.cases import flat_flow, random_correlations, random_tree
+from tests.cases import SOAK, flat_flow, random_correlations, random_tree
 
 DATA = Correlations.scalar(2, 1, 0.5)
 
@@ -165,7 +164,7 @@ def half_times_at_full_width(
     return found
 
 
-@pytest.mark.parametrize("i", range(100) if os.environ.get("SOAK") else (3, 8, 13, 15, 30))
+@pytest.mark.parametrize("i", range(100) if SOAK else (3, 8, 13, 15, 30))
 def test_random_cases_miss_by_no_more_than_their_estimate(i: int) -> None:
     """Against full width; 10 rtol for the integrator. A case that the judge cannot finish in a minute says so."""
     net, data, u0, width = random_case(i)

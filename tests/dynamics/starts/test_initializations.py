@@ -18,7 +18,7 @@ from dynamics import (
     start_of,
     weights_from_state,
 )
-from tests.cases import ROOT, random_correlations
+from tests.cases import ROOT, SOAK, random_correlations
 
 LATE, EARLY = FusionNetwork.fused_at(2, 2), FusionNetwork.fused_at(2, 1)
 README = ROOT / "README.md"
@@ -26,14 +26,15 @@ README = ROOT / "README.md"
 
 @pytest.mark.parametrize("net", [LATE, EARLY], ids=["late", "early"])
 def test_u0_of_two_layers_predicts_the_flow_from_those_very_weights(net: FusionNetwork) -> None:
-    """Vector inputs, layers of unequal norm, ten draws: half-outputs of the first within 3 %.
+    """Vector inputs, layers of unequal norm, ten draws (four here): half-outputs of the first within 3 %.
 
     Leading order in u0: what is left out is the part of the layers that shrinks, u0^2 beside one, and here the first
     layer's rows across Sigma_yx.
     """
     data = random_correlations(np.random.default_rng(8), {"A": 3, "B": 2}, correlation=0.4)
     gaps, naive = [], []
-    for seed in range(10):
+    aligned = predict(net, data, u0=1e-4).reduced
+    for seed in range(10 if SOAK else 4):
         weights = random_weights(net, data, 1e-4, width=30, seed=seed)
         weights = {
             name: [w * (5.0 if i == 0 else 1.0) for i, w in enumerate(layers)] for name, layers in weights.items()
@@ -43,7 +44,7 @@ def test_u0_of_two_layers_predicts_the_flow_from_those_very_weights(net: FusionN
         reduced = predict(net, data, u0=start.u0).reduced
         first = flow.order[0]
         gaps.append(reduced.fit_times[first] / flow.fit_times[first] - 1)
-        naive.append(predict(net, data, u0=1e-4).reduced.fit_times[first] / flow.fit_times[first] - 1)
+        naive.append(aligned.fit_times[first] / flow.fit_times[first] - 1)
     assert max(map(abs, gaps)) < 0.03
     assert min(map(abs, naive)) > 3 * max(map(abs, gaps))  # the norm of a layer alone would miss by far more
 

@@ -10,7 +10,7 @@ from dynamics import DomainError, SolveError, integrate_reduced
 from dynamics.prediction.laws.leading import log_integral, saturation
 from dynamics.prediction.laws.orbits import Field, Ways, size_left, way
 from dynamics.prediction.laws.race import aligned_field, race
-from tests.cases import random_correlations
+from tests.cases import SOAK, random_correlations
 
 
 def random_problem(seed: int) -> tuple[FusionNetwork, Correlations, float]:
@@ -28,8 +28,8 @@ def random_problem(seed: int) -> tuple[FusionNetwork, Correlations, float]:
 
 def test_half_times_are_within_their_error_of_the_reduced_flow() -> None:
     """Random problems. The error is an estimate by sizes: no miss at all is the claim. Most misses are below 1e-5."""
-    checked, errors, refused = 0, [], 0
-    for seed in range(24):
+    checked, errors, refused, count = 0, [], 0, 24 if SOAK else 10
+    for seed in range(count):
         network, data, u0 = random_problem(seed)
         try:
             passages = race(aligned_field(network, data, dict.fromkeys(network.modalities, u0)))
@@ -42,8 +42,8 @@ def test_half_times_are_within_their_error_of_the_reduced_flow() -> None:
             assert gap <= p.error + 1e-7 * p.half_time, (seed, p)
             errors.append(gap / p.half_time)
             checked += 1
-    assert checked >= 35
-    assert refused <= 8
+    assert checked >= 35 / 24 * count
+    assert refused <= count / 3
     assert np.median(errors) < 1e-5
 
 

@@ -36,8 +36,12 @@ from dynamics.simulation.sweeps.spec import make_spec, read_spec
 from tests.cases import ROOT
 
 SMALL = {"sigma_a": [1.5, 2.0], "rho": [-0.5, 0.0, 0.5], "seed": [0, 1], "u0": 1e-4, "depth": 2, "width": 30}
-SEEDS = 100  # five rho: 500 points
-MANY = f"[data]\nsigma_a = 2.0\nrho = [-0.4, -0.2, 0.0, 0.2, 0.4]\n[start]\nu0 = 1e-4\nseed = {list(range(SEEDS))}\n"
+
+
+def spec(seeds: int) -> str:
+    """Five points a seed, 64 a batch."""
+    data = "[data]\nsigma_a = 2.0\nrho = [-0.4, -0.2, 0.0, 0.2, 0.4]\n"
+    return f"{data}[start]\nu0 = 1e-4\nseed = {list(range(seeds))}\n"
 
 
 def run(*arguments: str, cwd: Path, **more: object) -> subprocess.Popen[bytes]:
@@ -108,15 +112,16 @@ def test_provenance_units_and_netcdf(tmp_path: Path) -> None:
 
 def test_a_cluster_ends_with_the_same_bytes_though_a_worker_is_killed(tmp_path: Path) -> None:
     pytest.importorskip("distributed")
-    spec = ROOT / "docs" / "sweeps" / "figure_6b.toml"
-    sweep(spec, tmp_path / "plain")
-    on_cluster(spec, tmp_path / "there", kill_after=1)
+    few = tmp_path / "few.toml"
+    few.write_text(spec(50))
+    sweep(few, tmp_path / "plain")
+    on_cluster(few, tmp_path / "there", kill_after=1)
     assert digest(tmp_path / "plain") == digest(tmp_path / "there")
 
 
 def test_interrupted_it_says_130_and_goes_on(tmp_path: Path) -> None:
     """In the background of a script interrupts are ignored, and children inherit that: not here."""
-    (tmp_path / "many.toml").write_text(MANY)
+    (tmp_path / "many.toml").write_text(spec(100))
     heeding = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     process = run("sweep", "many.toml", "-o", "store", cwd=tmp_path, preexec_fn=heeding)
     while process.poll() is None and not list((tmp_path / "store").glob("batch-*.npz")):
@@ -144,12 +149,12 @@ def test_an_interrupt_in_a_callback_from_c_is_not_lost() -> None:
 
 
 def test_two_writers_leave_the_same_bytes(tmp_path: Path) -> None:
-    (tmp_path / "many.toml").write_text(MANY)
-    writers = [run("sweep", "many.toml", "-o", "store", cwd=tmp_path) for _ in range(2)]
+    (tmp_path / "few.toml").write_text(spec(50))
+    writers = [run("sweep", "few.toml", "-o", "store", cwd=tmp_path) for _ in range(2)]
     for process in writers:
         _, error = process.communicate()
         assert process.returncode == 0, error
-    sweep(tmp_path / "many.toml", tmp_path / "plain")
+    sweep(tmp_path / "few.toml", tmp_path / "plain")
     assert digest(tmp_path / "plain") == digest(tmp_path / "store")
 
 
@@ -225,11 +230,11 @@ def test_a_point_that_fails_does_not_take_its_batch_along(tmp_path: Path) -> Non
 
 
 def test_a_risky_rate_does_not_cut_the_steps_of_the_others() -> None:
-    """At 0.002 the first point takes 27,000 steps, more than the 20,000 of a risky one; 0.41 is beyond stable."""
+    """At 0.0025 the first point takes 21,500 steps, more than the 20,000 of a risky one; 0.41 is beyond stable."""
     pair = {"layout": "list", "sigma_a": 2.0, "rho": [-0.9, 0.3], "width": 30, "u0": 1e-3}
-    found = sweep({**pair, "learning_rate": [0.002, 0.41]})
+    found = sweep({**pair, "learning_rate": [0.0025, 0.41]})
     data, network = Correlations.scalar(2, 1, -0.9), FusionNetwork.fused_at(2, 2)
-    one = descend(network, data, u0=1e-3, width=30, seed=0, learning_rate=0.002)
+    one = descend(network, data, u0=1e-3, width=30, seed=0, learning_rate=0.0025)
     assert one.monitors["steps"] > 20_000
     assert float(found["half_time"].sel(modality="B")[0]) == pytest.approx(one.times["B"], rel=1e-4)
 
