@@ -137,7 +137,7 @@ def test_a_deep_network_is_run_from_a_larger_start(
     assert scaled.log_excess == pytest.approx(direct.log_excess, abs=1e-3)
 
 
-@pytest.mark.parametrize("seed", [78, 134, 313] if SOAK else [313])
+@pytest.mark.parametrize("seed", [78, 134] if SOAK else [78])
 def test_a_tiny_start_of_a_deep_late_network_has_a_law(seed: int) -> None:
     """Problems of `make honesty` that wait for 1e25 tau and more, which no run gets through."""
     p = problem(seed)
