@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
 
 from derivations.critical.saddles import Course
 from dynamics.documents import finite, told
@@ -81,41 +84,36 @@ class HalfTimes:
         return cls(order, log_times, dict(status), lag, excess)
 
 
+def _theirs(name: str) -> Any:
+    return property(attrgetter(f"half_times.{name}"))
+
+
 class Timed:
     """Mixin of what has `half_times`: their names on it."""
 
-    if TYPE_CHECKING:
+    order: tuple[str, ...] = _theirs("order")
+    times: dict[str, float] = _theirs("times")
+    log_times: Mapping[str, float] = _theirs("log_times")
+    status: Mapping[str, Status] = _theirs("status")
+    ratio: float = _theirs("ratio")
+    lag: float = _theirs("lag")
+    log_excess: float = _theirs("log_excess")
 
-        @property
-        def half_times(self) -> HalfTimes: ...
 
-    @property
-    def order(self) -> tuple[str, ...]:
-        return self.half_times.order
+def before_it(course: Course) -> tuple[dict[str, float], dict[str, Status]]:
+    """Clock and status of every modality before a run."""
+    order = course.data.modalities
+    status = {m: Status.NEVER if m in course.never else Status.NOT_REACHED for m in order}
+    return dict.fromkeys(order, math.inf), status
 
-    @property
-    def times(self) -> dict[str, float]:
-        return self.half_times.times
 
-    @property
-    def log_times(self) -> Mapping[str, float]:
-        return self.half_times.log_times
-
-    @property
-    def status(self) -> Mapping[str, Status]:
-        return self.half_times.status
-
-    @property
-    def ratio(self) -> float:
-        return self.half_times.ratio
-
-    @property
-    def lag(self) -> float:
-        return self.half_times.lag
-
-    @property
-    def log_excess(self) -> float:
-        return self.half_times.log_excess
+def first_time(t: np.ndarray, share: np.ndarray, level: float) -> float:
+    """When a share first reaches a level, interpolated between points; inf if it does not."""
+    past = np.flatnonzero(share >= level)
+    if not len(past):
+        return math.inf
+    i = int(past[0])
+    return float(t[0]) if i == 0 else float(np.interp(level, share[i - 1 : i + 1], t[i - 1 : i + 1]))
 
 
 def early(m: str) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from derivations import Correlations, DataError, DomainError, FusionNetwork
 from dynamics.checks import real_numbers
 from dynamics.problem import Problem
-from dynamics.runs.half_times import HalfTimes, Status, inversions
+from dynamics.runs.half_times import HalfTimes, Status, before_it, first_time, inversions
 from dynamics.runs.trajectory import Trajectory
 from dynamics.starts.start import random_start
 
@@ -47,18 +47,13 @@ def recorded(
     times = _times(t)
     packed = np.concatenate([_block(total, data, m, len(times)) for m in data.modalities], axis=2)
     plan = random_start(problem, u0).course
-    clock, status, notes = {}, {}, [*data.warnings, *plan.notes]
-    for m in data.modalities:
-        clock[m], status[m] = math.inf, Status.NEVER if m in plan.never else Status.NOT_REACHED
-        if m in plan.never:
-            continue
+    (clock, status), notes = before_it(plan), [*data.warnings, *plan.notes]
+    for m in (m for m in data.modalities if m not in plan.never):
         share = np.array([plan.share(m, w) for w in packed[:, :, data.span(m)]])
-        past = np.flatnonzero(share >= 0.5)
-        if len(past):
-            i = int(past[0])
-            clock[m] = float(times[0]) if i == 0 else float(np.interp(0.5, share[i - 1 : i + 1], times[i - 1 : i + 1]))
+        clock[m] = first_time(times, share, 0.5)
+        if math.isfinite(clock[m]):
             status[m] = Status.REACHED
-            notes += [f"{m} is past half of its plateau when the record begins"] if i == 0 else []
+            notes += [f"{m} is past half of its plateau when the record begins"] if share[0] >= 0.5 else []
     late = [m for m in plan.order if status[m] is Status.NOT_REACHED]
     notes += inversions(plan, clock)
     if late:

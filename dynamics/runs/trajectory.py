@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from derivations.critical.saddles import Course
 from dynamics.files import plain_file, write_whole
 from dynamics.messages import one_line
 from dynamics.provenance import origin_of
-from dynamics.runs.half_times import HalfTimes, Status, Timed
+from dynamics.runs.half_times import HalfTimes, Status, Timed, first_time
 from dynamics.runs.itinerary import Visit, visits
 from dynamics.tables import Drawn, Shown, Table, number
 
@@ -223,12 +222,5 @@ def fit_times(course: Course, t: np.ndarray, packed: np.ndarray) -> dict[str, fl
         goal = course.plateaus[m] @ data.input_block(m, m)
         size = float(np.sum(goal * course.plateaus[m]))
         share = np.sum(packed[:, :, data.span(m)] * goal, axis=(1, 2)) / size if size > 0 else np.zeros(len(t))
-        past = np.flatnonzero(share >= HALF)
-        if not len(past):
-            found[m] = math.inf
-        elif past[0] == 0:
-            found[m] = float(t[0])
-        else:
-            i = past[0]
-            found[m] = float(np.interp(HALF, share[i - 1 : i + 1], t[i - 1 : i + 1]))
+        found[m] = first_time(t, share, HALF)
     return found

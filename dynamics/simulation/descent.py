@@ -13,7 +13,7 @@ from derivations.critical.saddles import Course
 from derivations.flow import gradient_flow
 from dynamics.checks import checked_integer, checked_positive
 from dynamics.problem import Problem
-from dynamics.runs.half_times import EXCESS, HalfTimes, Status, early, end_notes
+from dynamics.runs.half_times import EXCESS, HalfTimes, Status, before_it, early, end_notes
 from dynamics.runs.trajectory import Trajectory, losses
 from dynamics.simulation.batch.members import DIVERGED
 from dynamics.simulation.full_system import pack
@@ -141,8 +141,7 @@ def _descended(
     """Descend from the weights `start`; `stops_early` where all is learned and the loss has settled."""
     network, data, current = plan.network, plan.data, dict(start)
     goals = [m for m in plan.order if m not in plan.never]
-    clock = dict.fromkeys(data.modalities, math.inf)
-    status = {m: Status.NEVER if m in plan.never else Status.NOT_REACHED for m in data.modalities}
+    clock, status = before_it(plan)
     warnings = [*data.warnings, *plan.remarks, *unstable(plan, rate)]
     steps: list[int] = []
     kept: list[np.ndarray] = []

@@ -21,7 +21,7 @@ import numpy as np
 
 from derivations import Correlations, SolveError
 from derivations.critical.saddles import Course
-from dynamics.runs.half_times import EXCESS, HalfTimes, Status, early, end_notes
+from dynamics.runs.half_times import EXCESS, HalfTimes, Status, before_it, early, end_notes
 from dynamics.runs.trajectory import Trajectory, losses
 from dynamics.simulation.phases import Phase
 from dynamics.simulation.system import End, Record, System
@@ -61,8 +61,7 @@ def march(
     state = system.start.copy()
     begin = system.total(state)
     found = [*warnings, *course.remarks]
-    clock = dict.fromkeys(data.modalities, math.inf)
-    status = {m: Status.NEVER if m in course.never else Status.NOT_REACHED for m in data.modalities}
+    clock, status = before_it(course)
     for m, check in checks.items():
         if check(begin) >= 0:
             clock[m], status[m] = 0.0, Status.REACHED
@@ -78,8 +77,7 @@ def march(
     while moving:
         patient = any(m not in course.overtaken for m in waiting) and not data.is_singular
         ends = None if patient else _settled(data, lowest, excess, AT_REST if not waiting and stop < math.inf else 0.0)
-        phase = Phase(system, waiting, checks, ends, rtol, record, offset, stop - offset, max_steps)
-        outcome = phase.run(state)
+        outcome = Phase(system, state, waiting, checks, ends, rtol, record, offset, stop - offset, max_steps).run()
         state, offset = outcome.state, offset + outcome.elapsed
         if outcome.end is End.LEARNED and outcome.modality is not None:
             reached = system.total(state)

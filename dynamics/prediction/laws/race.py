@@ -114,7 +114,7 @@ def race(field: Field) -> tuple[Passage, ...]:
         before, speed = tuple(signs), abs(errors[new])
         signs = {**signs, new: math.copysign(1.0, errors[new])}
         after = _next_saddle(field, signs)
-        orbit = transition(field, signs, before, total, after, new, small[new])
+        orbit = transition(field, signs, total, after, small[new])
         begin = (left[new] - orbit.left) / speed  # of the orbit, by the clock theta from now
         if q and not before:
             half = lag = _first_half_time(field, new, errors, orbit)
