@@ -234,19 +234,12 @@ class Correlations:
 
         checked = _checked_sizes(sizes)
         labels = [m if d == 1 else f"{m}{i + 1}" for m, d in checked.items() for i in range(d)]
-        positions = range(len(labels))
-        sigma = sp.Matrix(
-            [
-                [
-                    sp.Symbol(
-                        f"Sigma_{labels[min(i, j)]}" + ("" if i == j else labels[max(i, j)]),
-                        **({"positive": True} if i == j else {"real": True}),
-                    )
-                    for j in positions
-                ]
-                for i in positions
-            ]
-        )
+
+        def entry(i: int, j: int) -> Any:
+            name = f"Sigma_{labels[min(i, j)]}"
+            return sp.Symbol(name, positive=True) if i == j else sp.Symbol(name + labels[max(i, j)], real=True)
+
+        sigma = sp.Matrix(len(labels), len(labels), entry)
         sigma_yx = sp.Matrix([[sp.Symbol(f"Sigma_y{label}", real=True) for label in labels]])
         return cls(sigma, sigma_yx, checked, sp.Symbol("Sigma_y", positive=True))
 

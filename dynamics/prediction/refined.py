@@ -194,11 +194,6 @@ def _half_times(passages: Sequence[Passage], plan: Course) -> HalfTimes:
     times = {p.modality: p.half_time for p in passages}
     if any(not t > 0 for t in times.values()):
         raise DomainError("the start is too large for the laws of small ones")
-    logs = {m: math.log(times[m]) if m in times else math.inf for m in plan.plateaus}
-    status = {m: Status.REACHED if m in times else Status.NEVER for m in plan.plateaus}
-    if len(times) < len(plan.order):
-        return HalfTimes(plan.order, logs, status)
-    lag = float(sum(p.lag for p in passages))
-    return HalfTimes(
-        plan.order, logs, status, lag, math.log(lag) - math.log(passages[0].half_time) if lag > 0 else math.nan
-    )
+    clock = {m: times.get(m, math.inf) for m in plan.plateaus}
+    status = {m: Status.REACHED if m in times else Status.NEVER for m in clock}
+    return HalfTimes.from_clock(plan.order, clock, status, float(sum(p.lag for p in passages)))
