@@ -129,7 +129,7 @@ class Correlations:
         self._check_units()
         self._check_sigma()
         with np.errstate(over="ignore"):
-            explained = self._packed(self.optimum) @ self._target.T
+            explained = self._regress(self.modalities) @ self._target.T
         if not np.all(np.isfinite(explained)):
             largest = np.max(np.abs(self.sigma_yx))
             raise DataError(
@@ -434,9 +434,6 @@ class Correlations:
         for m in given:
             residual = residual - weights[m] @ self.input_block(m, modality)
         return residual
-
-    def _packed(self, weights: Any) -> Any:
-        return weights if len(weights.shape) == 2 else weights[None, :]
 
     def _like_target(self, weights: Any) -> Any:
         return weights if len(self.sigma_yx.shape) == 2 else weights[0]

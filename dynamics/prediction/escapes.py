@@ -63,9 +63,8 @@ def escape_ways(layers: list[np.ndarray]) -> tuple[Ways, float]:
     depth = len(layers)
     if depth == 2:
         sums = [float(np.linalg.norm(layers[0][:, 0] + sign * layers[1][0])) / 2 for sign in (1.0, -1.0)]
-        if min(sums) == 0:  # balanced: the mode of the other sign never grows
-            return Ways(*(way_left(2, size) if size > 0 else math.inf for size in sums)), 0.0
-        return Ways(*(way_left(2, size) for size in sums)), 0.0
+        # balanced where one is 0: the mode of the other sign never grows
+        return Ways(*(way_left(2, size) if size > 0 else math.inf for size in sums)), 0.0
     single = FusionNetwork.branches({"A": depth})
     found = []
     for rounds in (ROUNDS, ROUNDS - 1):

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -16,9 +16,6 @@ from dynamics.documents import told
 from dynamics.prediction.estimates import Estimate, Road
 from dynamics.runs.half_times import HalfTimes, Status, Timed
 from dynamics.tables import WARNING, Drawn, Shown, Table, from_log, number, percent
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, eq=False, repr=False)

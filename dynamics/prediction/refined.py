@@ -33,7 +33,7 @@ def refined_aligned(start: Start) -> Estimate:
         raise DomainError(f"the next order needs a trunk at {start.rule:.6g}, by (41), got u0['trunk'] = {given:.6g}")
     problem = start.problem
     try:
-        field = aligned_field(problem.network, problem.data, {m: start.norms[m] for m in problem.data.modalities})
+        field = aligned_field(problem.network, problem.data, start.norms)
     except OverflowError:
         raise DomainError("powers of u0 leave the range of floats: the leading law is in logarithms") from None
     return _raced(field, start, "next order, (117)-(119)", ("117", "118", "119"), "aligned start")
@@ -49,7 +49,7 @@ def refined_wide(start: Start) -> Estimate:
         )
     ways = {m: Ways(*(way(2, norms[m] / math.sqrt(2)),) * 2) for m in data.modalities}
     known = dict.fromkeys(data.modalities, RANDOM_TWO_LAYERS)
-    field = Field(data, network.depths, 0, ways, {m: norms[m] for m in data.modalities}, known)
+    field = Field(data, network.depths, 0, ways, norms, known)
     return _raced(field, start, "(120), (127), next order", ("120", "127"), "random start, wide")
 
 
@@ -83,11 +83,11 @@ def refined_typical(start: Start, spread: bool = True) -> Estimate:
         run = integrate(network, data, weights=typical_weights(network, data, start.u0, width))
         half_times, fits = run.half_times, run.fit_times
     reached = [m for m, s in half_times.status.items() if s is Status.REACHED]
-    bound = {m: _covered(found.times[m]) + SIZES * share if m in reached else math.nan for m in data.modalities}
-    bound = _promised(bound, plan, found.times)
+    bound = {m: _covered(found[m]) + SIZES * share if m in reached else math.nan for m in data.modalities}
+    bound = _promised(bound, plan, found)
     return Estimate(
         "typical network", Kind.HEURISTIC, StartKind.RANDOM, f"random start, width {width}", half_times, bound,
-        plan.never, ("130",), fits, spread=found.times,
+        plan.never, ("130",), fits, spread=found,
     )  # fmt: skip
 
 
@@ -122,7 +122,7 @@ def _raced_typical(start: Start, width: int, spread: bool) -> Estimate:
 
     def field(longer: str | None) -> Field:
         both = {m: ways[m] + (deviations[m] if m == longer else 0.0) for m in names}
-        return Field(data, depths, 0, {m: Ways(w, w) for m, w in both.items()}, {m: norms[m] for m in names}, exact)
+        return Field(data, depths, 0, {m: Ways(w, w) for m, w in both.items()}, norms, exact)
 
     assumes = f"random start, width {width}"
     centre = _raced(field(None), start, "(120), (130), typical network", ("120", "130"), assumes)

@@ -6,7 +6,7 @@ import io
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -114,12 +114,8 @@ class Trajectory(Timed, Shown, Drawn):
         """Write one .npz without pickles; whole or not at all."""
         meta = {
             "format": FORMAT,
-            "order": self.order,
-            "log_times": dict(self.log_times),
-            "status": {m: s.value for m, s in self.status.items()},
-            "lag": self.lag,
-            "log_excess": self.half_times.log_excess,
-            "itinerary": [(v.name, v.enter, v.leave, v.distance) for v in self.itinerary],
+            **asdict(self.half_times),
+            "itinerary": [astuple(v) for v in self.itinerary],
             "fit_times": dict(self.fit_times),
             "monitors": dict(self.monitors),
             "warnings": self.warnings,
@@ -153,13 +149,8 @@ def load_trajectory(path: str | os.PathLike[str]) -> Trajectory:
             if meta["format"] != FORMAT:
                 raise ValueError(f"format is {meta['format']!r}, want {FORMAT!r}")
             total = {m: file[f"total_{i}"] for i, m in enumerate(meta["modalities"])}
-            half_times = HalfTimes(
-                tuple(meta["order"]),
-                meta["log_times"],
-                {m: Status(s) for m, s in meta["status"].items()},
-                meta["lag"],
-                meta["log_excess"],
-            )
+            order, status = tuple(meta["order"]), {m: Status(s) for m, s in meta["status"].items()}
+            half_times = HalfTimes(order, meta["log_times"], status, meta["lag"], meta["log_excess"])
             found = Trajectory(
                 file["t"],
                 total,

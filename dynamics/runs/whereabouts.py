@@ -203,7 +203,7 @@ def locate(network: FusionNetwork, data: Correlations, weights: Mapping[str, Any
         positive,
         complete,
         _layer_states(problem, current, seen, velocity),
-        _modality_states(network, current, total, velocity, seen.errors),
+        _modality_states(total, gradient_flow.total_weights(network, _shifted(current, velocity)), seen.errors),
         (*notes, *group.notes, *data.warnings),
     )
 
@@ -270,15 +270,11 @@ def _layer_states(
 
 
 def _modality_states(
-    network: FusionNetwork,
-    weights: Weights,
-    total: Mapping[str, np.ndarray],
-    velocity: Mapping[str, list[np.ndarray]],
-    errors: Mapping[str, np.ndarray],
+    total: Mapping[str, np.ndarray], moved: Mapping[str, np.ndarray], errors: Mapping[str, np.ndarray]
 ) -> tuple[ModalityState, ...]:
-    moved = gradient_flow.total_weights(network, _shifted(weights, velocity))
+    """`moved` : the total weights after an imaginary step."""
     found = []
-    for m in network.modalities:
+    for m in total:
         size = float(np.linalg.norm(total[m]))
         change = moved[m].imag / STEP
         growth = float(np.sum(total[m] * change)) / size**2 if size > 0 else math.nan

@@ -56,7 +56,7 @@ class Field:
     """What the race is run on: scalar inputs, one output, branches of at least two layers fused once.
 
     ways : modality -> scaled time to its escape; with a trunk only of an aligned start
-    norms : modality -> largest norm of a layer of its own at t = 0
+    norms : modality -> largest norm of a layer of its own at t = 0; other chains do not count
     known : modality -> absolute error of its way
     """
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -37,6 +37,14 @@ class _Group:
     leaves: tuple[tuple[int, slice], ...]
     joints: tuple[tuple[int, tuple[GroupKey, ...]], ...]
     top: tuple[GroupKey, int] | None
+
+
+class _Down(NamedTuple):
+    """Total weights; P_l, the product above each layer (None for the identity); the layers."""
+
+    total: np.ndarray
+    products: dict[GroupKey, list[np.ndarray | None]]
+    layers: dict[GroupKey, list[np.ndarray]]
 
 
 class Kernel:
@@ -87,10 +95,9 @@ class Kernel:
     def pack(self, weights: Sequence[Weights]) -> np.ndarray:
         """(n, N) from the weights of each network."""
         state = np.zeros((self.size, len(weights)))
-        for group in self.groups.values():
-            for i, (span, shape) in enumerate(zip(group.spans, group.shapes, strict=True)):
-                block = state[span].reshape(*shape, len(weights))
-                for j, name in enumerate(group.names):
+        for key, layers in self._layers(state).items():
+            for i, block in enumerate(layers):
+                for j, name in enumerate(self.groups[key].names):
                     for n, one in enumerate(weights):
                         layer = one[name][i]
                         block[: layer.shape[0], : layer.shape[1], j, n] = layer
@@ -99,10 +106,9 @@ class Kernel:
     def unpack(self, state: np.ndarray) -> list[Weights]:
         """The weights of each network, at its own width."""
         found: list[Weights] = [{name: [] for name in self.network.chains} for _ in self.widths]
-        for group in self.groups.values():
-            for i, (span, shape) in enumerate(zip(group.spans, group.shapes, strict=True)):
-                block = state[span].reshape(*shape, state.shape[1])
-                for j, name in enumerate(group.names):
+        for key, layers in self._layers(state).items():
+            for i, block in enumerate(layers):
+                for j, name in enumerate(self.groups[key].names):
                     for n, widths in enumerate(self.widths):
                         out, into = widths[name][i]
                         found[n][name].append(block[:out, :into, j, n].copy())
@@ -125,7 +131,7 @@ class Kernel:
 
     def total(self, state: np.ndarray) -> np.ndarray:
         """W^tot of all modalities, (outputs, D, N)."""
-        return self._down(state)[0]
+        return self._down(state).total
 
     def drift(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
         """(N,): largest change of a conserved matrix (38), (39), in norm, as a share of the largest |W|^2 at the end.
@@ -179,8 +185,7 @@ class Kernel:
         rank, count = self.outputs * self.inputs, state.shape[1]
         repeated = np.tile(state, rank)
         units = np.repeat(np.eye(rank).reshape(self.outputs, self.inputs, rank), count, axis=2)
-        _, products, layers = self._down(repeated)
-        return self._up(repeated, products, layers, units).reshape(self.size, rank, count)
+        return self._up(repeated, self._down(repeated), units).reshape(self.size, rank, count)
 
     def metric(self, active: Any = slice(None)) -> np.ndarray:
         """Sigma for each output, (outputs D, outputs D, N): d e = -metric d W^tot."""
@@ -190,21 +195,14 @@ class Kernel:
         return np.asarray(blocks.reshape(rank, rank, -1))
 
     def _velocity(self, state: np.ndarray, sigma: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        total, products, layers = self._down(state)
-        error = target - np.einsum("pdn,den->pen", total, sigma)
-        return self._up(state, products, layers, error), total
+        down = self._down(state)
+        error = target - np.einsum("pdn,den->pen", down.total, sigma)
+        return self._up(state, down, error), down.total
 
-    def _up(
-        self,
-        state: np.ndarray,
-        products: Mapping[GroupKey, list[np.ndarray | None]],
-        layers: Mapping[GroupKey, list[np.ndarray]],
-        error: np.ndarray,
-    ) -> np.ndarray:
+    def _up(self, state: np.ndarray, down: _Down, error: np.ndarray) -> np.ndarray:
         """The gradient of every layer, P_l^T (error pushed forward), (n, N)."""
-        moved = np.empty_like(state)
-        outgoing: dict[GroupKey, np.ndarray] = {}
-        count = state.shape[1]
+        moved, count = np.empty_like(state), state.shape[1]
+        blocks, outgoing = self._layers(moved), dict[GroupKey, np.ndarray]()
         for key, group in self.groups.items():
             into = group.shapes[0][1]
             forward = np.zeros((self.outputs, into, len(group.names), count))
@@ -214,8 +212,7 @@ class Kernel:
                 for source in sources:
                     arrived = outgoing[source].sum(axis=2)
                     forward[:, : arrived.shape[1], j] += arrived
-            for i, (span, shape) in enumerate(zip(group.spans, group.shapes, strict=True)):
-                product, block = products[key][i], moved[span].reshape(*shape, count)
+            for i, (product, block) in enumerate(zip(down.products[key], blocks[key], strict=True)):
                 if product is None:
                     block[: self.outputs] = forward
                 elif self.outputs == 1:
@@ -223,14 +220,11 @@ class Kernel:
                 else:
                     np.einsum("pomn,pimn->oimn", product, forward, out=block)
                 if i + 1 < len(group.spans) or group.top is not None:
-                    forward = np.einsum("pimn,oimn->pomn", forward, layers[key][i])
+                    forward = np.einsum("pimn,oimn->pomn", forward, down.layers[key][i])
             outgoing[key] = forward
         return moved
 
-    def _down(
-        self, state: np.ndarray
-    ) -> tuple[np.ndarray, dict[GroupKey, list[np.ndarray | None]], dict[GroupKey, list[np.ndarray]]]:
-        """Total weights; P_l, the product above each layer (None for the identity); the layers."""
+    def _down(self, state: np.ndarray) -> _Down:
         products: dict[GroupKey, list[np.ndarray | None]] = {}
         layers = self._layers(state)
         below: dict[GroupKey, np.ndarray] = {}
@@ -250,7 +244,7 @@ class Kernel:
             products[key], below[key] = found[::-1], product
             for j, rows in group.leaves:
                 total[:, rows] = product[:, : rows.stop - rows.start, j]
-        return total, products, layers
+        return _Down(total, products, layers)
 
 
 def _level(parents: Mapping[str, str], name: str) -> int:

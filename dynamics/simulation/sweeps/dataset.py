@@ -12,7 +12,7 @@ from derivations import DomainError
 from dynamics.files import write_whole
 from dynamics.provenance import _version
 from dynamics.simulation.sweeps.spec import PARAMETERS, Layout, Spec
-from dynamics.simulation.sweeps.work import STATUSES, Result
+from dynamics.simulation.sweeps.work import STATUSES, Result, modalities_of
 from dynamics.tables import Table, number
 
 UNITS = {"half_time": "tau", "lag": "tau"}
@@ -30,7 +30,7 @@ MEANING = {
 def assembled(spec: Spec, batches: Sequence[Sequence[int]], found: Mapping[int, tuple[Result, list[str]]]) -> Any:
     """An xarray.Dataset with one dimension an axis (a list has the dimension `point`), and the modality."""
     xarray = require_xarray()
-    names = modalities_of(spec)
+    names = modalities_of(spec.fixed, spec.data)
     columns: dict[str, np.ndarray] = {}
     warnings: list[str] = []
     for i, numbers in enumerate(batches):
@@ -46,12 +46,8 @@ def assembled(spec: Spec, batches: Sequence[Sequence[int]], found: Mapping[int, 
         if key == "status":
             shaped = np.array([*(s.value for s in STATUSES), "failed"])[shaped]
         front = ("modality",) if values.ndim == 2 else ()
-        about = {"long_name": MEANING[key], "units": UNITS.get(key, "1")}
-        variables[key] = (
-            (*front, *dimensions),
-            shaped,
-            {k: v for k, v in about.items() if key != "status" or k != "units"},
-        )
+        units = {} if key == "status" else {"units": UNITS.get(key, "1")}
+        variables[key] = ((*front, *dimensions), shaped, {"long_name": MEANING[key], **units})
     coordinates: dict[str, Any] = {"modality": list(names)}
     for key, given in spec.axes.items():
         parameter = PARAMETERS[key]
@@ -74,16 +70,6 @@ def require_xarray() -> Any:
         return import_module("xarray")
     except ImportError:
         raise DomainError("a sweep needs the package xarray: pip install 'fusion-dynamics[sweep]'") from None
-
-
-def modalities_of(spec: Spec) -> tuple[str, ...]:
-    if spec.data is not None:
-        return spec.data.modalities
-    if "example" in spec.fixed:
-        from dynamics.data.examples import load_example
-
-        return load_example(str(spec.fixed["example"])).modalities
-    return ("A", "B")
 
 
 def save_dataset(found: Any, path: str) -> None:

@@ -104,7 +104,7 @@ def attempted(points: Sequence[Point], data: Correlations | None) -> tuple[Resul
 
 
 def _failed(point: Point, data: Correlations | None) -> Result:
-    count = _modalities(point, data)
+    count = len(modalities_of(point, data))
     nan = np.full(1, np.nan)
     return {
         "half_time": np.full((count, 1), np.nan), "status": np.full((count, 1), -1, dtype=np.int8), "ratio": nan,
@@ -112,11 +112,11 @@ def _failed(point: Point, data: Correlations | None) -> Result:
     }  # fmt: skip
 
 
-def _modalities(point: Point, data: Correlations | None) -> int:
-    """How many there are, without the point's own data, which may be what failed."""
+def modalities_of(point: Mapping[str, Any], data: Correlations | None) -> tuple[str, ...]:
+    """Without the point's own data, which may be what failed."""
     if data is not None:
-        return len(data.modalities)
-    return len(load_example(str(point["example"])).modalities) if "example" in point else 2
+        return data.modalities
+    return load_example(str(point["example"])).modalities if "example" in point else ("A", "B")
 
 
 def _data(point: Mapping[str, Any], data: Correlations | None) -> Correlations:
