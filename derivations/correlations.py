@@ -72,6 +72,12 @@ def _checked_columns(columns: Any, sizes: Mapping[str, int]) -> dict[str, tuple[
     return found
 
 
+def spans_of(sizes: Mapping[str, int]) -> dict[str, slice]:
+    """Columns of each, one after the other."""
+    ends = np.cumsum(list(sizes.values())).tolist()
+    return {m: slice(end - d, end) for (m, d), end in zip(sizes.items(), ends, strict=True)}
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Correlations:
     """Second moments of centred data, equation (1).
@@ -354,8 +360,7 @@ class Correlations:
 
     @cached_property
     def _spans(self) -> dict[str, slice]:
-        ends = np.cumsum(list(self.sizes.values())).tolist()
-        return {m: slice(end - d, end) for (m, d), end in zip(self.sizes.items(), ends, strict=True)}
+        return spans_of(self.sizes)
 
     def span(self, modality: str) -> slice:
         """Columns of a modality."""
@@ -418,14 +423,8 @@ class Correlations:
             self.span(m)  # a DataError where there is no such modality
         chosen = tuple(m for m in self.modalities if m in wanted)
         solved: Any = self._regress(chosen) if chosen else None
-        weights, start = {}, 0
-        for m in self.modalities:
-            if m in chosen:
-                weights[m] = solved[:, start : start + self.sizes[m]]
-                start += self.sizes[m]
-            else:
-                weights[m] = 0 * self.target_block(m)
-        return weights
+        spans = spans_of({m: self.sizes[m] for m in chosen})
+        return {m: solved[:, spans[m]] if m in spans else 0 * self.target_block(m) for m in self.modalities}
 
     def residual_block(self, modality: str, given: tuple[str, ...]) -> Any:
         """`residual` as (outputs, d)."""

@@ -72,14 +72,16 @@ class HalfTimes:
 
     @classmethod
     def from_clock(
-        cls, order: tuple[str, ...], clock: Mapping[str, float], status: Mapping[str, Status], lag: float
+        cls, order: tuple[str, ...], clock: Mapping[str, float], status: Mapping[str, Status], lag: float | None = None
     ) -> HalfTimes:
-        """From the times of a run; `lag` from a clock restarted along it."""
+        """From the times of a run; `lag` from a clock restarted along it, None for the difference of the two times."""
         log_times = {m: math.log(t) if t > 0 else -math.inf for m, t in clock.items()}
         both = all(status[m] is Status.REACHED for m in (order[0], order[-1]))
         if not both:
             return cls(order, log_times, dict(status))
         first = clock[order[0]]
+        if lag is None:
+            lag = clock[order[-1]] - first if len(order) > 1 else math.nan
         excess = math.log(lag) - math.log(first) if lag > 0 and first > 0 else math.nan
         return cls(order, log_times, dict(status), lag, excess)
 

@@ -58,9 +58,7 @@ def recorded(
     notes += inversions(plan, clock)
     if late:
         notes.append(f"{', '.join(late)} not reached by t = {times[-1]:.6g}: record for longer")
-    first, last = plan.order[0], plan.order[-1]
-    both = first != last and math.isfinite(clock[first]) and math.isfinite(clock[last])
-    half_times = HalfTimes.from_clock(plan.order, clock, status, clock[last] - clock[first] if both else math.nan)
+    half_times = HalfTimes.from_clock(plan.order, clock, status)
     provenance = {"producer": "recorded training", "network": str(network), "start": "recorded"}
     points = {"points": len(times)}
     return Trajectory.of(plan, times, packed, half_times, monitors=points, warnings=notes, provenance=provenance)

@@ -191,10 +191,8 @@ def _descended(
         kept.append(packed)
     settled_in_time = done and step < last_step
     warnings += end_notes(plan, clock, status, settled_in_time, f"step {step} (t = {step * rate:.6g})")
-    first, final = plan.order[0], plan.order[-1]
-    lag = clock[final] - clock[first] if first != final else math.nan
     return Trajectory.of(
-        plan, np.array(steps) * rate, np.array(kept), HalfTimes.from_clock(plan.order, clock, status, lag),
+        plan, np.array(steps) * rate, np.array(kept), HalfTimes.from_clock(plan.order, clock, status),
         monitors={"steps": step, "compression": 0.0}, warnings=warnings, provenance=origin,
     )  # fmt: skip
 

@@ -34,7 +34,7 @@ class _Form(NamedTuple):
     unpack: Callable[[np.ndarray], Weights]
     layers: list[tuple[str, int]]
     norms: Callable[[np.ndarray], np.ndarray]
-    spread: Callable[[np.ndarray], np.ndarray] | None = None
+    sizes: Callable[[np.ndarray], np.ndarray] | None = None
     sensitivity: Callable[[np.ndarray], np.ndarray] | None = None
 
 
@@ -99,7 +99,7 @@ def _narrow(network: FusionNetwork, data: Correlations, weights: Weights) -> _Fo
         lambda state: kernel.unpack(state[:, None])[0],
         kernel.layers,
         norms,
-        lambda state: np.asarray((norms(state) / np.sqrt(entries))[layer]),
+        lambda state: np.maximum(np.maximum(np.abs(state), (norms(state) / np.sqrt(entries))[layer]), 1e-200),
     )
 
 
@@ -122,31 +122,16 @@ def full_system(
         rates = {m: plan.drives[m] * np.prod(np.sort(sizes[path], axis=0)[2:], axis=0) for m, path in paths.items()}
         return np.concatenate([moved, np.sum((moved / unit) ** 2, axis=0, keepdims=True)]), rates
 
-    def sizes(state: np.ndarray) -> np.ndarray:
-        assert form.spread is not None
-        return np.append(np.maximum(np.maximum(np.abs(state[:-1]), form.spread(state[:-1])), 1e-200), 1.0)
-
-    def sensitivity(state: np.ndarray) -> np.ndarray:
-        assert form.sensitivity is not None
-        found = form.sensitivity(state[:-1])
-        return np.vstack([found, np.zeros((1, found.shape[1]))])  # the work is not stiff
-
-    def total(state: np.ndarray) -> np.ndarray:
-        return form.total(state[:-1])
-
     scale = [np.sqrt(np.mean(layer**2)) for layers in weights.values() for layer in layers]
     smallest = min((s for s in scale if s > 0), default=1.0)
     start = np.append(form.start, 0.0)
     excess = float(losses(data, form.total(form.start)[None])[0]) - plan.lowest_loss
     unit = math.sqrt(excess) if excess > 0 else 1.0
     atol = np.append(np.full(len(form.start), 1e-3 * rtol * smallest), rtol)
+    sizes, sensitivity, metric = form.sizes, form.sensitivity, np.kron(np.eye(data.outputs), data.sigma)
+    wider = sizes and (lambda state: np.append(sizes(state[:-1]), 1.0))
+    taller = sensitivity and (lambda state: np.pad(sensitivity(state[:-1]), ((0, 1), (0, 0))))  # the work is not stiff
     system = System(
-        velocity,
-        total,
-        start,
-        atol,
-        sizes=None if form.spread is None else sizes,
-        sensitivity=None if form.sensitivity is None else sensitivity,
-        metric=np.kron(np.eye(data.outputs), data.sigma),
+        velocity, lambda state: form.total(state[:-1]), start, atol, sizes=wider, sensitivity=taller, metric=metric
     )
     return system, lambda state: form.unpack(state[:-1])

@@ -132,16 +132,10 @@ def _progress(course: Course, m: str) -> Callable[[np.ndarray], float]:
 
 def _lag(order: tuple[str, ...], events: list[tuple[str, float]], clock: Mapping[str, float]) -> float:
     """Clock between the first's and the last's half-time, negative if they come in the other order."""
-    ends = {order[0], order[-1]}
-    if len(ends) < 2 or not all(math.isfinite(clock[m]) for m in ends):
+    if len(order) < 2 or not all(math.isfinite(clock[m]) for m in (order[0], order[-1])):
         return math.nan
+    seen = [m for m, _ in events]
     # A modality that starts past half has no event: its time is 0, before every clock.
-    missing = [m for m in ends if m not in dict(events)]
-    elapsed, running, sign = 0.0, bool(missing), 1.0 if order[0] in missing else -1.0
-    for m, seconds in events:
-        elapsed += seconds if running else 0.0
-        if m in ends:
-            if running:
-                return sign * elapsed
-            running, sign = True, 1.0 if m == order[0] else -1.0
-    return 0.0
+    first, last = (seen.index(m) if m in seen else -1 for m in (order[0], order[-1]))
+    elapsed = sum((seconds for _, seconds in events[min(first, last) + 1 : max(first, last) + 1]), 0.0)
+    return elapsed if first <= last else -elapsed

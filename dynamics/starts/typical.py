@@ -21,6 +21,7 @@ from itertools import permutations
 import numpy as np
 
 from derivations import Correlations, DomainError, FusionNetwork
+from derivations.correlations import spans_of
 from derivations.critical.saddles import Course
 from derivations.network import TRUNK
 from dynamics.checks import checked_integer
@@ -120,7 +121,8 @@ def variations(plan: Course, width: int) -> list[Variation]:
         for i in range(int(chain.depth)):
             first = i == 0 and not chain.children
             if not _puts_out(network, name, i):
-                spans = [slice(None)] if first else _blocks(data, chain.modalities)
+                # columns of each modality among the forward directions of a chain
+                spans = [slice(None)] if first else spans_of({m: data.sizes[m] for m in chain.modalities}).values()
                 found += [Variation(length, name, i, slice(None), columns) for columns in spans]
             if not first:
                 found.append(Variation(length, name, i, slice(None), slice(inputs, None)))
@@ -139,15 +141,6 @@ def variations(plan: Course, width: int) -> list[Variation]:
             turns.append((length * layers, rows, np.outer(across, across)))
         found += [Variation(size, m, 0, rows, slice(None), block, place) for size, rows, block in turns]
     return found + _meetings(plan, cosine)
-
-
-def _blocks(data: Correlations, modalities: tuple[str, ...]) -> list[slice]:
-    """Columns of each modality among the forward directions of a chain."""
-    found, begin = [], 0
-    for m in modalities:
-        found.append(slice(begin, begin + data.sizes[m]))
-        begin += data.sizes[m]
-    return found
 
 
 def _meetings(plan: Course, cosine: float) -> list[Variation]:

@@ -148,10 +148,8 @@ def _ahead(
     field: Field, errors: Mapping[str, float], gone: Mapping[str, float], learned: tuple[str, ...]
 ) -> dict[str, float]:
     """What each that can still be learned has to go, by the sign of its error."""
-    left = {}
-    for m in (m for m in errors if m not in learned and errors[m] != 0):
-        left[m] = field.ways[m].up - gone[m] if errors[m] > 0 else field.ways[m].down + gone[m]
-    return {m: value for m, value in left.items() if math.isfinite(value)}
+    left = {m: field.ways[m].up - gone[m] if e > 0 else field.ways[m].down + gone[m] for m, e in errors.items() if e}
+    return {m: value for m, value in left.items() if m not in learned and math.isfinite(value)}
 
 
 def _next_saddle(field: Field, signs: Mapping[str, float]) -> dict[str, np.ndarray]:
