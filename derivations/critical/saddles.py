@@ -203,7 +203,7 @@ def course(
         for g, (sign, speed) in drives.items():
             gone = speed * arrivals[first] / ways[g]
             left[g][sign] -= gone
-            if _is_scalar(data, g):  # the mode of the other sign decays as fast as this one grows
+            if len(g) == data.sizes[g[0]] == 1:  # the mode of the other sign decays as fast as this one grows
                 left[g][-sign] += gone
         if others:
             second = min((g for g in arrivals if g != first), key=lambda g: arrivals[g])
@@ -222,10 +222,6 @@ def course(
         never |= {m: dead_ends.get(m) or _reason(data, m, saddles[-1], drives[g]) for m in g}
     order += sorted((m for g in ways for m in g), key=lambda m: -data.strength(m))
     return Course(tuple(order), plateaus, never, tuple(saddles), largest, tie, network, data, tuple(rivals))
-
-
-def _is_scalar(data: Correlations, runner: tuple[str, ...]) -> bool:
-    return len(runner) == 1 and data.sizes[runner[0]] == 1
 
 
 def _unshared(network: FusionNetwork, m: str, learned: tuple[str, ...]) -> int:

@@ -133,10 +133,9 @@ class _Question:
         if time.monotonic() > self.until:
             raise SolveError("it takes too long: many predictions, each slow; z-scored columns are faster")
         given: dict[str, Any] = {"problem": self.problem, "u0": self.u0, "width": self.width}
-        try:
+        found = None
+        with suppress(DomainError, SolveError):
             found = self.estimate(**(given | changed))
-        except (DomainError, SolveError):
-            return math.nan, math.nan
         if found is None:
             return math.nan, math.nan
         scalar = all(size == 1 for size in self.problem.data.sizes.values())  # half of the weight is half of the output
@@ -224,12 +223,10 @@ class _Question:
         """Empty unless the branches are alike and fused once."""
         if isinstance(self.u0, Mapping):
             return ()
-        found = []
-        for depth, network in self.problem.network.other_fusions().items():
-            times = self.at(problem=Problem.of(network, self.problem.data))
-            note = "no modality is alone" if depth == 1 else ""
-            found.append(self.option(f"fusion depth {depth}", depth, times, note))
-        return tuple(found)
+        others = self.problem.network.other_fusions().items()
+        times = {depth: self.at(problem=Problem.of(network, self.problem.data)) for depth, network in others}
+        notes = {1: "no modality is alone"}
+        return tuple(self.option(f"fusion depth {d}", d, found, notes.get(d, "")) for d, found in times.items())
 
     def other_start(self) -> Option:
         if isinstance(self.u0, Mapping):

@@ -86,7 +86,7 @@ def bootstrap(
     parts = []
     while done < draws:
         several = min(size, draws - done)
-        second = np.stack([_second_moments(samples, _drawn(rng, samples.count)) for _ in range(several)])
+        second = np.stack([_second_moments(samples, rng) for _ in range(several)])
         parts.append(_evaluated(problem, norms, _zscored(second) if zscored else second))
         done += several
         if progress is not None:
@@ -123,14 +123,10 @@ def _is_zscored(data: Correlations) -> bool:
     return bool(np.max(np.abs(variances - 1)) < UNIT_VARIANCE)
 
 
-def _drawn(rng: np.random.Generator, rows: int) -> np.ndarray:
-    """How often each row is drawn, (P,): multinomial counts."""
-    return np.bincount(rng.integers(rows, size=rows), minlength=rows)
-
-
-def _second_moments(samples: Samples, counts: np.ndarray) -> np.ndarray:
-    """Covariance (K, K) of the drawn rows, inputs and then targets; exactly zero for a column constant in them."""
+def _second_moments(samples: Samples, rng: np.random.Generator) -> np.ndarray:
+    """Covariance (K, K) of drawn rows, inputs and then targets; exactly zero for a column constant in them."""
     columns, total = [*samples.inputs.values(), samples.targets], samples.count
+    counts = np.bincount(rng.integers(total, size=total), minlength=total)  # how often each row is drawn: multinomial
     weights = counts / total
     mean = np.concatenate([weights @ block for block in columns])
     second = np.zeros((len(mean), len(mean)))

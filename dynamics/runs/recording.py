@@ -69,13 +69,8 @@ def _times(t: Any) -> np.ndarray:
         times = np.array(t, dtype=float)
     except (TypeError, ValueError):
         raise DataError(f"t must hold numbers, got {t!r}"[:200]) from None
-    if (
-        times.ndim != 1
-        or len(times) < 2
-        or not np.all(np.isfinite(times))
-        or np.any(np.diff(times) <= 0)
-        or times[0] < 0
-    ):
+    several = times.ndim == 1 and len(times) > 1 and bool(np.all(np.isfinite(times)))
+    if not several or times[0] < 0 or np.any(np.diff(times) <= 0):
         raise DataError(f"t must be two or more increasing, finite times from 0 on, got shape {times.shape}")
     return times
 

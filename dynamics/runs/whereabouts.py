@@ -185,9 +185,8 @@ def locate(network: FusionNetwork, data: Correlations, weights: Mapping[str, Any
         for way in ways
         if way.layers > 2
     ]
-    notes += (
-        [] if converged else ["the eigenvalue iteration did not converge: escape or relaxation rates may be missing"]
-    )
+    if not converged:
+        notes.append("the eigenvalue iteration did not converge: escape or relaxation rates may be missing")
     return Whereabouts(
         group.name,
         group.whole if data.is_singular else group.learned,

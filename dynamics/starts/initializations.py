@@ -138,15 +138,14 @@ def default_weights(network: FusionNetwork, data: Correlations, init: str, width
     [(10, 1), (1, 10)]
     """
     kind, rng = checked_initialization(init), np.random.default_rng(checked_integer(seed, "seed", 0))
-    weights: Weights = {}
-    for name, shapes in layer_shapes(network, data.sizes, data.outputs, checked_integer(width, "width", 1)).items():
-        weights[name] = []
-        for out, into in shapes:
-            scale = math.sqrt(kind.variance(out, into))
-            flat = kind is Initialization.PYTORCH  # a uniform variable of variance one ends at sqrt(3)
-            drawn = rng.uniform(-math.sqrt(3), math.sqrt(3), (out, into)) if flat else rng.normal(size=(out, into))
-            weights[name].append(scale * drawn)
-    return weights
+    end = math.sqrt(3)  # of a uniform variable of variance one
+
+    def drawn(shape: tuple[int, int]) -> np.ndarray:
+        unit = rng.uniform(-end, end, shape) if kind is Initialization.PYTORCH else rng.normal(size=shape)
+        return np.asarray(math.sqrt(kind.variance(*shape)) * unit)
+
+    shapes = layer_shapes(network, data.sizes, data.outputs, checked_integer(width, "width", 1))
+    return {name: [drawn(shape) for shape in layers] for name, layers in shapes.items()}
 
 
 def start_of(network: FusionNetwork, data: Correlations, weights: Mapping[str, Any]) -> Start:

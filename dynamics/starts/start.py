@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -95,11 +95,7 @@ class Start:
 def aligned_start(problem: Problem, u0: float | Mapping[str, float]) -> Start:
     """The aligned balanced start (43) as wide as its outputs: the same flow at any width."""
     network, data = problem.network, problem.data
-    norms = start_norms(network, u0)
-
-    def full() -> Weights:
-        return aligned_weights(network, data, u0, width=data.outputs)
-
+    norms, full = start_norms(network, u0), partial(aligned_weights, network, data, u0, data.outputs)
     origin = {"start": "aligned", "u0": norms}
     return Start(problem, StartKind.ALIGNED, u0, norms, problem.aligned_signs, 0, lambda _: full(), full, origin)
 

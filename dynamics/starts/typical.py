@@ -81,10 +81,8 @@ def typical_weights(network: FusionNetwork, data: Correlations, u0: float | Mapp
 
 def _puts_out(network: FusionNetwork, name: str, place: int) -> bool:
     """Whether this layer's output is the network's."""
-    chain = network.chains[name]
-    if place < chain.depth - 1:
-        return False
-    return name == TRUNK or (network.parents[name] == TRUNK and network.trunk.depth == 0)
+    whole = name == TRUNK or (network.parents[name] == TRUNK and network.trunk.depth == 0)
+    return bool(whole and place == network.chains[name].depth - 1)
 
 
 def _in_parent(network: FusionNetwork, data: Correlations, name: str) -> tuple[int, int]:

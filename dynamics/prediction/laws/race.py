@@ -46,7 +46,9 @@ def aligned_field(network: FusionNetwork, data: Correlations, norms: Mapping[str
     if silent:
         raise DomainError(f"an aligned start is undefined: Sigma_yx of {silent[0]} is zero")
     depths = network.depths
-    ways = {m: aligned_ways(depths[m], norms[m], math.copysign(1.0, data.target_block(m)[0, 0])) for m in depths}
+    psi = {m: way(depths[m], norms[m]) for m in depths}
+    up = {m: data.target_block(m)[0, 0] > 0 for m in depths}  # a balanced start keeps the sign of its weight
+    ways = {m: Ways(psi[m], math.inf) if up[m] else Ways(math.inf, psi[m]) for m in depths}
     return Field(data, depths, network.trunk.depth, ways, norms, dict.fromkeys(depths, 0.0))
 
 
@@ -58,12 +60,6 @@ def require_raceable(network: FusionNetwork, data: Correlations) -> None:
     nested = [name for name in network.parents if network.chains[name].children]
     if nested or min(network.depths.values()) < 2:
         raise DomainError(f"the next order needs one fusion of branches of at least two layers, got {network}")
-
-
-def aligned_ways(layers: int, norm: float, sign: float) -> Ways:
-    """A balanced start keeps the sign of its weight."""
-    psi = way(layers, norm)
-    return Ways(psi, math.inf) if sign > 0 else Ways(math.inf, psi)
 
 
 @dataclass(frozen=True)
