@@ -100,6 +100,10 @@ class Course:
         along = goal / np.max(np.abs(goal))  # squares of weights in very small or large units leave the range
         return float(np.sum(weights * along) / np.sum(goal * along))
 
+    def past_half(self, m: str, packed: np.ndarray) -> float:
+        """The same from the total weights of all, (outputs, D), less one half."""
+        return self.share(m, packed[:, self.data.span(m)]) - 0.5
+
     @property
     def given_up(self) -> tuple[str, ...]:
         """Modalities that are learned and whose weight ends at zero."""

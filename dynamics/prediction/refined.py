@@ -128,11 +128,8 @@ def _raced_typical(start: Start, width: int, spread: bool) -> Estimate:
     centre = _raced(field(None), start, "(120), (130), typical network", ("120", "130"), assumes)
     if not spread:
         return replace(centre, kind=Kind.HEURISTIC)
-    gaps = {m: [] for m in names}  # type: dict[str, list[float]]
-    for n in names:
-        other = _raced(field(n), start, "", (), assumes)
-        for m in names:
-            gaps[m].append(abs(other.log_times[m] - centre.log_times[m]))
+    logs = [_raced(field(n), start, "", (), assumes).log_times for n in names]
+    gaps = {m: [log[m] - centre.log_times[m] for log in logs] for m in names}
     found = {m: math.hypot(*gaps[m]) if centre.status[m] is Status.REACHED else math.nan for m in names}
     bound = {m: _covered(found[m]) + centre.bound[m] for m in names}
     return replace(centre, kind=Kind.HEURISTIC, bound=bound, spread=found)

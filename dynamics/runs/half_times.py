@@ -19,6 +19,9 @@ EXCESS = 1e-6  # the run ends at this share of the initial excess loss
 OVERTAKEN = (
     "{} is overtaken: a later modality turned its weights to the global ones before half of its plateau was reached"
 )
+EARLY = "{} starts past half of its plateau: its half-time is 0"
+INVERTED = "{1} reaches half of its plateau before {0}, which leaves zero first"
+LATE = "{} not reached by {}: extend with a later t_end or more steps"
 ENDS_BELOW = "{} ends below half of its plateau: sigma is singular, so where the loss is lowest depends on the start"
 
 
@@ -118,18 +121,6 @@ def first_time(t: np.ndarray, share: np.ndarray, level: float) -> float:
     return float(t[0]) if i == 0 else float(np.interp(level, share[i - 1 : i + 1], t[i - 1 : i + 1]))
 
 
-def early(m: str) -> str:
-    return f"{m} starts past half of its plateau: its half-time is 0"
-
-
-def inverted(one: str, other: str) -> str:
-    return f"{other} reaches half of its plateau before {one}, which leaves zero first"
-
-
-def not_reached(late: str, where: str) -> str:
-    return f"{late} not reached by {where}: extend with a later t_end or more steps"
-
-
 def low_end(course: Course, m: str) -> str:
     """Why a modality that can be learned ends below half of its plateau."""
     return (OVERTAKEN if m in course.overtaken else ENDS_BELOW).format(m)
@@ -138,7 +129,7 @@ def low_end(course: Course, m: str) -> str:
 def inversions(course: Course, clock: Mapping[str, float]) -> list[str]:
     """Warnings: modalities that reach half of their plateau before one that leaves zero earlier."""
     pairs = [] if course.tie else pairwise(course.order)
-    return [inverted(one, other) for one, other in pairs if clock[other] < clock[one]]
+    return [INVERTED.format(one, other) for one, other in pairs if clock[other] < clock[one]]
 
 
 def end_notes(
@@ -146,5 +137,5 @@ def end_notes(
 ) -> list[str]:
     """What a run says of its end; `at` is where that was, unless it has settled."""
     late = [m for m in course.order if status[m] is Status.NOT_REACHED]
-    notes = [low_end(course, m) for m in late] if settled else [not_reached(", ".join(late), at)] if late else []
+    notes = [low_end(course, m) for m in late] if settled else [LATE.format(", ".join(late), at)] if late else []
     return [*notes, *inversions(course, clock)]

@@ -18,7 +18,7 @@ from dynamics.checks import checked_integer, checked_positive, checked_rtol
 from dynamics.documents import told
 from dynamics.problem import Problem
 from dynamics.provenance import origin_of
-from dynamics.runs.half_times import Status, early, inverted, low_end, not_reached
+from dynamics.runs.half_times import EARLY, INVERTED, LATE, Status, low_end
 from dynamics.simulation.batch.members import STILL, Runs
 from dynamics.simulation.flow import RERUN
 from dynamics.simulation.jobs import PILOTS, Job, moved, run_jobs
@@ -267,8 +267,8 @@ def _notes(plan: Course, names: tuple[str, ...], runs: Runs) -> list[str]:
     found = [(still, STILL)]
     for m, late, times in zip(names, runs.status == Status.NOT_REACHED, runs.times, strict=True):
         open_end = late & ~runs.settled
-        found += [(times == 0, early(m)), (late & runs.settled, low_end(plan, m))]
-        found.append((open_end, not_reached(m, runs.until(open_end))))
+        found += [(times == 0, EARLY.format(m)), (late & runs.settled, low_end(plan, m))]
+        found.append((open_end, LATE.format(m, runs.until(open_end))))
     for one, other in [] if plan.tie else pairwise(plan.order):
-        found.append((runs.times[names.index(other)] < runs.times[names.index(one)], inverted(one, other)))
+        found.append((runs.times[names.index(other)] < runs.times[names.index(one)], INVERTED.format(one, other)))
     return [f"{np.sum(chosen)} of {len(chosen)} members: {text}" for chosen, text in found if np.any(chosen)]

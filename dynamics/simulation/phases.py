@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings as python_warnings
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,6 +15,7 @@ from scipy.integrate import DOP853, LSODA
 from scipy.optimize import brentq
 
 from derivations import DomainError, SolveError
+from derivations.critical.saddles import Course
 from dynamics.simulation.batch.members import OUT_OF_RANGE
 from dynamics.simulation.stiff_solver import StiffSolver
 from dynamics.simulation.system import End, Outcome, Record, System
@@ -34,7 +35,7 @@ LARGEST_JACOBIAN = 1500  # beyond this many weights a dense Jacobian costs more 
 class Phase:
     """One stretch of a run.
 
-    checks : modality -> its share of half a plateau, less one half; those in `waiting` end the phase at 0
+    waiting : modalities that end the phase when they pass half of their plateau
     begin : the state at its start
     settled : says from total weights and clock whether the loss is as low as it gets; None where the phase
         must go on however low it is: what is still to be learned may be worth next to nothing
@@ -44,7 +45,7 @@ class Phase:
     system: System
     begin: np.ndarray
     waiting: tuple[str, ...]
-    checks: Mapping[str, Callable[[np.ndarray], float]]
+    course: Course
     settled: Callable[[np.ndarray, float], bool] | None
     rtol: float
     record: Record
@@ -118,7 +119,7 @@ class Phase:
         state, remaining, record, total = self.begin, self.remaining / self.unit, self.record, self.system.total
         small = self.system.sizes is not None or (len(state) < SMALL_STATE and self.system.sensitivity is None)
         solver = self._solver(np.append(state, 0.0), implicit=small)
-        before = {m: self.checks[m](total(state)) for m in self.waiting}
+        before = {m: self.course.past_half(m, total(state)) for m in self.waiting}
         begun, restarts, patience = record.steps, RESTARTS, STIFF_AFTER
         lengths: deque[float] = deque(maxlen=50)  # of the last steps
         explicit_length = 0.0
@@ -154,7 +155,7 @@ class Phase:
                 solver, restarts = self._solver(accepted, implicit=True), restarts - 1
                 continue
             reached = total(solver.y[:-1])
-            after = {m: self.checks[m](reached) for m in self.waiting}
+            after = {m: self.course.past_half(m, reached) for m in self.waiting}
             crossed = [m for m in self.waiting if before[m] < 0 <= after[m]]
             length = solver.t - solver.t_old
             lengths.append(length)
@@ -197,7 +198,7 @@ class Phase:
         """The first half-time inside a step, or t_end if it comes before: (modality, s, state with clock)."""
         total, begin, end, last, hit = self.system.total, solver.t_old, solver.t, solver.y, None
         for m in crossed:  # several may fall into one step; the next phase finds the later ones again
-            root = _root(lambda s, m=m: self.checks[m](total(dense(s)[:-1])), begin, end)  # type: ignore[misc]
+            root = _root(lambda s, m=m: self.course.past_half(m, total(dense(s)[:-1])), begin, end)  # type: ignore[misc]
             if hit is None or root < end:
                 hit, end = m, root
         last = last if hit is None else dense(end)

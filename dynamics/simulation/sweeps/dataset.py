@@ -79,14 +79,12 @@ def save_dataset(found: Any, path: str) -> None:
 
 def summary(found: Any) -> Table:
     """How many points were reached, and how the ratio spreads over them."""
-    rows = []
+    ratio, listed = found["ratio"].values, []
     for m in found["modality"].values:
-        times = found["half_time"].sel(modality=m).values
-        states = found["status"].sel(modality=m).values
-        reached = int(np.sum(states == STATUSES[0].value))
-        rows.append((f"half-time {m} [tau]", f"{reached} of {times.size}", *_range(times)))
-    ratio = found["ratio"].values
-    rows.append(("ratio", f"{int(np.sum(np.isfinite(ratio)))} of {ratio.size}", *_range(ratio)))
+        at = found.sel(modality=m)
+        listed.append((f"half-time {m} [tau]", at["status"].values == STATUSES[0].value, at["half_time"].values))
+    listed.append(("ratio", np.isfinite(ratio), ratio))
+    rows = [(what, f"{np.sum(fine)} of {values.size}", *_range(values)) for what, fine, values in listed]
     warnings = tuple(f"Warning: {w}" for w in str(found.attrs["warnings"]).split("\n") if w)
     shape = " x ".join(f"{name} {found.sizes[name]}" for name in found["ratio"].dims) or "one point"
     return Table(f"{found.attrs['title']}: {shape}", ("", "reached", "least", "median", "most"), tuple(rows), warnings)
