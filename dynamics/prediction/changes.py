@@ -209,13 +209,13 @@ class _Question:
             return self.option(f"{block} x ?", math.nan, (math.nan, math.nan), note), ()
         network, data = self.problem.network, self.problem.data
 
-        def rescaled(factor: float) -> Problem:
-            return Problem.of(network, data.rescaled({block: factor}))
+        def at(factor: float) -> tuple[float, float]:
+            return self.at(problem=Problem.of(network, data.rescaled({block: factor})))
 
         reach = math.log(FAR)
         steps = np.concatenate([[0.0], np.geomspace(0.03, reach, 6)])
         logs = math.log(factor) + np.sort(np.concatenate([-steps[1:], steps]))
-        value, times, note, known = self.search(lambda s: self.at(problem=rescaled(s)), logs, 0.0)
+        value, times, note, known = self.search(at, logs, 0.0)
         tried = tuple((math.exp(y), self.option("", math.nan, known[y]).ratio) for y in sorted(known))
         return self.option(f"{block} x {number(value)}", value, times, note), tried
 

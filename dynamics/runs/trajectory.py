@@ -73,12 +73,10 @@ class Trajectory(Timed, Shown, Drawn):
         """
         data = course.data
         steps, path = (t, packed) if own is None else own
-        blocks = {
-            m: packed[:, 0, data.span(m)] if data.outputs == 1 else packed[:, :, data.span(m)] for m in data.sizes
-        }
+        rows = 0 if data.outputs == 1 else slice(None)
         return cls(
             t,
-            {m: np.ascontiguousarray(w) for m, w in blocks.items()},
+            {m: np.ascontiguousarray(packed[:, rows, data.span(m)]) for m in data.sizes},
             losses(data, packed),
             half_times,
             visits(course, steps, path, losses(data, path)),

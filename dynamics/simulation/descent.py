@@ -29,10 +29,9 @@ SAFE_CURVATURE = 0.1  # default learning rate times the largest curvature met (2
 
 def curvature(plan: Course) -> float:
     """Largest eigenvalue of Sigma times the largest factor L |W|^(2-2/L) at a plateau: that of the Hessian, or more."""
-    data, factors = plan.data, []
-    for m, goal in plan.plateaus.items():
-        depth, size = plan.network.path_depths[m], data.norm(goal)
-        factors.append(depth * size ** (2 - 2 / depth) if depth > 1 and size > 0 else 1.0)
+    data, depths = plan.data, plan.network.path_depths
+    sizes = [(depths[m], data.norm(goal)) for m, goal in plan.plateaus.items()]
+    factors = [depth * size ** (2 - 2 / depth) if depth > 1 and size > 0 else 1.0 for depth, size in sizes]
     return float(data.norm(data.sigma) * max(factors))
 
 

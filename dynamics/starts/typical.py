@@ -89,9 +89,9 @@ def _in_parent(network: FusionNetwork, data: Correlations, name: str) -> tuple[i
     """Where a chain's inputs stand among those of the node that it is fused into, and how many these are."""
     if name == TRUNK:
         return 0, sum(data.sizes.values())
-    siblings = [c.name for c in network.chains[network.parents[name]].children]
-    sizes = [sum(data.sizes[m] for m in network.chains[s].modalities) for s in siblings]
-    return sum(sizes[: siblings.index(name)]), sum(sizes)
+    siblings = network.chains[network.parents[name]].children
+    sizes = {c.name: sum(data.sizes[m] for m in c.modalities) for c in siblings}
+    return spans_of(sizes)[name].start, sum(sizes.values())
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import numpy as np
 
 from derivations import Correlations, FusionNetwork
 from derivations.network import TRUNK
+from dynamics.starts.compression import Space, layers_of
 from dynamics.starts.weights import Weights
 
 GroupKey = tuple[str, int]  # parent, depth
@@ -75,8 +76,7 @@ class Kernel:
         for key, names in members.items():
             spans, shapes = [], []
             for i in range(key[1]):
-                out = max(sizes[name][i + 1] for name in names)
-                into = max(sizes[name][i] for name in names)
+                out, into = (max(sizes[name, i][side] for name in names) for side in (0, 1))
                 shapes.append((out, into, len(names)))
                 spans.append(slice(begin, begin + out * into * len(names)))
                 begin = spans[-1].stop
@@ -252,19 +252,11 @@ def _level(parents: Mapping[str, str], name: str) -> int:
     return 1 + _level(parents, parents[name]) if name in parents else 0
 
 
-def _sizes(network: FusionNetwork, weights: Sequence[Weights]) -> dict[str, list[int]]:
-    """Chain -> the largest number of units between its layers, its input first; what meets is equally wide."""
-    chains, late = network.chains, network.trunk.depth == 0
-    found = {
-        name: [max(w[name][0].shape[1] for w in weights)]
-        + [max(w[name][i].shape[0] for w in weights) for i in range(chain.depth)]
-        for name, chain in chains.items()
-        if chain.depth
-    }
-    for name, chain in chains.items():
-        if chain.children and not (name == TRUNK and late):
-            meeting = max(found[name][0], *(found[child.name][-1] for child in chain.children))
-            found[name][0] = meeting
-            for child in chain.children:
-                found[child.name][-1] = meeting
-    return found
+def _sizes(network: FusionNetwork, weights: Sequence[Weights]) -> dict[tuple[str, int], tuple[int, int]]:
+    """Chain and place of each layer -> the most rows and columns that it has; what meets is equally wide."""
+    layers, units = layers_of(network), dict[Space, int]()
+    for layer in layers:
+        shapes = np.array([w[layer.chain][layer.place].shape for w in weights])
+        for space, most in zip((layer.writes, layer.reads), shapes.max(axis=0).tolist(), strict=True):
+            units[space] = max(units.get(space, 0), most)
+    return {(layer.chain, layer.place): (units[layer.writes], units[layer.reads]) for layer in layers}

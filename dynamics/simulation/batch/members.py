@@ -139,8 +139,7 @@ class HalfTimeRecord:
         self.times = np.where(past, 0.0, math.inf)
         first, last = past[batch.first, np.arange(batch.count)], past[batch.last, np.arange(batch.count)]
         self.lag = np.where(first & last & (batch.first != batch.last), 0.0, math.nan)
-        started = first | last
-        self.clock = np.where(started, 0.0, math.nan)  # runs from the earlier of first and last on
+        self.clock = np.where(first | last, 0.0, math.nan)  # runs from the earlier of first and last on
 
     def waiting(self, ids: np.ndarray) -> np.ndarray:
         """(M, len(ids)): may be learned and is not yet."""
