@@ -69,7 +69,6 @@ def refined_typical(start: Start, spread: bool = True) -> Estimate:
     problem, plan, width = start.problem, start.course, start.width
     network, data = problem.network, problem.data
     assert width is not None
-    assert start.u0 is not None
     require_range(network, start.norms)
     if not network.trunk.depth:
         try:
@@ -80,7 +79,7 @@ def refined_typical(start: Start, spread: bool = True) -> Estimate:
     half_times, found, share = typical_runs(start, width, spread)
     fits: Mapping[str, float] = {}
     if is_exact(network):  # two layers: one more run is cheap, and knows when half of the output is there
-        run = integrate(network, data, weights=typical_weights(network, data, start.u0, width))
+        run = integrate(network, data, weights=typical_weights(network, data, start.norms, width))
         half_times, fits = run.half_times, run.fit_times
     reached = [m for m, s in half_times.status.items() if s is Status.REACHED]
     bound = {m: _covered(found[m]) + SIZES * share if m in reached else math.nan for m in data.modalities}

@@ -82,15 +82,13 @@ def bootstrap(
             "data.samples is None, but a bootstrap draws rows: samples are needed, from a file at most 64 MiB of them"
         )
     zscored, rng = _is_zscored(data), np.random.default_rng(seed)
-    size, done = max(1, min(MOST_AT_ONCE, BATCH // (len(data.sigma) + data.outputs) ** 2)), 0
-    parts = []
-    while done < draws:
+    size, parts = max(1, min(MOST_AT_ONCE, BATCH // (len(data.sigma) + data.outputs) ** 2)), []
+    for done in range(0, draws, size):
         several = min(size, draws - done)
         second = np.stack([_second_moments(samples, rng) for _ in range(several)])
         parts.append(_evaluated(problem, norms, _zscored(second) if zscored else second))
-        done += several
         if progress is not None:
-            progress(done, draws)
+            progress(done + several, draws)
     return _summary(problem, norms, _joined(parts), seed, zscored)
 
 
