@@ -161,8 +161,7 @@ def runners(network: FusionNetwork) -> tuple[Runner, ...]:
     groups: dict[str, list[str]] = {}
     parents = network.parents
     for m in network.modalities:
-        shallow = network.chains[m].depth == 1
-        groups.setdefault(parents[m] if shallow else m, []).append(m)
+        groups.setdefault(parents[m] if network.chains[m].depth == 1 else m, []).append(m)
     return tuple(tuple(members) for members in groups.values())
 
 

@@ -179,12 +179,8 @@ def locate(network: FusionNetwork, data: Correlations, weights: Mapping[str, Any
 
     seen = signals(network, data, current, 0.0)
     velocity = gradient_flow.flow(network, current, seen.errors)
-    ways = escapes(network, data, group.learned)
-    notes = [
-        f"{way}: an algebraic escape; the rates above are those of these weights, and grow with them"
-        for way in ways
-        if way.layers > 2
-    ]
+    algebraic = "an algebraic escape; the rates above are those of these weights, and grow with them"
+    notes = [f"{way}: {algebraic}" for way in escapes(network, data, group.learned) if way.layers > 2]
     if not converged:
         notes.append("the eigenvalue iteration did not converge: escape or relaxation rates may be missing")
     return Whereabouts(

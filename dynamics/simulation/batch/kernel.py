@@ -121,13 +121,11 @@ class Kernel:
 
     def belongs(self) -> np.ndarray:
         """(layers, n): one where a row of the state belongs to a layer."""
-        number = np.empty(self.size, dtype=int)
-        count = 0
-        for group in self.groups.values():
-            for span, (out, into, members) in zip(group.spans, group.shapes, strict=True):
-                number[span] = count + np.tile(np.arange(members), out * into)
-                count += members
-        return np.asarray(np.arange(count)[:, None] == number, dtype=float)
+        number, count = np.empty((self.size, 1), dtype=int), 0
+        for block in (block for layers in self._layers(number).values() for block in layers):
+            block[:] = count + np.arange(block.shape[2])[:, None]
+            count += block.shape[2]
+        return np.asarray(np.arange(count)[:, None] == number[:, 0], dtype=float)
 
     def total(self, state: np.ndarray) -> np.ndarray:
         """W^tot of all modalities, (outputs, D, N)."""
@@ -155,11 +153,9 @@ class Kernel:
 
     def _squares(self, state: np.ndarray) -> tuple[dict[GroupKey, list[np.ndarray]], dict[GroupKey, list[np.ndarray]]]:
         """W W^T and W^T W of every layer."""
-        outer: dict[GroupKey, list[np.ndarray]] = {}
-        inner: dict[GroupKey, list[np.ndarray]] = {}
-        for key, layers in self._layers(state).items():
-            outer[key] = [np.einsum("oimn,pimn->opmn", w, w) for w in layers]
-            inner[key] = [np.einsum("oimn,ojmn->ijmn", w, w) for w in layers]
+        layers = self._layers(state).items()
+        outer = {key: [np.einsum("oimn,pimn->opmn", w, w) for w in own] for key, own in layers}
+        inner = {key: [np.einsum("oimn,ojmn->ijmn", w, w) for w in own] for key, own in layers}
         return outer, inner
 
     def _layers(self, state: np.ndarray) -> dict[GroupKey, list[np.ndarray]]:

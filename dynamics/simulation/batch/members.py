@@ -63,9 +63,8 @@ class Runs:
 
     def until(self, chosen: np.ndarray) -> str:
         """Where the chosen ones ended, the earliest and the latest of them."""
-        first, last = (
-            f"{end:.6g}" for end in (np.min(self.t[chosen], initial=math.inf), np.max(self.t[chosen], initial=0.0))
-        )
+        t = self.t[chosen]
+        first, last = f"{np.min(t, initial=math.inf):.6g}", f"{np.max(t, initial=0.0):.6g}"
         return f"t = {first}" if first == last else f"t = {first} to {last}"
 
 
