@@ -371,10 +371,10 @@ class Correlations:
 
     def column_names(self, modality: str) -> tuple[str, ...]:
         """Names of a modality's inputs: those given, or numbered ones; the modality's own for a single input."""
-        size = self.sizes[modality]
         if self.columns is not None:
             return self.columns[modality]
-        return (modality,) if size == 1 else tuple(f"{modality}{i + 1}" for i in range(size))
+        numbered = tuple(f"{modality}{i + 1}" for i in range(self.sizes[modality]))
+        return numbered if len(numbered) > 1 else (modality,)
 
     def input_block(self, row: str, column: str) -> Any:
         """Sigma_AB = <x_A x_B^T>, shape (d_A, d_B)."""

@@ -81,7 +81,9 @@ def bootstrap(
         raise DataError(
             "data.samples is None, but a bootstrap draws rows: samples are needed, from a file at most 64 MiB of them"
         )
-    zscored, rng = _is_zscored(data), np.random.default_rng(seed)
+    # Correlations does not record whether it is z-scored, but its variances tell
+    variances = np.concatenate([np.diag(data.sigma), np.diag(np.atleast_2d(data.sigma_yy))])
+    zscored, rng = bool(np.max(np.abs(variances - 1)) < UNIT_VARIANCE), np.random.default_rng(seed)
     size, parts = max(1, min(MOST_AT_ONCE, BATCH // (len(data.sigma) + data.outputs) ** 2)), []
     for done in range(0, draws, size):
         several = min(size, draws - done)
@@ -113,12 +115,6 @@ class _Draws:
 
 def _joined(parts: list[_Draws]) -> _Draws:
     return _Draws(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(_Draws)))
-
-
-def _is_zscored(data: Correlations) -> bool:
-    """Correlations does not record it, but its variances tell."""
-    variances = np.concatenate([np.diag(data.sigma), np.diag(np.atleast_2d(data.sigma_yy))])
-    return bool(np.max(np.abs(variances - 1)) < UNIT_VARIANCE)
 
 
 def _second_moments(samples: Samples, rng: np.random.Generator) -> np.ndarray:

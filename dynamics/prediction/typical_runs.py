@@ -35,7 +35,6 @@ def typical_runs(start: Start, width: int, spread: bool = True) -> tuple[HalfTim
     names = data.modalities
     columns = [lengthened(dict(zip(names, map(float, column), strict=True)), shorter) for column in runs.times.T]
     logs = np.array([[column[m] for column, _ in columns] for m in names])
-    learned = [i for i in range(len(names)) if runs.status[i, 0] == Status.REACHED]
     with np.errstate(invalid="ignore"):
         gaps = (logs[:, 1:] - logs[:, :1]) / STEP
     sizes = np.sqrt(np.sum(np.where(np.isnan(gaps), math.inf, gaps) ** 2, axis=1))
@@ -45,5 +44,5 @@ def typical_runs(start: Start, width: int, spread: bool = True) -> tuple[HalfTim
     later, share = columns[0]
     if shorter.changes:
         half_times = waited(half_times, later, shorter)
-    found = {m: float(sizes[i]) if i in learned else math.nan for i, m in enumerate(names)}
+    found = {m: float(sizes[i]) if status[m] is Status.REACHED else math.nan for i, m in enumerate(names)}
     return half_times, found, share

@@ -152,7 +152,6 @@ def _descended(
         require_products(network, current)
     most = DIVERGED * max(1.0, float(np.max(np.abs(data.optimum))))
     settled = floor + max(EXCESS * excess, ROUNDED * floor)  # an excess below the rounding of the loss never settles
-    done = False
     while True:
         packed = pack(data, totals)
         if not np.max(np.abs(packed)) < most:  # catches nan too
