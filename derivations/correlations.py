@@ -72,6 +72,12 @@ def _checked_columns(columns: Any, sizes: Mapping[str, int]) -> dict[str, tuple[
     return found
 
 
+def spans_of(sizes: Mapping[str, int]) -> dict[str, slice]:
+    """Columns of each, one after the other."""
+    ends = np.cumsum(list(sizes.values())).tolist()
+    return {m: slice(end - d, end) for (m, d), end in zip(sizes.items(), ends, strict=True)}
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Correlations:
     """Second moments of centred data, equation (1).
@@ -129,7 +135,7 @@ class Correlations:
         self._check_units()
         self._check_sigma()
         with np.errstate(over="ignore"):
-            explained = self._packed(self.optimum) @ self._target.T
+            explained = self._regress(self.modalities) @ self._target.T
         if not np.all(np.isfinite(explained)):
             largest = np.max(np.abs(self.sigma_yx))
             raise DataError(
@@ -234,19 +240,12 @@ class Correlations:
 
         checked = _checked_sizes(sizes)
         labels = [m if d == 1 else f"{m}{i + 1}" for m, d in checked.items() for i in range(d)]
-        positions = range(len(labels))
-        sigma = sp.Matrix(
-            [
-                [
-                    sp.Symbol(
-                        f"Sigma_{labels[min(i, j)]}" + ("" if i == j else labels[max(i, j)]),
-                        **({"positive": True} if i == j else {"real": True}),
-                    )
-                    for j in positions
-                ]
-                for i in positions
-            ]
-        )
+
+        def entry(i: int, j: int) -> Any:
+            name = f"Sigma_{labels[min(i, j)]}"
+            return sp.Symbol(name, positive=True) if i == j else sp.Symbol(name + labels[max(i, j)], real=True)
+
+        sigma = sp.Matrix(len(labels), len(labels), entry)
         sigma_yx = sp.Matrix([[sp.Symbol(f"Sigma_y{label}", real=True) for label in labels]])
         return cls(sigma, sigma_yx, checked, sp.Symbol("Sigma_y", positive=True))
 
@@ -361,8 +360,7 @@ class Correlations:
 
     @cached_property
     def _spans(self) -> dict[str, slice]:
-        ends = np.cumsum(list(self.sizes.values())).tolist()
-        return {m: slice(end - d, end) for (m, d), end in zip(self.sizes.items(), ends, strict=True)}
+        return spans_of(self.sizes)
 
     def span(self, modality: str) -> slice:
         """Columns of a modality."""
@@ -373,10 +371,10 @@ class Correlations:
 
     def column_names(self, modality: str) -> tuple[str, ...]:
         """Names of a modality's inputs: those given, or numbered ones; the modality's own for a single input."""
-        size = self.sizes[modality]
         if self.columns is not None:
             return self.columns[modality]
-        return (modality,) if size == 1 else tuple(f"{modality}{i + 1}" for i in range(size))
+        numbered = tuple(f"{modality}{i + 1}" for i in range(self.sizes[modality]))
+        return numbered if len(numbered) > 1 else (modality,)
 
     def input_block(self, row: str, column: str) -> Any:
         """Sigma_AB = <x_A x_B^T>, shape (d_A, d_B)."""
@@ -425,14 +423,8 @@ class Correlations:
             self.span(m)  # a DataError where there is no such modality
         chosen = tuple(m for m in self.modalities if m in wanted)
         solved: Any = self._regress(chosen) if chosen else None
-        weights, start = {}, 0
-        for m in self.modalities:
-            if m in chosen:
-                weights[m] = solved[:, start : start + self.sizes[m]]
-                start += self.sizes[m]
-            else:
-                weights[m] = 0 * self.target_block(m)
-        return weights
+        spans = spans_of({m: self.sizes[m] for m in chosen})
+        return {m: solved[:, spans[m]] if m in spans else 0 * self.target_block(m) for m in self.modalities}
 
     def residual_block(self, modality: str, given: tuple[str, ...]) -> Any:
         """`residual` as (outputs, d)."""
@@ -441,9 +433,6 @@ class Correlations:
         for m in given:
             residual = residual - weights[m] @ self.input_block(m, modality)
         return residual
-
-    def _packed(self, weights: Any) -> Any:
-        return weights if len(weights.shape) == 2 else weights[None, :]
 
     def _like_target(self, weights: Any) -> Any:
         return weights if len(self.sigma_yx.shape) == 2 else weights[0]

@@ -181,8 +181,7 @@ class FusionNetwork:
     @property
     def depths(self) -> dict[str, Any]:
         """Modality -> layers of its own chain."""
-        chains = self.chains
-        return {m: chains[m].depth for m in self.modalities}
+        return {m: self.chains[m].depth for m in self.modalities}
 
     def path(self, modality: str) -> tuple[str, ...]:
         """Names of the chains from a modality to the output."""
@@ -193,14 +192,12 @@ class FusionNetwork:
     @cached_property
     def path_depths(self) -> dict[str, Any]:
         """Modality -> layers from it to the output."""
-        chains = self.chains
-        return {m: sum(chains[c].depth for c in self.path(m)) for m in self.modalities}
+        return {m: sum(self.chains[c].depth for c in self.path(m)) for m in self.modalities}
 
     @property
     def parents(self) -> dict[str, str]:
         """Chain -> the chain that it feeds; the trunk is left out."""
-        chains = self.chains
-        return {child.name: name for name, chain in chains.items() for child in chain.children}
+        return {child.name: name for name, chain in self.chains.items() for child in chain.children}
 
     @property
     def is_early_fusion(self) -> bool:

@@ -11,12 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
 from derivations.correlations import Correlations, require_problem
-from derivations.flow.gradient_flow import Weights, loss
+from derivations.flow.gradient_flow import Weights, loss, total_weights
 from derivations.network import TRUNK, FusionNetwork
 
 ZERO_DRIVE = 1e-13  # a residual below this share of its own terms is rounding
@@ -26,6 +25,7 @@ GIVEN_UP = (
     "{} is given up again: what is learned later would turn its weight round, which a balanced start cannot do, so it "
     "ends at zero; a random start can"
 )
+Runner = tuple[str, ...]  # modalities that are learned in one transition
 BALANCE = 1e-12  # layers balanced to this share cannot change the sign of a scalar total weight
 
 
@@ -49,7 +49,6 @@ class Course:
     saddles : M_0 first, the end last.
     drives : modality -> the largest |residual| that it meets at a saddle, a scale for its pace.
     tie : two modalities leave zero together, so that the order means nothing.
-    notes : what the race does not know.
     network, data : whose course it is.
     rivals : at each saddle: who escapes, who would be next, and the share of its way that this one has left then.
     """
@@ -60,10 +59,25 @@ class Course:
     saddles: tuple[Saddle, ...]
     drives: dict[str, float]
     tie: bool
-    notes: tuple[str, ...]
     network: FusionNetwork
     data: Correlations
-    rivals: tuple[tuple[str, str, float], ...] = ()
+    rivals: tuple[tuple[str, str, float], ...]
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """What the race does not know: where it is a rule of thumb."""
+        network, found = self.network, []
+        if network.is_early_fusion:
+            return ()
+        shallow = [m for m, depth in network.depths.items() if depth == 1]
+        if shallow:
+            found.append(f"{', '.join(shallow)} has one layer before a fusion, others more")
+        nested = [name for name in network.parents if network.chains[name].children]
+        if nested:
+            found.append(f"the fusion is nested ({', '.join(nested)})")
+        if self.data.outputs > 1:
+            found.append("several outputs are learned mode by mode, not block by block")
+        return tuple(f"order and plateaus are heuristic: {why}" for why in found)
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -85,6 +99,10 @@ class Course:
         goal = self.plateaus[m]
         along = goal / np.max(np.abs(goal))  # squares of weights in very small or large units leave the range
         return float(np.sum(weights * along) / np.sum(goal * along))
+
+    def past_half(self, m: str, packed: np.ndarray) -> float:
+        """The same from the total weights of all, (outputs, D), less one half."""
+        return self.share(m, packed[:, self.data.span(m)]) - 0.5
 
     @property
     def given_up(self) -> tuple[str, ...]:
@@ -119,11 +137,9 @@ def aligned_signs(network: FusionNetwork, data: Correlations) -> dict[str, float
     }
 
 
-def kept_signs(
-    network: FusionNetwork, data: Correlations, weights: Weights, total: Mapping[str, Any]
-) -> dict[str, float]:
+def kept_signs(network: FusionNetwork, data: Correlations, weights: Weights) -> dict[str, float]:
     """Signs that these weights keep: of scalar inputs whose own chain is balanced. None at a random start."""
-    kept = {}
+    kept, total = {}, total_weights(network, weights)
     for m in aligned_signs(network, data):
         size = max(float(np.max(np.abs(layer))) for layer in weights[m]) or 1.0
         layers = [np.asarray(layer) / size for layer in weights[m]]  # squares of tiny weights would underflow
@@ -136,7 +152,7 @@ def kept_signs(
     return kept
 
 
-def runners(network: FusionNetwork) -> tuple[tuple[str, ...], ...]:
+def runners(network: FusionNetwork) -> tuple[Runner, ...]:
     """Who races: each modality for itself, but those with one layer into the same fusion together.
 
     Such siblings share all layers but the first, in which the error is linear: they are learned in one
@@ -145,8 +161,7 @@ def runners(network: FusionNetwork) -> tuple[tuple[str, ...], ...]:
     groups: dict[str, list[str]] = {}
     parents = network.parents
     for m in network.modalities:
-        shallow = network.chains[m].depth == 1
-        groups.setdefault(parents[m] if shallow else m, []).append(m)
+        groups.setdefault(parents[m] if network.chains[m].depth == 1 else m, []).append(m)
     return tuple(tuple(members) for members in groups.values())
 
 
@@ -165,8 +180,7 @@ def course(
     A scalar input has one race a sign. Psi/|Sigma_yx_m| decides the first (theory behind (28), (49), (113)).
     """
     require_problem(network, data)
-    everyone = runners(network)
-    left = {g: dict.fromkeys((1.0, -1.0), 1.0) for g in everyone}  # share of the way, for either sign
+    left = {g: dict.fromkeys((1.0, -1.0), 1.0) for g in runners(network)}  # share of the way, for either sign
     dead = [m for m in data.modalities if norms[m] == 0 and network.depths[m] >= 2]
     learned: tuple[str, ...] = ()
     order: list[str] = []
@@ -177,9 +191,8 @@ def course(
     tie = False
     rivals: list[tuple[str, str, float]] = []
     while True:
-        pending = [g for g in everyone if g[0] not in learned]
-        ways = _ways(network, data, norms, pending, learned)
-        drives = {g: _drive_of(data, g, saddles[-1].total) for g in pending}
+        ways = _ways(network, data, norms, learned)
+        drives = {g: _drive_of(data, g, saddles[-1].total) for g in ways}
         largest |= {m: max(largest[m], speed) for g, (_, speed) in drives.items() for m in g}
         arrivals = {}
         for g, (sign, speed) in drives.items():
@@ -193,7 +206,7 @@ def course(
         for g, (sign, speed) in drives.items():
             gone = speed * arrivals[first] / ways[g]
             left[g][sign] -= gone
-            if _is_scalar(data, g):  # the mode of the other sign decays as fast as this one grows
+            if len(g) == data.sizes[g[0]] == 1:  # the mode of the other sign decays as fast as this one grows
                 left[g][-sign] += gone
         if others:
             second = min((g for g in arrivals if g != first), key=lambda g: arrivals[g])
@@ -207,47 +220,11 @@ def course(
         order += sorted(first, key=lambda m: (m in nothing, -data.strength(m)))
         together = sorted((data.strength(m) for m in first if m not in nothing), reverse=True)[:2]
         tie = tie or (len(order) == len(first) and len(together) > 1 and together[1] >= together[0] * (1 - TIE))
-    for g in pending:
-        for m in g:
-            dead_end = m in dead
-            never[m] = (
-                f"its layers start at zero, u0 of {m} = 0" if dead_end else _reason(data, m, saddles[-1], drives[g])
-            )
-    order += sorted((m for g in pending for m in g), key=lambda m: -data.strength(m))
-    return Course(
-        tuple(order),
-        plateaus,
-        never,
-        tuple(saddles),
-        largest,
-        tie,
-        _doubts(network, data),
-        network,
-        data,
-        tuple(rivals),
-    )
-
-
-def _doubts(network: FusionNetwork, data: Correlations) -> tuple[str, ...]:
-    """Where the race is a rule of thumb."""
-    if network.is_early_fusion:
-        return ()
-    found = []
-    shallow = [m for m, depth in network.depths.items() if depth == 1]
-    if shallow:
-        found.append(
-            f"order and plateaus are heuristic: {', '.join(shallow)} has one layer before a fusion, others more"
-        )
-    nested = [name for name in network.parents if network.chains[name].children]
-    if nested:
-        found.append(f"order and plateaus are heuristic: the fusion is nested ({', '.join(nested)})")
-    if data.outputs > 1:
-        found.append("order and plateaus are heuristic: several outputs are learned mode by mode, not block by block")
-    return tuple(found)
-
-
-def _is_scalar(data: Correlations, runner: tuple[str, ...]) -> bool:
-    return len(runner) == 1 and data.sizes[runner[0]] == 1
+    for g in ways:
+        dead_ends = {m: f"its layers start at zero, u0 of {m} = 0" for m in g if m in dead}
+        never |= {m: dead_ends.get(m) or _reason(data, m, saddles[-1], drives[g]) for m in g}
+    order += sorted((m for g in ways for m in g), key=lambda m: -data.strength(m))
+    return Course(tuple(order), plateaus, never, tuple(saddles), largest, tie, network, data, tuple(rivals))
 
 
 def _unshared(network: FusionNetwork, m: str, learned: tuple[str, ...]) -> int:
@@ -257,24 +234,20 @@ def _unshared(network: FusionNetwork, m: str, learned: tuple[str, ...]) -> int:
 
 
 def _ways(
-    network: FusionNetwork,
-    data: Correlations,
-    norms: Mapping[str, float],
-    pending: list[tuple[str, ...]],
-    learned: tuple[str, ...],
-) -> dict[tuple[str, ...], float]:
-    """Psi of each runner up to a common factor, to the norm U of a layer on the plateau of its own regression:
+    network: FusionNetwork, data: Correlations, norms: Mapping[str, float], learned: tuple[str, ...]
+) -> dict[Runner, float]:
+    """Psi of each runner to come, up to a common factor, to the norm U of a layer at its own regression's plateau:
 
     U for one layer, ln(U/u0) for two, (u0^(2-n) - U^(2-n))/(n-2) for n > 2: the same in any units. Runners of
     equal depth and start are compared by their speeds alone, to leading order.
     """
-    layers = {g: _unshared(network, g[0], learned) for g in pending}
-    starts = {g: float(np.hypot.reduce([norms[m] for m in g])) for g in pending}
+    layers = {g: _unshared(network, g[0], learned) for g in runners(network) if g[0] not in learned}
+    starts = {g: float(np.hypot.reduce([norms[m] for m in g])) for g in layers}
     alike = len(set(layers.values())) <= 1 and max(starts.values(), default=0.0) <= (1 + TIE) * min(
         starts.values(), default=0.0
     )  # norms measured on weights differ by their rounding
     if alike:
-        return dict.fromkeys(pending, 1.0)
+        return dict.fromkeys(layers, 1.0)
     logs = {}
     for g, n in layers.items():
         log_start = float(np.log(starts[g] or 1e-300))

@@ -75,10 +75,8 @@ def first_by_inputs(start: Start) -> list[str]:
     raced = [m for m in plan.order if m not in plan.never]
     if network.trunk.depth or plan.tie or min(depths.values()) < 3 or len(raced) < 2 or data.outputs > 1:
         return []
-    arrivals = {}
-    for m in raced:
-        whole, _ = typical_way(depths[m], width, data.sizes[m])
-        arrivals[m] = math.log(whole) + (2 - depths[m]) * math.log(norms[m]) - math.log(data.strength(m))
+    whole = {m: math.log(typical_way(depths[m], width, data.sizes[m])[0]) for m in raced}
+    arrivals = {m: whole[m] + (2 - depths[m]) * math.log(norms[m]) - math.log(data.strength(m)) for m in raced}
     earliest = min(raced, key=lambda m: arrivals[m])
     if earliest == plan.order[0]:
         return []

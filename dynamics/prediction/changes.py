@@ -133,10 +133,9 @@ class _Question:
         if time.monotonic() > self.until:
             raise SolveError("it takes too long: many predictions, each slow; z-scored columns are faster")
         given: dict[str, Any] = {"problem": self.problem, "u0": self.u0, "width": self.width}
-        try:
+        found = None
+        with suppress(DomainError, SolveError):
             found = self.estimate(**(given | changed))
-        except (DomainError, SolveError):
-            return math.nan, math.nan
         if found is None:
             return math.nan, math.nan
         scalar = all(size == 1 for size in self.problem.data.sizes.values())  # half of the weight is half of the output
@@ -210,13 +209,13 @@ class _Question:
             return self.option(f"{block} x ?", math.nan, (math.nan, math.nan), note), ()
         network, data = self.problem.network, self.problem.data
 
-        def rescaled(factor: float) -> Problem:
-            return Problem.of(network, data.rescaled({block: factor}))
+        def at(factor: float) -> tuple[float, float]:
+            return self.at(problem=Problem.of(network, data.rescaled({block: factor})))
 
         reach = math.log(FAR)
         steps = np.concatenate([[0.0], np.geomspace(0.03, reach, 6)])
         logs = math.log(factor) + np.sort(np.concatenate([-steps[1:], steps]))
-        value, times, note, known = self.search(lambda s: self.at(problem=rescaled(s)), logs, 0.0)
+        value, times, note, known = self.search(at, logs, 0.0)
         tried = tuple((math.exp(y), self.option("", math.nan, known[y]).ratio) for y in sorted(known))
         return self.option(f"{block} x {number(value)}", value, times, note), tried
 
@@ -224,12 +223,10 @@ class _Question:
         """Empty unless the branches are alike and fused once."""
         if isinstance(self.u0, Mapping):
             return ()
-        found = []
-        for depth, network in self.problem.network.other_fusions().items():
-            times = self.at(problem=Problem.of(network, self.problem.data))
-            note = "no modality is alone" if depth == 1 else ""
-            found.append(self.option(f"fusion depth {depth}", depth, times, note))
-        return tuple(found)
+        others = self.problem.network.other_fusions().items()
+        times = {depth: self.at(problem=Problem.of(network, self.problem.data)) for depth, network in others}
+        notes = {1: "no modality is alone"}
+        return tuple(self.option(f"fusion depth {d}", d, found, notes.get(d, "")) for d, found in times.items())
 
     def other_start(self) -> Option:
         if isinstance(self.u0, Mapping):

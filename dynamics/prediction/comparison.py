@@ -107,10 +107,8 @@ class Comparison(Shown, Drawn):
             f"{depth}: {number(run.fit_times[first])} to {number(run.fit_times[last])}"
             for depth, run in self.fusion_depths.items()
         ]
-        return [
-            f"Half of the output of {first} and of {last} by fusion depth [tau, reduced flow, aligned start]: "
-            + "; ".join(parts)
-        ]
+        what = f"Half of the output of {first} and of {last} by fusion depth [tau, reduced flow, aligned start]"
+        return [f"{what}: {'; '.join(parts)}"]
 
     def to_dict(self) -> dict[str, Any]:
         """What `compare --json` prints."""

@@ -63,14 +63,11 @@ def escape_ways(layers: list[np.ndarray]) -> tuple[Ways, float]:
     depth = len(layers)
     if depth == 2:
         sums = [float(np.linalg.norm(layers[0][:, 0] + sign * layers[1][0])) / 2 for sign in (1.0, -1.0)]
-        if min(sums) == 0:  # balanced: the mode of the other sign never grows
-            return Ways(*(way_left(2, size) if size > 0 else math.inf for size in sums)), 0.0
-        return Ways(*(way_left(2, size) for size in sums)), 0.0
+        # balanced where one is 0: the mode of the other sign never grows
+        return Ways(*(way_left(2, size) if size > 0 else math.inf for size in sums)), 0.0
     single = FusionNetwork.branches({"A": depth})
-    found = []
-    for rounds in (ROUNDS, ROUNDS - 1):
-        narrow = compressed(single, {"A": layers, "trunk": []}, rounds)
-        found.append(_escapes(depth, [(narrow, 1.0), (narrow, -1.0)]))
+    narrow = [compressed(single, {"A": layers, "trunk": []}, rounds) for rounds in (ROUNDS, ROUNDS - 1)]
+    found = [_escapes(depth, [(weights, 1.0), (weights, -1.0)]) for weights in narrow]
     error = float(np.max(np.abs(found[0] - found[1]))) + 10 * RTOL * float(np.max(found[0]))
     return Ways(float(found[0][0]), float(found[0][1])), error
 

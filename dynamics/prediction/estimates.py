@@ -147,12 +147,10 @@ def leading_estimate(start: Start) -> Estimate | Missing:
     log_second = math.inf if never else float(np.logaddexp(log_first, log_lag))
     log_times = {m: log_first if m == first else log_second for m in data.modalities}
     status = {m: Status.NEVER if m == second and never else Status.REACHED for m in data.modalities}
+    lag = math.exp(log_lag) if log_lag < 709 else math.inf
     if never:
-        half_times = HalfTimes(plan.order, log_times, status)
-        bound[second] = math.nan
-    else:
-        lag = math.exp(log_lag) if log_lag < 709 else math.inf
-        half_times = HalfTimes(plan.order, log_times, status, lag, log_excess)
+        bound[second] = lag = log_excess = math.nan
+    half_times = HalfTimes(plan.order, log_times, status, lag, log_excess)
     kind = StartKind.RANDOM if law.random else StartKind.ALIGNED
     numbers, bound = _numbers(law), {m: bound[m] + ROUNDED for m in data.modalities}
     return Estimate(

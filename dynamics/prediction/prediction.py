@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -16,9 +16,6 @@ from dynamics.documents import told
 from dynamics.prediction.estimates import Estimate, Road
 from dynamics.runs.half_times import HalfTimes, Status, Timed
 from dynamics.tables import WARNING, Drawn, Shown, Table, from_log, number, percent
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -122,9 +119,8 @@ class Prediction(Timed, Shown, Drawn):
     @property
     def notes(self) -> list[str]:
         """The answer, and what else is said below the table; warnings apart."""
-        first, notes = self.order[0], [self.answer]
-        for m, reason in self.estimate.reasons.items():
-            notes.append(f"{m} is never learned: {reason}.")
+        first, reasons = self.order[0], self.estimate.reasons.items()
+        notes = [self.answer, *(f"{m} is never learned: {reason}." for m, reason in reasons)]
         if self.superficial is not None:
             most = max(self.contribution, key=lambda m: self.contribution[m])
             worth = ", ".join(f"{m} {number(v, 3)}" for m, v in self.contribution.items())

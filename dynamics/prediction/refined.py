@@ -33,7 +33,7 @@ def refined_aligned(start: Start) -> Estimate:
         raise DomainError(f"the next order needs a trunk at {start.rule:.6g}, by (41), got u0['trunk'] = {given:.6g}")
     problem = start.problem
     try:
-        field = aligned_field(problem.network, problem.data, {m: start.norms[m] for m in problem.data.modalities})
+        field = aligned_field(problem.network, problem.data, start.norms)
     except OverflowError:
         raise DomainError("powers of u0 leave the range of floats: the leading law is in logarithms") from None
     return _raced(field, start, "next order, (117)-(119)", ("117", "118", "119"), "aligned start")
@@ -49,7 +49,7 @@ def refined_wide(start: Start) -> Estimate:
         )
     ways = {m: Ways(*(way(2, norms[m] / math.sqrt(2)),) * 2) for m in data.modalities}
     known = dict.fromkeys(data.modalities, RANDOM_TWO_LAYERS)
-    field = Field(data, network.depths, 0, ways, {m: norms[m] for m in data.modalities}, known)
+    field = Field(data, network.depths, 0, ways, norms, known)
     return _raced(field, start, "(120), (127), next order", ("120", "127"), "random start, wide")
 
 
@@ -69,7 +69,6 @@ def refined_typical(start: Start, spread: bool = True) -> Estimate:
     problem, plan, width = start.problem, start.course, start.width
     network, data = problem.network, problem.data
     assert width is not None
-    assert start.u0 is not None
     require_range(network, start.norms)
     if not network.trunk.depth:
         try:
@@ -80,14 +79,14 @@ def refined_typical(start: Start, spread: bool = True) -> Estimate:
     half_times, found, share = typical_runs(start, width, spread)
     fits: Mapping[str, float] = {}
     if is_exact(network):  # two layers: one more run is cheap, and knows when half of the output is there
-        run = integrate(network, data, weights=typical_weights(network, data, start.u0, width))
+        run = integrate(network, data, weights=typical_weights(network, data, start.norms, width))
         half_times, fits = run.half_times, run.fit_times
     reached = [m for m, s in half_times.status.items() if s is Status.REACHED]
-    bound = {m: _covered(found.times[m]) + SIZES * share if m in reached else math.nan for m in data.modalities}
-    bound = _promised(bound, plan, found.times)
+    bound = {m: _covered(found[m]) + SIZES * share if m in reached else math.nan for m in data.modalities}
+    bound = _promised(bound, plan, found)
     return Estimate(
         "typical network", Kind.HEURISTIC, StartKind.RANDOM, f"random start, width {width}", half_times, bound,
-        plan.never, ("130",), fits, spread=found.times,
+        plan.never, ("130",), fits, spread=found,
     )  # fmt: skip
 
 
@@ -122,17 +121,14 @@ def _raced_typical(start: Start, width: int, spread: bool) -> Estimate:
 
     def field(longer: str | None) -> Field:
         both = {m: ways[m] + (deviations[m] if m == longer else 0.0) for m in names}
-        return Field(data, depths, 0, {m: Ways(w, w) for m, w in both.items()}, {m: norms[m] for m in names}, exact)
+        return Field(data, depths, 0, {m: Ways(w, w) for m, w in both.items()}, norms, exact)
 
     assumes = f"random start, width {width}"
     centre = _raced(field(None), start, "(120), (130), typical network", ("120", "130"), assumes)
     if not spread:
         return replace(centre, kind=Kind.HEURISTIC)
-    gaps = {m: [] for m in names}  # type: dict[str, list[float]]
-    for n in names:
-        other = _raced(field(n), start, "", (), assumes)
-        for m in names:
-            gaps[m].append(abs(other.log_times[m] - centre.log_times[m]))
+    logs = [_raced(field(n), start, "", (), assumes).log_times for n in names]
+    gaps = {m: [log[m] - centre.log_times[m] for log in logs] for m in names}
     found = {m: math.hypot(*gaps[m]) if centre.status[m] is Status.REACHED else math.nan for m in names}
     bound = {m: _covered(found[m]) + centre.bound[m] for m in names}
     return replace(centre, kind=Kind.HEURISTIC, bound=bound, spread=found)
@@ -194,11 +190,6 @@ def _half_times(passages: Sequence[Passage], plan: Course) -> HalfTimes:
     times = {p.modality: p.half_time for p in passages}
     if any(not t > 0 for t in times.values()):
         raise DomainError("the start is too large for the laws of small ones")
-    logs = {m: math.log(times[m]) if m in times else math.inf for m in plan.plateaus}
-    status = {m: Status.REACHED if m in times else Status.NEVER for m in plan.plateaus}
-    if len(times) < len(plan.order):
-        return HalfTimes(plan.order, logs, status)
-    lag = float(sum(p.lag for p in passages))
-    return HalfTimes(
-        plan.order, logs, status, lag, math.log(lag) - math.log(passages[0].half_time) if lag > 0 else math.nan
-    )
+    clock = {m: times.get(m, math.inf) for m in plan.plateaus}
+    status = {m: Status.REACHED if m in times else Status.NEVER for m in clock}
+    return HalfTimes.from_clock(plan.order, clock, status, float(sum(p.lag for p in passages)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -81,16 +81,16 @@ def bootstrap(
         raise DataError(
             "data.samples is None, but a bootstrap draws rows: samples are needed, from a file at most 64 MiB of them"
         )
-    zscored, rng = _is_zscored(data), np.random.default_rng(seed)
-    size, done = max(1, min(MOST_AT_ONCE, BATCH // (len(data.sigma) + data.outputs) ** 2)), 0
-    parts = []
-    while done < draws:
+    # Correlations does not record whether it is z-scored, but its variances tell
+    variances = np.concatenate([np.diag(data.sigma), np.diag(np.atleast_2d(data.sigma_yy))])
+    zscored, rng = bool(np.max(np.abs(variances - 1)) < UNIT_VARIANCE), np.random.default_rng(seed)
+    size, parts = max(1, min(MOST_AT_ONCE, BATCH // (len(data.sigma) + data.outputs) ** 2)), []
+    for done in range(0, draws, size):
         several = min(size, draws - done)
-        second = np.stack([_second_moments(samples, _drawn(rng, samples.count)) for _ in range(several)])
-        parts.append(_evaluated(network, data, norms, _zscored(second) if zscored else second))
-        done += several
+        second = np.stack([_second_moments(samples, rng) for _ in range(several)])
+        parts.append(_evaluated(problem, norms, _zscored(second) if zscored else second))
         if progress is not None:
-            progress(done, draws)
+            progress(done + several, draws)
     return _summary(problem, norms, _joined(parts), seed, zscored)
 
 
@@ -117,20 +117,10 @@ def _joined(parts: list[_Draws]) -> _Draws:
     return _Draws(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(_Draws)))
 
 
-def _is_zscored(data: Correlations) -> bool:
-    """Correlations does not record it, but its variances tell."""
-    variances = np.concatenate([np.diag(data.sigma), np.diag(np.atleast_2d(data.sigma_yy))])
-    return bool(np.max(np.abs(variances - 1)) < UNIT_VARIANCE)
-
-
-def _drawn(rng: np.random.Generator, rows: int) -> np.ndarray:
-    """How often each row is drawn, (P,): multinomial counts."""
-    return np.bincount(rng.integers(rows, size=rows), minlength=rows)
-
-
-def _second_moments(samples: Samples, counts: np.ndarray) -> np.ndarray:
-    """Covariance (K, K) of the drawn rows, inputs and then targets; exactly zero for a column constant in them."""
+def _second_moments(samples: Samples, rng: np.random.Generator) -> np.ndarray:
+    """Covariance (K, K) of drawn rows, inputs and then targets; exactly zero for a column constant in them."""
     columns, total = [*samples.inputs.values(), samples.targets], samples.count
+    counts = np.bincount(rng.integers(total, size=total), minlength=total)  # how often each row is drawn: multinomial
     weights = counts / total
     mean = np.concatenate([weights @ block for block in columns])
     second = np.zeros((len(mean), len(mean)))
@@ -165,20 +155,20 @@ def _unit_diagonal(second: np.ndarray) -> np.ndarray:
     return np.where(spread > 0, spread, 1.0)
 
 
-def _evaluated(network: FusionNetwork, data: Correlations, norms: Mapping[str, float], second: np.ndarray) -> _Draws:
+def _evaluated(problem: Problem, norms: Mapping[str, float], second: np.ndarray) -> _Draws:
     """All that is asked of the draws with these covariances (n, K, K)."""
-    inputs = len(data.sigma)
+    data, inputs = problem.data, len(problem.data.sigma)
     sigma, sigma_yx, sigma_yy = second[:, :inputs, :inputs], second[:, inputs:, :inputs], second[:, inputs:, inputs:]
     spans = [data.span(m) for m in data.modalities]
     strength = np.stack([_norms(sigma_yx[:, :, span]) for span in spans], axis=1)
     worth = np.stack([_contributions(sigma[:, span, span], sigma_yx[:, :, span]) for span in spans], axis=1)
-    if _alike(network, norms):
+    if _alike(problem.network, norms):
         size = np.sqrt(np.stack([_norms(sigma[:, span, span]) for span in spans], axis=1))
         signal = strength > NO_SIGNAL * size * np.sqrt(_norms(sigma_yy))[:, None]
         ranking, decided = _compared(np.where(signal, strength, 0.0))
         refused = np.zeros_like(decided)
     else:
-        ranking, decided, refused = _raced(network, data, norms, sigma, sigma_yx, sigma_yy)
+        ranking, decided, refused = _raced(problem, norms, list(zip(sigma, sigma_yx, sigma_yy, strict=True)))
     constant = np.any(np.diagonal(second, axis1=1, axis2=2) == 0, axis=1)
     return _Draws(strength, worth, ranking, decided, np.sum(_spectrum(sigma)[2], axis=1), constant | refused)
 
@@ -228,20 +218,16 @@ def _compared(speed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _raced(
-    network: FusionNetwork,
-    data: Correlations,
-    norms: Mapping[str, float],
-    sigma: np.ndarray,
-    sigma_yx: np.ndarray,
-    sigma_yy: np.ndarray,
+    problem: Problem, norms: Mapping[str, float], moments: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Ranking, whether someone is first, and whether the moments are refused, by the course of each draw."""
-    places = {m: i for i, m in enumerate(data.modalities)}
-    ranking = np.tile(np.arange(len(places)), (len(sigma), 1))
-    decided, refused = np.zeros(len(sigma), dtype=bool), np.zeros(len(sigma), dtype=bool)
-    for k in range(len(sigma)):
+    sizes = problem.data.sizes
+    places = {m: i for i, m in enumerate(sizes)}
+    ranking = np.tile(np.arange(len(places)), (len(moments), 1))
+    decided, refused = np.zeros((2, len(moments)), dtype=bool)
+    for k, (sigma, sigma_yx, sigma_yy) in enumerate(moments):
         try:
-            plan = course(network, Correlations(sigma[k], sigma_yx[k], data.sizes, sigma_yy[k]), norms, {})
+            plan = course(problem.network, Correlations(sigma, sigma_yx, sizes, sigma_yy), norms, {})
         except DataError:  # nearly collinear: what is rounding in Sigma is not in Sigma_yx or <y^2>
             refused[k] = True
             continue

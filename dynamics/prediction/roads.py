@@ -141,12 +141,11 @@ def _tried(road: Callable[[], Estimate]) -> Estimate | Missing:
 
 def _of_seed(start: Start) -> Estimate | Missing:
     """From the weights of one random start, else from the typical network of its width."""
-    problem, u0, width, seed = start.problem, start.u0, start.width, start.seed
-    assert u0 is not None
+    problem, norms, width, seed = start.problem, start.norms, start.width, start.seed
     assert width is not None
     assert seed is not None
     try:
-        layers = random_weights(problem.network, problem.data, u0, width, seed)
+        layers = random_weights(problem.network, problem.data, norms, width, seed)
         return refined_from(start, layers, f"random start, width {width}, seed {seed}")
     except DomainError as error:
         typical = _tried(lambda: refined_typical(start))

@@ -87,11 +87,9 @@ def shortened(start: Start, width: int) -> Shortening:
 
 def _drives(plan: Course, m: str) -> tuple[float, float]:
     """The smallest and the largest |e_m| at the saddles that are visited before m is learned; zeros left out."""
-    sizes, data = [], plan.data
-    for saddle in plan.saddles:
-        if m not in saddle.learned:
-            error = data.target_block(m) - sum(saddle.total[n] @ data.input_block(n, m) for n in data.modalities)
-            sizes.append(data.norm(error))
+    data, totals = plan.data, [saddle.total for saddle in plan.saddles if m not in saddle.learned]
+    pulls = [sum(total[n] @ data.input_block(n, m) for n in data.modalities) for total in totals]
+    sizes = [data.norm(data.target_block(m) - pull) for pull in pulls]
     known = [size for size in sizes if size > 1e-12 * max(sizes)]
     return (min(known), max(known)) if known else (0.0, 0.0)
 
@@ -101,10 +99,8 @@ def _unscaled(start: Start, drives: Mapping[str, tuple[float, float]]) -> float:
     network, data, norms, plan = start.problem.network, start.problem.data, start.norms, start.course
     eigenvalues = np.linalg.eigvalsh(np.asarray(data.sigma, dtype=float))
     slowest = float(np.min(eigenvalues[eigenvalues > 1e-12 * eigenvalues[-1]]))
-    paces = []
-    for m in drives:
-        goal, layers = data.norm(plan.plateaus[m]), network.path_depths[m]
-        paces.append(slowest * goal ** (2 - 2 / layers) if goal > 0 else slowest)
+    goals = {m: data.norm(plan.plateaus[m]) for m in drives}
+    paces = [slowest * goal ** (2 - 2 / network.path_depths[m]) if goal > 0 else slowest for m, goal in goals.items()]
     logarithms = [abs(math.log(norms[m])) / weakest for m, (weakest, _) in drives.items() if network.depths[m] == 2]
     return math.log(max([LONGEST / pace for pace in paces] + logarithms))
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,18 +18,11 @@ RTOL = 1e-5  # of the runs: half-times to 1e-4, far below the spread over seeds
 MOST_STEPS = 5000  # of a run; a start so small that it takes more is refused
 
 
-@dataclass(frozen=True)
-class Spread:
-    """Relative standard deviation over seeds, to first order in h^(-1/2), of each half-time and of the ratio."""
-
-    times: Mapping[str, float]
-    ratio: float
-
-
-def typical_runs(start: Start, width: int, spread: bool = True) -> tuple[HalfTimes, Spread, float]:
+def typical_runs(start: Start, width: int, spread: bool = True) -> tuple[HalfTimes, dict[str, float], float]:
     """Half-times of the typical network; by propagation of errors how they vary over seeds (0 if not `spread`).
 
-    Last, the relative error of having run it from a larger start (`shortened`).
+    The spread is relative, one standard deviation to first order in h^(-1/2). Last, the relative error of having run it
+    from a larger start (`shortened`).
     """
     network, data, plan = start.problem.network, start.problem.data, start.course
     shorter = shortened(start, width)
@@ -44,17 +35,14 @@ def typical_runs(start: Start, width: int, spread: bool = True) -> tuple[HalfTim
     names = data.modalities
     columns = [lengthened(dict(zip(names, map(float, column), strict=True)), shorter) for column in runs.times.T]
     logs = np.array([[column[m] for column, _ in columns] for m in names])
-    learned = [i for i in range(len(names)) if runs.status[i, 0] == Status.REACHED]
     with np.errstate(invalid="ignore"):
         gaps = (logs[:, 1:] - logs[:, :1]) / STEP
     sizes = np.sqrt(np.sum(np.where(np.isnan(gaps), math.inf, gaps) ** 2, axis=1))
-    first, last = (names.index(plan.order[i]) for i in (0, -1))
-    ratio = float(np.linalg.norm(gaps[last] - gaps[first])) if len(learned) == len(names) else math.nan
     clock = dict(zip(names, map(float, runs.times[:, 0]), strict=True))
     status = {m: Status(str(runs.status[i, 0])) for i, m in enumerate(names)}
     half_times = HalfTimes.from_clock(plan.order, clock, status, float(runs.lag[0]))
     later, share = columns[0]
     if shorter.changes:
         half_times = waited(half_times, later, shorter)
-    found = {m: float(sizes[i]) if i in learned else math.nan for i, m in enumerate(names)}
-    return half_times, Spread(found, ratio), share
+    found = {m: float(sizes[i]) if status[m] is Status.REACHED else math.nan for i, m in enumerate(names)}
+    return half_times, found, share

@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
 
 from derivations.critical.saddles import Course
 from dynamics.documents import finite, told
@@ -16,6 +19,9 @@ EXCESS = 1e-6  # the run ends at this share of the initial excess loss
 OVERTAKEN = (
     "{} is overtaken: a later modality turned its weights to the global ones before half of its plateau was reached"
 )
+EARLY = "{} starts past half of its plateau: its half-time is 0"
+INVERTED = "{1} reaches half of its plateau before {0}, which leaves zero first"
+LATE = "{} not reached by {}: extend with a later t_end or more steps"
 ENDS_BELOW = "{} ends below half of its plateau: sigma is singular, so where the loss is lowest depends on the start"
 
 
@@ -69,65 +75,50 @@ class HalfTimes:
 
     @classmethod
     def from_clock(
-        cls, order: tuple[str, ...], clock: Mapping[str, float], status: Mapping[str, Status], lag: float
+        cls, order: tuple[str, ...], clock: Mapping[str, float], status: Mapping[str, Status], lag: float | None = None
     ) -> HalfTimes:
-        """From the times of a run; `lag` from a clock restarted along it."""
+        """From the times of a run; `lag` from a clock restarted along it, None for the difference of the two times."""
         log_times = {m: math.log(t) if t > 0 else -math.inf for m, t in clock.items()}
         both = all(status[m] is Status.REACHED for m in (order[0], order[-1]))
         if not both:
             return cls(order, log_times, dict(status))
         first = clock[order[0]]
+        if lag is None:
+            lag = clock[order[-1]] - first if len(order) > 1 else math.nan
         excess = math.log(lag) - math.log(first) if lag > 0 and first > 0 else math.nan
         return cls(order, log_times, dict(status), lag, excess)
+
+
+def _theirs(name: str) -> Any:
+    return property(attrgetter(f"half_times.{name}"))
 
 
 class Timed:
     """Mixin of what has `half_times`: their names on it."""
 
-    if TYPE_CHECKING:
-
-        @property
-        def half_times(self) -> HalfTimes: ...
-
-    @property
-    def order(self) -> tuple[str, ...]:
-        return self.half_times.order
-
-    @property
-    def times(self) -> dict[str, float]:
-        return self.half_times.times
-
-    @property
-    def log_times(self) -> Mapping[str, float]:
-        return self.half_times.log_times
-
-    @property
-    def status(self) -> Mapping[str, Status]:
-        return self.half_times.status
-
-    @property
-    def ratio(self) -> float:
-        return self.half_times.ratio
-
-    @property
-    def lag(self) -> float:
-        return self.half_times.lag
-
-    @property
-    def log_excess(self) -> float:
-        return self.half_times.log_excess
+    order: tuple[str, ...] = _theirs("order")
+    times: dict[str, float] = _theirs("times")
+    log_times: Mapping[str, float] = _theirs("log_times")
+    status: Mapping[str, Status] = _theirs("status")
+    ratio: float = _theirs("ratio")
+    lag: float = _theirs("lag")
+    log_excess: float = _theirs("log_excess")
 
 
-def early(m: str) -> str:
-    return f"{m} starts past half of its plateau: its half-time is 0"
+def before_it(course: Course) -> tuple[dict[str, float], dict[str, Status]]:
+    """Clock and status of every modality before a run."""
+    order = course.data.modalities
+    status = {m: Status.NEVER if m in course.never else Status.NOT_REACHED for m in order}
+    return dict.fromkeys(order, math.inf), status
 
 
-def inverted(one: str, other: str) -> str:
-    return f"{other} reaches half of its plateau before {one}, which leaves zero first"
-
-
-def not_reached(late: str, where: str) -> str:
-    return f"{late} not reached by {where}: extend with a later t_end or more steps"
+def first_time(t: np.ndarray, share: np.ndarray, level: float) -> float:
+    """When a share first reaches a level, interpolated between points; inf if it does not."""
+    past = np.flatnonzero(share >= level)
+    if not len(past):
+        return math.inf
+    i = int(past[0])
+    return float(t[0]) if i == 0 else float(np.interp(level, share[i - 1 : i + 1], t[i - 1 : i + 1]))
 
 
 def low_end(course: Course, m: str) -> str:
@@ -138,7 +129,7 @@ def low_end(course: Course, m: str) -> str:
 def inversions(course: Course, clock: Mapping[str, float]) -> list[str]:
     """Warnings: modalities that reach half of their plateau before one that leaves zero earlier."""
     pairs = [] if course.tie else pairwise(course.order)
-    return [inverted(one, other) for one, other in pairs if clock[other] < clock[one]]
+    return [INVERTED.format(one, other) for one, other in pairs if clock[other] < clock[one]]
 
 
 def end_notes(
@@ -146,5 +137,5 @@ def end_notes(
 ) -> list[str]:
     """What a run says of its end; `at` is where that was, unless it has settled."""
     late = [m for m in course.order if status[m] is Status.NOT_REACHED]
-    notes = [low_end(course, m) for m in late] if settled else [not_reached(", ".join(late), at)] if late else []
+    notes = [low_end(course, m) for m in late] if settled else [LATE.format(", ".join(late), at)] if late else []
     return [*notes, *inversions(course, clock)]

@@ -11,7 +11,7 @@ import numpy as np
 from derivations import Correlations, DataError, DomainError, FusionNetwork
 from dynamics.checks import real_numbers
 from dynamics.problem import Problem
-from dynamics.runs.half_times import HalfTimes, Status, inversions
+from dynamics.runs.half_times import HalfTimes, Status, before_it, first_time, inversions
 from dynamics.runs.trajectory import Trajectory
 from dynamics.starts.start import random_start
 
@@ -47,25 +47,18 @@ def recorded(
     times = _times(t)
     packed = np.concatenate([_block(total, data, m, len(times)) for m in data.modalities], axis=2)
     plan = random_start(problem, u0).course
-    clock, status, notes = {}, {}, [*data.warnings, *plan.notes]
-    for m in data.modalities:
-        clock[m], status[m] = math.inf, Status.NEVER if m in plan.never else Status.NOT_REACHED
-        if m in plan.never:
-            continue
+    (clock, status), notes = before_it(plan), [*data.warnings, *plan.notes]
+    for m in (m for m in data.modalities if m not in plan.never):
         share = np.array([plan.share(m, w) for w in packed[:, :, data.span(m)]])
-        past = np.flatnonzero(share >= 0.5)
-        if len(past):
-            i = int(past[0])
-            clock[m] = float(times[0]) if i == 0 else float(np.interp(0.5, share[i - 1 : i + 1], times[i - 1 : i + 1]))
+        clock[m] = first_time(times, share, 0.5)
+        if math.isfinite(clock[m]):
             status[m] = Status.REACHED
-            notes += [f"{m} is past half of its plateau when the record begins"] if i == 0 else []
+            notes += [f"{m} is past half of its plateau when the record begins"] if share[0] >= 0.5 else []
     late = [m for m in plan.order if status[m] is Status.NOT_REACHED]
     notes += inversions(plan, clock)
     if late:
         notes.append(f"{', '.join(late)} not reached by t = {times[-1]:.6g}: record for longer")
-    first, last = plan.order[0], plan.order[-1]
-    both = first != last and math.isfinite(clock[first]) and math.isfinite(clock[last])
-    half_times = HalfTimes.from_clock(plan.order, clock, status, clock[last] - clock[first] if both else math.nan)
+    half_times = HalfTimes.from_clock(plan.order, clock, status)
     provenance = {"producer": "recorded training", "network": str(network), "start": "recorded"}
     points = {"points": len(times)}
     return Trajectory.of(plan, times, packed, half_times, monitors=points, warnings=notes, provenance=provenance)
@@ -76,13 +69,8 @@ def _times(t: Any) -> np.ndarray:
         times = np.array(t, dtype=float)
     except (TypeError, ValueError):
         raise DataError(f"t must hold numbers, got {t!r}"[:200]) from None
-    if (
-        times.ndim != 1
-        or len(times) < 2
-        or not np.all(np.isfinite(times))
-        or np.any(np.diff(times) <= 0)
-        or times[0] < 0
-    ):
+    several = times.ndim == 1 and len(times) > 1 and bool(np.all(np.isfinite(times)))
+    if not several or times[0] < 0 or np.any(np.diff(times) <= 0):
         raise DataError(f"t must be two or more increasing, finite times from 0 on, got shape {times.shape}")
     return times
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -18,7 +17,7 @@ from derivations.critical.saddles import Course
 from dynamics.files import plain_file, write_whole
 from dynamics.messages import one_line
 from dynamics.provenance import origin_of
-from dynamics.runs.half_times import HalfTimes, Status, Timed
+from dynamics.runs.half_times import HalfTimes, Status, Timed, first_time
 from dynamics.runs.itinerary import Visit, visits
 from dynamics.tables import Drawn, Shown, Table, number
 
@@ -74,12 +73,10 @@ class Trajectory(Timed, Shown, Drawn):
         """
         data = course.data
         steps, path = (t, packed) if own is None else own
-        blocks = {
-            m: packed[:, 0, data.span(m)] if data.outputs == 1 else packed[:, :, data.span(m)] for m in data.sizes
-        }
+        rows = 0 if data.outputs == 1 else slice(None)
         return cls(
             t,
-            {m: np.ascontiguousarray(w) for m, w in blocks.items()},
+            {m: np.ascontiguousarray(packed[:, rows, data.span(m)]) for m in data.sizes},
             losses(data, packed),
             half_times,
             visits(course, steps, path, losses(data, path)),
@@ -115,12 +112,8 @@ class Trajectory(Timed, Shown, Drawn):
         """Write one .npz without pickles; whole or not at all."""
         meta = {
             "format": FORMAT,
-            "order": self.order,
-            "log_times": dict(self.log_times),
-            "status": {m: s.value for m, s in self.status.items()},
-            "lag": self.lag,
-            "log_excess": self.half_times.log_excess,
-            "itinerary": [(v.name, v.enter, v.leave, v.distance) for v in self.itinerary],
+            **asdict(self.half_times),
+            "itinerary": [astuple(v) for v in self.itinerary],
             "fit_times": dict(self.fit_times),
             "monitors": dict(self.monitors),
             "warnings": self.warnings,
@@ -154,13 +147,8 @@ def load_trajectory(path: str | os.PathLike[str]) -> Trajectory:
             if meta["format"] != FORMAT:
                 raise ValueError(f"format is {meta['format']!r}, want {FORMAT!r}")
             total = {m: file[f"total_{i}"] for i, m in enumerate(meta["modalities"])}
-            half_times = HalfTimes(
-                tuple(meta["order"]),
-                meta["log_times"],
-                {m: Status(s) for m, s in meta["status"].items()},
-                meta["lag"],
-                meta["log_excess"],
-            )
+            order, status = tuple(meta["order"]), {m: Status(s) for m, s in meta["status"].items()}
+            half_times = HalfTimes(order, meta["log_times"], status, meta["lag"], meta["log_excess"])
             found = Trajectory(
                 file["t"],
                 total,
@@ -223,12 +211,5 @@ def fit_times(course: Course, t: np.ndarray, packed: np.ndarray) -> dict[str, fl
         goal = course.plateaus[m] @ data.input_block(m, m)
         size = float(np.sum(goal * course.plateaus[m]))
         share = np.sum(packed[:, :, data.span(m)] * goal, axis=(1, 2)) / size if size > 0 else np.zeros(len(t))
-        past = np.flatnonzero(share >= HALF)
-        if not len(past):
-            found[m] = math.inf
-        elif past[0] == 0:
-            found[m] = float(t[0])
-        else:
-            i = past[0]
-            found[m] = float(np.interp(HALF, share[i - 1 : i + 1], t[i - 1 : i + 1]))
+        found[m] = first_time(t, share, HALF)
     return found

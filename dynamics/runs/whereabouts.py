@@ -145,11 +145,11 @@ def locate(network: FusionNetwork, data: Correlations, weights: Mapping[str, Any
     ('M_0', 8, [5.0, 2.0])
     """
     from derivations.critical.escape import escapes
-    from derivations.critical.signature import layer_norms, signals, signature
+    from derivations.critical.signature import signals, signature
     from derivations.critical.stratum_points import dimension_at, flat
     from derivations.critical.totals import critical_groups
 
-    Problem.of(network, data)
+    problem = Problem.of(network, data)
     if data.outputs > 1:
         raise DomainError(f"locate needs one output, got {data.outputs}")
     count = checked_integer(rates, "rates", 1)
@@ -162,14 +162,14 @@ def locate(network: FusionNetwork, data: Correlations, weights: Mapping[str, Any
     group = groups[int(np.argmin(gaps))]
 
     # the critical point of that manifold which the weights are moved least to reach
-    critical = _nearest(network, data, group.cases, current)
+    critical = _nearest(problem, group.cases, current)
     displacement = float(np.linalg.norm(flat(critical) - flat(current))) / (float(np.linalg.norm(flat(current))) or 1.0)
     try:
         found = signature(network, data, critical)
     except DomainError:
         line = f"no critical point of {group.name} is found to rounding from these weights"
         raise DomainError(f"{line}: bring the columns to similar units") from None
-    within = [case for case in group.cases if _satisfies(network, data, case, critical)]
+    within = [case for case in group.cases if _satisfies(problem, case, critical)]
     dimension = max((dimension_at(network, data, case, critical) for case in within), default=found.zero)
 
     eigenvalues, complete, converged = _eigenvalues(network, data, current, count)
@@ -179,15 +179,10 @@ def locate(network: FusionNetwork, data: Correlations, weights: Mapping[str, Any
 
     seen = signals(network, data, current, 0.0)
     velocity = gradient_flow.flow(network, current, seen.errors)
-    ways = escapes(network, data, group.learned)
-    notes = [
-        f"{way}: an algebraic escape; the rates above are those of these weights, and grow with them"
-        for way in ways
-        if way.layers > 2
-    ]
-    notes += (
-        [] if converged else ["the eigenvalue iteration did not converge: escape or relaxation rates may be missing"]
-    )
+    algebraic = "an algebraic escape; the rates above are those of these weights, and grow with them"
+    notes = [f"{way}: {algebraic}" for way in escapes(network, data, group.learned) if way.layers > 2]
+    if not converged:
+        notes.append("the eigenvalue iteration did not converge: escape or relaxation rates may be missing")
     return Whereabouts(
         group.name,
         group.whole if data.is_singular else group.learned,
@@ -202,17 +197,17 @@ def locate(network: FusionNetwork, data: Correlations, weights: Mapping[str, Any
         negative,
         positive,
         complete,
-        _layer_states(network, data, seen, velocity, layer_norms(network, data, current)),
-        _modality_states(network, data, current, total, velocity, seen.errors),
+        _layer_states(problem, current, seen, velocity),
+        _modality_states(total, gradient_flow.total_weights(network, _shifted(current, velocity)), seen.errors),
         (*notes, *group.notes, *data.warnings),
     )
 
 
-def _nearest(network: FusionNetwork, data: Correlations, cases: Sequence[Case], weights: Weights) -> Weights:
+def _nearest(problem: Problem, cases: Sequence[Case], weights: Weights) -> Weights:
     """The weights moved onto the stratum where that changes them least, judged one dead part at a time."""
     from derivations.critical.stratum_points import flat, moved_onto
 
-    here = flat(weights)
+    network, data, here = problem.network, problem.data, flat(weights)
     moved: dict[tuple[Dead, tuple[str, ...]], float] = {}
 
     def cost(case: Case) -> float:
@@ -230,11 +225,12 @@ def _nearest(network: FusionNetwork, data: Correlations, cases: Sequence[Case], 
     raise DomainError("no critical point with these outputs is found: a layer that a learned modality needs is zero")
 
 
-def _satisfies(network: FusionNetwork, data: Correlations, case: Case, weights: Weights) -> bool:
+def _satisfies(problem: Problem, case: Case, weights: Weights) -> bool:
     """Whether a critical point lies in the closure of a stratum: its equations hold to rounding."""
     from derivations.critical.signature import layer_norms
     from derivations.critical.stratum_points import conditions
 
+    network, data = problem.network, problem.data
     norms = layer_norms(network, data, weights)
     scale = math.prod(max(norm, 1.0) for layers in norms.values() for norm in layers)
     unit = AT_REST * scale * max(1.0, *(data.strength(m) for m in data.modalities))
@@ -242,15 +238,13 @@ def _satisfies(network: FusionNetwork, data: Correlations, case: Case, weights: 
 
 
 def _layer_states(
-    network: FusionNetwork,
-    data: Correlations,
-    seen: Signals,
-    velocity: Mapping[str, list[np.ndarray]],
-    norms: Mapping[str, list[float]],
+    problem: Problem, weights: Weights, seen: Signals, velocity: Mapping[str, list[np.ndarray]]
 ) -> tuple[LayerState, ...]:
     """|P| and |G| as shares of what layers as large as the largest could pass on."""
-    from derivations.critical.signature import usual_norm
+    from derivations.critical.signature import layer_norms, usual_norm
 
+    network, data = problem.network, problem.data
+    norms = layer_norms(network, data, weights)
     scale = max(usual_norm(network, data), *(norm for layers in norms.values() for norm in layers))
     below = dict.fromkeys(network.chains, 0)
     beyond = dict.fromkeys(network.chains, 0)
@@ -271,16 +265,11 @@ def _layer_states(
 
 
 def _modality_states(
-    network: FusionNetwork,
-    data: Correlations,
-    weights: Weights,
-    total: Mapping[str, np.ndarray],
-    velocity: Mapping[str, list[np.ndarray]],
-    errors: Mapping[str, np.ndarray],
+    total: Mapping[str, np.ndarray], moved: Mapping[str, np.ndarray], errors: Mapping[str, np.ndarray]
 ) -> tuple[ModalityState, ...]:
-    moved = gradient_flow.total_weights(network, _shifted(weights, velocity))
+    """`moved` : the total weights after an imaginary step."""
     found = []
-    for m in network.modalities:
+    for m in total:
         size = float(np.linalg.norm(total[m]))
         change = moved[m].imag / STEP
         growth = float(np.sum(total[m] * change)) / size**2 if size > 0 else math.nan

@@ -13,7 +13,7 @@ from derivations.critical.saddles import Course
 from derivations.flow import gradient_flow
 from dynamics.checks import checked_integer, checked_positive
 from dynamics.problem import Problem
-from dynamics.runs.half_times import EXCESS, HalfTimes, Status, early, end_notes
+from dynamics.runs.half_times import EARLY, EXCESS, HalfTimes, Status, before_it, end_notes
 from dynamics.runs.trajectory import Trajectory, losses
 from dynamics.simulation.batch.members import DIVERGED
 from dynamics.simulation.full_system import pack
@@ -29,10 +29,9 @@ SAFE_CURVATURE = 0.1  # default learning rate times the largest curvature met (2
 
 def curvature(plan: Course) -> float:
     """Largest eigenvalue of Sigma times the largest factor L |W|^(2-2/L) at a plateau: that of the Hessian, or more."""
-    data, factors = plan.data, []
-    for m, goal in plan.plateaus.items():
-        depth, size = plan.network.path_depths[m], data.norm(goal)
-        factors.append(depth * size ** (2 - 2 / depth) if depth > 1 and size > 0 else 1.0)
+    data, depths = plan.data, plan.network.path_depths
+    sizes = [(depths[m], data.norm(goal)) for m, goal in plan.plateaus.items()]
+    factors = [depth * size ** (2 - 2 / depth) if depth > 1 and size > 0 else 1.0 for depth, size in sizes]
     return float(data.norm(data.sigma) * max(factors))
 
 
@@ -141,11 +140,9 @@ def _descended(
     """Descend from the weights `start`; `stops_early` where all is learned and the loss has settled."""
     network, data, current = plan.network, plan.data, dict(start)
     goals = [m for m in plan.order if m not in plan.never]
-    clock = dict.fromkeys(data.modalities, math.inf)
-    status = {m: Status.NEVER if m in plan.never else Status.NOT_REACHED for m in data.modalities}
+    clock, status = before_it(plan)
     warnings = [*data.warnings, *plan.remarks, *unstable(plan, rate)]
-    steps: list[int] = []
-    kept: list[np.ndarray] = []
+    kept: list[tuple[int, np.ndarray]] = []
     stride, step, before = 1, 0, dict.fromkeys(goals, -math.inf)
     products = gradient_flow.above(network, current)
     totals = gradient_flow.total_weights(network, current, products)
@@ -155,16 +152,14 @@ def _descended(
         require_products(network, current)
     most = DIVERGED * max(1.0, float(np.max(np.abs(data.optimum))))
     settled = floor + max(EXCESS * excess, ROUNDED * floor)  # an excess below the rounding of the loss never settles
-    done = False
     while True:
         packed = pack(data, totals)
         if not np.max(np.abs(packed)) < most:  # catches nan too
             raise SolveError(f"gradient descent diverged at step {step}: learning_rate {rate:.3g} is too large")
         if step % stride == 0:
-            steps.append(step)
-            kept.append(packed)
+            kept.append((step, packed))
             if len(kept) == STORED:
-                del steps[1::2], kept[1::2]
+                del kept[1::2]
                 stride *= 2
         for m in goals:
             now = plan.share(m, totals[m]) - 0.5
@@ -172,7 +167,7 @@ def _descended(
                 share = -before[m] / (now - before[m]) if step else 0.0  # linear within the step
                 clock[m], status[m] = (step - 1 + share) * rate if step else 0.0, Status.REACHED
                 if not step:
-                    warnings.append(early(m))
+                    warnings.append(EARLY.format(m))
             before[m] = now
         done = stops_early and (
             data.is_singular or all(s is not Status.NOT_REACHED or m in plan.overtaken for m, s in status.items())
@@ -187,15 +182,13 @@ def _descended(
             products = gradient_flow.above(network, current)
             totals = gradient_flow.total_weights(network, current, products)
         step += 1
-    if steps[-1] != step:
-        steps.append(step)
-        kept.append(packed)
+    if kept[-1][0] != step:
+        kept.append((step, packed))
+    steps, path = zip(*kept, strict=True)
     settled_in_time = done and step < last_step
     warnings += end_notes(plan, clock, status, settled_in_time, f"step {step} (t = {step * rate:.6g})")
-    first, final = plan.order[0], plan.order[-1]
-    lag = clock[final] - clock[first] if first != final else math.nan
     return Trajectory.of(
-        plan, np.array(steps) * rate, np.array(kept), HalfTimes.from_clock(plan.order, clock, status, lag),
+        plan, np.array(steps) * rate, np.array(path), HalfTimes.from_clock(plan.order, clock, status),
         monitors={"steps": step, "compression": 0.0}, warnings=warnings, provenance=origin,
     )  # fmt: skip
 

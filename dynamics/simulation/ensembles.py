@@ -18,7 +18,7 @@ from dynamics.checks import checked_integer, checked_positive, checked_rtol
 from dynamics.documents import told
 from dynamics.problem import Problem
 from dynamics.provenance import origin_of
-from dynamics.runs.half_times import Status, early, inverted, low_end, not_reached
+from dynamics.runs.half_times import EARLY, INVERTED, LATE, Status, low_end
 from dynamics.simulation.batch.members import STILL, Runs
 from dynamics.simulation.flow import RERUN
 from dynamics.simulation.jobs import PILOTS, Job, moved, run_jobs
@@ -93,17 +93,13 @@ class Ensemble(Shown, Drawn):
 
     @property
     def table(self) -> Table:
-        rows = []
-        for m in self.order:
-            reached = int(np.sum(self.status[m] == Status.REACHED))
-            cells = [number(_quantile(self.times[m], q)) for q in (0.05, 0.5, 0.95)]
-            rows.append((f"half-time {m} [tau]", f"{reached} of {len(self)}", *cells))
-        known = int(np.sum(np.isfinite(self.ratio)))
-        rows.append(
-            ("ratio", f"{known} of {len(self)}", *(number(_quantile(self.ratio, q)) for q in (0.05, 0.5, 0.95)))
-        )
+        rows, known = [], np.isfinite(self.ratio)
+        shown = [(f"half-time {m} [tau]", self.status[m] == Status.REACHED, self.times[m]) for m in self.order]
+        for what, reached, values in (*shown, ("ratio", known, self.ratio)):
+            cells = [number(_quantile(values, q)) for q in (0.05, 0.5, 0.95)]
+            rows.append((what, f"{np.sum(reached)} of {len(self)}", *cells))
         mean, error = self.mean_ratio
-        notes = [f"mean ratio {number(mean)} +- {number(error)} (standard error)"] if known > 1 else []
+        notes = [f"mean ratio {number(mean)} +- {number(error)} (standard error)"] if np.sum(known) > 1 else []
         rounds, rate = self.provenance["rounds"], self.provenance["learning_rate"]
         if rounds is None:
             notes.append("every weight at full width")
@@ -255,9 +251,7 @@ def ensemble(
         {
             "producer": "gradient flow" if rate is None else "gradient descent",
             "network": str(network),
-            "start": "random",
-            "u0": {m: float(v) for m, v in u0.items()} if isinstance(u0, Mapping) else float(u0),
-            "width": int(width),
+            **{name: value for name, value in jobs[0].start.origin.items() if name != "seed"},
             "learning_rate": rate,
             "rtol": rtol,
             "t_end": t_end,
@@ -273,8 +267,8 @@ def _notes(plan: Course, names: tuple[str, ...], runs: Runs) -> list[str]:
     found = [(still, STILL)]
     for m, late, times in zip(names, runs.status == Status.NOT_REACHED, runs.times, strict=True):
         open_end = late & ~runs.settled
-        found += [(times == 0, early(m)), (late & runs.settled, low_end(plan, m))]
-        found.append((open_end, not_reached(m, runs.until(open_end))))
+        found += [(times == 0, EARLY.format(m)), (late & runs.settled, low_end(plan, m))]
+        found.append((open_end, LATE.format(m, runs.until(open_end))))
     for one, other in [] if plan.tie else pairwise(plan.order):
-        found.append((runs.times[names.index(other)] < runs.times[names.index(one)], inverted(one, other)))
+        found.append((runs.times[names.index(other)] < runs.times[names.index(one)], INVERTED.format(one, other)))
     return [f"{np.sum(chosen)} of {len(chosen)} members: {text}" for chosen, text in found if np.any(chosen)]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from derivations import Correlations, FusionNetwork
 from derivations.critical.saddles import Course
+from derivations.critical.stratum_points import flat, unflat
 from derivations.flow import gradient_flow
 from dynamics.runs.trajectory import losses
 from dynamics.simulation.batch.kernel import Kernel
@@ -34,47 +34,38 @@ class _Form(NamedTuple):
     unpack: Callable[[np.ndarray], Weights]
     layers: list[tuple[str, int]]
     norms: Callable[[np.ndarray], np.ndarray]
-    spread: Callable[[np.ndarray], np.ndarray] | None = None
+    sizes: Callable[[np.ndarray], np.ndarray] | None = None
     sensitivity: Callable[[np.ndarray], np.ndarray] | None = None
 
 
 def _wide(network: FusionNetwork, data: Correlations, weights: Weights) -> _Form:
     """By matrix products, one state at a time."""
-    layout = [(name, i, layer.shape) for name, layers in weights.items() for i, layer in enumerate(layers)]
-    ends = np.cumsum([0, *(out * into for _, _, (out, into) in layout)])
-    spans = list(pairwise(ends))
 
-    def unpack(state: np.ndarray) -> Weights:
-        found: Weights = {name: [] for name in weights}
-        for (name, _, shape), (begin, end) in zip(layout, spans, strict=True):
-            found[name].append(state[begin:end].reshape(shape))
-        return found
+    def moved(current: Weights, errors: Mapping[str, np.ndarray], products: Mapping[str, list[Any]]) -> np.ndarray:
+        found = gradient_flow.flow(network, current, errors, products)
+        return flat({name: found[name] for name in weights})
 
     def velocity(state: np.ndarray) -> np.ndarray:
-        current = unpack(state)
+        current = unflat(state, weights)
         products = gradient_flow.above(network, current)
         totals = gradient_flow.total_weights(network, current, products)
-        moved = gradient_flow.flow(network, current, gradient_flow.errors(data, totals), products)
-        return np.concatenate([v.ravel() for name in weights for v in moved[name]])
+        return moved(current, gradient_flow.errors(data, totals), products)
 
     def sensitivity(state: np.ndarray) -> np.ndarray:
         """d W^tot / d weights, a column for each entry: the flow for an error of one there."""
-        current = unpack(state)
+        current = unflat(state, weights)
         products = gradient_flow.above(network, current)
-        columns = []
-        for unit in np.eye(data.outputs * len(data.sigma)):
-            row = unit.reshape(data.outputs, -1)
-            moved = gradient_flow.flow(network, current, {m: row[:, data.span(m)] for m in data.modalities}, products)
-            columns.append(np.concatenate([v.ravel() for name in weights for v in moved[name]]))
-        return np.stack(columns, axis=1)
+        rows = np.eye(data.outputs * len(data.sigma)).reshape(-1, data.outputs, len(data.sigma))
+        units = [{m: row[:, data.span(m)] for m in data.modalities} for row in rows]
+        return np.stack([moved(current, unit, products) for unit in units], axis=1)
 
     return _Form(
-        np.concatenate([layer.ravel() for layers in weights.values() for layer in layers]),
+        flat(weights),
         velocity,
-        lambda state: pack(data, gradient_flow.total_weights(network, unpack(state))),
-        unpack,
-        [(name, i) for name, i, _ in layout],
-        lambda state: np.array([np.linalg.norm(state[begin:end]) for begin, end in spans]),
+        lambda state: pack(data, gradient_flow.total_weights(network, unflat(state, weights))),
+        lambda state: unflat(state, weights),
+        [(name, i) for name, layers in weights.items() for i in range(len(layers))],
+        lambda state: np.array([np.linalg.norm(w) for layers in unflat(state, weights).values() for w in layers]),
         sensitivity=sensitivity,
     )
 
@@ -99,7 +90,7 @@ def _narrow(network: FusionNetwork, data: Correlations, weights: Weights) -> _Fo
         lambda state: kernel.unpack(state[:, None])[0],
         kernel.layers,
         norms,
-        lambda state: np.asarray((norms(state) / np.sqrt(entries))[layer]),
+        lambda state: np.maximum(np.maximum(np.abs(state), (norms(state) / np.sqrt(entries))[layer]), 1e-200),
     )
 
 
@@ -122,31 +113,16 @@ def full_system(
         rates = {m: plan.drives[m] * np.prod(np.sort(sizes[path], axis=0)[2:], axis=0) for m, path in paths.items()}
         return np.concatenate([moved, np.sum((moved / unit) ** 2, axis=0, keepdims=True)]), rates
 
-    def sizes(state: np.ndarray) -> np.ndarray:
-        assert form.spread is not None
-        return np.append(np.maximum(np.maximum(np.abs(state[:-1]), form.spread(state[:-1])), 1e-200), 1.0)
-
-    def sensitivity(state: np.ndarray) -> np.ndarray:
-        assert form.sensitivity is not None
-        found = form.sensitivity(state[:-1])
-        return np.vstack([found, np.zeros((1, found.shape[1]))])  # the work is not stiff
-
-    def total(state: np.ndarray) -> np.ndarray:
-        return form.total(state[:-1])
-
     scale = [np.sqrt(np.mean(layer**2)) for layers in weights.values() for layer in layers]
     smallest = min((s for s in scale if s > 0), default=1.0)
     start = np.append(form.start, 0.0)
     excess = float(losses(data, form.total(form.start)[None])[0]) - plan.lowest_loss
     unit = math.sqrt(excess) if excess > 0 else 1.0
     atol = np.append(np.full(len(form.start), 1e-3 * rtol * smallest), rtol)
+    sizes, sensitivity, metric = form.sizes, form.sensitivity, np.kron(np.eye(data.outputs), data.sigma)
+    wider = sizes and (lambda state: np.append(sizes(state[:-1]), 1.0))
+    taller = sensitivity and (lambda state: np.pad(sensitivity(state[:-1]), ((0, 1), (0, 0))))  # the work is not stiff
     system = System(
-        velocity,
-        total,
-        start,
-        atol,
-        sizes=None if form.spread is None else sizes,
-        sensitivity=None if form.sensitivity is None else sensitivity,
-        metric=np.kron(np.eye(data.outputs), data.sigma),
+        velocity, lambda state: form.total(state[:-1]), start, atol, sizes=wider, sensitivity=taller, metric=metric
     )
     return system, lambda state: form.unpack(state[:-1])

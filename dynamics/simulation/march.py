@@ -21,7 +21,7 @@ import numpy as np
 
 from derivations import Correlations, SolveError
 from derivations.critical.saddles import Course
-from dynamics.runs.half_times import EXCESS, HalfTimes, Status, early, end_notes
+from dynamics.runs.half_times import EARLY, EXCESS, HalfTimes, Status, before_it, end_notes
 from dynamics.runs.trajectory import Trajectory, losses
 from dynamics.simulation.phases import Phase
 from dynamics.simulation.system import End, Record, System
@@ -57,17 +57,15 @@ def march(
         When the integrator fails, with the time reached.
     """
     data = course.data
-    checks = {m: _progress(course, m) for m in course.order if m not in course.never}
     state = system.start.copy()
     begin = system.total(state)
     found = [*warnings, *course.remarks]
-    clock = dict.fromkeys(data.modalities, math.inf)
-    status = {m: Status.NEVER if m in course.never else Status.NOT_REACHED for m in data.modalities}
-    for m, check in checks.items():
-        if check(begin) >= 0:
+    clock, status = before_it(course)
+    for m in (m for m in course.order if m not in course.never):
+        if course.past_half(m, begin) >= 0:
             clock[m], status[m] = 0.0, Status.REACHED
-            found.append(early(m))
-    waiting = tuple(m for m in checks if status[m] is not Status.REACHED)
+            found.append(EARLY.format(m))
+    waiting = tuple(m for m in course.order if status[m] is Status.NOT_REACHED)
     stop = math.inf if t_end is None else t_end
     record = Record([0.0], [begin], None if t_eval is None else [float(t) for t in t_eval])
     events: list[tuple[str, float]] = []  # modality, clock since the event before
@@ -78,12 +76,11 @@ def march(
     while moving:
         patient = any(m not in course.overtaken for m in waiting) and not data.is_singular
         ends = None if patient else _settled(data, lowest, excess, AT_REST if not waiting and stop < math.inf else 0.0)
-        phase = Phase(system, waiting, checks, ends, rtol, record, offset, stop - offset, max_steps)
-        outcome = phase.run(state)
+        outcome = Phase(system, state, waiting, course, ends, rtol, record, offset, stop - offset, max_steps).run()
         state, offset = outcome.state, offset + outcome.elapsed
         if outcome.end is End.LEARNED and outcome.modality is not None:
             reached = system.total(state)
-            ties = [m for m in waiting if m != outcome.modality and checks[m](reached) >= 0]
+            ties = [m for m in waiting if m != outcome.modality and course.past_half(m, reached) >= 0]
             for m, elapsed in ((outcome.modality, outcome.elapsed), *((tie, 0.0) for tie in ties)):
                 events.append((m, elapsed))
                 clock[m], status[m] = offset, Status.REACHED
@@ -126,24 +123,12 @@ def _settled(data: Correlations, lowest: float, excess: float, least: float) -> 
     return lambda packed, clock: clock >= least and bool(losses(data, packed[None])[0] <= goal)
 
 
-def _progress(course: Course, m: str) -> Callable[[np.ndarray], float]:
-    """Projection of W_m on its plateau as a share of the plateau, less one half."""
-    span = course.data.span(m)
-    return lambda packed: course.share(m, packed[:, span]) - 0.5
-
-
 def _lag(order: tuple[str, ...], events: list[tuple[str, float]], clock: Mapping[str, float]) -> float:
     """Clock between the first's and the last's half-time, negative if they come in the other order."""
-    ends = {order[0], order[-1]}
-    if len(ends) < 2 or not all(math.isfinite(clock[m]) for m in ends):
+    if len(order) < 2 or not all(math.isfinite(clock[m]) for m in (order[0], order[-1])):
         return math.nan
+    seen = [m for m, _ in events]
     # A modality that starts past half has no event: its time is 0, before every clock.
-    missing = [m for m in ends if m not in dict(events)]
-    elapsed, running, sign = 0.0, bool(missing), 1.0 if order[0] in missing else -1.0
-    for m, seconds in events:
-        elapsed += seconds if running else 0.0
-        if m in ends:
-            if running:
-                return sign * elapsed
-            running, sign = True, 1.0 if m == order[0] else -1.0
-    return 0.0
+    first, last = (seen.index(m) if m in seen else -1 for m in (order[0], order[-1]))
+    elapsed = sum((seconds for _, seconds in events[min(first, last) + 1 : max(first, last) + 1]), 0.0)
+    return elapsed if first <= last else -elapsed

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import warnings as python_warnings
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from scipy.integrate import DOP853, LSODA
 from scipy.optimize import brentq
 
 from derivations import DomainError, SolveError
+from derivations.critical.saddles import Course
 from dynamics.simulation.batch.members import OUT_OF_RANGE
 from dynamics.simulation.stiff_solver import StiffSolver
 from dynamics.simulation.system import End, Outcome, Record, System
@@ -28,30 +31,36 @@ EXPLICIT_COST = 12  # evaluations of a step of DOP853
 LARGEST_JACOBIAN = 1500  # beyond this many weights a dense Jacobian costs more than explicit steps
 
 
+@dataclass(frozen=True, eq=False)
 class Phase:
     """One stretch of a run.
 
-    checks : modality -> its share of half a plateau, less one half; those in `waiting` end the phase at 0
+    waiting : modalities that end the phase when they pass half of their plateau
+    begin : the state at its start
     settled : says from total weights and clock whether the loss is as low as it gets; None where the phase
         must go on however low it is: what is still to be learned may be worth next to nothing
     remaining : time left to t_end, inf without one
     """
 
-    def __init__(
-        self,
-        system: System,
-        waiting: tuple[str, ...],
-        checks: Mapping[str, Callable[[np.ndarray], float]],
-        settled: Callable[[np.ndarray, float], bool] | None,
-        rtol: float,
-        record: Record,
-        offset: float,
-        remaining: float,
-        max_steps: int,
-    ) -> None:
-        self.system, self.waiting, self.checks, self.settled, self.rtol = system, waiting, checks, settled, rtol
-        self.record, self.offset, self.remaining, self.max_steps = record, offset, remaining, max_steps
-        self.unit = 1.0  # of the clock, so that it is of order one whatever the units of the data
+    system: System
+    begin: np.ndarray
+    waiting: tuple[str, ...]
+    course: Course
+    settled: Callable[[np.ndarray, float], bool] | None
+    rtol: float
+    record: Record
+    offset: float
+    remaining: float
+    max_steps: int
+
+    @cached_property
+    def unit(self) -> float:
+        """Of the clock, so that it is of order one whatever the units of the data."""
+        velocity, rates = self.system.velocity(self.begin)
+        unit = float(1.0 / (sum(rates[m] for m in self.waiting) or _fastest(velocity, self.begin) or 1.0))
+        if not (np.all(np.isfinite(velocity)) and 0 < unit < math.inf):
+            raise DomainError(OUT_OF_RANGE)
+        return unit
 
     def rhs(self, _: float, augmented: np.ndarray) -> np.ndarray:
         """d (state, clock)/ds, clock = t/unit; s is a scaled time while something is waited for, else the clock."""
@@ -99,22 +108,18 @@ class Phase:
         jacobian = None if self.system.sizes is None else self.jacobian
         return LSODA(self.rhs, 0.0, augmented, 1e300, first_step=step, max_step=longest, jac=jacobian, **tolerance)
 
-    def run(self, state: np.ndarray) -> Outcome:
+    def run(self) -> Outcome:
         """March to the end of the phase."""
         with python_warnings.catch_warnings():
             # LSODA's warnings come back as status and message; a trial step may overflow, an accepted one is checked
             python_warnings.simplefilter("ignore")
-            return self._run(state)
+            return self._run()
 
-    def _run(self, state: np.ndarray) -> Outcome:
-        velocity, rates = self.system.velocity(state)
-        self.unit = 1.0 / (sum(rates[m] for m in self.waiting) or _fastest(velocity, state) or 1.0)
-        if not (np.all(np.isfinite(velocity)) and 0 < self.unit < math.inf):
-            raise DomainError(OUT_OF_RANGE)
-        remaining, record, total = self.remaining / self.unit, self.record, self.system.total
+    def _run(self) -> Outcome:
+        state, remaining, record, total = self.begin, self.remaining / self.unit, self.record, self.system.total
         small = self.system.sizes is not None or (len(state) < SMALL_STATE and self.system.sensitivity is None)
         solver = self._solver(np.append(state, 0.0), implicit=small)
-        before = {m: self.checks[m](total(state)) for m in self.waiting}
+        before = {m: self.course.past_half(m, total(state)) for m in self.waiting}
         begun, restarts, patience = record.steps, RESTARTS, STIFF_AFTER
         lengths: deque[float] = deque(maxlen=50)  # of the last steps
         explicit_length = 0.0
@@ -150,7 +155,7 @@ class Phase:
                 solver, restarts = self._solver(accepted, implicit=True), restarts - 1
                 continue
             reached = total(solver.y[:-1])
-            after = {m: self.checks[m](reached) for m in self.waiting}
+            after = {m: self.course.past_half(m, reached) for m in self.waiting}
             crossed = [m for m in self.waiting if before[m] < 0 <= after[m]]
             length = solver.t - solver.t_old
             lengths.append(length)
@@ -193,7 +198,7 @@ class Phase:
         """The first half-time inside a step, or t_end if it comes before: (modality, s, state with clock)."""
         total, begin, end, last, hit = self.system.total, solver.t_old, solver.t, solver.y, None
         for m in crossed:  # several may fall into one step; the next phase finds the later ones again
-            root = _root(lambda s, m=m: self.checks[m](total(dense(s)[:-1])), begin, end)  # type: ignore[misc]
+            root = _root(lambda s, m=m: self.course.past_half(m, total(dense(s)[:-1])), begin, end)  # type: ignore[misc]
             if hit is None or root < end:
                 hit, end = m, root
         last = last if hit is None else dense(end)

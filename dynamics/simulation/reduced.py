@@ -119,14 +119,11 @@ class _Reduced:
         symbols, chains, self.parents = chain_norms(network), network.chains, network.parents
         self.modalities, self.names = self.data.modalities, tuple(symbols)
         self.gain_of = function(tuple(gains(network).values()), *symbols.values())
+        fused = {name: [c.name for c in chain.children] for name, chain in chains.items() if name in symbols}
         self.joints = [  # chains after a fusion, children first: their norm follows from the conserved difference
-            (
-                name,
-                [child.name for child in chains[name].children],
-                norms[name] ** 2 - sum(norms[child.name] ** 2 for child in chains[name].children),
-            )
-            for name in chains
-            if chains[name].children and name in symbols
+            (name, children, norms[name] ** 2 - sum(norms[c] ** 2 for c in children))
+            for name, children in fused.items()
+            if children
         ]
         self.begins = [self.data.span(m).start for m in self.modalities]
         self.owner = np.repeat(np.arange(len(self.modalities)), [self.data.sizes[m] for m in self.modalities])

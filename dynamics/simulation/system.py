@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -54,17 +55,12 @@ class Record:
         missed = [asked for asked in self.queue or [] if asked <= t]
         self.asked_t += missed
         self.asked_total += [total] * len(missed)
-        if self.queue is not None:
-            self.queue = self.queue[len(missed) :]
 
     def hold(self, t: float, total: np.ndarray) -> None:
-        """Nothing changes any more up to t."""
+        """The end of a run in which nothing changes any more up to t."""
         self.t.append(t)
         self.total.append(total)
-        if self.queue is not None:
-            self.asked_t += self.queue
-            self.asked_total += [total] * len(self.queue)
-            self.queue = []
+        self.close(math.inf, total)
 
 
 class End(Enum):

@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 
 from derivations import Correlations, DomainError, FusionNetwork
-from derivations.critical.saddles import course, drive
+from derivations.critical.saddles import drive
 from derivations.network import TRUNK, layer_shapes
 from dynamics.checks import checked_integer, real_numbers
+from dynamics.problem import Problem
 from dynamics.starts.weights import Weights, checked_weights
 from dynamics.tables import Shown, Table, number
 
@@ -137,15 +138,14 @@ def default_weights(network: FusionNetwork, data: Correlations, init: str, width
     [(10, 1), (1, 10)]
     """
     kind, rng = checked_initialization(init), np.random.default_rng(checked_integer(seed, "seed", 0))
-    weights: Weights = {}
-    for name, shapes in layer_shapes(network, data.sizes, data.outputs, checked_integer(width, "width", 1)).items():
-        weights[name] = []
-        for out, into in shapes:
-            scale = math.sqrt(kind.variance(out, into))
-            flat = kind is Initialization.PYTORCH  # a uniform variable of variance one ends at sqrt(3)
-            drawn = rng.uniform(-math.sqrt(3), math.sqrt(3), (out, into)) if flat else rng.normal(size=(out, into))
-            weights[name].append(scale * drawn)
-    return weights
+    end = math.sqrt(3)  # of a uniform variable of variance one
+
+    def drawn(shape: tuple[int, int]) -> np.ndarray:
+        unit = rng.uniform(-end, end, shape) if kind is Initialization.PYTORCH else rng.normal(size=shape)
+        return np.asarray(math.sqrt(kind.variance(*shape)) * unit)
+
+    shapes = layer_shapes(network, data.sizes, data.outputs, checked_integer(width, "width", 1))
+    return {name: [drawn(shape) for shape in layers] for name, layers in shapes.items()}
 
 
 def start_of(network: FusionNetwork, data: Correlations, weights: Mapping[str, Any]) -> Start:
@@ -168,13 +168,14 @@ def start_of(network: FusionNetwork, data: Correlations, weights: Mapping[str, A
     """
     layers = checked_weights(network, data, weights)
     norms = {name: tuple(float(np.linalg.norm(w)) for w in chain) for name, chain in layers.items()}
-    rows = _directions(network, data, {m: max(norms[m]) for m in data.modalities})
+    problem = Problem.of(network, data)
+    rows = _directions(problem, {m: max(norms[m]) for m in data.modalities})
     growing = {}
     for chain, members in _two_layer_chains(network).items():
         shares = _shares(data, members)  # one row along all of Sigma_yx
         forward = sum(shares[m] * layers[m][0] @ rows[m].T for m in members)
         growing[chain] = float(np.linalg.norm(forward + layers[chain][-1].T)) / 2
-    return _start(network, data, norms, growing)
+    return _start(problem, norms, growing)
 
 
 def default_start(network: FusionNetwork, data: Correlations, init: str, width: int = 100) -> Start:
@@ -202,24 +203,23 @@ def default_start(network: FusionNetwork, data: Correlations, init: str, width: 
         shares, modes = _shares(data, members), {m: min(data.outputs, data.sizes[m]) for m in members}
         first = sum(shares[m] ** 2 * modes[m] * spread[m][0] for m in members)
         growing[chain] = math.sqrt(width * (first + data.outputs * spread[chain][-1])) / 2
-    return _start(network, data, norms, growing)
+    return _start(Problem.of(network, data), norms, growing)
 
 
-def _directions(network: FusionNetwork, data: Correlations, sizes: Mapping[str, float]) -> dict[str, np.ndarray]:
+def _directions(problem: Problem, sizes: Mapping[str, float]) -> dict[str, np.ndarray]:
     """Unit rows (outputs, d) along Sigma_yx_m; zero where a modality has none.
 
     A scalar grows with the sign of the residual that drives it, which may not be that of Sigma_yx_m.
     """
-    rows = {}
+    rows, data = {}, problem.data
     for m in data.modalities:
         block = data.target_block(m)
         left, values, right = np.linalg.svd(block / (np.max(np.abs(block)) or 1.0), full_matrices=False)
         kept = values > 1e-12 * max(values[0], 1e-300)
         rows[m] = left[:, kept] @ right[kept]
-    plan = course(network, data, sizes, {})
-    for before, after in pairwise(plan.saddles):
+    for before, after in pairwise(problem.course(sizes, {}).saddles):
         for m in set(after.learned) - set(before.learned):
-            if data.sizes[m] == 1 and data.outputs == 1 and not network.is_early_fusion:
+            if data.sizes[m] == 1 and data.outputs == 1 and not problem.network.is_early_fusion:
                 rows[m] = np.array([[drive(data, m, before.total)[0]]])
     return rows
 
@@ -242,18 +242,13 @@ def _shares(data: Correlations, members: tuple[str, ...]) -> dict[str, float]:
     return {m: size / whole for m, size in sizes.items()}
 
 
-def _start(
-    network: FusionNetwork,
-    data: Correlations,
-    norms: Mapping[str, tuple[float, ...]],
-    growing: Mapping[str, float],
-) -> Start:
-    u0: dict[str, float] = {}
-    for name, sizes in norms.items():
-        if sizes and min(sizes) > 0:
-            u0[name] = math.exp(sum(math.log(size) for size in sizes) / len(sizes))
-        elif sizes:
-            u0[name] = 0.0
+def _start(problem: Problem, norms: Mapping[str, tuple[float, ...]], growing: Mapping[str, float]) -> Start:
+    network, data = problem.network, problem.data
+    u0 = {
+        name: math.exp(sum(map(math.log, sizes)) / len(sizes)) if min(sizes) > 0 else 0.0
+        for name, sizes in norms.items()
+        if sizes
+    }
     for chain, members in _two_layer_chains(network).items():
         if not network.chains[chain].children:
             u0[chain] = growing[chain]

@@ -53,7 +53,7 @@ class NarrowDraw:
             self._met[layer.writes] = out if layer.writes in self._ends else 0
         size = self._met
         self._w = {
-            one: self._normal(size[one.writes], size[one.reads]) * self._scale[one] for one in self._layers
+            one: self._rng.normal(size=(size[one.writes], size[one.reads])) * self._scale[one] for one in self._layers
         }  # a layer between two ends is all there is
         # what has been asked: vectors pushed forward from the input side, pulled back from the output side
         self._asked = {one: [np.zeros((size[one.reads], 0)), np.zeros((size[one.writes], 0))] for one in self._layers}
@@ -117,11 +117,8 @@ class NarrowDraw:
     def _fresh(self, layer: Layer, side: int) -> np.ndarray:
         """Normal entries against a new direction; zero along what has been asked, whose image is complete."""
         asked = self._asked[layer][side]
-        draw = self._normal(len(asked))
+        draw = self._rng.normal(size=len(asked))
         return np.asarray(self._scale[layer] * (draw - asked @ (asked.T @ draw)))
-
-    def _normal(self, *shape: int) -> np.ndarray:
-        return self._rng.normal(size=shape)
 
 
 def _spaces(layer: Layer, side: int) -> tuple[Space, Space]:

@@ -7,14 +7,13 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from typing import Any
 
 import numpy as np
 
 from derivations import DomainError
 from derivations.critical.saddles import Course, kept_signs
-from derivations.flow import gradient_flow
 from derivations.network import TRUNK, layer_shapes
 from dynamics.checks import checked_integer
 from dynamics.problem import Problem
@@ -96,11 +95,7 @@ class Start:
 def aligned_start(problem: Problem, u0: float | Mapping[str, float]) -> Start:
     """The aligned balanced start (43) as wide as its outputs: the same flow at any width."""
     network, data = problem.network, problem.data
-    norms = start_norms(network, u0)
-
-    def full() -> Weights:
-        return aligned_weights(network, data, u0, width=data.outputs)
-
+    norms, full = start_norms(network, u0), partial(aligned_weights, network, data, u0, data.outputs)
     origin = {"start": "aligned", "u0": norms}
     return Start(problem, StartKind.ALIGNED, u0, norms, problem.aligned_signs, 0, lambda _: full(), full, origin)
 
@@ -115,7 +110,8 @@ def random_start(
     """
     network, data = problem.network, problem.data
     norms = start_norms(network, u0)
-    shapes = layer_shapes(network, data.sizes, data.outputs, 1 if width is None else width)
+    wide = 1 if width is None else width
+    shapes = layer_shapes(network, data.sizes, data.outputs, wide)
     entries = sum(out * into for layers in shapes.values() for out, into in layers)
 
     def drawn() -> Weights:
@@ -126,15 +122,10 @@ def random_start(
         return weights
 
     full = cache(drawn) if kept else drawn
-    if width is not None and width > LARGEST_DRAWN:
-        law = cache(lambda: NarrowDraw(network, data, u0, width, seed))
+    law = cache(lambda: NarrowDraw(network, data, u0, wide, seed))
 
-        def narrow(rounds: int) -> Weights:
-            return law().rounds(rounds)
-    else:
-
-        def narrow(rounds: int) -> Weights:
-            return compressed(network, full(), rounds)
+    def narrow(rounds: int) -> Weights:
+        return law().rounds(rounds) if wide > LARGEST_DRAWN else compressed(network, full(), rounds)
 
     shown = {m: float(v) for m, v in u0.items()} if isinstance(u0, Mapping) else float(u0)
     origin = {"start": "random", "u0": shown, "width": width, "seed": seed}
@@ -146,7 +137,7 @@ def given_start(problem: Problem, weights: Mapping[str, Any]) -> Start:
     network = problem.network
     first = checked_weights(network, problem.data, weights)
     norms = {m: float(np.sqrt(np.mean([np.sum(w * w) for w in first[m]]))) for m in network.modalities}
-    signs = kept_signs(network, problem.data, first, gradient_flow.total_weights(network, first))
+    signs = kept_signs(network, problem.data, first)
     digest = hashlib.sha256(b"".join(w.tobytes() for layers in first.values() for w in layers)).hexdigest()
     origin = {"start": "given", "weights": digest[:16]}
     return Start(

@@ -14,12 +14,14 @@ scaled time; the next order is 1/h.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
 
 from derivations import Correlations, DomainError, FusionNetwork
+from derivations.correlations import spans_of
 from derivations.critical.saddles import Course
 from derivations.network import TRUNK
 from dynamics.checks import checked_integer
@@ -79,27 +81,33 @@ def typical_weights(network: FusionNetwork, data: Correlations, u0: float | Mapp
 
 def _puts_out(network: FusionNetwork, name: str, place: int) -> bool:
     """Whether this layer's output is the network's."""
-    chain = network.chains[name]
-    if place < chain.depth - 1:
-        return False
-    return name == TRUNK or (network.parents[name] == TRUNK and network.trunk.depth == 0)
+    whole = name == TRUNK or (network.parents[name] == TRUNK and network.trunk.depth == 0)
+    return bool(whole and place == network.chains[name].depth - 1)
 
 
 def _in_parent(network: FusionNetwork, data: Correlations, name: str) -> tuple[int, int]:
     """Where a chain's inputs stand among those of the node that it is fused into, and how many these are."""
     if name == TRUNK:
         return 0, sum(data.sizes.values())
-    siblings = [c.name for c in network.chains[network.parents[name]].children]
-    sizes = [sum(data.sizes[m] for m in network.chains[s].modalities) for s in siblings]
-    return sum(sizes[: siblings.index(name)]), sum(sizes)
+    siblings = network.chains[network.parents[name]].children
+    sizes = {c.name: sum(data.sizes[m] for m in c.modalities) for c in siblings}
+    return spans_of(sizes)[name].start, sum(sizes.values())
 
 
 @dataclass(frozen=True)
 class Variation:
-    """One random number of the start: its standard deviation and what a deviation does to typical weights."""
+    """One random number of the start: its standard deviation, the entries of a layer that it changes, and how.
+
+    block : added to them, times the entry (place, 0) of the layer: images turned; None where they grow by a share
+    """
 
     deviation: float
-    apply: Callable[[Weights, float], None]
+    chain: str
+    layer: int
+    rows: slice
+    columns: slice
+    block: np.ndarray | None = None
+    place: int = 0
 
 
 def variations(plan: Course, width: int) -> list[Variation]:
@@ -108,14 +116,14 @@ def variations(plan: Course, width: int) -> list[Variation]:
     length, cosine = 1 / math.sqrt(2 * width), 1 / math.sqrt(width)
     for name, chain in network.chains.items():
         inputs = sum(data.sizes[m] for m in chain.modalities)
-        place, _ = _in_parent(network, data, name)
         for i in range(int(chain.depth)):
             first = i == 0 and not chain.children
             if not _puts_out(network, name, i):
-                spans = [slice(None)] if first else _blocks(data, chain.modalities)
-                found += [Variation(length, _scaled(name, i, columns)) for columns in spans]
+                # columns of each modality among the forward directions of a chain
+                spans = [slice(None)] if first else spans_of({m: data.sizes[m] for m in chain.modalities}).values()
+                found += [Variation(length, name, i, slice(None), columns) for columns in spans]
             if not first:
-                found.append(Variation(length, _scaled(name, i, slice(inputs, None))))
+                found.append(Variation(length, name, i, slice(None), slice(inputs, None)))
     for m in data.modalities:
         shallow = network.depths[m] == 1
         if shallow and network.trunk.depth == 0 and network.parents[m] == TRUNK:
@@ -123,68 +131,29 @@ def variations(plan: Course, width: int) -> list[Variation]:
         along, across = _directions(plan, m)
         place = _in_parent(network, data, m)[0] if shallow else 0
         back = np.atleast_2d(np.eye(data.outputs)[0]).T @ along[None]
-        found.append(Variation(cosine, _added(m, slice(-data.outputs, None), back)))
+        turns = [(cosine, slice(-data.outputs, None), back)]
         if across is not None:
             layers = math.sqrt(max(network.depths[m] - 1, 1))
             rows = slice(place, place + data.sizes[m])
-            found.append(Variation(cosine * layers, _added(m, rows, np.outer(along, across))))
-            found.append(Variation(length * layers, _added(m, rows, np.outer(across, across))))
+            turns.append((cosine * layers, rows, np.outer(along, across)))
+            turns.append((length * layers, rows, np.outer(across, across)))
+        found += [Variation(size, m, 0, rows, slice(None), block, place) for size, rows, block in turns]
     return found + _meetings(plan, cosine)
-
-
-def _blocks(data: Correlations, modalities: tuple[str, ...]) -> list[slice]:
-    """Columns of each modality among the forward directions of a chain."""
-    found, begin = [], 0
-    for m in modalities:
-        found.append(slice(begin, begin + data.sizes[m]))
-        begin += data.sizes[m]
-    return found
-
-
-def _scaled(name: str, place: int, columns: slice) -> Callable[[Weights, float], None]:
-    def apply(weights: Weights, amount: float) -> None:
-        weights[name][place][:, columns] *= 1 + amount
-
-    return apply
-
-
-def _added(name: str, rows: slice, block: np.ndarray) -> Callable[[Weights, float], None]:
-    """Images of a first layer turned towards another direction."""
-
-    def apply(weights: Weights, amount: float) -> None:
-        layer = weights[name][0]
-        layer[rows] += amount * np.max(np.abs(layer)) * block
-
-    return apply
 
 
 def _meetings(plan: Course, cosine: float) -> list[Variation]:
     """Images of two modalities in the node where they meet are not orthogonal."""
     found, network, data = [], plan.network, plan.data
     for name, parent in network.chains.items():
-        if not parent.children or (name == TRUNK and network.trunk.depth == 0):
+        if name == TRUNK and network.trunk.depth == 0:
             continue
-        for child in parent.children:
-            for other in parent.children:
-                if child.name == other.name:
-                    continue
-                (begin, _), (end, _) = _in_parent(network, data, child.name), _in_parent(network, data, other.name)
-                for m in child.modalities[:1]:
-                    for n in other.modalities[:1]:
-                        along, towards = _directions(plan, m)[0], _directions(plan, n)[0]
-                        rows, columns = slice(end, end + data.sizes[n]), slice(0, data.sizes[m])
-                        found.append(
-                            Variation(cosine, _turned(child.name, rows, columns, begin, np.outer(towards, along)))
-                        )
+        for child, other in permutations(parent.children, 2):
+            (begin, _), (end, _) = _in_parent(network, data, child.name), _in_parent(network, data, other.name)
+            m, n = child.modalities[0], other.modalities[0]
+            block = np.outer(_directions(plan, n)[0], _directions(plan, m)[0])
+            rows, columns = slice(end, end + data.sizes[n]), slice(0, data.sizes[m])
+            found.append(Variation(cosine, child.name, -1, rows, columns, block, begin))
     return found
-
-
-def _turned(name: str, rows: slice, columns: slice, begin: int, block: np.ndarray) -> Callable[[Weights, float], None]:
-    def apply(weights: Weights, amount: float) -> None:
-        layer = weights[name][-1]
-        layer[rows, columns] += amount * layer[begin, 0] * block
-
-    return apply
 
 
 def _directions(plan: Course, m: str) -> tuple[np.ndarray, np.ndarray | None]:
@@ -204,5 +173,9 @@ def _directions(plan: Course, m: str) -> tuple[np.ndarray, np.ndarray | None]:
 def moved(weights: Weights, variation: Variation) -> Weights:
     """The typical network after STEP deviations of one random number."""
     changed = {name: [layer.copy() for layer in layers] for name, layers in weights.items()}
-    variation.apply(changed, STEP * variation.deviation)
+    layer, amount = changed[variation.chain][variation.layer], STEP * variation.deviation
+    if variation.block is None:
+        layer[:, variation.columns] *= 1 + amount
+    else:
+        layer[variation.rows, variation.columns] += amount * layer[variation.place, 0] * variation.block
     return changed

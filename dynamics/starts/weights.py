@@ -106,13 +106,15 @@ def random_weights(
     count = sum(out * into for layers in shapes.values() for out, into in layers)
     if count > MOST_WEIGHTS:
         raise DomainError(f"width {width} makes {count:.2g} weights, {8e-9 * count:.2g} GB: see ensemble")
-    if not isinstance(seed, np.random.Generator):
-        seed = checked_integer(seed, "seed", 0)
-    rng = np.random.default_rng(seed)
+    rng = _generator(seed)
     return {
         name: [rng.normal(0.0, norms[name] / math.sqrt(out * into), (out, into)) for out, into in layers]
         for name, layers in shapes.items()
     }
+
+
+def _generator(seed: int | np.random.Generator) -> np.random.Generator:
+    return np.random.default_rng(seed if isinstance(seed, np.random.Generator) else checked_integer(seed, "seed", 0))
 
 
 def aligned_directions(data: Correlations) -> dict[str, np.ndarray]:
@@ -158,10 +160,10 @@ def aligned_weights(
     """
     require_problem(network, data)
     norms, rows = start_norms(network, u0), aligned_directions(data)
-    rng = np.random.default_rng(seed if isinstance(seed, np.random.Generator) else checked_integer(seed, "seed", 0))
+    rng = _generator(seed)
     width = checked_integer(width, "width", 1)
     if data.outputs > 1:
-        return _aligned_modes(network, data, norms, rows, width, rng)
+        return _aligned_modes(network, norms, rows, width, rng)
 
     def unit(size: int) -> np.ndarray:
         vector = rng.normal(size=size)
@@ -185,18 +187,13 @@ def aligned_weights(
 
 
 def _aligned_modes(
-    network: FusionNetwork,
-    data: Correlations,
-    norms: Mapping[str, float],
-    rows: Mapping[str, np.ndarray],
-    width: int,
-    rng: np.random.Generator,
+    network: FusionNetwork, norms: dict[str, float], rows: dict[str, np.ndarray], width: int, rng: np.random.Generator
 ) -> Weights:
     """Two layers, several outputs: W1_m = R P_m, W2 = (sum of P_m P_m^T)^(1/2) R^T, R^T R = 1, so both are balanced.
 
     P_m is the polar factor times its share of the norm; the sum runs over what meets in the second layer.
     """
-    outputs = data.outputs
+    outputs = len(next(iter(rows.values())))
     if set(network.path_depths.values()) != {2}:
         raise DomainError(f"an aligned start for {outputs} outputs needs two layers, got {network.depths}")
     if width < outputs:
@@ -247,12 +244,12 @@ def checked_weights(network: FusionNetwork, data: Correlations, weights: Mapping
     if unknown or missing:
         raise DomainError(f"weights must name the chains {', '.join(chains)}, got {', '.join(map(str, weights))}")
     found: Weights = {}
-    ends: dict[str, tuple[int, str]] = {}
+    ends: dict[str, int] = {}
     for name, chain in chains.items():
         layers = _as_layers(name, weights.get(name, ()))
         if len(layers) != chain.depth:
             raise DomainError(f"weights[{name!r}] must have {chain.depth} layers, got {len(layers)}")
-        sources = [ends[child.name][0] for child in chain.children] or [data.sizes[name]]
+        sources = [ends[child.name] for child in chain.children] or [data.sizes[name]]
         if len(set(sources)) > 1:
             raise DomainError(f"the chains fused in {name!r} put out different numbers of units: {sources}")
         size = sources[0]
@@ -270,9 +267,9 @@ def checked_weights(network: FusionNetwork, data: Correlations, weights: Mapping
             raise DomainError(
                 f"weights[{name!r}] must be 0 or reach {SMALLEST_GIVEN:g}, their largest is {largest:.3g}"
             )
-        found[name], ends[name] = layers, (size, name)
-    if ends[TRUNK][0] != data.outputs:
-        raise DomainError(f"the network puts out {ends[TRUNK][0]} values, the data has {data.outputs}")
+        found[name], ends[name] = layers, size
+    if ends[TRUNK] != data.outputs:
+        raise DomainError(f"the network puts out {ends[TRUNK]} values, the data has {data.outputs}")
     require_rank(network, data, found)
     sizes = {name: math.fsum(_log_size(layer) for layer in layers) for name, layers in found.items()}
     for m in network.modalities:

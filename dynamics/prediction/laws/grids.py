@@ -104,7 +104,7 @@ def law_grid(
     shape = columns[0].shape
     flat = [np.ascontiguousarray(column).ravel() for column in columns]
     parts = [
-        _laws(depth, fused, log_u0, *(column[begin : begin + CHUNK] for column in flat))
+        _laws(depth, fused, log_u0, [column[begin : begin + CHUNK] for column in flat])
         for begin in range(0, len(flat[0]), CHUNK)
     ]
     joined = [np.concatenate(part).reshape(shape) for part in zip(*parts, strict=True)]
@@ -119,17 +119,9 @@ def _checked(network: FusionNetwork) -> tuple[int, int]:
     return fused + int(network.trunk.depth), fused
 
 
-def _laws(
-    depth: int,
-    fused: int,
-    log_u0: float,
-    sigma_a: np.ndarray,
-    sigma_b: np.ndarray,
-    rho: np.ndarray,
-    w_a: np.ndarray,
-    w_b: np.ndarray,
-) -> tuple[np.ndarray, ...]:
-    """Fields of LawGrid."""
+def _laws(depth: int, fused: int, log_u0: float, columns: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+    """Fields of LawGrid, from sigma_A, sigma_B, rho, w_A and w_B."""
+    sigma_a, sigma_b, rho, w_a, w_b = columns
     between = rho * sigma_a * sigma_b
     target_a, target_b = sigma_a**2 * w_a + between * w_b, between * w_a + sigma_b**2 * w_b
     a_is_first = np.abs(target_a) >= np.abs(target_b)

@@ -56,7 +56,7 @@ class Field:
     """What the race is run on: scalar inputs, one output, branches of at least two layers fused once.
 
     ways : modality -> scaled time to its escape; with a trunk only of an aligned start
-    norms : modality -> largest norm of a layer of its own at t = 0
+    norms : modality -> largest norm of a layer of its own at t = 0; other chains do not count
     known : modality -> absolute error of its way
     """
 
@@ -114,23 +114,22 @@ class Orbit:
 def transition(
     field: Field,
     signs: Mapping[str, float],
-    before: tuple[str, ...],
     start: Mapping[str, np.ndarray],
     after: Mapping[str, np.ndarray],
-    new: str,
     size: float,
 ) -> Orbit:
-    """The reduced flow du/dt = s e u^(n-1) u^q of the learned ones and the new one, from saddle to saddle.
+    """The reduced flow du/dt = s e u^(n-1) u^q of the learned ones and the new, last one, from saddle to saddle.
 
     With a trunk, which the new one makes grow from the beginning (112), it starts at its present `size`.
     """
     names, depths, q = list(signs), field.depths, field.shared
+    *before, new = names
     n, s = np.array([depths[m] for m in names], dtype=float), np.array([signs[m] for m in names])
     sigma = np.array([[field.cross(i, j) for j in names] for i in names])
     target = np.array([float(field.data.target_block(m)[0, 0]) for m in names])
     end, begin = (np.array([float(w[m][0, 0]) for m in names]) for w in (after, start))
     goals, last_trunk = field.layer_norms(after, tuple(names))
-    norms, _ = field.layer_norms(start, before)
+    norms, _ = field.layer_norms(start, tuple(before))
     goal, last, count = np.array([goals[m] for m in names]), names.index(new), len(names)
     first = float((target - begin @ sigma)[last] * s[last])
     share = max(EARLIEST, BEGIN ** (1 / n[last]))

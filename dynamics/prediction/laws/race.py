@@ -46,7 +46,9 @@ def aligned_field(network: FusionNetwork, data: Correlations, norms: Mapping[str
     if silent:
         raise DomainError(f"an aligned start is undefined: Sigma_yx of {silent[0]} is zero")
     depths = network.depths
-    ways = {m: aligned_ways(depths[m], norms[m], math.copysign(1.0, data.target_block(m)[0, 0])) for m in depths}
+    psi = {m: way(depths[m], norms[m]) for m in depths}
+    up = {m: data.target_block(m)[0, 0] > 0 for m in depths}  # a balanced start keeps the sign of its weight
+    ways = {m: Ways(psi[m], math.inf) if up[m] else Ways(math.inf, psi[m]) for m in depths}
     return Field(data, depths, network.trunk.depth, ways, norms, dict.fromkeys(depths, 0.0))
 
 
@@ -58,12 +60,6 @@ def require_raceable(network: FusionNetwork, data: Correlations) -> None:
     nested = [name for name in network.parents if network.chains[name].children]
     if nested or min(network.depths.values()) < 2:
         raise DomainError(f"the next order needs one fusion of branches of at least two layers, got {network}")
-
-
-def aligned_ways(layers: int, norm: float, sign: float) -> Ways:
-    """A balanced start keeps the sign of its weight."""
-    psi = way(layers, norm)
-    return Ways(psi, math.inf) if sign > 0 else Ways(math.inf, psi)
 
 
 @dataclass(frozen=True)
@@ -114,7 +110,7 @@ def race(field: Field) -> tuple[Passage, ...]:
         before, speed = tuple(signs), abs(errors[new])
         signs = {**signs, new: math.copysign(1.0, errors[new])}
         after = _next_saddle(field, signs)
-        orbit = transition(field, signs, before, total, after, new, small[new])
+        orbit = transition(field, signs, total, after, small[new])
         begin = (left[new] - orbit.left) / speed  # of the orbit, by the clock theta from now
         if q and not before:
             half = lag = _first_half_time(field, new, errors, orbit)
@@ -148,10 +144,8 @@ def _ahead(
     field: Field, errors: Mapping[str, float], gone: Mapping[str, float], learned: tuple[str, ...]
 ) -> dict[str, float]:
     """What each that can still be learned has to go, by the sign of its error."""
-    left = {}
-    for m in (m for m in errors if m not in learned and errors[m] != 0):
-        left[m] = field.ways[m].up - gone[m] if errors[m] > 0 else field.ways[m].down + gone[m]
-    return {m: value for m, value in left.items() if math.isfinite(value)}
+    left = {m: field.ways[m].up - gone[m] if e > 0 else field.ways[m].down + gone[m] for m, e in errors.items() if e}
+    return {m: value for m, value in left.items() if m not in learned and math.isfinite(value)}
 
 
 def _next_saddle(field: Field, signs: Mapping[str, float]) -> dict[str, np.ndarray]:

@@ -9,7 +9,6 @@ import numpy as np
 
 from derivations import SolveError
 from dynamics.simulation.batch.members import DIVERGED, Batch, HalfTimeRecord, Member, Runs
-from dynamics.starts.weights import require_products
 
 
 def run(
@@ -36,25 +35,15 @@ def run(
     rates = np.broadcast_to(np.asarray(learning_rate, dtype=float), (count,)).copy()
     state = kernel.pack([m.weights for m in members])
     moved, begin = kernel.velocity(state)
-    shares, total = batch.shares(begin, everyone), begin
-    record, goal, still = HalfTimeRecord(batch, shares), batch.settled(begin), np.all(moved == 0, axis=0)
-    for i in np.flatnonzero(still).tolist():
-        require_products(members[i].course.network, members[i].weights)
+    shares, total, record = batch.shares(begin, everyone), begin, HalfTimeRecord(batch, members, begin, moved)
     most = np.broadcast_to(DIVERGED * np.maximum(1.0, np.max(np.abs(batch.optimum), axis=(0, 1))), (count,))
     restless = np.broadcast_to(np.asarray(settle, dtype=bool), (count,))
     last_steps = np.minimum(np.floor(t_end / rates + 1e-9), max_steps)
     last, ended, settled = begin.copy(), np.zeros(count, dtype=int), np.zeros(count, dtype=bool)
     ids, slope, step, evaluations = everyone, kernel.slope(everyone), 0, 1
     while True:
-        waiting = record.waiting(ids)
-        patient = np.any(waiting & ~batch.overtaken[:, ids], axis=0) & ~batch.singular[ids]
-        through = ~patient
-        unsure = restless[ids] | np.any(waiting, axis=0)  # nothing is sure to come: until the loss has settled
-        if np.any(through & unsure):
-            through &= ~unsure | (batch.excess(total, ids) <= goal[ids])
-        through |= still[ids]
-        settled[ids] = through
-        through = through | (step >= last_steps[ids])
+        settled[ids] = record.finished(ids, total, restless)
+        through = settled[ids] | (step >= last_steps[ids])
         if np.any(through):
             last[..., ids[through]], ended[ids[through]] = total[..., through], step
             kept = ~through
@@ -78,20 +67,4 @@ def run(
         theta = -shares[m, k] / (after[m, k] - shares[m, k])
         record.advance(ids, step * rates[ids], rates[ids], m, k, theta)
         shares, step = after, step + 1
-    unknown = np.full(count, math.nan)
-    excess = batch.excess(last, everyone)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        grown = np.max(np.abs(last), axis=(0, 1)) / np.max(np.abs(begin), axis=(0, 1))
-    return Runs(
-        record.times,
-        record.lag,
-        record.status(still),
-        ended * rates,
-        batch.least + excess,
-        grown,
-        unknown,
-        unknown,
-        settled,
-        ended,
-        evaluations,
-    )
+    return record.runs(last, ended * rates, ended, settled, evaluations, np.full(count, math.nan))

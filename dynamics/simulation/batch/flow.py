@@ -17,7 +17,6 @@ from derivations import DomainError
 from dynamics.simulation.batch.kernel import Kernel, Slope
 from dynamics.simulation.batch.members import OUT_OF_RANGE, Batch, HalfTimeRecord, Member, Runs
 from dynamics.simulation.batch.steppers import STABLE, Step, dormand_prince, rosenbrock
-from dynamics.starts.weights import require_products
 
 FLOOR = 1e-3  # absolute tolerance: this share of rtol times the size of an entry at the start
 STIFF_STEPS = 12  # steps at the edge of stability after which a trajectory changes to the implicit method
@@ -77,17 +76,14 @@ def run(
         excess = batch.excess(total, ids)
     if not (np.all(np.isfinite(slope)) and np.all(np.isfinite(excess))):
         raise DomainError(OUT_OF_RANGE)
-    shares = batch.shares(total, ids)
-    record, goal, still = HalfTimeRecord(batch, shares), batch.settled(total), np.all(slope == 0, axis=0)
-    for i in np.flatnonzero(still).tolist():
-        require_products(members[i].course.network, members[i].weights)
+    record, settling = HalfTimeRecord(batch, members, total, slope), np.full(count, settle)
     tolerance = np.broadcast_to(np.asarray(rtol, dtype=float), (count,)).copy()
     live = _Live(
         ids=ids,
         y=start.copy(),
         slope=slope,
         total=total.copy(),
-        shares=shares,
+        shares=batch.shares(total, ids),
         h=_first_steps(start, slope),
         t=np.zeros(count),
         work=np.zeros(count),
@@ -101,7 +97,7 @@ def run(
     final, last, ended = start.copy(), total.copy(), np.zeros(count)
     work, steps, evaluations = np.zeros(count), np.zeros(count, dtype=int), 1
     slopes: dict[bytes, Slope] = {}
-    settled = _finished(batch, record, live, goal, settle) | still
+    settled = record.finished(ids, total, settling)
     finished = settled.copy()
     while True:
         if np.any(finished):
@@ -121,40 +117,10 @@ def run(
                 if key not in slopes:
                     slopes[key] = kernel.slope(live.ids[columns])
                 with np.errstate(over="ignore", invalid="ignore"):  # a step that overflows is tried again, shorter
-                    evaluations += _advance(batch, record, live, columns, stiff, slopes[key], t_end)
-        settled[live.ids] = _finished(batch, record, live, goal, settle)
+                    evaluations += _advance(record, live, columns, stiff, slopes[key], t_end)
+        settled[live.ids] = record.finished(live.ids, live.total, settling)
         finished = settled[live.ids] | (live.t >= t_end) | (live.steps >= max_steps)
-    excess = batch.excess(last, ids)
-    lost = batch.excess(total, ids) - excess
-    with np.errstate(invalid="ignore", divide="ignore"):
-        energy = np.where(work > 0, np.abs(lost - work) / work, 0.0)
-        grown = np.max(np.abs(last), axis=(0, 1)) / np.max(np.abs(total), axis=(0, 1))
-    return Runs(
-        record.times,
-        record.lag,
-        record.status(still),
-        ended,
-        batch.least + excess,
-        grown,
-        energy,
-        kernel.drift(start, final),
-        settled,
-        steps,
-        evaluations,
-    )
-
-
-def _finished(batch: Batch, record: HalfTimeRecord, live: _Live, goal: np.ndarray, settle: bool) -> np.ndarray:
-    """Which of the living have nothing more to wait for.
-
-    An overtaken modality, and any where sigma is singular, is waited for only until the loss has settled.
-    """
-    waiting = record.waiting(live.ids)
-    patient = np.any(waiting & ~batch.overtaken[:, live.ids], axis=0) & ~batch.singular[live.ids]
-    if not settle and not np.any(np.any(waiting, axis=0) & ~patient):
-        return np.asarray(~patient)
-    low = batch.excess(live.total, live.ids) <= goal[live.ids]
-    return np.asarray(~patient & (low if settle else low | ~np.any(waiting, axis=0)))
+    return record.runs(last, ended, steps, settled, evaluations, kernel.drift(start, final), work)
 
 
 def _smallest(kernel: Kernel, y: np.ndarray) -> np.ndarray:
@@ -172,16 +138,9 @@ def _first_steps(y: np.ndarray, slope: np.ndarray) -> np.ndarray:
     return np.where(speed > 0, 0.01 * size / np.where(speed > 0, speed, 1.0), 1.0)
 
 
-def _advance(
-    batch: Batch,
-    record: HalfTimeRecord,
-    live: _Live,
-    columns: np.ndarray,
-    stiff: bool,
-    slope: Slope,
-    t_end: float,
-) -> int:
+def _advance(record: HalfTimeRecord, live: _Live, columns: np.ndarray, stiff: bool, slope: Slope, t_end: float) -> int:
     """One trial step of some trajectories by one of the methods; returns the number of evaluations."""
+    batch = record.batch
     alone = len(columns) == len(live.ids)  # the only method in use: nothing is copied
     y, first = (live.y, live.slope) if alone else (live.y[:, columns], live.slope[:, columns])
     h = np.minimum(live.h[columns], t_end - live.t[columns])

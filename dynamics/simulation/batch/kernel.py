@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from derivations import Correlations, FusionNetwork
 from derivations.network import TRUNK
+from dynamics.starts.compression import Space, layers_of
 from dynamics.starts.weights import Weights
 
 GroupKey = tuple[str, int]  # parent, depth
@@ -37,6 +38,14 @@ class _Group:
     leaves: tuple[tuple[int, slice], ...]
     joints: tuple[tuple[int, tuple[GroupKey, ...]], ...]
     top: tuple[GroupKey, int] | None
+
+
+class _Down(NamedTuple):
+    """Total weights; P_l, the product above each layer (None for the identity); the layers."""
+
+    total: np.ndarray
+    products: dict[GroupKey, list[np.ndarray | None]]
+    layers: dict[GroupKey, list[np.ndarray]]
 
 
 class Kernel:
@@ -67,8 +76,7 @@ class Kernel:
         for key, names in members.items():
             spans, shapes = [], []
             for i in range(key[1]):
-                out = max(sizes[name][i + 1] for name in names)
-                into = max(sizes[name][i] for name in names)
+                out, into = (max(sizes[name, i][side] for name in names) for side in (0, 1))
                 shapes.append((out, into, len(names)))
                 spans.append(slice(begin, begin + out * into * len(names)))
                 begin = spans[-1].stop
@@ -87,10 +95,9 @@ class Kernel:
     def pack(self, weights: Sequence[Weights]) -> np.ndarray:
         """(n, N) from the weights of each network."""
         state = np.zeros((self.size, len(weights)))
-        for group in self.groups.values():
-            for i, (span, shape) in enumerate(zip(group.spans, group.shapes, strict=True)):
-                block = state[span].reshape(*shape, len(weights))
-                for j, name in enumerate(group.names):
+        for key, layers in self._layers(state).items():
+            for i, block in enumerate(layers):
+                for j, name in enumerate(self.groups[key].names):
                     for n, one in enumerate(weights):
                         layer = one[name][i]
                         block[: layer.shape[0], : layer.shape[1], j, n] = layer
@@ -99,10 +106,9 @@ class Kernel:
     def unpack(self, state: np.ndarray) -> list[Weights]:
         """The weights of each network, at its own width."""
         found: list[Weights] = [{name: [] for name in self.network.chains} for _ in self.widths]
-        for group in self.groups.values():
-            for i, (span, shape) in enumerate(zip(group.spans, group.shapes, strict=True)):
-                block = state[span].reshape(*shape, state.shape[1])
-                for j, name in enumerate(group.names):
+        for key, layers in self._layers(state).items():
+            for i, block in enumerate(layers):
+                for j, name in enumerate(self.groups[key].names):
                     for n, widths in enumerate(self.widths):
                         out, into = widths[name][i]
                         found[n][name].append(block[:out, :into, j, n].copy())
@@ -115,17 +121,15 @@ class Kernel:
 
     def belongs(self) -> np.ndarray:
         """(layers, n): one where a row of the state belongs to a layer."""
-        number = np.empty(self.size, dtype=int)
-        count = 0
-        for group in self.groups.values():
-            for span, (out, into, members) in zip(group.spans, group.shapes, strict=True):
-                number[span] = count + np.tile(np.arange(members), out * into)
-                count += members
-        return np.asarray(np.arange(count)[:, None] == number, dtype=float)
+        number, count = np.empty((self.size, 1), dtype=int), 0
+        for block in (block for layers in self._layers(number).values() for block in layers):
+            block[:] = count + np.arange(block.shape[2])[:, None]
+            count += block.shape[2]
+        return np.asarray(np.arange(count)[:, None] == number[:, 0], dtype=float)
 
     def total(self, state: np.ndarray) -> np.ndarray:
         """W^tot of all modalities, (outputs, D, N)."""
-        return self._down(state)[0]
+        return self._down(state).total
 
     def drift(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
         """(N,): largest change of a conserved matrix (38), (39), in norm, as a share of the largest |W|^2 at the end.
@@ -149,11 +153,9 @@ class Kernel:
 
     def _squares(self, state: np.ndarray) -> tuple[dict[GroupKey, list[np.ndarray]], dict[GroupKey, list[np.ndarray]]]:
         """W W^T and W^T W of every layer."""
-        outer: dict[GroupKey, list[np.ndarray]] = {}
-        inner: dict[GroupKey, list[np.ndarray]] = {}
-        for key, layers in self._layers(state).items():
-            outer[key] = [np.einsum("oimn,pimn->opmn", w, w) for w in layers]
-            inner[key] = [np.einsum("oimn,ojmn->ijmn", w, w) for w in layers]
+        layers = self._layers(state).items()
+        outer = {key: [np.einsum("oimn,pimn->opmn", w, w) for w in own] for key, own in layers}
+        inner = {key: [np.einsum("oimn,ojmn->ijmn", w, w) for w in own] for key, own in layers}
         return outer, inner
 
     def _layers(self, state: np.ndarray) -> dict[GroupKey, list[np.ndarray]]:
@@ -179,8 +181,7 @@ class Kernel:
         rank, count = self.outputs * self.inputs, state.shape[1]
         repeated = np.tile(state, rank)
         units = np.repeat(np.eye(rank).reshape(self.outputs, self.inputs, rank), count, axis=2)
-        _, products, layers = self._down(repeated)
-        return self._up(repeated, products, layers, units).reshape(self.size, rank, count)
+        return self._up(repeated, self._down(repeated), units).reshape(self.size, rank, count)
 
     def metric(self, active: Any = slice(None)) -> np.ndarray:
         """Sigma for each output, (outputs D, outputs D, N): d e = -metric d W^tot."""
@@ -190,21 +191,14 @@ class Kernel:
         return np.asarray(blocks.reshape(rank, rank, -1))
 
     def _velocity(self, state: np.ndarray, sigma: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        total, products, layers = self._down(state)
-        error = target - np.einsum("pdn,den->pen", total, sigma)
-        return self._up(state, products, layers, error), total
+        down = self._down(state)
+        error = target - np.einsum("pdn,den->pen", down.total, sigma)
+        return self._up(state, down, error), down.total
 
-    def _up(
-        self,
-        state: np.ndarray,
-        products: Mapping[GroupKey, list[np.ndarray | None]],
-        layers: Mapping[GroupKey, list[np.ndarray]],
-        error: np.ndarray,
-    ) -> np.ndarray:
+    def _up(self, state: np.ndarray, down: _Down, error: np.ndarray) -> np.ndarray:
         """The gradient of every layer, P_l^T (error pushed forward), (n, N)."""
-        moved = np.empty_like(state)
-        outgoing: dict[GroupKey, np.ndarray] = {}
-        count = state.shape[1]
+        moved, count = np.empty_like(state), state.shape[1]
+        blocks, outgoing = self._layers(moved), dict[GroupKey, np.ndarray]()
         for key, group in self.groups.items():
             into = group.shapes[0][1]
             forward = np.zeros((self.outputs, into, len(group.names), count))
@@ -214,8 +208,7 @@ class Kernel:
                 for source in sources:
                     arrived = outgoing[source].sum(axis=2)
                     forward[:, : arrived.shape[1], j] += arrived
-            for i, (span, shape) in enumerate(zip(group.spans, group.shapes, strict=True)):
-                product, block = products[key][i], moved[span].reshape(*shape, count)
+            for i, (product, block) in enumerate(zip(down.products[key], blocks[key], strict=True)):
                 if product is None:
                     block[: self.outputs] = forward
                 elif self.outputs == 1:
@@ -223,14 +216,11 @@ class Kernel:
                 else:
                     np.einsum("pomn,pimn->oimn", product, forward, out=block)
                 if i + 1 < len(group.spans) or group.top is not None:
-                    forward = np.einsum("pimn,oimn->pomn", forward, layers[key][i])
+                    forward = np.einsum("pimn,oimn->pomn", forward, down.layers[key][i])
             outgoing[key] = forward
         return moved
 
-    def _down(
-        self, state: np.ndarray
-    ) -> tuple[np.ndarray, dict[GroupKey, list[np.ndarray | None]], dict[GroupKey, list[np.ndarray]]]:
-        """Total weights; P_l, the product above each layer (None for the identity); the layers."""
+    def _down(self, state: np.ndarray) -> _Down:
         products: dict[GroupKey, list[np.ndarray | None]] = {}
         layers = self._layers(state)
         below: dict[GroupKey, np.ndarray] = {}
@@ -250,7 +240,7 @@ class Kernel:
             products[key], below[key] = found[::-1], product
             for j, rows in group.leaves:
                 total[:, rows] = product[:, : rows.stop - rows.start, j]
-        return total, products, layers
+        return _Down(total, products, layers)
 
 
 def _level(parents: Mapping[str, str], name: str) -> int:
@@ -258,19 +248,11 @@ def _level(parents: Mapping[str, str], name: str) -> int:
     return 1 + _level(parents, parents[name]) if name in parents else 0
 
 
-def _sizes(network: FusionNetwork, weights: Sequence[Weights]) -> dict[str, list[int]]:
-    """Chain -> the largest number of units between its layers, its input first; what meets is equally wide."""
-    chains, late = network.chains, network.trunk.depth == 0
-    found = {
-        name: [max(w[name][0].shape[1] for w in weights)]
-        + [max(w[name][i].shape[0] for w in weights) for i in range(chain.depth)]
-        for name, chain in chains.items()
-        if chain.depth
-    }
-    for name, chain in chains.items():
-        if chain.children and not (name == TRUNK and late):
-            meeting = max(found[name][0], *(found[child.name][-1] for child in chain.children))
-            found[name][0] = meeting
-            for child in chain.children:
-                found[child.name][-1] = meeting
-    return found
+def _sizes(network: FusionNetwork, weights: Sequence[Weights]) -> dict[tuple[str, int], tuple[int, int]]:
+    """Chain and place of each layer -> the most rows and columns that it has; what meets is equally wide."""
+    layers, units = layers_of(network), dict[Space, int]()
+    for layer in layers:
+        shapes = np.array([w[layer.chain][layer.place].shape for w in weights])
+        for space, most in zip((layer.writes, layer.reads), shapes.max(axis=0).tolist(), strict=True):
+            units[space] = max(units.get(space, 0), most)
+    return {(layer.chain, layer.place): (units[layer.writes], units[layer.reads]) for layer in layers}

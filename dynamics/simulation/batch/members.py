@@ -12,7 +12,7 @@ from derivations import Correlations
 from derivations.critical.saddles import Course
 from dynamics.runs.half_times import Status
 from dynamics.simulation.batch.kernel import Kernel
-from dynamics.starts.weights import Weights
+from dynamics.starts.weights import Weights, require_products
 
 OUT_OF_RANGE = "weights or units leave the range of floats: rescale the data, or use the law in logarithms"
 STILL = "the start is exactly stationary, or the target has no correlation: nothing is ever learned"
@@ -63,9 +63,8 @@ class Runs:
 
     def until(self, chosen: np.ndarray) -> str:
         """Where the chosen ones ended, the earliest and the latest of them."""
-        first, last = (
-            f"{end:.6g}" for end in (np.min(self.t[chosen], initial=math.inf), np.max(self.t[chosen], initial=0.0))
-        )
+        t = self.t[chosen]
+        first, last = f"{np.min(t, initial=math.inf):.6g}", f"{np.max(t, initial=0.0):.6g}"
         return f"t = {first}" if first == last else f"t = {first} to {last}"
 
 
@@ -128,16 +127,18 @@ def _least_loss(data: Correlations) -> float:
 
 
 class HalfTimeRecord:
-    """Half-times as they are met, and the lag by a clock of its own."""
+    """Half-times as they are met, and the lag by a clock of its own. `begin`, `moved`: total weights and slope now."""
 
-    def __init__(self, batch: Batch, shares: np.ndarray) -> None:
-        self.batch = batch
-        past = ~batch.never & (shares >= 0)
+    def __init__(self, batch: Batch, members: Sequence[Member], begin: np.ndarray, moved: np.ndarray) -> None:
+        self.batch, self.begin = batch, begin.copy()
+        self.goal, self.still = batch.settled(begin), np.all(moved == 0, axis=0)
+        for i in np.flatnonzero(self.still).tolist():
+            require_products(members[i].course.network, members[i].weights)
+        past = ~batch.never & (batch.shares(begin, np.arange(batch.count)) >= 0)
         self.times = np.where(past, 0.0, math.inf)
         first, last = past[batch.first, np.arange(batch.count)], past[batch.last, np.arange(batch.count)]
         self.lag = np.where(first & last & (batch.first != batch.last), 0.0, math.nan)
-        started = first | last
-        self.clock = np.where(started, 0.0, math.nan)  # runs from the earlier of first and last on
+        self.clock = np.where(first | last, 0.0, math.nan)  # runs from the earlier of first and last on
 
     def waiting(self, ids: np.ndarray) -> np.ndarray:
         """(M, len(ids)): may be learned and is not yet."""
@@ -164,8 +165,33 @@ class HalfTimeRecord:
                 elif np.isnan(self.lag[one]):
                     self.lag[one] = (1 if modality == ends[1] else -1) * (self.clock[one] - left)
 
-    def status(self, still: np.ndarray) -> np.ndarray:
-        """(M, N) of Status; `still` marks trajectories that can never move."""
+    def finished(self, ids: np.ndarray, total: np.ndarray, settle: np.ndarray) -> np.ndarray:
+        """Which of these have nothing more to wait for.
+
+        An overtaken modality, and any where sigma is singular, is waited for only until the loss has settled; so is
+        all of a trajectory in `settle`.
+        """
+        waiting = self.waiting(ids)
+        done = ~np.any(waiting & ~self.batch.overtaken[:, ids], axis=0) | self.batch.singular[ids]
+        unsure = settle[ids] | np.any(waiting, axis=0)  # nothing is sure to come
+        if np.any(done & unsure):
+            done &= ~unsure | (self.batch.excess(total, ids) <= self.goal[ids])
+        return np.asarray(done | self.still[ids])
+
+    def runs(
+        self, last: np.ndarray, t: np.ndarray, steps: np.ndarray, settled: np.ndarray, evaluations: int,
+        balance: np.ndarray, work: np.ndarray | None = None,
+    ) -> Runs:  # fmt: skip
+        """All of it, from the total weights at the end; `work` is the integral of |velocity|^2 where it is known."""
+        everyone = np.arange(self.batch.count)
+        excess, energy = self.batch.excess(last, everyone), np.full(len(everyone), math.nan)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            if work is not None:
+                lost = self.batch.excess(self.begin, everyone) - excess
+                energy = np.where(work > 0, np.abs(lost - work) / work, 0.0)
+            grown = np.max(np.abs(last), axis=(0, 1)) / np.max(np.abs(self.begin), axis=(0, 1))
         reached = np.isfinite(self.times)
-        never = (self.batch.never | still) & ~reached
-        return np.where(reached, Status.REACHED, np.where(never, Status.NEVER, Status.NOT_REACHED))
+        never = (self.batch.never | self.still) & ~reached
+        status = np.where(reached, Status.REACHED, np.where(never, Status.NEVER, Status.NOT_REACHED))
+        loss = self.batch.least + excess
+        return Runs(self.times, self.lag, status, t, loss, grown, energy, balance, settled, steps, evaluations)

@@ -12,7 +12,7 @@ from derivations import DomainError
 from dynamics.files import write_whole
 from dynamics.provenance import _version
 from dynamics.simulation.sweeps.spec import PARAMETERS, Layout, Spec
-from dynamics.simulation.sweeps.work import STATUSES, Result
+from dynamics.simulation.sweeps.work import STATUSES, Result, modalities_of
 from dynamics.tables import Table, number
 
 UNITS = {"half_time": "tau", "lag": "tau"}
@@ -30,7 +30,7 @@ MEANING = {
 def assembled(spec: Spec, batches: Sequence[Sequence[int]], found: Mapping[int, tuple[Result, list[str]]]) -> Any:
     """An xarray.Dataset with one dimension an axis (a list has the dimension `point`), and the modality."""
     xarray = require_xarray()
-    names = modalities_of(spec)
+    names = modalities_of(spec.fixed, spec.data)
     columns: dict[str, np.ndarray] = {}
     warnings: list[str] = []
     for i, numbers in enumerate(batches):
@@ -46,12 +46,8 @@ def assembled(spec: Spec, batches: Sequence[Sequence[int]], found: Mapping[int, 
         if key == "status":
             shaped = np.array([*(s.value for s in STATUSES), "failed"])[shaped]
         front = ("modality",) if values.ndim == 2 else ()
-        about = {"long_name": MEANING[key], "units": UNITS.get(key, "1")}
-        variables[key] = (
-            (*front, *dimensions),
-            shaped,
-            {k: v for k, v in about.items() if key != "status" or k != "units"},
-        )
+        units = {} if key == "status" else {"units": UNITS.get(key, "1")}
+        variables[key] = ((*front, *dimensions), shaped, {"long_name": MEANING[key], **units})
     coordinates: dict[str, Any] = {"modality": list(names)}
     for key, given in spec.axes.items():
         parameter = PARAMETERS[key]
@@ -76,16 +72,6 @@ def require_xarray() -> Any:
         raise DomainError("a sweep needs the package xarray: pip install 'fusion-dynamics[sweep]'") from None
 
 
-def modalities_of(spec: Spec) -> tuple[str, ...]:
-    if spec.data is not None:
-        return spec.data.modalities
-    if "example" in spec.fixed:
-        from dynamics.data.examples import load_example
-
-        return load_example(str(spec.fixed["example"])).modalities
-    return ("A", "B")
-
-
 def save_dataset(found: Any, path: str) -> None:
     """As netCDF, whole or not at all."""
     write_whole(path, bytes(found.to_netcdf(engine="scipy")), "result")
@@ -93,14 +79,12 @@ def save_dataset(found: Any, path: str) -> None:
 
 def summary(found: Any) -> Table:
     """How many points were reached, and how the ratio spreads over them."""
-    rows = []
+    ratio, listed = found["ratio"].values, []
     for m in found["modality"].values:
-        times = found["half_time"].sel(modality=m).values
-        states = found["status"].sel(modality=m).values
-        reached = int(np.sum(states == STATUSES[0].value))
-        rows.append((f"half-time {m} [tau]", f"{reached} of {times.size}", *_range(times)))
-    ratio = found["ratio"].values
-    rows.append(("ratio", f"{int(np.sum(np.isfinite(ratio)))} of {ratio.size}", *_range(ratio)))
+        at = found.sel(modality=m)
+        listed.append((f"half-time {m} [tau]", at["status"].values == STATUSES[0].value, at["half_time"].values))
+    listed.append(("ratio", np.isfinite(ratio), ratio))
+    rows = [(what, f"{np.sum(fine)} of {values.size}", *_range(values)) for what, fine, values in listed]
     warnings = tuple(f"Warning: {w}" for w in str(found.attrs["warnings"]).split("\n") if w)
     shape = " x ".join(f"{name} {found.sizes[name]}" for name in found["ratio"].dims) or "one point"
     return Table(f"{found.attrs['title']}: {shape}", ("", "reached", "least", "median", "most"), tuple(rows), warnings)

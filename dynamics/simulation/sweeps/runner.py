@@ -15,10 +15,10 @@ from typing import Any
 
 from derivations import Correlations, DataError, DomainError
 from dynamics.checks import checked_integer
-from dynamics.simulation.sweeps.dataset import assembled, modalities_of, require_xarray
+from dynamics.simulation.sweeps.dataset import assembled, require_xarray
 from dynamics.simulation.sweeps.spec import Point, Spec, make_spec, read_spec
 from dynamics.simulation.sweeps.store import open_store, read_batch, write_batch
-from dynamics.simulation.sweeps.work import Result, attempted
+from dynamics.simulation.sweeps.work import Result, attempted, modalities_of
 
 #: finished batches, all batches, seconds left (nan while not known)
 Progress = Callable[[int, int, float], None]
@@ -67,16 +67,12 @@ def sweep(
     """
     plan = _spec(spec, data)
     jobs = checked_integer(jobs, "jobs", 1)
-    modalities_of(plan)  # before the work: whether there is such an example, and what the result needs
+    modalities_of(plan.fixed, plan.data)  # before the work: whether there is such an example, and what the result needs
     require_xarray()
     batches = plan.batches()
     folder = open_store(store, plan, len(batches)) if store is not None else None
-    found: dict[int, tuple[Result, list[str]]] = {}
-    if folder is not None:
-        for i in range(len(batches)):
-            kept = read_batch(folder, i)
-            if kept is not None:
-                found[i] = kept
+    kept = {} if folder is None else {i: read_batch(folder, i) for i in range(len(batches))}
+    found = {i: batch for i, batch in kept.items() if batch is not None}
     begin, tell = time.monotonic(), progress or (lambda done, count, left: None)
     tell(len(found), len(batches), math.nan)
     missing = [i for i in range(len(batches)) if i not in found]

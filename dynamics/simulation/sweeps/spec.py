@@ -121,12 +121,11 @@ class Spec:
     def batches(self) -> list[list[int]]:
         """Numbers of the points that are run together; they depend on the spec alone."""
         groups: dict[tuple[Any, ...], list[int]] = {}
-        sizes: dict[tuple[Any, ...], int] = {}
         for i, point in enumerate(self.points()):
             key = *(point[name] for name in GROUPED), point["learning_rate"] == 0
             groups.setdefault(key, []).append(i)
-            light = point["depth"] == 2 and self.data is None and "example" not in point
-            sizes[key] = LIGHT_BATCH if light else BATCH
+        scalars = self.data is None and "example" not in self.fixed
+        sizes = {key: LIGHT_BATCH if scalars and key[0] == 2 else BATCH for key in groups}  # the depth comes first
         return [g[begin : begin + sizes[k]] for k, g in groups.items() for begin in range(0, len(g), sizes[k])]
 
 
@@ -224,7 +223,8 @@ def _checked(name: str, layout: Layout, flat: Mapping[str, Any], data: Correlati
         raise DataError(f"in a list all parameters need as many values, got {lengths}")
     spec = Spec(name, layout, axes, fixed, data)
     if not any(_possible(layout, axes, fixed)):
-        raise DataError(f"fusion_depth must be at most depth, got {_shown(axes, fixed)}")
+        got = " and ".join(f"{axes.get(one, fixed.get(one))}" for one in ("fusion_depth", "depth"))
+        raise DataError(f"fusion_depth must be at most depth, got {got}")
     if spec.count > MOST_POINTS:
         raise DomainError(f"a sweep of {spec.count:,} points is too large; at most {MOST_POINTS:,}")
     return spec
@@ -236,10 +236,6 @@ def _possible(layout: Layout, axes: Mapping[str, tuple[Value, ...]], fixed: Mapp
     paired = layout is Layout.LIST and len(depths) == len(fused)
     pairs = list(zip(depths, fused, strict=True) if paired else itertools.product(depths, fused))
     return (int(f or 0) <= int(d or 0) for d, f in pairs)
-
-
-def _shown(axes: Mapping[str, tuple[Value, ...]], fixed: Mapping[str, Value]) -> str:
-    return " and ".join(f"{axes.get(name, fixed.get(name))}" for name in ("fusion_depth", "depth"))
 
 
 def _value(key: str, value: Any) -> Value:

@@ -72,19 +72,17 @@ def _notes(jobs: Sequence[Job], runs: Runs) -> list[str]:
     names = jobs[0].plan.data.modalities
     late, count = np.any(runs.status == Status.NOT_REACHED, axis=0), len(jobs)
     still = np.all(runs.status == Status.NEVER, axis=0) & (runs.t == 0)
+    open_end, tied = late & ~runs.settled, np.array([job.plan.tie for job in jobs])
     places = np.array([[names.index(m) for m in job.plan.order] for job in jobs])
     ordered = np.take_along_axis(runs.times, places.T, axis=0)
     with np.errstate(invalid="ignore"):
-        inverted = np.any(np.diff(ordered, axis=0) < 0, axis=0) & ~np.array([job.plan.tie for job in jobs])
+        inverted = np.any(np.diff(ordered, axis=0) < 0, axis=0) & ~tied
     found = (
         (still, STILL),
-        (
-            late & ~runs.settled,
-            f"a modality was not reached by {runs.until(late & ~runs.settled)}, within the steps allowed",
-        ),
+        (open_end, f"a modality was not reached by {runs.until(open_end)}, within the steps allowed"),
         (late & runs.settled, "a modality ends below half of its plateau"),
         (np.any(runs.times == 0, axis=0), "a modality starts past half of its plateau"),
-        (np.array([job.plan.tie for job in jobs]), "two modalities are equally fast: their order is undefined"),
+        (tied, "two modalities are equally fast: their order is undefined"),
         (inverted, "half-times are not in the order of leaving zero"),
     )
     return [f"{int(np.sum(chosen))} of {count} points of a batch: {text}" for chosen, text in found if np.any(chosen)]
@@ -104,7 +102,7 @@ def attempted(points: Sequence[Point], data: Correlations | None) -> tuple[Resul
 
 
 def _failed(point: Point, data: Correlations | None) -> Result:
-    count = _modalities(point, data)
+    count = len(modalities_of(point, data))
     nan = np.full(1, np.nan)
     return {
         "half_time": np.full((count, 1), np.nan), "status": np.full((count, 1), -1, dtype=np.int8), "ratio": nan,
@@ -112,11 +110,11 @@ def _failed(point: Point, data: Correlations | None) -> Result:
     }  # fmt: skip
 
 
-def _modalities(point: Point, data: Correlations | None) -> int:
-    """How many there are, without the point's own data, which may be what failed."""
+def modalities_of(point: Mapping[str, Any], data: Correlations | None) -> tuple[str, ...]:
+    """Without the point's own data, which may be what failed."""
     if data is not None:
-        return len(data.modalities)
-    return len(load_example(str(point["example"])).modalities) if "example" in point else 2
+        return data.modalities
+    return load_example(str(point["example"])).modalities if "example" in point else ("A", "B")
 
 
 def _data(point: Mapping[str, Any], data: Correlations | None) -> Correlations:

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import ks_2samp
 
 from dynamics import Correlations, DomainError, FusionNetwork, ensemble, integrate, random_weights
-from dynamics.starts import widths as widths_module
+from dynamics.starts import start as start_module
 from dynamics.starts.compression import compressed
 from dynamics.starts.narrow_law import NarrowDraw
 from tests.cases import SOAK, random_correlations, random_tree
@@ -53,7 +53,7 @@ def test_half_times_agree_in_distribution(depth: int, fused: int, width: int, mo
     """
     net, u0 = FusionNetwork.fused_at(depth, fused), 1e-3 if depth == 2 else 0.3
     wide = ensemble(net, DATA, u0=u0, width=width, seeds=range(SAMPLES))
-    monkeypatch.setattr(widths_module, "LARGEST_DRAWN", 1)
+    monkeypatch.setattr(start_module, "LARGEST_DRAWN", 1)
     narrow = ensemble(net, DATA, u0=u0, width=width, seeds=range(SAMPLES, 2 * SAMPLES))
     for one, other in ((wide.times["A"], narrow.times["A"]), (wide.ratio, narrow.ratio)):
         assert ks_2samp(one, other).pvalue > 1e-4
