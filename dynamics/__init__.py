@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from dynamics.nonlinear.linear import train_linear as train_linear
     from dynamics.nonlinear.relu import train_relu as train_relu
     from dynamics.paper.gallery import reproduce as reproduce
-    from dynamics.prediction.changes import prescribe as prescribe
     from dynamics.prediction.comparison import compare as compare
     from dynamics.prediction.laws.grids import law_grid as law_grid
+    from dynamics.prediction.predicting import predict as predict
+    from dynamics.prediction.prescribing import prescribe as prescribe
     from dynamics.prediction.resampling import bootstrap as bootstrap
-    from dynamics.prediction.roads import predict as predict
     from dynamics.runs.portraits import portrait as portrait
     from dynamics.runs.recording import recorded as recorded
     from dynamics.runs.trajectory import load_trajectory as load_trajectory

@@ -36,7 +36,7 @@ class Problem:
         require_problem(network, data)
         for name, value in (("sigma and sigma_yx", data), ("depth and fusion_depth", network)):
             if value.is_symbolic:
-                raise DomainError(f"{name} must be numbers here, got symbols; see derivations.reduce")
+                raise DomainError(f"this needs numbers for {name}, got symbols; see derivations.reduce")
         if network not in data.kept:
             data.kept[network] = cls(network, data)
         found: Problem = data.kept[network]

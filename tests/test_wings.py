@@ -30,7 +30,7 @@ def test_folders_are_small_and_few_modules_are_loose() -> None:
         ("dynamics/runs/half_times.py", "from dynamics.runs import trajectory", "circle: dynamics.runs."),
         ("dynamics/simulation/flow.py", "import matplotlib", "imports matplotlib"),
         ("dynamics/starts/weights.py", "import sympy as sp", "imports sympy"),
-        ("dynamics/prediction/roads.py", "from dynamics import descend", "imports dynamics"),
+        ("dynamics/prediction/predicting.py", "from dynamics import descend", "imports dynamics"),
     ],
 )
 def test_a_planted_fault_is_found(tmp_path: Path, place: str, line: str, fault: str) -> None:

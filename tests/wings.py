@@ -22,7 +22,7 @@ FLOORS = {  # from the ground up; wings of one floor do not import each other, m
         {"equations"},
     ),
     "dynamics": (
-        {"tables", "files", "messages", "checks", "provenance", "lambdified", "documents", "problem"},
+        {"tables", "files", "messages", "checks", "provenance", "lambdified", "strict_json", "problem"},
         {"data", "starts"},
         {"runs"},
         {"simulation"},

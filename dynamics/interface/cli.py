@@ -12,19 +12,19 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from derivations import DataError, DomainError, SolveError, StoreError
-from dynamics.interface.commands import answers, paper, simulating, theory
+from dynamics.interface.commands import deriving, predicting, reproducing, simulating
 
 COMMANDS = (  # as `--help` lists them
-    answers.add_predict,
-    answers.add_prescribe,
+    predicting.add_predict,
+    predicting.add_prescribe,
     simulating.add_simulate,
-    answers.add_compare,
-    answers.add_report,
-    theory.add_fixed_points,
-    paper.add_figure,
-    paper.add_table,
+    predicting.add_compare,
+    predicting.add_report,
+    deriving.add_fixed_points,
+    reproducing.add_figure,
+    reproducing.add_table,
     simulating.add_sweep,
-    theory.add_derive,
+    deriving.add_derive,
 )
 
 

@@ -14,7 +14,7 @@ from dynamics.nonlinear.training import Training
 from dynamics.paper.experiments import Experiment
 from dynamics.paper.panels import Plot, Role, Series, line
 from dynamics.prediction.estimates import Estimate
-from dynamics.prediction.roads import predict
+from dynamics.prediction.predicting import predict
 from dynamics.runs.trajectory import Trajectory
 from dynamics.simulation.flow import integrate
 

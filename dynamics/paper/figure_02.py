@@ -11,7 +11,7 @@ from dynamics.paper.common import Progress, flows, trajectories
 from dynamics.paper.experiments import Experiment
 from dynamics.paper.panels import Panel, PhasePlane, Schematic
 from dynamics.paper.reproduction import Check, Reproduction, worst
-from dynamics.prediction.roads import predict
+from dynamics.prediction.predicting import predict
 from dynamics.runs.portraits import portrait
 
 

@@ -21,7 +21,7 @@ from dynamics.paper.experiments import Experiment, Task
 from dynamics.paper.panels import Plot, Role, Series, level, line, over_seeds
 from dynamics.paper.reproduction import Check, Reproduction, worst
 from dynamics.prediction.laws.grids import law_grid
-from dynamics.prediction.roads import predict
+from dynamics.prediction.predicting import predict
 from dynamics.runs.trajectory import Trajectory
 from dynamics.simulation.ensembles import ensemble
 

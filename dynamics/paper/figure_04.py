@@ -12,7 +12,7 @@ from dynamics.paper.common import Progress, flows, trajectories
 from dynamics.paper.experiments import Experiment, Task
 from dynamics.paper.panels import Panel, Plot, Role, level, line
 from dynamics.paper.reproduction import Check, Reproduction, worst
-from dynamics.prediction.roads import predict
+from dynamics.prediction.predicting import predict
 
 GRID = np.linspace(0.02, 1.5, 100)  # of sigma_B / sigma_A
 PROBLEMS = 25  # random ones, to check the map

@@ -12,7 +12,7 @@ from dynamics.paper.experiments import Experiment, Task
 from dynamics.paper.panels import Panel, Plot, Role, Series, line, over_seeds
 from dynamics.paper.reproduction import Check, Reproduction, worst
 from dynamics.prediction.laws.grids import law_grid
-from dynamics.prediction.roads import predict
+from dynamics.prediction.predicting import predict
 from dynamics.simulation.ensembles import ensemble
 
 #: L_f -> (ratio, deviation) at learning rate 0.04, rho = 0, from full training in PyTorch, 5 seeds.

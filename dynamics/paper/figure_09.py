@@ -20,7 +20,7 @@ from dynamics.paper.common import SIZES, TIME, Progress, members, ratio_of
 from dynamics.paper.experiments import Experiment, Task
 from dynamics.paper.panels import Panel, Plot, Role, Series, line, over_seeds
 from dynamics.paper.reproduction import Check, Reproduction, worst
-from dynamics.prediction.roads import predict
+from dynamics.prediction.predicting import predict
 
 LATER = 1.5  # times the half-time of B that the law expects: how long to train
 KEYS = {Role.PRINTED: "(9)", Role.SECOND_LAW: "flow of the two weights"}

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from derivations import FusionNetwork
-from dynamics.documents import finite
 from dynamics.runs.portraits import Portrait
+from dynamics.strict_json import finite
 
 
 class Role(StrEnum):

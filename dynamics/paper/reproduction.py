@@ -12,11 +12,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from dynamics.documents import finite
 from dynamics.files import write_whole
 from dynamics.paper.experiments import Experiment
 from dynamics.paper.panels import Panel
 from dynamics.provenance import _version
+from dynamics.strict_json import finite
 from dynamics.tables import Drawn, Shown, Table, number
 
 

@@ -12,11 +12,10 @@ from typing import Any, ClassVar
 
 from derivations import Correlations, DomainError, FusionNetwork, SolveError
 from dynamics.checks import checked_positive
-from dynamics.documents import finite, told
 from dynamics.prediction.estimates import Estimate
+from dynamics.prediction.predicting import predict
 from dynamics.prediction.prediction import Prediction
 from dynamics.prediction.refined import refined_typical
-from dynamics.prediction.roads import predict
 from dynamics.problem import Problem
 from dynamics.runs.half_times import Status
 from dynamics.runs.trajectory import Trajectory
@@ -25,6 +24,7 @@ from dynamics.simulation.ensembles import checked_seeds
 from dynamics.simulation.flow import integrate
 from dynamics.simulation.reduced import integrate_reduced
 from dynamics.starts.start import random_start
+from dynamics.strict_json import finite, told
 from dynamics.tables import Drawn, Shown, Table, number
 
 MOST_STEPS = 200_000  # of gradient descent in a comparison: minutes a run

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dynamics.documents import told
+from dynamics.strict_json import told
 from dynamics.tables import Shown, Table, number
 
 Quantiles = tuple[float, float, float]

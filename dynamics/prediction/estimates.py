@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from derivations import DomainError
-from dynamics.documents import told
 from dynamics.runs.half_times import HalfTimes, Status, Timed
 from dynamics.starts.start import Start, StartKind
+from dynamics.strict_json import told
 from dynamics.tables import number
 
 if TYPE_CHECKING:

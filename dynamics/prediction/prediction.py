@@ -12,9 +12,9 @@ import numpy as np
 
 from derivations import FusionNetwork
 from dynamics.checks import checked_positive
-from dynamics.documents import told
 from dynamics.prediction.estimates import Estimate, Road
 from dynamics.runs.half_times import HalfTimes, Status, Timed
+from dynamics.strict_json import told
 from dynamics.tables import WARNING, Drawn, Shown, Table, from_log, number, percent
 
 

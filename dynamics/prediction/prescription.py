@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from dynamics.documents import told
+from dynamics.strict_json import told
 from dynamics.tables import Drawn, Shown, Table, number
 
 RULERS = "Together is to some per cent: half is of what the first has alone, and of what the last ends with."

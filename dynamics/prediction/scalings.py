@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from derivations import Correlations, DataError, DomainError, FusionNetwork, SolveError
+from dynamics.prediction.predicting import predict
 from dynamics.prediction.prediction import Prediction
-from dynamics.prediction.roads import predict
 from dynamics.tables import Shown, Table, number
 
 RAW, SCORED = "as given", "z-scored"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from derivations.critical.saddles import Course
-from dynamics.documents import finite, told
+from dynamics.strict_json import finite, told
 
 EXCESS = 1e-6  # the run ends at this share of the initial excess loss
 OVERTAKEN = (

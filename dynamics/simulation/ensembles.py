@@ -15,7 +15,6 @@ import numpy as np
 from derivations import Correlations, DomainError, FusionNetwork
 from derivations.critical.saddles import Course
 from dynamics.checks import checked_integer, checked_positive, checked_rtol
-from dynamics.documents import told
 from dynamics.problem import Problem
 from dynamics.provenance import origin_of
 from dynamics.runs.half_times import EARLY, INVERTED, LATE, Status, low_end
@@ -24,6 +23,7 @@ from dynamics.simulation.flow import RERUN
 from dynamics.simulation.jobs import PILOTS, Job, moved, run_jobs
 from dynamics.starts.start import random_start
 from dynamics.starts.weights import WIDEST
+from dynamics.strict_json import told
 from dynamics.tables import Drawn, Shown, Table, number
 
 MOST_SEEDS = 10**6  # drawn at once

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from derivations import DomainError
-from dynamics.interface.commands.problem import add_command, add_init, add_start, given, problem_of, real, u0_of, whole
+from dynamics.interface.commands.options import add_command, add_init, add_start, given, problem_of, real, u0_of, whole
 from dynamics.interface.outputs import as_json, check_target, draw_to_files, finished_counter, save_figure, say
 
 if TYPE_CHECKING:

@@ -10,12 +10,12 @@ from typing import Any
 
 from derivations import Correlations, DomainError, FusionNetwork, SolveError
 from dynamics.checks import checked_integer, checked_positive
-from dynamics.interface.pages.document import page
 from dynamics.interface.pages.findings import Report
-from dynamics.prediction.changes import prescribe
+from dynamics.interface.pages.report_page import page
 from dynamics.prediction.comparison import compare
+from dynamics.prediction.predicting import predict
+from dynamics.prediction.prescribing import prescribe
 from dynamics.prediction.resampling import bootstrap
-from dynamics.prediction.roads import predict
 from dynamics.prediction.scalings import both_scalings
 from dynamics.runs.portraits import portrait
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from dynamics.documents import finite
 from dynamics.nonlinear.mnist.linear_theory import LinearTheory, theory_of
 from dynamics.nonlinear.mnist.runs import MODALITIES, DigitRun, ratio_of
 from dynamics.nonlinear.mnist.setting import CHOSEN, FUSIONS, HIGHER_LEVEL, LEVEL, Network, Setting
+from dynamics.strict_json import finite
 from dynamics.tables import Shown, Table, number
 
 #: Table 1 as printed: mean and standard deviation over five seeds, fusion at layer 1 to 5.

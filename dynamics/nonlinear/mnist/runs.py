@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from derivations import DataError
-from dynamics.documents import finite
 from dynamics.messages import one_line
 from dynamics.nonlinear.mnist.setting import CHOSEN, LEVEL, Setting, setting_from
+from dynamics.strict_json import finite
 from dynamics.tables import Shown, Table, number
 
 FORMAT = "fusion-dynamics noisy digits 1"

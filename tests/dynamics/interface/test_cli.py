@@ -172,7 +172,7 @@ def test_interruption_is_status_130(capsys, monkeypatch) -> None:
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("dynamics.prediction.roads.predict", interrupt)
+    monkeypatch.setattr("dynamics.prediction.predicting.predict", interrupt)
     code, _, err = run(capsys, "predict", "--example", "diabetes")
     assert code == 130
     assert "interrupted" in err

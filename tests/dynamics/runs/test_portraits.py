@@ -147,7 +147,7 @@ def test_refusals() -> None:
         portrait(LATE, DATA, runs=3)
     with pytest.raises(DomainError, match="needs one output, got 2"):
         portrait(LATE, random_correlations(np.random.default_rng(0), {"A": 1, "B": 1}, outputs=2))
-    with pytest.raises(DomainError, match="sigma and sigma_yx must be numbers"):
+    with pytest.raises(DomainError, match="numbers for sigma and sigma_yx"):
         portrait(LATE, Correlations.symbolic({"A": 1, "B": 1}))
     with pytest.raises(DomainError, match="points must be an integer >= 5, got 2"):
         portrait(LATE, DATA, points=2)

@@ -138,7 +138,7 @@ def test_refusals() -> None:
     two = random_correlations(np.random.default_rng(0), {"A": 1, "B": 1}, outputs=2)
     with pytest.raises(DomainError, match="needs one output, got 2"):
         locate(LATE, two, {"A": [], "B": []})
-    with pytest.raises(DomainError, match="sigma and sigma_yx must be numbers"):
+    with pytest.raises(DomainError, match="numbers for sigma and sigma_yx"):
         locate(LATE, Correlations.symbolic({"A": 1, "B": 1}), {})
     with pytest.raises(DomainError, match="rates must be an integer >= 1, got 0"):
         locate(LATE, DATA, random_weights(LATE, DATA, 0.1, width=2), rates=0)

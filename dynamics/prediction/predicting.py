@@ -57,10 +57,10 @@ def predict(
     Examples
     --------
     >>> p = predict(FusionNetwork.fused_at(4, 3), Correlations.scalar(2, 1, 0.5), u0=1e-2)
-    >>> p.order, p.source, round(p.ratio, 3), round(p.leading.ratio, 3)
+    >>> p.order, str(p.source), round(p.ratio, 3), round(p.leading.ratio, 3)
     (('A', 'B'), 'reduced', 1.093, 1.095)
     >>> p = predict(FusionNetwork.fused_at(4, 3), Correlations.scalar(2, 1, 0.5), u0=1e-2, width=100)
-    >>> p.source, round(p.ratio, 3), round(p.refined.spread["A"], 2)
+    >>> str(p.source), round(p.ratio, 3), round(p.refined.spread["A"], 2)
     ('refined', 1.063, 0.08)
     """
     problem = Problem.of(network, data)

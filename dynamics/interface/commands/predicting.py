@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from derivations import DataError, DomainError
-from dynamics.interface.commands.problem import add_command, add_init, add_start, problem_of, real, u0_of, whole
+from dynamics.interface.commands.options import add_command, add_init, add_start, problem_of, real, u0_of, whole
 from dynamics.interface.outputs import as_json, at_work, check_target, draw_to_files, finished_counter, save_figure
 
 BLOCK = 1 << 20  # bytes of a file read at a time
@@ -28,10 +28,10 @@ def add_predict(commands: Any) -> None:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    from dynamics.documents import finite
-    from dynamics.prediction.roads import predict
+    from dynamics.prediction.predicting import predict
     from dynamics.prediction.scalings import both_scalings
     from dynamics.simulation.descent import doubts_of_rate
+    from dynamics.strict_json import finite
 
     network, data = problem_of(options)
     start: Any = None
@@ -89,7 +89,7 @@ def add_prescribe(commands: Any) -> None:
 
 
 def _prescribe(options: argparse.Namespace) -> int:
-    from dynamics.prediction.changes import prescribe
+    from dynamics.prediction.prescribing import prescribe
 
     asked = {"ratio": options.ratio, "width": options.width, "block": options.block, "outputs": options.outputs}
     return _answered(options, prescribe, asked)

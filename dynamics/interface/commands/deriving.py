@@ -9,7 +9,7 @@ from typing import Any
 
 from derivations import DataError, DomainError
 from dynamics.files import write_whole
-from dynamics.interface.commands.problem import add_command, network_of, problem_of, u0_of, whole
+from dynamics.interface.commands.options import add_command, network_of, problem_of, u0_of, whole
 from dynamics.interface.outputs import as_json, check_target, draw_to_files, save_figure
 
 

@@ -17,9 +17,9 @@ from derivations import Correlations, DomainError, FusionNetwork, SolveError
 from dynamics.checks import checked_integer, checked_positive
 from dynamics.prediction.cautions import refuse_large_start
 from dynamics.prediction.estimates import Estimate, Road, reduced_estimate
+from dynamics.prediction.predicting import predict
 from dynamics.prediction.prescription import Option, Prescription
 from dynamics.prediction.refined import refined_typical
-from dynamics.prediction.roads import predict
 from dynamics.problem import Problem
 from dynamics.runs.half_times import Status
 from dynamics.starts.start import aligned_start, random_start

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from derivations import DataError, DomainError
-from dynamics.interface.commands.problem import given, real, whole
+from dynamics.interface.commands.options import given, real, whole
 from dynamics.interface.outputs import as_json, at_work, check_figure, check_target, save_figure, say
 
 if TYPE_CHECKING:
