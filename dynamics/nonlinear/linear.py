@@ -47,28 +47,27 @@ def train_linear(
 ) -> Training:
     """Train a linear network on samples as they are. All weights are kept, which `descend` does not do.
 
-        Parameters
-        ----------
-        inputs : modality -> (P,) or (P, d); targets : (P,), labels -1 and 1 or any numbers
-        loss : "logistic" or "squared"; the squared one is that of `descend`, from the means of the samples
-        u0, width, seed, weights : the start, as for `integrate`
-        learning_rate, t_end, max_steps, snapshots : as for `train_relu`
+    Parameters
+    ----------
+    inputs : modality -> (P,) or (P, d); targets : (P,), labels -1 and 1 or any numbers
+    loss : "logistic" or "squared"; the squared one is that of `descend`, from the means of the samples
+    u0, width, seed, weights : the start, as for `integrate`
+    learning_rate, t_end, max_steps, snapshots : as for `train_relu`
 
-        With logistic loss and targets that a linear map separates, weights grow for ever: give a `t_end`.
+    With logistic loss and targets that a linear map separates, weights grow for ever: give a `t_end`.
 
-        Raises
-        ------
-        DataError, DomainError, SolveError
+    Raises
+    ------
+    DataError, DomainError, SolveError
 
-        Examples
-        --------
-        >>> from dynamics.checks import one_of
-    from dynamics.nonlinear.samples import gaussian_samples
-        >>> drawn = gaussian_samples([[4, 0], [0, 1]], [1, 1], count=500)
-        >>> late = FusionNetwork.fused_at(2, 2)
-        >>> run = train_linear(late, drawn.inputs, np.sign(drawn.targets), t_end=40)
-        >>> run.total["A"].shape, bool(run.loss[-1] < run.loss[0])
-        ((1001, 1), True)
+    Examples
+    --------
+    >>> from dynamics.nonlinear.samples import gaussian_samples
+    >>> drawn = gaussian_samples([[4, 0], [0, 1]], [1, 1], count=500)
+    >>> late = FusionNetwork.fused_at(2, 2)
+    >>> run = train_linear(late, drawn.inputs, np.sign(drawn.targets), t_end=40)
+    >>> run.total["A"].shape, bool(run.loss[-1] < run.loss[0])
+    ((1001, 1), True)
     """
     samples = checked_samples(inputs, targets)
     kind = one_of(Loss, loss, "loss")

@@ -76,9 +76,13 @@ def refined_typical(start: Start, spread: bool = True) -> Estimate:
             return replace(raced, bound=_promised(raced.bound, plan, raced.spread))
         except DomainError:  # vector inputs, or two that are learned together
             pass
-    half_times, found, share = typical_runs(start, width, spread)
+    exact = is_exact(network)
+    found: Mapping[str, float] = dict.fromkeys(data.modalities, 0.0)
     fits: Mapping[str, float] = {}
-    if is_exact(network):  # two layers: one more run is cheap, and knows when half of the output is there
+    share = 0.0
+    if spread or not exact:
+        half_times, found, share = typical_runs(start, width, spread)
+    if exact:  # two layers: one more run is cheap, and knows when half of the output is there
         run = integrate(network, data, weights=typical_weights(network, data, start.norms, width))
         half_times, fits = run.half_times, run.fit_times
     reached = [m for m, s in half_times.status.items() if s is Status.REACHED]

@@ -231,7 +231,7 @@ def test_a_trunk_off_the_rule_has_no_law() -> None:
 def test_one_modality_alone_needs_one_small_start(norms: dict[str, float]) -> None:
     data = Correlations([[2.0, 0.3], [0.3, 1.0]], [1.0, 0.4], {"A": 2})
     with pytest.raises(DomainError, match="the laws need one u0 between 0 and 1"):
-        alone(FusionNetwork.branches({"A": 2}, trunk=1), data, norms)
+        alone(random_start(Problem.of(FusionNetwork.branches({"A": 2}, trunk=1), data), norms))
 
 
 def test_one_modality_alone_has_its_time() -> None:
