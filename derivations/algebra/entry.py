@@ -99,8 +99,9 @@ class Statement:
     Parameters
     ----------
     printed : equation, condition (a tuple of inequalities), set (a tuple of equations)
-    derive : callable of the `right` forms of the sources, returns the right form; None for a definition. If all of its
-        parameters are called by their numbers (`eq53`) it is handed these, else every source in order
+    derive : callable of the `right` forms of the sources, returns the right form, or what the left side of the printed
+        one is equal to; None for a definition. If all of its parameters are called by their numbers (`eq53`) it is
+        handed these, else every source in order
     given : substitution, or callable on both forms, under which the printed form follows
     counterexample : numbers for every symbol at which the right form holds and the printed one does not, or a
         callable(printed, right) that says so
@@ -349,7 +350,8 @@ class Entry:
             return None
         known = {f"eq{source.name}": source for source in self.sources}
         wanted = signature(statement.derive).parameters
-        return statement.derive(*(known[name].right for name in (wanted if wanted.keys() <= known.keys() else known)))
+        found = statement.derive(*(known[name].right for name in (wanted if wanted.keys() <= known.keys() else known)))
+        return equation(statement.printed.lhs, found) if isinstance(found, sp.Expr) else found
 
     def check(self) -> list[Status]:
         """The status, computed now: the union over the statements."""

@@ -294,7 +294,7 @@ EQ_25 = Entry(
         Statement(equation(rate(u_A) * T(_R1), u_A * Y_A * T(Y_A) / a * T(_R1)), _substituted),
         Statement(
             equation(rate(u_A), a * u_A),
-            lambda eq22, eq24: equation(rate(u_A), two_layer_speed("W_A", eq22, {e.lhs: e.rhs for e in eq24})),
+            lambda eq22, eq24: two_layer_speed("W_A", eq22, {e.lhs: e.rhs for e in eq24}),
         ),
     ),
     (EQ_22A, EQ_24),
@@ -375,7 +375,7 @@ def _reduced(
         (
             Statement(
                 equation(rate(norm), printed),
-                lambda law, *laws: equation(rate(norm), speed_of(moves(law, Shapes.of(*laws)), norm)),
+                lambda law, *laws: speed_of(moves(law, Shapes.of(*laws)), norm),
             ),
         ),
         (flow, EQ_43A, EQ_43B, EQ_43C, EQ_43D, EQ_43E),

@@ -56,10 +56,6 @@ def _unit(index: int, eq1a: sp.Tuple, eq1b: sp.Tuple) -> sp.Eq:
     return equation(rate(f"W_A^{index}"), moved)
 
 
-def _time(eq1a: sp.Tuple, eq1b: sp.Tuple, eq26: sp.Eq) -> sp.Eq:
-    return equation(t_A, eq26.rhs.subs(a, _share(eq1a, eq1b) * a).subs(u_A, X))
-
-
 def _late(eq1a: sp.Tuple, eq1b: sp.Tuple, eq31: sp.Tuple) -> sp.Eq:
     """What drives B at M_A, where y_hat = Sigma_yx_A Sigma_A^-1 x_A on both halves."""
     seen = active((target - W_A_tot * x_A) * T(x_B), eq1a, eq1b).subs(W_A_tot, Y_A * S_A**-1)
@@ -90,11 +86,12 @@ def _sum_of_units(eq1a: sp.Tuple, eq1b: sp.Tuple) -> sp.Eq:
 EXT_126 = Entry(
     126, "", "two layers of ReLU",
     (
-        Statement(equation(SEEN, Y_A / 2), lambda eq1a, eq1b: equation(SEEN, active(target * T(x_A), eq1a, eq1b))),
+        Statement(equation(SEEN, Y_A / 2), lambda eq1a, eq1b: active(target * T(x_A), eq1a, eq1b)),
         Statement(equation(rate("W_A^1"), T(layer("W_A", 2)) * Y_A / 2), partial(_unit, 1)),
         Statement(equation(rate("W_A^2"), Y_A * T(layer("W_A", 1)) / 2), partial(_unit, 2)),
         Statement(
-            equation(t_A, 2 * tau / a * sp.log(1 / u_0)), _time,
+            equation(t_A, 2 * tau / a * sp.log(1 / u_0)),
+            lambda eq1a, eq1b, eq26: eq26.rhs.subs(a, _share(eq1a, eq1b) * a).subs(u_A, X),
             lead=small(u_0), neglected=LOG_ORDER,
         ),
         Statement(equation(SEEN_LATE, residual_B / 2), _late),

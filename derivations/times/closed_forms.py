@@ -100,6 +100,12 @@ def _sigmoid(part: str, branch: str, drive: sp.Symbol, target: sp.Symbol, flow: 
     )
 
 
+def _half_time(law: sp.Eq, ansatz: sp.Tuple) -> sp.Expr:
+    found = solution(law, ansatz, "W_A")
+    (half,) = sp.solve(found - strength / variance / 2, t)
+    return half
+
+
 EQ_21A = _sigmoid("a", "A", a, Y_A, EQ_18B)
 EQ_21B = _sigmoid("b", "B", b, Y_B, EQ_18D)
 EXT_109 = Entry(
@@ -107,22 +113,10 @@ EXT_109 = Entry(
     "",
     "sigmoid of the total weights",
     (
-        Statement(
-            equation(SIZE_A, TOTAL.subs(t, t / tau)),
-            lambda law, ansatz: equation(SIZE_A, solution(law, ansatz, "W_A")),
-        ),
-        Statement(
-            equation(HALF, tau * HALF_TIME),
-            lambda law, ansatz: equation(HALF, _half_time(law, ansatz)),
-        ),
+        Statement(equation(SIZE_A, TOTAL.subs(t, t / tau)), lambda law, ansatz: solution(law, ansatz, "W_A")),
+        Statement(equation(HALF, tau * HALF_TIME), _half_time),
     ),
     (EQ_18B, EQ_24),
     condition=EQ_21A.condition,
     proof="As (21), with |W^tot(0)| in the bracket; the half-time solves |W^tot(t)| = |Sigma_yx|/(2 sigma^2).",
 )
-
-
-def _half_time(law: sp.Eq, ansatz: sp.Tuple) -> sp.Expr:
-    found = solution(law, ansatz, "W_A")
-    (half,) = sp.solve(found - strength / variance / 2, t)
-    return half

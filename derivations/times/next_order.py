@@ -174,7 +174,7 @@ def _first_at_two(eq44a: sp.Eq, eq41: sp.Eq, eq5a: sp.Eq, eq26: sp.Eq) -> sp.Eq:
 EXT_117 = Entry(
     117, "", "next order of t_A",
     (
-        Statement(equation(C_L, SATURATION), lambda *s: equation(C_L, _constant(L, *s))),
+        Statement(equation(C_L, SATURATION), lambda *s: _constant(L, *s)),
         Statement(equation(t_A, tau / a * (u_0 ** (2 - L) * I + g ** ((2 - L) / L) * C_L)), _first),
         Statement(equation(t_A, tau / a * (sp.log(1 / u_0) + sp.log(g) / 2)), _first_at_two),
     ),
@@ -227,14 +227,14 @@ _SMALL = g ** ((2 - L_f) / L)
 EXT_118 = Entry(
     118, "", "what B gains while A saturates",
     (
-        Statement(equation(C_G, CLOCK), lambda *s: equation(C_G, _clock(L_f, *s)[0])),
+        Statement(equation(C_G, CLOCK), lambda *s: _clock(L_f, *s)[0]),
         Statement(
             equation(
                 GAIN, c * b * u_0 ** (2 - L_f) / ((L_f - 2) * a) + _SMALL / a * (r * C_G + (r - c * b) / (L_f - 2))
             ),
             partial(_gain, L_f),
         ),
-        Statement(equation(C_G, CLOCK_AT_2), lambda *s: equation(C_G, _clock(TWO, *s)[0])),
+        Statement(equation(C_G, CLOCK_AT_2), lambda *s: _clock(TWO, *s)[0]),
         Statement(
             equation(GAIN, c * b / a * (sp.log(1 / u_0) + sp.log(g) / L) + r / a * C_G), partial(_gain, TWO)
         ),
@@ -368,8 +368,8 @@ def _lag_from_ways(*sources: Any) -> sp.Eq:
 def _times(depth: Any, first: sp.Expr, step: sp.Expr) -> tuple[Statement, ...]:
     """t_A, the time of the step, and t_B by it; the first two printed in units of tau/|Sigma_yx_A|."""
     return (
-        Statement(equation(t_A, tau / a * first), lambda *s: equation(t_A, _Late.of(depth, *s).first)),
-        Statement(equation(STEP, tau / a * step), lambda *s: equation(STEP, _Late.of(depth, *s).step)),
+        Statement(equation(t_A, tau / a * first), lambda *s: _Late.of(depth, *s).first),
+        Statement(equation(STEP, tau / a * step), lambda *s: _Late.of(depth, *s).step),
         Statement(equation(t_B, STEP + tau / r * (T_B - c * b * STEP / tau + C_B)), partial(_by_step, depth)),
     )
 

@@ -134,12 +134,12 @@ EQ_33 = Entry(
     (
         Statement(
             equation(LAG_NAME, -tau / r * sp.log(u_B_at)),
-            lambda eq32, eq30: equation(LAG_NAME, eq32[1].rhs.subs(u_B, X_B)),
+            lambda eq32, eq30: eq32[1].rhs.subs(u_B, X_B),
             lead=small(u_B_at), neglected=1 / sp.log(1 / u_B_at),
         ),
         Statement(
             equation(LAG_NAME, tau * (1 - b / a) / r * sp.log(1 / u_0)),
-            lambda eq32, eq30: equation(LAG_NAME, _lag_of_two_layers(eq32, eq30)),
+            _lag_of_two_layers,
             lead=small(u_0), neglected=LOG_ORDER, given={c: 1},
             counterexample=flipped(lag=sp.Rational(7, 3) * LN_100),  # 7 (1 + 2/3)/5 ln 100
         ),
@@ -201,7 +201,7 @@ def _stronger_correlation() -> sp.Eq:
 
 _CLAIMS_9 = (
     Statement(
-        equation(RATIO, a / b), lambda: equation(RATIO, (1 + (a - b) / r).subs(r, b)),
+        equation(RATIO, a / b), lambda: (1 + (a - b) / r).subs(r, b),
         claim="section 3.2: without cross correlation the ratio is |Sigma_yx_A|/|Sigma_yx_B|",
     ),
     Statement(
@@ -211,7 +211,7 @@ _CLAIMS_9 = (
         "-sigma_B/sigma_A) it is not (9) but the signed ratio, which is what a random start does",
     ),
     Statement(
-        equation(_inverse, t_A / t_B), lambda: equation(_inverse, RATIO),
+        equation(_inverse, t_A / t_B), lambda: RATIO,
         defect=factor((t_A / t_B) ** 2),
         claim="appendix I: the time ratio of table 1 is the first time divided by the second; (9) is the inverse",
     ),

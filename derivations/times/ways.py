@@ -134,7 +134,7 @@ _DEEP, _TWO = branches(3, 3), branches(2, 2)
 
 def _claim(words: str, printed: sp.Expr, of: Callable[..., sp.Expr], name: Any = I) -> Statement:
     """A formula printed elsewhere that an entry contains."""
-    return Statement(equation(name, printed), lambda: equation(name, of()), claim=words)
+    return Statement(equation(name, printed), of, claim=words)
 
 
 def _at_start(kind: Branches, e: sp.Expr, same: dict[Any, Any]) -> sp.Expr:
