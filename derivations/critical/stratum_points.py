@@ -18,20 +18,24 @@ STEP = 1e-30  # of a complex derivative: no difference is taken, so nothing canc
 RANK = 1e-9  # singular values of the equations' derivative below this share are zero
 
 
+def rows_above(network: FusionNetwork, weights: Mapping[str, Sequence[Any]]) -> dict[str, list[np.ndarray]]:
+    """`above` for one output: a row above every layer, 1 at the output."""
+    one = np.ones((1, 1))
+    return {name: [one if row is None else row for row in rows] for name, rows in above(network, weights).items()}
+
+
 def conditions(
     network: FusionNetwork, data: Correlations, case: Case, weights: Mapping[str, Sequence[Any]]
 ) -> list[np.ndarray]:
     """Left sides of the equations of a stratum, all zero on it: P W at the cuts, silenced signals, errors learned."""
-    rows = above(network, weights)
+    rows = rows_above(network, weights)
     total = total_weights(network, weights, rows)
     error = errors(data, total)
     found = []
     for part in case.dead:
         name, layer = part.cut
-        matrix, product = weights[name][layer - 1], rows[name][layer - 1]
-        found.append(matrix if product is None else product @ matrix)
-        for place in part.silenced:
-            found.append(_silenced(network, weights, error, place))
+        found.append(rows[name][layer - 1] @ weights[name][layer - 1])
+        found += [_silenced(network, weights, error, place) for place in part.silenced]
     return found + [error[m] for m in case.learned]
 
 
@@ -94,8 +98,7 @@ def _solve_dead(network: FusionNetwork, case: Case, found: Weights, residuals: M
     for part in case.dead:
         for place in part.silenced:
             if isinstance(place, Cancelled):
-                signal = _silenced(network, found, residuals, place)
-                _take_out(found, network, residuals, place.children, signal)
+                _take_out(found, network, residuals, place)
             else:
                 name, layer = place
                 before = _pushed(network.chains[name], name, found, residuals, layer - 1)
@@ -104,8 +107,7 @@ def _solve_dead(network: FusionNetwork, case: Case, found: Weights, residuals: M
                     matrix = found[name][layer - 1]
                     found[name][layer - 1] = matrix - (matrix @ before.T) @ before / size
         name, layer = part.cut
-        row = above(network, found)[name][layer - 1]
-        row = np.ones((1, 1)) if row is None else row
+        row = rows_above(network, found)[name][layer - 1]
         size = float(np.sum(row * row))
         if size > 0:
             found[name][layer - 1] = found[name][layer - 1] - row.T @ (row @ found[name][layer - 1]) / size
@@ -113,22 +115,19 @@ def _solve_dead(network: FusionNetwork, case: Case, found: Weights, residuals: M
 
 def _solve_learned(network: FusionNetwork, data: Correlations, case: Case, found: Weights) -> None:
     """Solve W^tot of the learned modalities, in their first layers."""
-    goals, rows = data.regression(case.learned), above(network, found)
+    goals, rows = data.regression(case.learned), rows_above(network, found)
     for m in case.learned:
-        row = rows[m][0] if rows[m][0] is not None else np.ones((1, 1))
+        row = rows[m][0]
         size = float(np.sum(row * row))
         if size == 0:
             raise DomainError(f"{m} cannot be learned: the product of the layers above its first one is zero")
         found[m][0] = found[m][0] + row.T @ (goals[m] - row @ found[m][0]) / size
 
 
-def _take_out(
-    found: Weights, network: FusionNetwork, residuals: Mapping[str, Any], children: tuple[str, ...], signal: Any
-) -> None:
+def _take_out(found: Weights, network: FusionNetwork, residuals: Mapping[str, Any], place: Cancelled) -> None:
     """The smallest change of the children's last layers for which the sum of their signals is zero."""
-    before = {
-        child: _pushed(network.chains[child], child, found, residuals, len(found[child]) - 1) for child in children
-    }
+    signal = _silenced(network, found, residuals, place)
+    before = {c: _pushed(network.chains[c], c, found, residuals, len(found[c]) - 1) for c in place.children}
     size = sum(float(np.sum(row * row)) for row in before.values())
     for child, row in before.items():
         if size > 0:
