@@ -372,11 +372,7 @@ class Entry:
 
     def claim_statuses(self) -> list[tuple[str, list[Status]]]:
         """What the text says beside the equation, each with its own status."""
-        found = []
-        for claim in self.claims:
-            alone = replace(self, statements=(claim,), claims=())
-            found.append((claim.claim, alone.check()))
-        return found
+        return [(claim.claim, replace(self, statements=(claim,), claims=()).check()) for claim in self.claims]
 
 
 def _one(items: list[Any]) -> Any:

@@ -192,10 +192,7 @@ def trunk_moves(flow: sp.Eq, on: Shapes) -> Moves:
 
 def speed_of(moves: Moves, norm: sp.Symbol) -> sp.Expr:
     """tau du/dt of a chain: the same from each of its layers."""
-    return _agreed([_coefficient(moved, shape, norm) for moved, shape in moves])
-
-
-def _agreed(speeds: list[sp.Expr]) -> sp.Expr:
+    speeds = [_coefficient(moved, shape, norm) for moved, shape in moves]
     if not all(equal(speed, speeds[0]) for speed in speeds[1:]):
         raise SolveError(f"the layers of a chain move at different speeds: {speeds}")
     return sp.Add(*(sp.powsimp(part) for part in sp.Add.make_args(sp.expand(speeds[0]))))

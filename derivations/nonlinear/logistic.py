@@ -41,7 +41,6 @@ def ratio() -> sp.Eq:
 
     Until t_A the drives are half of (9)'s, |Sigma_yx|/2 by (37); then B is driven by s_B.
     """
-    u_0 = sp.Symbol("u_0", positive=True)
     half = -sp.diff(LOGISTIC, y_hat).subs(y_hat, 0) / label  # the share of <y x> that drives near zero
     first = sp.log(1 / u_0) / (half * a)
     lag = (1 - b / a) * sp.log(1 / u_0) / LATE_DRIVE

@@ -13,7 +13,18 @@ import sympy as sp
 from derivations.algebra.entry import Entry, Statement, equation, small
 from derivations.algebra.matrices import S_A, Y_A, Y_B, W_A_tot, matrix, residual_B, target, x_A, x_B
 from derivations.algebra.notation import a, b, c, r, rate, t_A, tau, u_0, u_A
-from derivations.algebra.ordered_products import Layers, T, averaged, descent, layer, means, normal, same, words
+from derivations.algebra.ordered_products import (
+    Layers,
+    T,
+    averaged,
+    coefficient_of,
+    descent,
+    layer,
+    means,
+    normal,
+    same,
+    words,
+)
 from derivations.errors import SolveError
 from derivations.flow.symbolic_flow import EQ_1A, EQ_1B, EQ_31, error
 from derivations.times.conditions import LOG_ORDER
@@ -43,10 +54,7 @@ def active(word: sp.Expr, *definitions: sp.Basic) -> sp.Expr:
 
 def _share(eq1a: sp.Tuple, eq1b: sp.Tuple) -> sp.Expr:
     """The drive of a unit near zero as a share of Sigma_yx."""
-    ((share, word),) = words(active(target * T(x_A), eq1a, eq1b))
-    if word != (Y_A,):
-        raise SolveError(f"a unit is driven by {sp.Mul(*word)}")
-    return share
+    return coefficient_of(active(target * T(x_A), eq1a, eq1b), Y_A)
 
 
 def _unit(index: int, eq1a: sp.Tuple, eq1b: sp.Tuple) -> sp.Eq:

@@ -21,7 +21,7 @@ import sympy as sp
 from derivations.algebra.entry import Entry, Statement, equation, small
 from derivations.algebra.matrices import S_A, Y_A, Y_B, W_A_tot, W_B_tot
 from derivations.algebra.notation import I, L, L_f, R, a, b, c, g, k, named, r, t_A, t_B, tau, u, u_0, u_A, u_B, x
-from derivations.algebra.ordered_products import normal, words
+from derivations.algebra.ordered_products import coefficient_of, normal
 from derivations.algebra.positive_powers import canonical, equal, leading, separated
 from derivations.errors import SolveError
 from derivations.flow.ansatz import EQ_44A, EQ_44B
@@ -71,10 +71,8 @@ class _Plateau:
             raise SolveError(f"the trunk stays in {clock}")
         total = canonical((u_A**L_f * trunk ** (L - L_f) / g).subs(depths).subs(u_A, g ** (1 / depth) * x))
         left = normal(eq5a.rhs.subs({W_A_tot: total * Y_A * S_A**-1, W_B_tot: 0}))
-        if any(word != (Y_A,) for _, word in words(left)):
-            raise SolveError(f"{left} is not along Sigma_yx_A")
-        share = sp.Add(*(coefficient for coefficient, _ in words(left)))
-        return cls(depth, fused, share, canonical(eq44a.rhs.subs(u, trunk).subs(depths)), clock)
+        speed = canonical(eq44a.rhs.subs(u, trunk).subs(depths))
+        return cls(depth, fused, coefficient_of(left, Y_A), speed, clock)
 
     @property
     def norm(self) -> sp.Expr:
@@ -193,10 +191,7 @@ def _seen_by_b(flow: _Plateau, eq5b: sp.Eq, eq52: sp.Tuple) -> sp.Expr:
     """e_B along the sign of its residual while A grows: c b at the start, r on the plateau."""
     grown = 1 - flow.share  # W_A^tot over its plateau
     seen = normal(eq5b.rhs.subs({W_A_tot: grown * Y_A * S_A**-1, W_B_tot: 0}))
-    rest = normal(seen - grown * eq52[1].rhs)
-    if any(word != (Y_B,) for _, word in words(rest)):
-        raise SolveError(f"{rest} is not along Sigma_yx_B")
-    return sp.Add(*(coefficient for coefficient, _ in words(rest))) * c * b + grown * r
+    return coefficient_of(normal(seen - grown * eq52[1].rhs), Y_B) * c * b + grown * r
 
 
 def _clock(fused: Any, *sources: Any) -> tuple[sp.Expr, sp.Expr]:

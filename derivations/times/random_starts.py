@@ -23,7 +23,7 @@ import sympy as sp
 from derivations.algebra.entry import WEIGHT, Entry, Statement, equation, small
 from derivations.algebra.matrices import Y_A, matrix
 from derivations.algebra.notation import L, L_f, a, b, c, cos, l, named, u_0, x, y
-from derivations.algebra.ordered_products import Direction, Layers, T, layer, normal, same, words
+from derivations.algebra.ordered_products import Direction, Layers, T, coefficient_of, layer, normal, same, words
 from derivations.algebra.positive_powers import canonical, equal, separated
 from derivations.errors import SolveError
 from derivations.flow.ansatz import speed_of
@@ -62,10 +62,7 @@ def _signless(e: sp.Expr) -> sp.Expr:
 
 def _squared(column: sp.Expr, rules: Rules) -> sp.Expr:
     """|column|^2 as a number."""
-    found = normal(T(column) * column, rules)
-    if any(word for _, word in words(found)):
-        raise SolveError(f"{found} is no number")
-    return _signless(found)
+    return _signless(coefficient_of(normal(T(column) * column, rules)))
 
 
 # ---- 127.

@@ -19,7 +19,17 @@ from derivations.algebra.entry import Entry, Statement, equation, small, small_w
 from derivations.algebra.examples import rho, scalar_example, sd_A, sd_B
 from derivations.algebra.matrices import S_A, S_AB, S_B, S_BA, Y_A, Y_B, S, W_A_tot, W_tot, Y, matrix, residual_B
 from derivations.algebra.notation import L, L_f, R, a, b, c, eta, g, k, l, named, r, rate, tau, u_0, u_A, u_B
-from derivations.algebra.ordered_products import Direction, Layers, T, apart, evaluate, layer, normal, same, words
+from derivations.algebra.ordered_products import (
+    Direction,
+    Layers,
+    T,
+    apart,
+    coefficient_of,
+    evaluate,
+    layer,
+    normal,
+    words,
+)
 from derivations.algebra.positive_powers import Leading, equal, separated
 from derivations.critical.printed_sets import EQ_7A, EQ_7B, EQ_19B
 from derivations.errors import SolveError
@@ -73,10 +83,7 @@ SIZE_B = named("|W_B^tot(t)|", r"\|\mathbf{W}_B^{\mathrm{tot}}(t)\|", positive=T
 def _norm_of_total(eq24: sp.Tuple, branch: str) -> sp.Expr:
     """|W^2 W^1| on the ansatz."""
     shape = _shapes(eq24)[branch]
-    ((size, word),) = words(normal(shape[layer(branch, 2)] * shape[layer(branch, 1)]).subs(COLLINEAR))
-    if word:
-        raise SolveError(f"{sp.Mul(*word)} is not a number")
-    return size
+    return coefficient_of(normal(shape[layer(branch, 2)] * shape[layer(branch, 1)]).subs(COLLINEAR))
 
 
 def _law_of_totals(eq18a: sp.Eq, eq18b: sp.Eq, eq18c: sp.Eq, eq18d: sp.Eq, eq24: sp.Tuple) -> sp.Eq:
@@ -214,10 +221,9 @@ def _error_at_b(eq18a: sp.Eq, eq18b: sp.Eq, eq7b: sp.Tuple) -> sp.Expr:
     lead = small_weights("W_A")
     moved = [lead(normal(law.rhs).subs(put)).term.subs(numbers) for law in (eq18a, eq18b)]
     first, second = layer("W_A", 1), layer("W_A", 2)
-    terms = list(words(moved[0]))
-    size = sp.Add(*(coefficient for coefficient, _ in terms))
+    size = coefficient_of(moved[0], T(second))
     gap = moved[0] + c * T(moved[1]) - c * size * (first + c * T(second))
-    if any(word != (T(second),) for _, word in terms) or not same(normal(gap).subs(c**2, 1), 0):
+    if normal(normal(gap).subs(c**2, 1)) != 0:
         raise SolveError(f"the mode does not grow by itself: {gap}")
     return sp.factor(size)
 

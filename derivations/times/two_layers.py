@@ -15,7 +15,7 @@ from derivations.algebra.entry import Entry, Statement, equation, factor, small
 from derivations.algebra.examples import rho, scalar_example, sd_A, sd_B
 from derivations.algebra.matrices import Y_B, matrix, residual_B
 from derivations.algebra.notation import a, b, c, cos, named, r, rate, t, t_A, t_B, tau, u_0, u_A, u_B
-from derivations.algebra.ordered_products import T, layer, normal, same
+from derivations.algebra.ordered_products import T, coefficient_of, layer, normal
 from derivations.algebra.positive_powers import canonical, separated
 from derivations.errors import SolveError
 from derivations.flow.ansatz import EQ_25, two_layer_shapes, two_layer_speed
@@ -59,10 +59,7 @@ def _turning_two(eq31: sp.Tuple) -> sp.Eq:
     """(31) with W_B^1 along a unit row d at an angle to the residual, W_B^2 = u_B r^T."""
     d, column = matrix("d"), matrix("q")
     law = eq31[1].rhs.subs(layer("W_B", 1), u_B * column * d)
-    found = normal(law, {(residual_B, T(d)): r * cos})
-    if not same(found, r * cos * u_B * T(column)):
-        raise SolveError(f"{found} is not along the second layer")
-    return equation(rate(u_B), r * cos * u_B)
+    return equation(rate(u_B), coefficient_of(normal(law, {(residual_B, T(d)): r * cos}), T(column)))
 
 
 EQ_26 = Entry(
