@@ -19,17 +19,7 @@ from derivations.algebra.entry import Entry, Statement, equation, small, small_w
 from derivations.algebra.examples import rho, scalar_example, sd_A, sd_B
 from derivations.algebra.matrices import S_A, S_AB, S_B, S_BA, Y_A, Y_B, S, W_A_tot, W_tot, Y, matrix, residual_B
 from derivations.algebra.notation import L, L_f, R, a, b, c, eta, g, k, l, named, r, rate, tau, u_0, u_A, u_B
-from derivations.algebra.ordered_products import (
-    Direction,
-    Layers,
-    T,
-    apart,
-    coefficient_of,
-    evaluate,
-    layer,
-    normal,
-    words,
-)
+from derivations.algebra.ordered_products import Direction, Layers, T, apart, coefficient_of, evaluate, layer, normal
 from derivations.algebra.positive_powers import Leading, equal, separated
 from derivations.critical.printed_sets import EQ_7A, EQ_7B, EQ_19B
 from derivations.errors import SolveError
@@ -278,7 +268,7 @@ def _factor(eq14: sp.Eq, eq2: sp.Tuple, branch: str, drive: sp.Symbol, size: sp.
     first, second = layer(branch, 1), layer(branch, 2)
     now = normal(first * T(d) + c * T(second))
     change = normal(steps[0] * T(d) + c * T(steps[1]), squares)
-    gain = c * sp.Add(*(coefficient for coefficient, word in words(change) if word == (T(second),)))
+    gain = c * change.coeff(T(second))
     if normal(change - sp.expand(gain * now)).subs(c**2, 1) != 0:
         raise SolveError(f"the mode is not multiplied by a number: {change}")
     return 1 + gain
