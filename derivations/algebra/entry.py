@@ -185,7 +185,10 @@ def first_order(symbol: sp.Symbol, power: int) -> Callable[[sp.Expr], Leading]:
     """Taylor polynomial up to `power`, and the first power left out."""
 
     def lead(e: sp.Expr) -> Leading:
-        terms = [sp.diff(e, symbol, n).subs(symbol, 0) * symbol**n / sp.factorial(n) for n in range(power + 3)]
+        series = sp.expand(sp.series(e, symbol, 0, power + 3).removeO())  # also where e itself is 0/0 at zero
+        if not series.is_polynomial(symbol):
+            raise SolveError(f"{e} has no Taylor polynomial in {symbol}")
+        terms = [series.coeff(symbol, n) * symbol**n for n in range(power + 3)]
         left = [n for n in range(power + 1, power + 3) if sp.simplify(terms[n]) != 0]
         return Leading(sp.Add(*terms[: power + 1]), symbol ** left[0] if left else None)
 

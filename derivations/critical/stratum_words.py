@@ -245,7 +245,4 @@ def _path_atoms(network: FusionNetwork, m: str, place: Place | Cancelled) -> Wor
 
 def _find(word: Word, part: Word) -> int:
     """1 + the place of `part` within a word; 0 if it is not there."""
-    for i in range(len(word) - len(part) + 1):
-        if word[i : i + len(part)] == part:
-            return i + 1
-    return 0
+    return next((i + 1 for i in range(len(word) - len(part) + 1) if word[i : i + len(part)] == part), 0)

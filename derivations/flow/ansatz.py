@@ -264,13 +264,8 @@ def two_layer_residual() -> tuple[sp.Expr, sp.Expr]:
     return found[0], found[1]
 
 
-def _substituted(eq22: sp.Tuple, eq24: sp.Tuple) -> sp.Eq:
-    law = eq22[1].rhs.subs({line.lhs: line.rhs for line in eq24})
-    return equation(rate(u_A) * T(Direction("r_A", 1)), normal(law))
-
-
-def _two(n: int, eq22: sp.Tuple, eq23: sp.Tuple) -> sp.Eq:
-    return equation(layer("W_A", n), two_layer_shapes("W_A", eq22, eq23)[layer("W_A", n)])
+def _two(n: int, eq22: sp.Tuple, eq23: sp.Tuple) -> sp.Expr:
+    return two_layer_shapes("W_A", eq22, eq23)[layer("W_A", n)]
 
 
 _R1 = Direction("r_A", 1)
@@ -288,7 +283,10 @@ EQ_24 = Entry(
 EQ_25 = Entry(
     25, "", "growth of A, two layers",
     (
-        Statement(equation(rate(u_A) * T(_R1), u_A * Y_A * T(Y_A) / a * T(_R1)), _substituted),
+        Statement(
+            equation(rate(u_A) * T(_R1), u_A * Y_A * T(Y_A) / a * T(_R1)),
+            lambda eq22, eq24: normal(eq22[1].rhs.subs({line.lhs: line.rhs for line in eq24})),
+        ),
         Statement(
             equation(rate(u_A), a * u_A),
             lambda eq22, eq24: two_layer_speed("W_A", eq22, {e.lhs: e.rhs for e in eq24}),

@@ -91,9 +91,8 @@ def unbalanced(upper: sp.Expr, *lower: sp.Expr) -> Callable[[sp.Eq, sp.Eq], bool
 
     def tells_apart(printed: sp.Eq, right: sp.Eq) -> bool:
         at = values | {C: constant}
-        printed_gap = evaluate(printed.lhs, at) - evaluate(printed.rhs, at)
-        right_gap = evaluate(right.lhs, at) - evaluate(right.rhs, at)
-        return bool(np.abs(printed_gap).max() > 1e-9 and np.abs(right_gap).max() < 1e-9)
+        gaps = [np.abs(evaluate(law.lhs - law.rhs, at)).max() for law in (printed, right)]
+        return bool(gaps[0] > 1e-9 > gaps[1])
 
     return tells_apart
 

@@ -38,14 +38,9 @@ def _branches(top: sp.Eq, bottom: sp.Eq) -> sp.Eq:
     return equation(canonical(scale_b * b / (scale_a * a)), b / a)
 
 
-def second_of_first(sign: Any = 1) -> sp.Expr:
-    """u_B^(2 - L_f) as a function of u_A: (45) solved, with k times `sign` for a mode of that sign."""
-    return u_0 ** (2 - L_f) * (1 - sign * k) + sign * k * u_A ** (2 - L_f)
-
-
 def second_power(eq45: sp.Tuple, sign: Any = 1) -> sp.Expr:
-    """u_B^(2 - L_f) by (45), b driving with `sign`; put back into it."""
-    found = second_of_first(sign)
+    """u_B^(2 - L_f) as a function of u_A: (45) solved, k times `sign` for a mode of that sign; put back into it."""
+    found = u_0 ** (2 - L_f) * (1 - sign * k) + sign * k * u_A ** (2 - L_f)
     law = eq45[1].subs({b: sign * k * a})
     if not equal(law.lhs.subs(u_B, found ** (1 / (2 - L_f))), law.rhs):
         raise SolveError("(45) is not solved")
@@ -54,11 +49,6 @@ def second_power(eq45: sp.Tuple, sign: Any = 1) -> sp.Expr:
 
 def _checked_second(eq45: sp.Tuple) -> sp.Expr:
     return second_power(eq45) ** (1 / (2 - L_f))
-
-
-def _first_alone(eq44: sp.Eq, eq45: sp.Tuple, eq41: sp.Eq) -> sp.Eq:
-    """(44a) with u from (41) and u_B from (45)."""
-    return equation(rate(u_A), eq44.rhs.subs(u, trunk_norm(eq41)).subs(u_B, _checked_second(eq45)))
 
 
 def time_of(speed: sp.Eq, high: Any) -> sp.Expr:
@@ -89,7 +79,8 @@ EQ_46 = Entry(
     46, "", "growth of A alone",
     (
         Statement(
-            equation(rate(u_A), a * u_A ** (L_f - 1) * BRACKET ** ((L_f - L) / 2)), _first_alone,
+            equation(rate(u_A), a * u_A ** (L_f - 1) * BRACKET ** ((L_f - L) / 2)),
+            lambda eq44a, eq45, eq41: eq44a.rhs.subs(u, trunk_norm(eq41)).subs(u_B, _checked_second(eq45)),
             defect=factor(BRACKET ** (L_f - L)),
         ),
     ),
@@ -211,10 +202,6 @@ def _turning(eq52: sp.Tuple, eq50: sp.Tuple) -> sp.Eq:
     return equation(rate(u_B), canonical(found.subs(u, eq50[1].rhs)))
 
 
-def _lag_from(speed: sp.Eq) -> sp.Expr:
-    return tau * separated(speed.rhs, u_B, u_B_at, u_B)
-
-
 EQ_53 = Entry(
     53, "", "growth of B after t_A",
     (
@@ -225,7 +212,7 @@ EQ_53 = Entry(
         ),
         Statement(
             equation(t - t_A, tau * g ** (L_f / L - 1) / r * (u_B ** (2 - L_f) - u_B_at ** (2 - L_f)) / (2 - L_f)),
-            lambda *s: _lag_from(_turning(*s)),
+            lambda *s: tau * separated(_turning(*s).rhs, u_B, u_B_at, u_B),
             given=FULL_TURN,
             counterexample={cos: sp.Rational(1, 2), r: 5, u_B: 3, u_B_at: 2, g: 32, L: 5, L_f: 4, tau: 7}
             | {t_A: 1, t: 1 + sp.Rational(7, 72)},  # 7 (1/4 - 1/9)/(2 * 2 * 5/2)

@@ -10,17 +10,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import sympy as sp
 
-from derivations.algebra.entry import Entry, Statement, equation, small, small_weights
+from derivations.algebra.entry import Entry, Statement, equation, first_order, small, small_weights
 from derivations.algebra.examples import rho, scalar_example, sd_A, sd_B
 from derivations.algebra.matrices import S_A, S_AB, S_B, S_BA, Y_A, Y_B, S, W_A_tot, W_tot, Y, matrix, residual_B
 from derivations.algebra.notation import L, L_f, R, a, b, c, eta, g, k, l, named, r, rate, tau, u_0, u_A, u_B
 from derivations.algebra.ordered_products import Direction, Layers, T, apart, coefficient_of, evaluate, layer, normal
-from derivations.algebra.positive_powers import Leading, equal, separated
+from derivations.algebra.positive_powers import equal, separated
 from derivations.critical.printed_sets import EQ_7A, EQ_7B, EQ_19B
 from derivations.errors import SolveError
 from derivations.flow.ansatz import EQ_24, speed_of
@@ -293,17 +293,6 @@ def ratio_of_descent(*sources: sp.Basic) -> tuple[sp.Expr, sp.Expr]:
     return first, 1 + lag / first
 
 
-def _small_step(power: int) -> Callable[[sp.Expr], Leading]:
-    """Powers of eta up to `power`, and the next one that is left out; at eta = 0 the ratio is 0/0."""
-
-    def lead(e: sp.Expr) -> Leading:
-        terms = sp.expand(sp.series(e, eta, 0, power + 2).removeO())
-        kept = sp.Add(*(terms.coeff(eta, n) * eta**n for n in range(power + 1)))
-        return Leading(kept, eta ** (power + 1) if sp.simplify(terms.coeff(eta, power + 1)) != 0 else None)
-
-    return lead
-
-
 def _leading_ratio(*sources: sp.Basic) -> sp.Expr:
     return small(u_0)(ratio_of_descent(*sources)[1]).term
 
@@ -322,11 +311,11 @@ EXT_124 = Entry(
         ),
         Statement(
             equation(RATIO, 1 + (a - c * b) / r),
-            _leading_ratio, lead=_small_step(0), neglected=eta,
+            _leading_ratio, lead=first_order(eta, 0), neglected=eta,
         ),
         Statement(
             equation(RATIO, 1 + (a - b) / r * (1 - eta * (a + b - r) / 2)),
-            lambda *s: _leading_ratio(*s).subs(c, 1), lead=_small_step(1), neglected=eta**2,
+            lambda *s: _leading_ratio(*s).subs(c, 1), lead=first_order(eta, 1), neglected=eta**2,
         ),
     ),
     (EQ_14A, EQ_14B, EQ_2, EQ_31),

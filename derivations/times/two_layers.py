@@ -34,10 +34,6 @@ def growth(speed: sp.Eq, norm: sp.Symbol, start: Any, since: Any = 0) -> sp.Eq:
     return equation(left, tau * separated(speed.rhs, norm, start, norm))
 
 
-def first_time(eq26: sp.Eq) -> sp.Eq:
-    return equation(t_A, eq26.rhs.subs(u_A, X))
-
-
 def first_if(times: sp.Expr, swapped: sp.Expr, by: tuple[Any, Any] | None = None) -> sp.Tuple:
     """t_A < t_B divided by the positive t_B: the condition that is left."""
     quotient = sp.Lt(canonical(times / swapped), 1)
@@ -69,7 +65,12 @@ EQ_26 = Entry(
 )  # fmt: skip
 EQ_27 = Entry(
     27, "", "t_A, two layers",
-    (Statement(equation(t_A, tau * FIRST_AT_DEPTH_2), first_time, lead=small(u_0), neglected=LOG_ORDER),),
+    (
+        Statement(
+            equation(t_A, tau * FIRST_AT_DEPTH_2), lambda eq26: eq26.rhs.subs(u_A, X),
+            lead=small(u_0), neglected=LOG_ORDER,
+        ),
+    ),
     (EQ_26,), condition="u_0 -> 0; relative error of order 1/ln(1/u_0)",
     proof="(26) at a size X of order one; ln X is left out beside ln(1/u_0).",
     note="Why ln 1/u_0: growth is exponential, so the time is the logarithm of how much there is to grow.",
