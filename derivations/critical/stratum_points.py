@@ -11,7 +11,7 @@ from derivations.correlations import Correlations
 from derivations.critical.strata import Cancelled, Case, Place
 from derivations.errors import DomainError
 from derivations.flow.gradient_flow import above, errors, total_weights
-from derivations.network import TRUNK, Chain, FusionNetwork
+from derivations.network import TRUNK, FusionNetwork
 
 Weights = dict[str, list[np.ndarray]]
 STEP = 1e-30  # of a complex derivative: no difference is taken, so nothing cancels
@@ -41,16 +41,16 @@ def conditions(
 
 def _silenced(network: FusionNetwork, weights: Any, error: Mapping[str, Any], place: Place | Cancelled) -> Any:
     if isinstance(place, Cancelled):
-        return sum(_pushed(network.chains[c], c, weights, error) for c in place.children)
-    name, layer = place
-    return _pushed(network.chains[name], name, weights, error, layer)
+        return sum(_pushed(network, child, weights, error) for child in place.children)
+    return _pushed(network, place[0], weights, error, place[1])
 
 
-def _pushed(chain: Chain, name: str, weights: Any, error: Mapping[str, Any], layers: int | None = None) -> Any:
+def _pushed(
+    network: FusionNetwork, name: str, weights: Any, error: Mapping[str, Any], layers: int | None = None
+) -> Any:
     """The forward signal after `layers` layers of a chain, or all."""
-    signal: Any = (
-        sum(_pushed(child, child.name, weights, error) for child in chain.children) if chain.children else error[name]
-    )
+    children = network.chains[name].children
+    signal: Any = sum(_pushed(network, c.name, weights, error) for c in children) if children else error[name]
     for matrix in weights[name][:layers]:
         signal = signal @ matrix.T
     return signal
@@ -101,7 +101,7 @@ def _solve_dead(network: FusionNetwork, case: Case, found: Weights, residuals: M
                 _take_out(found, network, residuals, place)
             else:
                 name, layer = place
-                before = _pushed(network.chains[name], name, found, residuals, layer - 1)
+                before = _pushed(network, name, found, residuals, layer - 1)
                 size = float(np.sum(before * before))
                 if size > 0:
                     matrix = found[name][layer - 1]
@@ -127,7 +127,7 @@ def _solve_learned(network: FusionNetwork, data: Correlations, case: Case, found
 def _take_out(found: Weights, network: FusionNetwork, residuals: Mapping[str, Any], place: Cancelled) -> None:
     """The smallest change of the children's last layers for which the sum of their signals is zero."""
     signal = _silenced(network, found, residuals, place)
-    before = {c: _pushed(network.chains[c], c, found, residuals, len(found[c]) - 1) for c in place.children}
+    before = {c: _pushed(network, c, found, residuals, len(found[c]) - 1) for c in place.children}
     size = sum(float(np.sum(row * row)) for row in before.values())
     for child, row in before.items():
         if size > 0:

@@ -13,7 +13,7 @@ from derivations.algebra.ordered_products import Layers, T
 from derivations.critical.strata import Cancelled, Case, Dead, Place
 from derivations.errors import SolveError
 from derivations.flow.gradient_flow import flow
-from derivations.network import TRUNK, Chain, FusionNetwork
+from derivations.network import TRUNK, FusionNetwork
 
 # ---- Words: W_A^2 W_A^1 and so on; the trunk goes on counting where all branches have the same depth.
 
@@ -53,17 +53,14 @@ def word_of(network: FusionNetwork, name: str, low: int) -> Any:
 def forward(network: FusionNetwork, place: Place | Cancelled, seen: Mapping[str, Any]) -> Any:
     """The forward signal after a place, as a column: sums over modalities of a product of layers times e_m^T."""
 
-    def pushed(chain: Chain, name: str, layers: int) -> Any:
-        inner = (
-            sum(pushed(child, child.name, int(child.depth)) for child in chain.children)
-            if chain.children
-            else seen[name]
-        )
-        return sp.expand(layers_of(network, name, layers, 1) * inner)
+    def out_of(names: tuple[str, ...]) -> Any:
+        return sum(pushed(name, int(network.chains[name].depth)) for name in names)
 
-    if isinstance(place, Cancelled):
-        return sum(pushed(network.chains[c], c, int(network.chains[c].depth)) for c in place.children)
-    return pushed(network.chains[place[0]], *place)
+    def pushed(name: str, layers: int) -> Any:
+        children = tuple(child.name for child in network.chains[name].children)
+        return sp.expand(layers_of(network, name, layers, 1) * (out_of(children) if children else seen[name]))
+
+    return out_of(place.children) if isinstance(place, Cancelled) else pushed(*place)
 
 
 def total_symbol(m: str) -> sp.Symbol:

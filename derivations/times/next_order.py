@@ -303,7 +303,8 @@ class _Late:
     @classmethod
     def of(cls, depth: Any, eq117: sp.Tuple, eq106: sp.Eq, eq118: sp.Tuple, eq53: sp.Tuple) -> _Late:
         depths = {L: depth, L_f: depth}
-        clock = _without_empty(eq118[2 if depth == 2 else 0].rhs.subs(depths))
+        clock = eq118[2 if depth == 2 else 0].rhs.subs(depths)
+        clock = clock.subs({i: 0 for i in clock.atoms(sp.Integral) if i.function == 0})  # integrals of zero
         rate = canonical(eq53[0].rhs.subs(depths) / u_B ** (depth - 1))
         if not rate.has(r):
             raise SolveError(f"the residual does not drive B: {rate}")
@@ -333,11 +334,6 @@ def _short(e: sp.Expr) -> sp.Expr:
     unit = sp.Dummy("unit", positive=True)
     named = sp.expand_mul(e).replace(lambda p: p.is_Pow and p.base == g and equal(p, _UNIT), lambda _: unit)
     return sp.Add(*(sp.factor(part) for part in sp.Add.make_args(sp.expand(sp.cancel(named))))).subs(unit, _UNIT)
-
-
-def _without_empty(e: sp.Expr) -> sp.Expr:
-    """Integrals of zero are zero."""
-    return e.replace(lambda i: isinstance(i, sp.Integral) and i.function == 0, lambda _: sp.Integer(0))
 
 
 def _by_step(depth: Any, *sources: Any) -> sp.Eq:
