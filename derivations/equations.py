@@ -85,14 +85,10 @@ class Ledger:
 
     def _by_name(self, name: str) -> Entry:
         if name not in self.names:
-            raise DomainError(
-                f"no equation {name!r}; there are 1 to 62 and {self._extensions()}, some with a part: 44a"
-            )
+            ours = [e.number for e in self.entries if e.kind is Kind.EXTENSION]
+            numbers = f"1 to 62 and {min(ours)} to {max(ours)}"
+            raise DomainError(f"no equation {name!r}; there are {numbers}, some with a part: 44a")
         return self.names[name]
-
-    def _extensions(self) -> str:
-        numbers = [e.number for e in self.entries if e.kind is Kind.EXTENSION]
-        return f"{min(numbers)} to {max(numbers)}"
 
     def numbered(self, name: str) -> tuple[Entry, ...]:
         """The parts of a number ("44"), or one part ("44a")."""

@@ -99,8 +99,9 @@ class Statement:
     Parameters
     ----------
     printed : equation, condition (a tuple of inequalities), set (a tuple of equations)
-    derive : callable of the `right` forms of the sources, returns the right form; None for a definition. If all of its
-        parameters are called by their numbers (`eq53`) it is handed these, else every source in order
+    derive : callable of the `right` forms of the sources, returns the right form, or what the left side of the printed
+        one is equal to; None for a definition. If all of its parameters are called by their numbers (`eq53`) it is
+        handed these, else every source in order
     given : substitution, or callable on both forms, under which the printed form follows
     counterexample : numbers for every symbol at which the right form holds and the printed one does not, or a
         callable(printed, right) that says so
@@ -184,7 +185,10 @@ def first_order(symbol: sp.Symbol, power: int) -> Callable[[sp.Expr], Leading]:
     """Taylor polynomial up to `power`, and the first power left out."""
 
     def lead(e: sp.Expr) -> Leading:
-        terms = [sp.diff(e, symbol, n).subs(symbol, 0) * symbol**n / sp.factorial(n) for n in range(power + 3)]
+        series = sp.expand(sp.series(e, symbol, 0, power + 3).removeO())  # also where e itself is 0/0 at zero
+        if not series.is_polynomial(symbol):
+            raise SolveError(f"{e} has no Taylor polynomial in {symbol}")
+        terms = [series.coeff(symbol, n) * symbol**n for n in range(power + 3)]
         left = [n for n in range(power + 1, power + 3) if sp.simplify(terms[n]) != 0]
         return Leading(sp.Add(*terms[: power + 1]), symbol ** left[0] if left else None)
 
@@ -349,7 +353,8 @@ class Entry:
             return None
         known = {f"eq{source.name}": source for source in self.sources}
         wanted = signature(statement.derive).parameters
-        return statement.derive(*(known[name].right for name in (wanted if wanted.keys() <= known.keys() else known)))
+        found = statement.derive(*(known[name].right for name in (wanted if wanted.keys() <= known.keys() else known)))
+        return equation(statement.printed.lhs, found) if isinstance(found, sp.Expr) else found
 
     def check(self) -> list[Status]:
         """The status, computed now: the union over the statements."""
@@ -370,11 +375,7 @@ class Entry:
 
     def claim_statuses(self) -> list[tuple[str, list[Status]]]:
         """What the text says beside the equation, each with its own status."""
-        found = []
-        for claim in self.claims:
-            alone = replace(self, statements=(claim,), claims=())
-            found.append((claim.claim, alone.check()))
-        return found
+        return [(claim.claim, replace(self, statements=(claim,), claims=()).check()) for claim in self.claims]
 
 
 def _one(items: list[Any]) -> Any:

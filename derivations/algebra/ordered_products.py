@@ -13,7 +13,8 @@ does not change when its words are rotated until D^T stands last. What stands be
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, reduce
+from operator import matmul
 from typing import Any
 
 import numpy as np
@@ -116,6 +117,14 @@ def words(e: Any) -> Iterator[tuple[sp.Expr, Word]]:
         yield sp.Mul(*scalars), tuple(flat)
 
 
+def coefficient_of(e: Any, *word: sp.Expr) -> sp.Expr:
+    """The number before a word, the only one in a sum; without a word the sum must be a number."""
+    terms = list(words(e))
+    if any(found != word for _, found in terms):
+        raise SolveError(f"{e} is not along {sp.Mul(*word)}")
+    return sp.Add(*(coefficient for coefficient, _ in terms))
+
+
 def _joined(left: sp.Expr, right: sp.Expr) -> sp.Expr | None:
     """The product of two neighbours where it is shorter."""
     if isinstance(left, Layers) and isinstance(right, Layers) and left.args[0] == right.args[0]:
@@ -131,9 +140,7 @@ def _joined(left: sp.Expr, right: sp.Expr) -> sp.Expr | None:
 
 def _symmetric(factor: sp.Expr) -> sp.Expr:
     if isinstance(factor, sp.transpose):
-        inner = factor.args[0]
-        if inner in TRANSPOSES:
-            return TRANSPOSES[inner]
+        return TRANSPOSES.get(factor.args[0], factor)
     if isinstance(factor, sp.Pow) and isinstance(factor.base, sp.transpose):  # of an inverse
         return _symmetric(factor.base) ** factor.exp
     return factor
@@ -173,14 +180,10 @@ def normal(e: Any, rules: Rules | None = None) -> sp.Expr:
 
 def same(one: Any, other: Any, rules: Rules | None = None) -> bool:
     """Whether two sums of words are equal by the identities, coefficients by `positive_powers`."""
-    return vanishes(sp.sympify(one) - sp.sympify(other), rules)
-
-
-def vanishes(e: Any, rules: Rules | None = None) -> bool:
     from derivations.algebra.positive_powers import equal
 
     coefficients: dict[Word, sp.Expr] = {}
-    for coefficient, word in words(normal(e, rules)):
+    for coefficient, word in words(normal(sp.sympify(one) - sp.sympify(other), rules)):
         coefficients[word] = coefficients.get(word, sp.Integer(0)) + coefficient
     return all(equal(value, 0) for value in coefficients.values())
 
@@ -332,16 +335,11 @@ def evaluate(e: Any, values: Mapping[sp.Basic, Any], layers: Mapping[str, Sequen
     """
     total: Any = None
     for coefficient, word in words(e):
-        product: Any = None
-        for factor in word:
-            value = _value(factor, values, layers or {})
-            if value is not None:
-                product = value if product is None else product @ value
-        number = coefficient.subs({s: v for s, v in values.items() if s.is_commutative})
-        if product is None:
-            term = number
-        else:
-            term = (number if isinstance(product, sp.MatrixBase) else float(number)) * product
+        term = coefficient.subs({s: v for s, v in values.items() if s.is_commutative})
+        factors = [value for factor in word if (value := _value(factor, values, layers or {})) is not None]
+        if factors:
+            product = reduce(matmul, factors)
+            term = (term if isinstance(product, sp.MatrixBase) else float(term)) * product
         total = term if total is None else total + term
     return total
 
@@ -356,12 +354,7 @@ def _value(factor: sp.Expr, values: Mapping[sp.Basic, Any], layers: Mapping[str,
         label, high, low = factor.args
         indices = {s: v for s, v in values.items() if s.is_commutative}
         chosen = layers[label.name][int(low.subs(indices)) - 1 : int(high.subs(indices))]
-        if not chosen:
-            return None  # an empty product: the identity of whatever size fits
-        product = chosen[0]
-        for next_layer in chosen[1:]:
-            product = next_layer @ product
-        return product
+        return reduce(matmul, reversed(chosen)) if chosen else None  # None: the identity of whatever size fits
     if isinstance(factor, sp.Pow) and factor.exp == -1:
         inner = _value(factor.base, values, layers)
         return inner.inv() if isinstance(inner, sp.MatrixBase) else np.linalg.inv(inner)

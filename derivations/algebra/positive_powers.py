@@ -9,9 +9,9 @@ that the laws need. Bases of fractional powers are taken to be positive.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cmp_to_key, lru_cache, partial
 from typing import Any
 
 import sympy as sp
@@ -49,17 +49,13 @@ def _folded(coefficient: sp.Expr, powers: Powers) -> tuple[sp.Expr, Powers]:
     return coefficient, powers
 
 
-@lru_cache(maxsize=16384)
-def _monomial(e: sp.Expr) -> tuple[sp.Expr, tuple[tuple[sp.Basic, sp.Expr], ...]]:
-    coefficient, powers = _find(e)
-    return coefficient, tuple(powers.items())
-
-
 def _parts(e: sp.Expr) -> tuple[sp.Expr, Powers]:
-    coefficient, powers = _monomial(e)
+    """What is cached stays as it is: the powers are a copy."""
+    coefficient, powers = _find(e)
     return coefficient, dict(powers)
 
 
+@lru_cache(maxsize=16384)
 def _find(e: sp.Expr) -> tuple[sp.Expr, Powers]:
     if e.is_Rational:
         return e, {}
@@ -70,28 +66,22 @@ def _find(e: sp.Expr) -> tuple[sp.Expr, Powers]:
     if e.is_Add:
         return _sum([_parts(term) for term in e.args])
     if isinstance(e, sp.exp):
-        return sp.Integer(1), {sp.E: canonical(e.args[0])}
+        return ONE, {sp.E: canonical(e.args[0])}
     if isinstance(e, sp.log):
         coefficient, powers = _parts(e.args[0])
         unsure = [n for base, n in powers.items() if not base.is_positive]
         if coefficient.is_positive and (not unsure or unsure == [1]):  # else a factor may be negative
-            terms = [(x, {sp.log(base): sp.Integer(1)}) for base, x in {**_primes(coefficient), **powers}.items()]
-            found: list[tuple[sp.Expr, Powers]] = []
-            for exponent, log_base in terms:
-                c, p = _parts(exponent)
-                found.append((c, _merge(p, log_base)))
-            return _sum(found)
+            factors = (_primes(coefficient) | powers).items()
+            return _sum([_product([_parts(exponent), (ONE, {sp.log(base): ONE})]) for base, exponent in factors])
     if isinstance(e, sp.Integral) and len(e.limits) == 1 and len(e.limits[0]) == 3:
         variable, low, high = e.limits[0]
         coefficient, powers = _parts(e.function)
         outside = {base: x for base, x in powers.items() if variable not in (base.free_symbols | x.free_symbols)}
-        inside = _rebuild(sp.Integer(1), {base: x for base, x in powers.items() if base not in outside})
-        return coefficient, _merge(
-            outside, {sp.Integral(inside, (variable, canonical(low), canonical(high))): sp.Integer(1)}
-        )
+        inside = _rebuild(ONE, {base: x for base, x in powers.items() if base not in outside})
+        return coefficient, _merge(outside, {sp.Integral(inside, (variable, canonical(low), canonical(high))): ONE})
     if e.is_Atom or not e.args or isinstance(e, sp.Integral):
-        return sp.Integer(1), {e: sp.Integer(1)}
-    return sp.Integer(1), {e.func(*(canonical(argument) for argument in e.args)): sp.Integer(1)}
+        return ONE, {e: ONE}
+    return ONE, {e.func(*(canonical(argument) for argument in e.args)): ONE}
 
 
 def _primes(number: sp.Expr) -> Powers:
@@ -328,12 +318,10 @@ def _dominates(one: tuple[sp.Expr, sp.Expr], other: tuple[sp.Expr, sp.Expr], reg
     return -_sign(one[0] - other[0], regime) or _sign(one[1] - other[1], regime)
 
 
-def _largest(orders: list[tuple[sp.Expr, sp.Expr] | None], regime: Mapping[Any, Any]) -> tuple[sp.Expr, sp.Expr] | None:
-    best = None
-    for order in orders:
-        if order is not None and (best is None or _dominates(order, best, regime) > 0):
-            best = order
-    return best
+def _largest(orders: Sequence[tuple[sp.Expr, sp.Expr] | None], regime: Mapping[Any, Any]) -> Any:
+    """None if nothing is left out anywhere."""
+    known = [order for order in orders if order is not None]
+    return max(known, key=cmp_to_key(partial(_dominates, regime=regime)), default=None)
 
 
 def _leading(e: sp.Expr, s: sp.Symbol, regime: Mapping[sp.Symbol, sp.Expr]) -> _Term:
@@ -370,24 +358,20 @@ def _leading(e: sp.Expr, s: sp.Symbol, regime: Mapping[sp.Symbol, sp.Expr]) -> _
 
 
 def _leading_sum(parts: list[_Term], regime: Mapping[sp.Symbol, sp.Expr]) -> _Term:
-    first = parts[0]
-    for part in parts[1:]:
-        if _dominates((part.power, part.logs), (first.power, first.logs), regime) > 0:
-            first = part
-    top = [p for p in parts if _dominates((p.power, p.logs), (first.power, first.logs), regime) == 0]
+    power, logs = _largest([(p.power, p.logs) for p in parts], regime)
+    top = [p for p in parts if _dominates((p.power, p.logs), (power, logs), regime) == 0]
     factor = sp.Add(*(p.factor for p in top))
     if equal(factor, 0):
         raise ValueError("the leading terms cancel")
-    below = [(p.power - first.power, p.logs - first.logs) for p in parts if p not in top]
-    return _Term(factor, first.power, first.logs, _largest([*(p.rest for p in top), *below], regime))
+    below = [(p.power - power, p.logs - logs) for p in parts if p not in top]
+    return _Term(factor, power, logs, _largest([*(p.rest for p in top), *below], regime))
 
 
 def _leading_integral(e: sp.Integral, s: sp.Symbol, regime: Mapping[sp.Symbol, sp.Expr]) -> _Term:
     """int_low^(X/s) f dx -> int_low^oo f dx; the tail is known from f's own leading term at x -> oo."""
-    tidy = canonical(e)
-    if not isinstance(tidy, sp.Integral):
-        return _leading(tidy, s, regime)
-    e = tidy
+    e = canonical(e)
+    if not isinstance(e, sp.Integral):
+        return _leading(e, s, regime)
     ((variable, low, high),) = e.limits
     zero = sp.Integer(0)
     far = _leading(high, s, regime)

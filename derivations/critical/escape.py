@@ -193,9 +193,6 @@ def _symbolic_norms(network: FusionNetwork, sizes: Mapping[str, Any]) -> dict[st
     trunk = sp.Add(*(sizes[m] ** sp.Rational(2, depth) for m in alive)) ** sp.Rational(depth, 2 * total)
     found: dict[str, Any] = {TRUNK: trunk}
     for m in alive:
-        product = (
-            path_product(network, m).subs(symbols[TRUNK], trunk) if network.trunk.depth else path_product(network, m)
-        )
-        others = product.subs(symbols[m], 1)
+        others = path_product(network, m).subs(symbols.get(TRUNK, trunk), trunk).subs(symbols[m], 1)
         found[m] = (sizes[m] / others) ** sp.Rational(1, depth)
     return found

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from html import escape as html_escape
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,8 @@ class Stratum:
     def dimension(self) -> Any:
         return _plain(count_weights(self.network, self.data.sizes, self.width) - self.codimension)
 
+    zero = property(attrgetter("dimension"))
+
     @property
     def negative(self) -> Any:
         """Rank of the product of the layers between the two deaths, summed over the cuts: full at generic points."""
@@ -90,10 +93,6 @@ class Stratum:
                 found += min(self.width, self.data.rank(more) - self.data.rank(seen))
                 seen = more
         return _plain(found + self.negative)
-
-    @property
-    def zero(self) -> Any:
-        return self.dimension
 
     @cached_property
     def equations(self) -> sp.Tuple:
@@ -164,21 +163,10 @@ class Manifold:
         symbolic = isinstance(self.strata[0].codimension, sp.Basic)
         return min(self.strata, key=lambda s: s.case.conditions if symbolic else s.codimension)
 
-    @property
-    def dimension(self) -> Any:
-        return self._largest.dimension
-
-    @property
-    def negative(self) -> Any:
-        return self._largest.negative
-
-    @property
-    def zero(self) -> Any:
-        return self._largest.zero
-
-    @property
-    def positive(self) -> Any:
-        return self._largest.positive
+    dimension = property(attrgetter("_largest.dimension"))
+    negative = property(attrgetter("_largest.negative"))
+    zero = property(attrgetter("_largest.zero"))
+    positive = property(attrgetter("_largest.positive"))
 
     @cached_property
     def rates(self) -> tuple[Any, ...]:

@@ -74,14 +74,10 @@ def balanced(equations: sp.Tuple) -> sp.Tuple:
         if not zero:
             continue
         _check_that_a_dead_branch_vanishes()
-        lines = [line for line in lines if line not in zero and not _starts_with(line, first)]
+        across = [x for x in lines if x.rhs == 0 and all(word[:1] == (first,) for _, word in words(x.lhs))]  # W^1 v = 0
+        lines = [line for line in lines if line not in zero and line not in across]
         found |= {equation(first, DEAD), equation(second, DEAD)}
     return sp.Tuple(*sorted({*found, *lines}, key=str))
-
-
-def _starts_with(line: sp.Eq, first: sp.Expr) -> bool:
-    """W^1 times a row is zero."""
-    return line.rhs == 0 and all(word[:1] == (first,) for _, word in words(line.lhs))
 
 
 def _check_that_a_dead_branch_vanishes() -> None:
@@ -134,16 +130,8 @@ _ALONE_A, _ALONE_B = (witness(*ALONE[m].values()) for m in "AB")
 # ---- Entries.
 
 
-def _early_zero(eq16: sp.Tuple) -> sp.Tuple:
-    return sp.Tuple(*dead(error_of(eq16[0], eq16[1], "W"), "W"))
-
-
-def _early_all(eq16: sp.Tuple) -> sp.Tuple:
-    return sp.Tuple(learned(error_of(eq16[0], eq16[1], "W"), "W", S))
-
-
-def _early_system(eq16: sp.Tuple) -> sp.Tuple:
-    return sp.Tuple(equation(apart(error_of(eq16[0], eq16[1], "W")), DEAD))
+def _early_error(eq16: sp.Tuple) -> sp.Expr:
+    return error_of(eq16[0], eq16[1], "W")
 
 
 def _late_errors(*laws: sp.Eq) -> tuple[sp.Expr, sp.Expr]:
@@ -210,11 +198,13 @@ def _set(printed: sp.Tuple, derive: Any, counterexample: Any = None) -> Statemen
 
 
 EQ_6A = Entry(
-    6, "a", "early fusion: zero", (_set(_ZERO_EARLY, _early_zero, _NOT_ZERO_EARLY),), (EQ_16,),
+    6, "a", "early fusion: zero",
+    (_set(_ZERO_EARLY, lambda eq16: sp.Tuple(*dead(_early_error(eq16), "W")), _NOT_ZERO_EARLY),), (EQ_16,),
     condition=_BALANCE, proof=_DEAD_PROOF, note=_ZERO_NOTE,
 )  # fmt: skip
 EQ_6B = Entry(
-    6, "b", "early fusion: the global solution", (_set(_GLOBAL, _early_all),), (EQ_16,),
+    6, "b", "early fusion: the global solution",
+    (_set(_GLOBAL, lambda eq16: sp.Tuple(learned(_early_error(eq16), "W", S))),), (EQ_16,),
     condition="Sigma of full rank", proof="e = Sigma_yx - W^tot Sigma = 0 and back.",
 )  # fmt: skip
 POWER = named("<y^2>", r"\langle y^2\rangle", positive=True)
@@ -255,7 +245,14 @@ EQ_7B = Entry(
 EQ_17A = replace(EQ_6A, number=17)
 EQ_17B = Entry(
     17, "b", "early fusion: the global solution",
-    (_set(sp.Tuple(equation(Y - _W2 * _W1 * S, DEAD)), _early_system), *EQ_6B.statements), (EQ_16,),
+    (
+        _set(
+            sp.Tuple(equation(Y - _W2 * _W1 * S, DEAD)),
+            lambda eq16: sp.Tuple(equation(apart(_early_error(eq16)), DEAD)),
+        ),
+        *EQ_6B.statements,
+    ),
+    (EQ_16,),
     condition=EQ_6B.condition, proof=EQ_6B.proof,
 )  # fmt: skip
 EQ_19A = Entry(

@@ -29,9 +29,9 @@ from typing import Any
 import numpy as np
 
 from derivations.correlations import Correlations, require_problem
-from derivations.critical.stratum_points import require_layers
+from derivations.critical.stratum_points import require_layers, rows_above
 from derivations.errors import DomainError
-from derivations.flow.gradient_flow import above, errors, total_weights
+from derivations.flow.gradient_flow import errors, total_weights
 from derivations.network import TRUNK, Chain, FusionNetwork
 
 Weights = Mapping[str, Sequence[Any]]
@@ -65,13 +65,14 @@ class Signals:
     alive_below: Mapping[str, list[bool]]
 
     @property
-    def is_critical(self) -> bool:
-        """P = 0 or G = 0 at every layer."""
-        return not any(
-            up and down
+    def moving(self) -> list[tuple[str, int]]:
+        """Layers with a gradient, P != 0 and G != 0: chain and place in it. None at a critical point."""
+        return [
+            (name, i)
             for name, ups in self.alive_above.items()
-            for up, down in zip(ups, self.alive_below[name], strict=False)
-        )
+            for i, up in enumerate(ups)
+            if up and self.alive_below[name][i]
+        ]
 
 
 def signals(network: FusionNetwork, data: Correlations, weights: Weights, tolerance: float = ZERO) -> Signals:
@@ -87,7 +88,7 @@ def signals(network: FusionNetwork, data: Correlations, weights: Weights, tolera
     if data.outputs > 1:
         raise DomainError(f"P and G are rows for one output only, got {data.outputs} outputs")
     require_layers(network, data, weights)
-    rows = above(network, weights)
+    rows = rows_above(network, weights)
     total = total_weights(network, weights, rows)
     error = errors(data, total)
     norms = layer_norms(network, data, weights)
@@ -99,7 +100,7 @@ def signals(network: FusionNetwork, data: Correlations, weights: Weights, tolera
     explained = float(np.sum(np.atleast_2d(data.optimum) * np.atleast_2d(data.sigma_yx)))  # of <y^2>
 
     def descend(chain: Chain, name: str, could: float) -> None:
-        up[name] = [np.ones((1, 1)) if p is None else np.asarray(p) for p in rows[name]]
+        up[name] = [np.asarray(p) for p in rows[name]]
         up_alive[name] = []
         for product, norm in zip(reversed(up[name]), reversed(norms[name]), strict=True):
             up_alive[name].insert(0, _size(product) > tolerance * could)
@@ -237,14 +238,9 @@ def signature(network: FusionNetwork, data: Correlations, weights: Weights, tole
     Signature(negative=1, zero=1, positive=2)
     """
     found = signals(network, data, weights, tolerance)
-    if not found.is_critical:
-        name, layer = next(
-            (name, i + 1)
-            for name, ups in found.alive_above.items()
-            for i, up in enumerate(ups)
-            if up and found.alive_below[name][i]
-        )
-        raise DomainError(f"weights are not critical: the gradient of weights[{name!r}][{layer - 1}] is not zero")
+    if found.moving:
+        name, place = found.moving[0]
+        raise DomainError(f"weights are not critical: the gradient of weights[{name!r}][{place}] is not zero")
     learned = tuple(m for m in network.modalities if found.alive_above[m][0])
     count = sum(int(np.size(w)) for layers in weights.values() for w in layers)
     coupled, moves = coupling(network, data, weights, found, tolerance)

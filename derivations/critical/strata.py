@@ -86,17 +86,27 @@ class Case:
         return sum(part.conditions for part in self.dead)
 
 
-def cases(network: FusionNetwork, silent: frozenset[str] = frozenset()) -> tuple[Case, ...]:
+def cases(network: FusionNetwork, silent: frozenset[str] = frozenset(), every: bool = True) -> tuple[Case, ...]:
     """Every way in which all gradients vanish, components of the critical set and what lies in their closure.
 
     silent : modalities whose error is zero of itself; they may be alive or dead
+    every : False leaves out what has more than one silence a cut
 
     Raises
     ------
     DomainError
         For symbolic depths, or more than `MOST` cases.
     """
-    return _listed(network, silent, every=True)
+    if network.is_symbolic:
+        raise DomainError(SYMBOLIC)
+    order = network.modalities
+    found = []
+    for dead in _below(network.trunk, TRUNK, silent, every):
+        alive = tuple(m for m in order if not any(m in part.modalities for part in dead))
+        found.append(Case(alive, dead, tuple(m for m in order if m in silent)))
+        if len(found) > MOST:
+            raise DomainError(f"this network has more than {MOST} ways to be critical: too many to list")
+    return tuple(found)
 
 
 def components(network: FusionNetwork) -> tuple[Case, ...]:
@@ -107,7 +117,7 @@ def components(network: FusionNetwork) -> tuple[Case, ...]:
     >>> [len(components(FusionNetwork.fused_at(4, f))) for f in (1, 2, 3, 4)]
     [7, 7, 17, 49]
     """
-    return _listed(network, frozenset(), every=False)
+    return cases(network, every=False)
 
 
 def learned_sets(network: FusionNetwork) -> tuple[tuple[str, ...], ...]:
@@ -156,19 +166,6 @@ def count_learned_sets(network: FusionNetwork) -> int:
 def _can_die(chain: Chain) -> bool:
     """Whether a chain can put out zero while what stands above it does not."""
     return bool(chain.depth >= 1 if chain.children else chain.depth >= 2)
-
-
-def _listed(network: FusionNetwork, silent: frozenset[str], every: bool) -> tuple[Case, ...]:
-    if network.is_symbolic:
-        raise DomainError(SYMBOLIC)
-    order = network.modalities
-    found = []
-    for dead in _below(network.trunk, TRUNK, silent, every):
-        alive = tuple(m for m in order if not any(m in part.modalities for part in dead))
-        found.append(Case(alive, dead, tuple(m for m in order if m in silent)))
-        if len(found) > MOST:
-            raise DomainError(f"this network has more than {MOST} ways to be critical: too many to list")
-    return tuple(found)
 
 
 def _below(chain: Chain, name: str, silent: frozenset[str], every: bool) -> Iterator[tuple[Dead, ...]]:

@@ -11,42 +11,46 @@ from derivations.correlations import Correlations
 from derivations.critical.strata import Cancelled, Case, Place
 from derivations.errors import DomainError
 from derivations.flow.gradient_flow import above, errors, total_weights
-from derivations.network import TRUNK, Chain, FusionNetwork
+from derivations.network import TRUNK, FusionNetwork
 
 Weights = dict[str, list[np.ndarray]]
 STEP = 1e-30  # of a complex derivative: no difference is taken, so nothing cancels
 RANK = 1e-9  # singular values of the equations' derivative below this share are zero
 
 
+def rows_above(network: FusionNetwork, weights: Mapping[str, Sequence[Any]]) -> dict[str, list[np.ndarray]]:
+    """`above` for one output: a row above every layer, 1 at the output."""
+    one = np.ones((1, 1))
+    return {name: [one if row is None else row for row in rows] for name, rows in above(network, weights).items()}
+
+
 def conditions(
     network: FusionNetwork, data: Correlations, case: Case, weights: Mapping[str, Sequence[Any]]
 ) -> list[np.ndarray]:
     """Left sides of the equations of a stratum, all zero on it: P W at the cuts, silenced signals, errors learned."""
-    rows = above(network, weights)
+    rows = rows_above(network, weights)
     total = total_weights(network, weights, rows)
     error = errors(data, total)
     found = []
     for part in case.dead:
         name, layer = part.cut
-        matrix, product = weights[name][layer - 1], rows[name][layer - 1]
-        found.append(matrix if product is None else product @ matrix)
-        for place in part.silenced:
-            found.append(_silenced(network, weights, error, place))
+        found.append(rows[name][layer - 1] @ weights[name][layer - 1])
+        found += [_silenced(network, weights, error, place) for place in part.silenced]
     return found + [error[m] for m in case.learned]
 
 
 def _silenced(network: FusionNetwork, weights: Any, error: Mapping[str, Any], place: Place | Cancelled) -> Any:
     if isinstance(place, Cancelled):
-        return sum(_pushed(network.chains[c], c, weights, error) for c in place.children)
-    name, layer = place
-    return _pushed(network.chains[name], name, weights, error, layer)
+        return sum(_pushed(network, child, weights, error) for child in place.children)
+    return _pushed(network, place[0], weights, error, place[1])
 
 
-def _pushed(chain: Chain, name: str, weights: Any, error: Mapping[str, Any], layers: int | None = None) -> Any:
+def _pushed(
+    network: FusionNetwork, name: str, weights: Any, error: Mapping[str, Any], layers: int | None = None
+) -> Any:
     """The forward signal after `layers` layers of a chain, or all."""
-    signal: Any = (
-        sum(_pushed(child, child.name, weights, error) for child in chain.children) if chain.children else error[name]
-    )
+    children = network.chains[name].children
+    signal: Any = sum(_pushed(network, c.name, weights, error) for c in children) if children else error[name]
     for matrix in weights[name][:layers]:
         signal = signal @ matrix.T
     return signal
@@ -94,18 +98,16 @@ def _solve_dead(network: FusionNetwork, case: Case, found: Weights, residuals: M
     for part in case.dead:
         for place in part.silenced:
             if isinstance(place, Cancelled):
-                signal = _silenced(network, found, residuals, place)
-                _take_out(found, network, residuals, place.children, signal)
+                _take_out(found, network, residuals, place)
             else:
                 name, layer = place
-                before = _pushed(network.chains[name], name, found, residuals, layer - 1)
+                before = _pushed(network, name, found, residuals, layer - 1)
                 size = float(np.sum(before * before))
                 if size > 0:
                     matrix = found[name][layer - 1]
                     found[name][layer - 1] = matrix - (matrix @ before.T) @ before / size
         name, layer = part.cut
-        row = above(network, found)[name][layer - 1]
-        row = np.ones((1, 1)) if row is None else row
+        row = rows_above(network, found)[name][layer - 1]
         size = float(np.sum(row * row))
         if size > 0:
             found[name][layer - 1] = found[name][layer - 1] - row.T @ (row @ found[name][layer - 1]) / size
@@ -113,22 +115,19 @@ def _solve_dead(network: FusionNetwork, case: Case, found: Weights, residuals: M
 
 def _solve_learned(network: FusionNetwork, data: Correlations, case: Case, found: Weights) -> None:
     """Solve W^tot of the learned modalities, in their first layers."""
-    goals, rows = data.regression(case.learned), above(network, found)
+    goals, rows = data.regression(case.learned), rows_above(network, found)
     for m in case.learned:
-        row = rows[m][0] if rows[m][0] is not None else np.ones((1, 1))
+        row = rows[m][0]
         size = float(np.sum(row * row))
         if size == 0:
             raise DomainError(f"{m} cannot be learned: the product of the layers above its first one is zero")
         found[m][0] = found[m][0] + row.T @ (goals[m] - row @ found[m][0]) / size
 
 
-def _take_out(
-    found: Weights, network: FusionNetwork, residuals: Mapping[str, Any], children: tuple[str, ...], signal: Any
-) -> None:
+def _take_out(found: Weights, network: FusionNetwork, residuals: Mapping[str, Any], place: Cancelled) -> None:
     """The smallest change of the children's last layers for which the sum of their signals is zero."""
-    before = {
-        child: _pushed(network.chains[child], child, found, residuals, len(found[child]) - 1) for child in children
-    }
+    signal = _silenced(network, found, residuals, place)
+    before = {c: _pushed(network, c, found, residuals, len(found[c]) - 1) for c in place.children}
     size = sum(float(np.sum(row * row)) for row in before.values())
     for child, row in before.items():
         if size > 0:

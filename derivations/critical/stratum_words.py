@@ -13,7 +13,7 @@ from derivations.algebra.ordered_products import Layers, T
 from derivations.critical.strata import Cancelled, Case, Dead, Place
 from derivations.errors import SolveError
 from derivations.flow.gradient_flow import flow
-from derivations.network import TRUNK, Chain, FusionNetwork
+from derivations.network import TRUNK, FusionNetwork
 
 # ---- Words: W_A^2 W_A^1 and so on; the trunk goes on counting where all branches have the same depth.
 
@@ -36,30 +36,31 @@ def layers_of(network: FusionNetwork, name: str, high: int, low: int) -> Any:
     return Layers(_label(name), high + first - 1, low + first - 1) if high >= low else sp.Integer(1)
 
 
+def _down_to(network: FusionNetwork, name: str, low: int) -> list[tuple[str, int, int]]:
+    """The chains from the output down to layer `low` of one: each with its highest and lowest layer in the product."""
+    found = [(name, int(network.chains[name].depth), low)]
+    while name in network.parents:
+        name = network.parents[name]
+        found.insert(0, (name, int(network.chains[name].depth), 1))
+    return found
+
+
 def word_of(network: FusionNetwork, name: str, low: int) -> Any:
     """The product from the output down to layer `low` of a chain, P W."""
-    own = layers_of(network, name, int(network.chains[name].depth), low)
-    parents = network.parents
-    while name in parents:
-        name = parents[name]
-        own = layers_of(network, name, int(network.chains[name].depth), 1) * own
-    return own
+    return sp.Mul(*(layers_of(network, *part) for part in _down_to(network, name, low)))
 
 
 def forward(network: FusionNetwork, place: Place | Cancelled, seen: Mapping[str, Any]) -> Any:
     """The forward signal after a place, as a column: sums over modalities of a product of layers times e_m^T."""
 
-    def pushed(chain: Chain, name: str, layers: int) -> Any:
-        inner = (
-            sum(pushed(child, child.name, int(child.depth)) for child in chain.children)
-            if chain.children
-            else seen[name]
-        )
-        return sp.expand(layers_of(network, name, layers, 1) * inner)
+    def out_of(names: tuple[str, ...]) -> Any:
+        return sum(pushed(name, int(network.chains[name].depth)) for name in names)
 
-    if isinstance(place, Cancelled):
-        return sum(pushed(network.chains[c], c, int(network.chains[c].depth)) for c in place.children)
-    return pushed(network.chains[place[0]], *place)
+    def pushed(name: str, layers: int) -> Any:
+        children = tuple(child.name for child in network.chains[name].children)
+        return sp.expand(layers_of(network, name, layers, 1) * (out_of(children) if children else seen[name]))
+
+    return out_of(place.children) if isinstance(place, Cancelled) else pushed(*place)
 
 
 def total_symbol(m: str) -> sp.Symbol:
@@ -154,7 +155,7 @@ def _turned(word: Word) -> Word:
     return tuple(atom[:-1] if atom[-1] == "T" else (*atom, "T") for atom in reversed(word))
 
 
-def _atoms(network: FusionNetwork, name: str, high: int, low: int) -> Word:
+def _atoms(name: str, high: int, low: int) -> Word:
     return tuple(("W", name, str(i)) for i in range(high, low - 1, -1))
 
 
@@ -167,7 +168,7 @@ def vanishing(network: FusionNetwork, case: Case) -> tuple[str, ...]:
         If a term of the flow is left: the stratum would not be critical.
     """
     weights = {
-        name: [_Words((_atoms(network, name, i, i),)) for i in range(1, int(chain.depth) + 1)]
+        name: [_Words((_atoms(name, i, i),)) for i in range(1, int(chain.depth) + 1)]
         for name, chain in network.chains.items()
     }
     velocity = flow(network, weights, {m: _Words(((("e", m),),)) for m in network.modalities})
@@ -205,12 +206,8 @@ def _by_a_sum(network: FusionNetwork, case: Case, terms: list[Word]) -> tuple[se
     reasons: set[str] = set()
     left = list(terms)
     for place in (place for part in case.dead for place in part.silenced):
-        members = (
-            [m for c in place.children for m in network.chains[c].modalities]
-            if isinstance(place, Cancelled)
-            else network.chains[place[0]].modalities
-        )
-        members = [m for m in members if m not in case.silent]
+        chains = place.children if isinstance(place, Cancelled) else place[:1]
+        members = [m for c in chains for m in network.chains[c].modalities if m not in case.silent]
         groups: dict[tuple[Word, Word], dict[str, Word]] = {}
         for word in left:
             for m in members:
@@ -230,33 +227,19 @@ def _by_a_sum(network: FusionNetwork, case: Case, terms: list[Word]) -> tuple[se
 
 
 def _cut_atoms(network: FusionNetwork, part: Dead) -> Word:
-    name, layer = part.cut
-    atoms = _atoms(network, name, int(network.chains[name].depth), layer)
-    parents = network.parents
-    while name in parents:
-        name = parents[name]
-        atoms = _atoms(network, name, int(network.chains[name].depth), 1) + atoms
-    return atoms
+    return tuple(atom for chain in _down_to(network, *part.cut) for atom in _atoms(*chain))
 
 
 def _path_atoms(network: FusionNetwork, m: str, place: Place | Cancelled) -> Word:
     """Layers from a modality to a place, the last one first."""
-    atoms: Word = ()
-    for name in reversed(network.path(m)[: _until(network, m, place)]):
-        atoms += _atoms(network, name, int(network.chains[name].depth), 1)
-    if isinstance(place, Cancelled):
-        return atoms
-    return _atoms(network, place[0], place[1], 1) + atoms
-
-
-def _until(network: FusionNetwork, m: str, place: Place | Cancelled) -> int:
-    """How many chains of the path of m lie wholly before a place."""
-    return network.path(m).index(place.into if isinstance(place, Cancelled) else place[0])
+    path = network.path(m)
+    end, layer = (place.into, 0) if isinstance(place, Cancelled) else place
+    atoms = _atoms(end, layer, 1)
+    for name in reversed(path[: path.index(end)]):
+        atoms += _atoms(name, int(network.chains[name].depth), 1)
+    return atoms
 
 
 def _find(word: Word, part: Word) -> int:
     """1 + the place of `part` within a word; 0 if it is not there."""
-    for i in range(len(word) - len(part) + 1):
-        if word[i : i + len(part)] == part:
-            return i + 1
-    return 0
+    return next((i + 1 for i in range(len(word) - len(part) + 1) if word[i : i + len(part)] == part), 0)

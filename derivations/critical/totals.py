@@ -51,23 +51,22 @@ def critical_groups(network: FusionNetwork, data: Correlations) -> tuple[Group, 
     Where the residual of m is zero given S, total weights with S and with S and m learned are the same.
     """
     everyone = data.modalities
-    silent_at: dict[tuple[str, ...], tuple[str, ...]] = {}
+    whole_of: dict[tuple[str, ...], tuple[str, ...]] = {}
     for learned in learned_sets(network):
-        silent = tuple(m for m in everyone if m not in learned and _no_residual(data, learned, m))
-        whole = tuple(m for m in everyone if m in learned or m in silent)
-        if not any(set(other) | set(more) == set(whole) for other, more in silent_at.items()):
-            silent_at[learned] = silent
+        whole = tuple(m for m in everyone if m in learned or _no_residual(data, learned, m))
+        if whole not in whole_of.values():
+            whole_of[learned] = whole
     generic: dict[tuple[str, ...], list[Case]] = {}
     for case in components(network):
         generic.setdefault(case.learned, []).append(case)
     found = []
-    for learned, silent in silent_at.items():
-        whole = tuple(m for m in everyone if m in learned or m in silent)
+    for learned, whole in whole_of.items():
+        silent = tuple(m for m in whole if m not in learned)
         chosen = tuple(generic[learned])
         if silent:
             every = cases(network, frozenset(whole))
             chosen = tuple(case for case in every if _same_weights(data, case.learned, learned, whole))
-        name = "M_*" if set(whole) == set(everyone) else saddle_name(everyone, learned)
+        name = "M_*" if whole == everyone else saddle_name(everyone, learned)
         line = f"the residual of {' and '.join(silent)} is zero at {name}: whether learned or not, the loss is the same"
         total = data.regression(whole if data.is_singular else learned)
         found.append(Group(name, learned, silent, total, chosen, (line,) if silent else ()))

@@ -45,12 +45,8 @@ def is_critical(layers: dict[str, list[Any]]) -> bool:
 def belongs(equations: sp.Tuple, layers: dict[str, list[Any]]) -> bool:
     """Whether explicit weights solve the equations of a set."""
     values = _values(layers)
-    gaps = [evaluate(line.lhs, values, layers) - _number(line.rhs, values, layers) for line in equations]
+    gaps = [evaluate(line.lhs - line.rhs, values, layers) for line in equations]
     return all(np.abs(gap).max() < 1e-12 for gap in gaps)
-
-
-def _number(e: sp.Expr, values: dict[sp.Basic, Any], layers: dict[str, list[Any]]) -> Any:
-    return float(e) if e.is_number else evaluate(e, values, layers)
 
 
 def witness(*points: dict[str, list[Any]]) -> Callable[[sp.Tuple, sp.Tuple], bool]:

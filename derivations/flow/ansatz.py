@@ -192,10 +192,7 @@ def trunk_moves(flow: sp.Eq, on: Shapes) -> Moves:
 
 def speed_of(moves: Moves, norm: sp.Symbol) -> sp.Expr:
     """tau du/dt of a chain: the same from each of its layers."""
-    return _agreed([_coefficient(moved, shape, norm) for moved, shape in moves])
-
-
-def _agreed(speeds: list[sp.Expr]) -> sp.Expr:
+    speeds = [_coefficient(moved, shape, norm) for moved, shape in moves]
     if not all(equal(speed, speeds[0]) for speed in speeds[1:]):
         raise SolveError(f"the layers of a chain move at different speeds: {speeds}")
     return sp.Add(*(sp.powsimp(part) for part in sp.Add.make_args(sp.expand(speeds[0]))))
@@ -267,13 +264,8 @@ def two_layer_residual() -> tuple[sp.Expr, sp.Expr]:
     return found[0], found[1]
 
 
-def _substituted(eq22: sp.Tuple, eq24: sp.Tuple) -> sp.Eq:
-    law = eq22[1].rhs.subs({line.lhs: line.rhs for line in eq24})
-    return equation(rate(u_A) * T(Direction("r_A", 1)), normal(law))
-
-
-def _two(n: int, eq22: sp.Tuple, eq23: sp.Tuple) -> sp.Eq:
-    return equation(layer("W_A", n), two_layer_shapes("W_A", eq22, eq23)[layer("W_A", n)])
+def _two(n: int, eq22: sp.Tuple, eq23: sp.Tuple) -> sp.Expr:
+    return two_layer_shapes("W_A", eq22, eq23)[layer("W_A", n)]
 
 
 _R1 = Direction("r_A", 1)
@@ -291,10 +283,13 @@ EQ_24 = Entry(
 EQ_25 = Entry(
     25, "", "growth of A, two layers",
     (
-        Statement(equation(rate(u_A) * T(_R1), u_A * Y_A * T(Y_A) / a * T(_R1)), _substituted),
+        Statement(
+            equation(rate(u_A) * T(_R1), u_A * Y_A * T(Y_A) / a * T(_R1)),
+            lambda eq22, eq24: normal(eq22[1].rhs.subs({line.lhs: line.rhs for line in eq24})),
+        ),
         Statement(
             equation(rate(u_A), a * u_A),
-            lambda eq22, eq24: equation(rate(u_A), two_layer_speed("W_A", eq22, {e.lhs: e.rhs for e in eq24})),
+            lambda eq22, eq24: two_layer_speed("W_A", eq22, {e.lhs: e.rhs for e in eq24}),
         ),
     ),
     (EQ_22A, EQ_24),
@@ -375,7 +370,7 @@ def _reduced(
         (
             Statement(
                 equation(rate(norm), printed),
-                lambda law, *laws: equation(rate(norm), speed_of(moves(law, Shapes.of(*laws)), norm)),
+                lambda law, *laws: speed_of(moves(law, Shapes.of(*laws)), norm),
             ),
         ),
         (flow, EQ_43A, EQ_43B, EQ_43C, EQ_43D, EQ_43E),

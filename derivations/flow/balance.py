@@ -158,23 +158,13 @@ def _without_zeros(conditions: Iterator[dict[Pair, int]]) -> set[Row]:
 
 def _blocks(rows: set[Row]) -> Iterator[tuple[list[Pair], list[Row]]]:
     """Unknowns and conditions that hang together, block by block."""
-    holding: dict[Pair, list[Row]] = defaultdict(list)
+    from sympy.utilities.iterables import connected_components
+
+    unknowns = sorted({pair for row in rows for pair, _ in row})
+    blocks = connected_components((unknowns, [(row[0][0], pair) for row in rows for pair, _ in row[1:]]))
+    place = {pair: n for n, block in enumerate(blocks) for pair in block}
+    used: dict[int, list[Row]] = defaultdict(list)
     for row in rows:
-        for pair, _ in row:
-            holding[pair].append(row)
-    seen: set[Pair] = set()
-    for start in sorted(holding):
-        if start in seen:
-            continue
-        seen.add(start)
-        block, stack = [], [start]
-        used: set[Row] = set()
-        while stack:
-            current = stack.pop()
-            block.append(current)
-            for row in holding[current]:
-                used.add(row)
-                fresh = [pair for pair, _ in row if pair not in seen]
-                seen.update(fresh)
-                stack += fresh
-        yield sorted(block), sorted(used)
+        used[place[row[0][0]]].append(row)
+    for n, block in enumerate(blocks):
+        yield sorted(block), sorted(used[n])

@@ -91,23 +91,30 @@ def unbalanced(upper: sp.Expr, *lower: sp.Expr) -> Callable[[sp.Eq, sp.Eq], bool
 
     def tells_apart(printed: sp.Eq, right: sp.Eq) -> bool:
         at = values | {C: constant}
-        printed_gap = evaluate(printed.lhs, at) - evaluate(printed.rhs, at)
-        right_gap = evaluate(right.lhs, at) - evaluate(right.rhs, at)
-        return bool(np.abs(printed_gap).max() > 1e-9 and np.abs(right_gap).max() < 1e-9)
+        gaps = [np.abs(evaluate(law.lhs - law.rhs, at)).max() for law in (printed, right)]
+        return bool(gaps[0] > 1e-9 > gaps[1])
 
     return tells_apart
+
+
+def _conserved(printed: sp.Eq, derive: Any, upper: sp.Expr, *lower: sp.Expr, defect: Any = None) -> Statement:
+    """A balance law, printed without its constant."""
+    return Statement(printed, derive, given={C: 0}, counterexample=unbalanced(upper, *lower), defect=defect)
+
+
+def _same_norm(names: dict[sp.Expr, sp.Symbol], derive: Any) -> Statement:
+    """Its trace: the norms of the two layers, the lower one first, are one."""
+    lower, upper = names.values()
+    return Statement(
+        equation(lower, upper), derive, given={C_TRACE: 0}, counterexample={lower: 1, upper: 2, C_TRACE: 3}
+    )
 
 
 def _transposed(label: str, low: Any) -> Statement:
     """A line of (38): balance of layers `low` and `low` + 1, printed with the wrong transposes."""
     lower, upper = layer(label, low), layer(label, low + 1)
-    return Statement(
-        equation(lower * T(lower), upper * T(upper)),
-        partial(along, label, low),
-        given={C: 0},
-        counterexample=unbalanced(upper, lower),
-        defect=term(upper * T(upper) - T(upper) * upper),
-    )
+    printed, defect = equation(lower * T(lower), upper * T(upper)), term(upper * T(upper) - T(upper) * upper)
+    return _conserved(printed, partial(along, label, low), upper, lower, defect=defect)
 
 
 def _along(part: str, title: str, flow: Entry, *lines: Statement) -> Entry:
@@ -166,11 +173,10 @@ EQ_39 = Entry(
     "",
     "balance at the fusion",
     (
-        Statement(
+        _conserved(
             equation(_INTO_A * T(_INTO_A) + _INTO_B * T(_INTO_B), _OUT * T(_OUT)),
             fusion,
-            given={C: 0},
-            counterexample=unbalanced(_OUT, _INTO_A, _INTO_B),
+            *(_OUT, _INTO_A, _INTO_B),
             defect=term(_OUT * T(_OUT) - T(_OUT) * _OUT),
         ),
     ),
@@ -194,14 +200,7 @@ def _equal_norms(part: str, label: str, name: sp.Symbol, flow: Entry, title: str
         40,
         part,
         title,
-        (
-            Statement(
-                equation(names[lower], names[upper]),
-                lambda law: _root(norms(along(label, l, law), names)),
-                given={C_TRACE: 0},
-                counterexample={names[lower]: 1, names[upper]: 2, C_TRACE: 3},
-            ),
-        ),
+        (_same_norm(names, lambda law: _root(norms(along(label, l, law), names))),),
         (flow,),
         condition="balanced start; only the difference of the squared norms is conserved",
         proof=f"The trace of (38{part}); all are called {name}.",
@@ -238,18 +237,10 @@ EQ_23 = Entry(
     "",
     "balance of two layers",
     (
-        Statement(
-            equation(_FIRST * T(_FIRST), T(_SECOND) * _SECOND),
-            partial(neighbours, _FIRST, _SECOND),
-            given={C: 0},
-            counterexample=unbalanced(_SECOND, _FIRST),
+        _conserved(
+            equation(_FIRST * T(_FIRST), T(_SECOND) * _SECOND), partial(neighbours, _FIRST, _SECOND), _SECOND, _FIRST
         ),
-        Statement(
-            equation(_NAMES[_FIRST], _NAMES[_SECOND]),
-            lambda *laws: _root(norms(neighbours(_FIRST, _SECOND, *laws), _NAMES)),
-            given={C_TRACE: 0},
-            counterexample={_NAMES[_FIRST]: 1, _NAMES[_SECOND]: 2, C_TRACE: 3},
-        ),
+        _same_norm(_NAMES, lambda *laws: _root(norms(neighbours(_FIRST, _SECOND, *laws), _NAMES))),
     ),
     (EQ_18A, EQ_18B),
     condition=_UNBALANCED,

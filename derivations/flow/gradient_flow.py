@@ -10,6 +10,8 @@ fusion network has no layers. Time is in units of tau.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import add
 from typing import Any
 
 from derivations.correlations import Correlations
@@ -93,13 +95,8 @@ def flow(
     velocity: dict[str, list[Any]] = {}
 
     def push(chain: Chain, name: str) -> Any:
-        if chain.children:
-            pushed = [push(child, child.name) for child in chain.children]
-            forward = pushed[0]
-            for branch in pushed[1:]:
-                forward = forward + branch
-        else:
-            forward = error[name]
+        pushed = [push(child, child.name) for child in chain.children]
+        forward = reduce(add, pushed) if pushed else error[name]
         velocity[name] = []
         for layer, product in zip(weights.get(name, ()), products[name], strict=True):
             velocity[name].append(forward if product is None else product.T @ forward)

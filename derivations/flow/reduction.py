@@ -145,15 +145,10 @@ def reduce(network: FusionNetwork, data: Correlations | None = None, saturation:
     norms, chains = chain_norms(network), network.chains
     targets = {m: data.target_block(m)[0, 0] for m in data.modalities}
     total: dict[str, Any] = {m: sp.sign(targets[m]) * path_product(network, m) for m in data.modalities}
+    errors = dict(targets)
     if saturation:
-        errors = {
-            m: targets[m] - sp.Add(*(total[n] * data.input_block(n, m)[0, 0] for n in data.modalities))
-            for m in data.modalities
-        }
-        quadratic = sum(total[m] * total[n] * data.input_block(m, n)[0, 0] for m in total for n in total) / 2
-    else:
-        errors, quadratic = dict(targets), sp.Integer(0)
-    reduced_loss = quadratic - sum(total[m] * targets[m] for m in total)
+        errors = {m: targets[m] - sp.Add(*(total[n] * data.input_block(n, m)[0, 0] for n in total)) for m in total}
+    reduced_loss = -sum(total[m] * (targets[m] + errors[m]) for m in total) / 2  # as `gradient_flow.loss`
     rhs, residual = [], []
     for name, norm in norms.items():
         gradient = -sp.diff(reduced_loss, norm) / chains[name].depth

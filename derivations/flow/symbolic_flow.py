@@ -37,18 +37,7 @@ from derivations.algebra.matrices import (
     x_B,
 )
 from derivations.algebra.notation import L, L_f, eta, l, rate
-from derivations.algebra.ordered_products import (
-    Average,
-    Layers,
-    T,
-    averaged,
-    descent,
-    layer,
-    linear_in,
-    means,
-    normal,
-    words,
-)
+from derivations.algebra.ordered_products import Average, Layers, T, averaged, descent, layer, means, normal, words
 from derivations.errors import SolveError
 
 y_hat, error = matrix("y_hat", r"\hat y"), matrix("delta")
@@ -68,8 +57,8 @@ def totals(eq2: sp.Tuple) -> dict[sp.Symbol, sp.Expr]:
     layered, total, _ = eq2
     found = {}
     for x in (x_A, x_B):
-        ((scale, name),) = words(linear_in(total.rhs, x))
-        found[name[0]] = normal(_without(linear_in(sp.expand(layered.rhs), x), x)) / scale
+        ((scale, (name,)),) = words(_without(total.rhs, x))
+        found[name] = normal(_without(layered.rhs, x)) / scale
     return found
 
 
@@ -148,11 +137,6 @@ _SEEN_A = Y_A - W_A_tot * S_A - W_B_tot * S_BA
 _SEEN_B = Y_B - W_A_tot * S_AB - W_B_tot * S_B
 
 
-def _variance_of_the_example() -> sp.Eq:
-    """The diagonal of the matrix that the examples print."""
-    return equation(VARIANCE_A, scalar_example(1, 1)[0][0, 0])
-
-
 EQ_1A = Entry(
     1,
     "a",
@@ -172,7 +156,7 @@ EQ_1A = Entry(
     claims=(
         Statement(
             equation(VARIANCE_A, sd_A),
-            _variance_of_the_example,
+            lambda: scalar_example(1, 1)[0][0, 0],  # the diagonal of the matrix that the examples print
             defect=factor(1 / sd_A),
             claim="appendices H.2 and J.3: in [sigma_A^2, ...] sigma_A is the variance of x_A (standard deviation)",
         ),

@@ -41,7 +41,6 @@ def ratio() -> sp.Eq:
 
     Until t_A the drives are half of (9)'s, |Sigma_yx|/2 by (37); then B is driven by s_B.
     """
-    u_0 = sp.Symbol("u_0", positive=True)
     half = -sp.diff(LOGISTIC, y_hat).subs(y_hat, 0) / label  # the share of <y x> that drives near zero
     first = sp.log(1 / u_0) / (half * a)
     lag = (1 - b / a) * sp.log(1 / u_0) / LATE_DRIVE
@@ -84,9 +83,7 @@ def _near_zero(number: int, title: str, name: sp.Symbol, loss: sp.Expr, printed:
         number, "", title,
         (
             Statement(equation(name, loss)),
-            Statement(
-                equation(name, printed), lambda: equation(name, loss), lead=first_order(y_hat, 1), neglected=y_hat**2,
-            ),
+            Statement(equation(name, printed), lambda: loss, lead=first_order(y_hat, 1), neglected=y_hat**2),
         ),
         condition="y_hat near zero; the term left out is printed as O(y_hat^2)",
         proof="Taylor expansion at y_hat = 0.",
@@ -137,7 +134,7 @@ def _late_drive(eq35: sp.Tuple) -> sp.Expr:
     return velocity(eq35[0], _LOGISTIC_NAME).rhs.subs({y_hat: w_A * _x_A, SLOPE: _x_B})
 
 
-def _for_signs(eq35: sp.Tuple, eq31: sp.Tuple) -> sp.Eq:
+def _for_signs(eq35: sp.Tuple, eq31: sp.Tuple) -> sp.Expr:
     """The mean of it for labels +-1, a linear E[x_B | x_A] and w_A that minimises the loss of A alone.
 
     For y = +-1, y sigmoid(-y z) = (y - tanh(z/2))/2. The minimiser makes <tanh x_A> = <y x_A>; as tanh depends on
@@ -150,10 +147,10 @@ def _for_signs(eq35: sp.Tuple, eq31: sp.Tuple) -> sp.Eq:
     tanh_A = Y_A  # <tanh x_A>, by (<y x_A> - <tanh x_A>)/2 = 0 at the minimum
     tanh_B = tanh_A * S_A**-1 * S_AB
     solved = residual_B - (eq31[2].rhs - Y_B)  # Sigma_yx_B by the residual
-    return equation(LATE, normal(((Y_B - tanh_B) / 2).subs(Y_B, solved)))
+    return normal(((Y_B - tanh_B) / 2).subs(Y_B, solved))
 
 
-def _ratio_of_logistic(eq37: sp.Eq, eq26: sp.Eq, eq32: sp.Tuple, eq30: sp.Eq) -> sp.Eq:
+def _ratio_of_logistic(eq37: sp.Eq, eq26: sp.Eq, eq32: sp.Tuple, eq30: sp.Eq) -> sp.Expr:
     """(9) with the drives of the logistic loss: a and b times the share in (37), then s_B in place of r."""
     share = eq37.rhs / (label * SLOPE)
     if share.free_symbols:
@@ -162,20 +159,14 @@ def _ratio_of_logistic(eq37: sp.Eq, eq26: sp.Eq, eq32: sp.Tuple, eq30: sp.Eq) ->
     first = eq26.rhs.subs(drives, simultaneous=True).subs(u_A, X)
     start = eq30.rhs.subs(drives, simultaneous=True)
     lag = eq32[1].rhs.subs({r: LATE_DRIVE, u_B: X_B}).subs(sp.log(u_B_at), start)
-    return equation(RATIO, 1 + lag / first)
+    return 1 + lag / first
 
 
 EXT_125 = Entry(
     125, "", "time ratio, logistic loss",
     (
-        Statement(
-            equation(rate("W_B"), label * _x_B / (1 + sp.exp(label * w_A * _x_A))),
-            lambda eq35: equation(rate("W_B"), _late_drive(eq35)),
-        ),
-        Statement(
-            equation(RATIO, LOGISTIC_RATIO), _ratio_of_logistic,
-            lead=small(u_0), neglected=LOG_ORDER,
-        ),
+        Statement(equation(rate("W_B"), label * _x_B / (1 + sp.exp(label * w_A * _x_A))), _late_drive),
+        Statement(equation(RATIO, LOGISTIC_RATIO), _ratio_of_logistic, lead=small(u_0), neglected=LOG_ORDER),
         Statement(equation(LATE, residual_B / 2), _for_signs),
     ),
     (EQ_35, EQ_37, EQ_26, EQ_32, EQ_30, EQ_31),

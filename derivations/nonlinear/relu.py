@@ -13,7 +13,18 @@ import sympy as sp
 from derivations.algebra.entry import Entry, Statement, equation, small
 from derivations.algebra.matrices import S_A, Y_A, Y_B, W_A_tot, matrix, residual_B, target, x_A, x_B
 from derivations.algebra.notation import a, b, c, r, rate, t_A, tau, u_0, u_A
-from derivations.algebra.ordered_products import Layers, T, averaged, descent, layer, means, normal, same, words
+from derivations.algebra.ordered_products import (
+    Layers,
+    T,
+    averaged,
+    coefficient_of,
+    descent,
+    layer,
+    means,
+    normal,
+    same,
+    words,
+)
 from derivations.errors import SolveError
 from derivations.flow.symbolic_flow import EQ_1A, EQ_1B, EQ_31, error
 from derivations.times.conditions import LOG_ORDER
@@ -43,10 +54,7 @@ def active(word: sp.Expr, *definitions: sp.Basic) -> sp.Expr:
 
 def _share(eq1a: sp.Tuple, eq1b: sp.Tuple) -> sp.Expr:
     """The drive of a unit near zero as a share of Sigma_yx."""
-    ((share, word),) = words(active(target * T(x_A), eq1a, eq1b))
-    if word != (Y_A,):
-        raise SolveError(f"a unit is driven by {sp.Mul(*word)}")
-    return share
+    return coefficient_of(active(target * T(x_A), eq1a, eq1b), Y_A)
 
 
 def _unit(index: int, eq1a: sp.Tuple, eq1b: sp.Tuple) -> sp.Eq:
@@ -54,10 +62,6 @@ def _unit(index: int, eq1a: sp.Tuple, eq1b: sp.Tuple) -> sp.Eq:
     seen = {(error, T(x_A)): active(target * T(x_A), eq1a, eq1b)}
     moved = descent(Layers("W_A", 2, 1) * x_A, layer("W_A", index), seen, error)
     return equation(rate(f"W_A^{index}"), moved)
-
-
-def _time(eq1a: sp.Tuple, eq1b: sp.Tuple, eq26: sp.Eq) -> sp.Eq:
-    return equation(t_A, eq26.rhs.subs(a, _share(eq1a, eq1b) * a).subs(u_A, X))
 
 
 def _late(eq1a: sp.Tuple, eq1b: sp.Tuple, eq31: sp.Tuple) -> sp.Eq:
@@ -90,11 +94,12 @@ def _sum_of_units(eq1a: sp.Tuple, eq1b: sp.Tuple) -> sp.Eq:
 EXT_126 = Entry(
     126, "", "two layers of ReLU",
     (
-        Statement(equation(SEEN, Y_A / 2), lambda eq1a, eq1b: equation(SEEN, active(target * T(x_A), eq1a, eq1b))),
+        Statement(equation(SEEN, Y_A / 2), lambda eq1a, eq1b: active(target * T(x_A), eq1a, eq1b)),
         Statement(equation(rate("W_A^1"), T(layer("W_A", 2)) * Y_A / 2), partial(_unit, 1)),
         Statement(equation(rate("W_A^2"), Y_A * T(layer("W_A", 1)) / 2), partial(_unit, 2)),
         Statement(
-            equation(t_A, 2 * tau / a * sp.log(1 / u_0)), _time,
+            equation(t_A, 2 * tau / a * sp.log(1 / u_0)),
+            lambda eq1a, eq1b, eq26: eq26.rhs.subs(a, _share(eq1a, eq1b) * a).subs(u_A, X),
             lead=small(u_0), neglected=LOG_ORDER,
         ),
         Statement(equation(SEEN_LATE, residual_B / 2), _late),

@@ -68,10 +68,19 @@ class Branches:
         return x ** (1 - self.first) * (x**2 + starts**2 * size**2) ** (-L_c / 2)
 
     @property
+    def turn(self) -> sp.Expr:
+        """R; at two layers B's turn is of order one, and it is 1."""
+        return sp.Integer(1) if self.second == 2 else R
+
+    @property
+    def plateau(self) -> sp.Expr:
+        """The norm of all layers of A and of the trunk once A is learned."""
+        return g ** (1 / (self.first + L_c))
+
+    @property
     def lag(self) -> sp.Expr:
-        """t_B - t_A at tau = 1; at two layers B's turn is of order one and R is 1."""
-        turn = 1 if self.second == 2 else R
-        return turn * way(self.second, beta) * (1 - c * K) / (g ** (L_c / (self.first + L_c)) * r)
+        """t_B - t_A at tau = 1."""
+        return self.turn * way(self.second, beta) * (1 - c * K) / (self.plateau**L_c * r)
 
     @property
     def left(self) -> sp.Expr:

@@ -7,7 +7,7 @@ import sympy as sp
 from derivations.algebra.entry import Entry, Statement, equation, renamed
 from derivations.algebra.matrices import S_A, S_AB, S_B, S_BA, Y_A, Y_B, matrix
 from derivations.algebra.notation import a, b, named, t, tau, u_A
-from derivations.algebra.ordered_products import Direction, T, apart, layer, normal, words
+from derivations.algebra.ordered_products import Direction, T, apart, coefficient_of, layer, normal
 from derivations.algebra.positive_powers import equal
 from derivations.errors import SolveError
 from derivations.flow.ansatz import EQ_24
@@ -41,11 +41,7 @@ def total_speed(law: sp.Eq, ansatz: sp.Tuple, branch: str) -> tuple[sp.Symbol, s
     w = sp.Symbol("w", positive=True)
     d, column, target, norm = matrix("d"), Direction("r_A", 1), {"W_A": Y_A, "W_B": Y_B}[branch], u_A
     put = {S_A: variance, S_B: variance, S_AB: 0, S_BA: 0, target: strength * d} | _shapes(ansatz, branch)
-    moved = normal(apart(law.rhs).subs(put), {(d, T(d)): sp.Integer(1)})
-    terms = list(words(moved))
-    if any(word != (T(column),) for _, word in terms):
-        raise SolveError(f"{moved} leaves the ansatz")
-    speed = sp.Add(*(coefficient for coefficient, _ in terms))  # du/dt
+    speed = coefficient_of(normal(apart(law.rhs).subs(put), {(d, T(d)): sp.Integer(1)}), T(column))  # du/dt
     return w, sp.expand((2 * norm * speed).subs(norm, sp.sqrt(w)) / tau)
 
 
@@ -73,9 +69,7 @@ def _sigmoid(part: str, branch: str, drive: sp.Symbol, target: sp.Symbol, flow: 
     def direction(law: sp.Eq, ansatz: sp.Tuple) -> sp.Eq:
         """W^2 W^1 on the ansatz is w d, and w = u(t) |Sigma_yx|/sigma^2."""
         shapes = _shapes(ansatz, label)
-        ((scale, word),) = words(normal(shapes[layer(label, 2)] * shapes[layer(label, 1)]))
-        if word != (matrix("d"),):
-            raise SolveError(f"{word} is not along Sigma_yx")
+        scale = coefficient_of(normal(shapes[layer(label, 2)] * shapes[layer(label, 1)]), matrix("d"))
         return equation(total, scale.subs(u_A, sp.sqrt(u * drive / v)) * target / drive)
 
     def share(law: sp.Eq, ansatz: sp.Tuple) -> sp.Eq:
@@ -100,6 +94,12 @@ def _sigmoid(part: str, branch: str, drive: sp.Symbol, target: sp.Symbol, flow: 
     )
 
 
+def _half_time(law: sp.Eq, ansatz: sp.Tuple) -> sp.Expr:
+    found = solution(law, ansatz, "W_A")
+    (half,) = sp.solve(found - strength / variance / 2, t)
+    return half
+
+
 EQ_21A = _sigmoid("a", "A", a, Y_A, EQ_18B)
 EQ_21B = _sigmoid("b", "B", b, Y_B, EQ_18D)
 EXT_109 = Entry(
@@ -107,22 +107,10 @@ EXT_109 = Entry(
     "",
     "sigmoid of the total weights",
     (
-        Statement(
-            equation(SIZE_A, TOTAL.subs(t, t / tau)),
-            lambda law, ansatz: equation(SIZE_A, solution(law, ansatz, "W_A")),
-        ),
-        Statement(
-            equation(HALF, tau * HALF_TIME),
-            lambda law, ansatz: equation(HALF, _half_time(law, ansatz)),
-        ),
+        Statement(equation(SIZE_A, TOTAL.subs(t, t / tau)), lambda law, ansatz: solution(law, ansatz, "W_A")),
+        Statement(equation(HALF, tau * HALF_TIME), _half_time),
     ),
     (EQ_18B, EQ_24),
     condition=EQ_21A.condition,
     proof="As (21), with |W^tot(0)| in the bracket; the half-time solves |W^tot(t)| = |Sigma_yx|/(2 sigma^2).",
 )
-
-
-def _half_time(law: sp.Eq, ansatz: sp.Tuple) -> sp.Expr:
-    found = solution(law, ansatz, "W_A")
-    (half,) = sp.solve(found - strength / variance / 2, t)
-    return half

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import sympy as sp
@@ -30,10 +31,6 @@ SECOND_POWER = k * u_A ** (2 - L_f) + (1 - k) * u_0 ** (2 - L_f)
 BRACKET = u_A**2 + SECOND_POWER ** (2 / (2 - L_f))
 
 
-def quotient(top: sp.Eq, bottom: sp.Eq, name: sp.Symbol) -> sp.Eq:
-    return equation(name, canonical(top.rhs / bottom.rhs))
-
-
 def _branches(top: sp.Eq, bottom: sp.Eq) -> sp.Eq:
     """Both sides of du_B/du_A separated and integrated from u_0, divided: the quotient of the drives."""
     scale_b = separated(top.rhs / u ** (L - L_f), u_B, u_0, u_B)
@@ -41,14 +38,9 @@ def _branches(top: sp.Eq, bottom: sp.Eq) -> sp.Eq:
     return equation(canonical(scale_b * b / (scale_a * a)), b / a)
 
 
-def second_of_first(sign: Any = 1) -> sp.Expr:
-    """u_B^(2 - L_f) as a function of u_A: (45) solved, with k times `sign` for a mode of that sign."""
-    return u_0 ** (2 - L_f) * (1 - sign * k) + sign * k * u_A ** (2 - L_f)
-
-
 def second_power(eq45: sp.Tuple, sign: Any = 1) -> sp.Expr:
-    """u_B^(2 - L_f) by (45), b driving with `sign`; put back into it."""
-    found = second_of_first(sign)
+    """u_B^(2 - L_f) as a function of u_A: (45) solved, k times `sign` for a mode of that sign; put back into it."""
+    found = u_0 ** (2 - L_f) * (1 - sign * k) + sign * k * u_A ** (2 - L_f)
     law = eq45[1].subs({b: sign * k * a})
     if not equal(law.lhs.subs(u_B, found ** (1 / (2 - L_f))), law.rhs):
         raise SolveError("(45) is not solved")
@@ -57,11 +49,6 @@ def second_power(eq45: sp.Tuple, sign: Any = 1) -> sp.Expr:
 
 def _checked_second(eq45: sp.Tuple) -> sp.Expr:
     return second_power(eq45) ** (1 / (2 - L_f))
-
-
-def _first_alone(eq44: sp.Eq, eq45: sp.Tuple, eq41: sp.Eq) -> sp.Eq:
-    """(44a) with u from (41) and u_B from (45)."""
-    return equation(rate(u_A), eq44.rhs.subs(u, trunk_norm(eq41)).subs(u_B, _checked_second(eq45)))
 
 
 def time_of(speed: sp.Eq, high: Any) -> sp.Expr:
@@ -75,17 +62,13 @@ def in_units_of_start(time: sp.Integral) -> sp.Integral:
     return integral(canonical(time.function.subs(x, u_0 * x) * u_0), canonical(low / u_0), high / u_0)
 
 
-def _first_deep(eq46: sp.Eq) -> sp.Eq:
-    return equation(t_A, in_units_of_start(time_of(eq46, X)))
-
-
 _PROPORTION = (u_B ** (2 - L_f) - u_0 ** (2 - L_f)) / (u_A ** (2 - L_f) - u_0 ** (2 - L_f))
 EQ_45 = Entry(
     45, "", "B as a function of A",
     (
         Statement(
             equation(SLOPE, b * u_B ** (L_f - 1) / (a * u_A ** (L_f - 1))),
-            lambda eq44b, eq44a: quotient(eq44b, eq44a, SLOPE),
+            lambda eq44b, eq44a: canonical(eq44b.rhs / eq44a.rhs),
         ),
         Statement(equation(_PROPORTION, b / a), _branches),
     ),
@@ -96,7 +79,8 @@ EQ_46 = Entry(
     46, "", "growth of A alone",
     (
         Statement(
-            equation(rate(u_A), a * u_A ** (L_f - 1) * BRACKET ** ((L_f - L) / 2)), _first_alone,
+            equation(rate(u_A), a * u_A ** (L_f - 1) * BRACKET ** ((L_f - L) / 2)),
+            lambda eq44a, eq45, eq41: eq44a.rhs.subs(u, trunk_norm(eq41)).subs(u_B, _checked_second(eq45)),
             defect=factor(BRACKET ** (L_f - L)),
         ),
     ),
@@ -109,7 +93,7 @@ EQ_47 = Entry(
     (
         Statement(
             equation(t, integral((u_A ** (1 - L_f) * BRACKET ** ((L_f - L) / 2)).subs(u_A, x), u_0, u_A)),
-            lambda eq46: equation(t, time_of(eq46, u_A)), defect=factor(a / tau),
+            lambda eq46: time_of(eq46, u_A), defect=factor(a / tau),
         ),
     ),
     (EQ_46,), condition="L_f not 2, weights near zero", proof="dt = tau du_A / (right side of (46)).",
@@ -120,11 +104,11 @@ EQ_48 = Entry(
     (
         Statement(
             equation(t_A, tau / a * integral((u_A ** (1 - L_f) * BRACKET ** ((L_f - L) / 2)).subs(u_A, x), u_0, a / 2)),
-            lambda eq46: equation(t_A, time_of(eq46, a / 2)),
+            lambda eq46: time_of(eq46, a / 2),
         ),
         Statement(
-            equation(t_A, tau / a * u_0 ** (2 - L) * integral(INTEGRAND, 1, sp.oo)), _first_deep,
-            lead=small(u_0, DEEP), neglected=u_0 ** (L - 2),
+            equation(t_A, tau / a * u_0 ** (2 - L) * integral(INTEGRAND, 1, sp.oo)),
+            lambda eq46: in_units_of_start(time_of(eq46, X)), lead=small(u_0, DEEP), neglected=u_0 ** (L - 2),
         ),
     ),
     (EQ_46,), condition="u_0 -> 0; relative error of order u_0^(L - 2)",
@@ -136,7 +120,7 @@ EQ_13 = Entry(
     (
         Statement(
             equation(I, integral(INTEGRAND, 1, sp.oo)),
-            lambda eq48: equation(I, canonical(eq48[1].rhs * a * u_0 ** (L - 2) / tau)),
+            lambda eq48: canonical(eq48[1].rhs * a * u_0 ** (L - 2) / tau),
         ),
     ),
     (EQ_48,), condition="2 < L_f <= L", proof="t_A of (48) in units of tau u_0^(2-L)/|Sigma_yx_A|.",
@@ -184,8 +168,7 @@ EQ_50 = Entry(
     50, "", "norms on the plateau of A",
     tuple(
         Statement(
-            equation(norm, g ** (1 / L)), lambda eq41, _norm=norm: plateau_norm(_norm, eq41),
-            lead=small(u_B), neglected=u_B**2,
+            equation(norm, g ** (1 / L)), partial(plateau_norm, norm), lead=small(u_B), neglected=u_B**2,
         )
         for norm in (u_A, u)
     ),
@@ -198,12 +181,12 @@ EQ_51 = Entry(
     51, "", "B at t_A",
     (
         Statement(
-            equation(u_B_at, _WITHOUT_K), lambda eq45: equation(u_B_at, _checked_second(eq45).subs(u_A, X)),
+            equation(u_B_at, _WITHOUT_K), lambda eq45: _checked_second(eq45).subs(u_A, X),
             defect=factor(_WITHOUT_K / _AT_FIRST),
         ),
         Statement(
             equation(u_B_at, (1 - k) ** (1 / (2 - L_f)) * u_0),
-            lambda eq45: equation(u_B_at, _checked_second(eq45).subs(u_A, X)),
+            lambda eq45: _checked_second(eq45).subs(u_A, X),
             lead=small(u_0, DEEP), neglected=u_0 ** (L_f - 2),
         ),
     ),
@@ -219,10 +202,6 @@ def _turning(eq52: sp.Tuple, eq50: sp.Tuple) -> sp.Eq:
     return equation(rate(u_B), canonical(found.subs(u, eq50[1].rhs)))
 
 
-def _lag_from(speed: sp.Eq) -> sp.Expr:
-    return tau * separated(speed.rhs, u_B, u_B_at, u_B)
-
-
 EQ_53 = Entry(
     53, "", "growth of B after t_A",
     (
@@ -233,7 +212,7 @@ EQ_53 = Entry(
         ),
         Statement(
             equation(t - t_A, tau * g ** (L_f / L - 1) / r * (u_B ** (2 - L_f) - u_B_at ** (2 - L_f)) / (2 - L_f)),
-            lambda *s: equation(t - t_A, _lag_from(_turning(*s))),
+            lambda *s: tau * separated(_turning(*s).rhs, u_B, u_B_at, u_B),
             given=FULL_TURN,
             counterexample={cos: sp.Rational(1, 2), r: 5, u_B: 3, u_B_at: 2, g: 32, L: 5, L_f: 4, tau: 7}
             | {t_A: 1, t: 1 + sp.Rational(7, 72)},  # 7 (1/4 - 1/9)/(2 * 2 * 5/2)
@@ -262,16 +241,16 @@ EQ_54 = Entry(
             equation(
                 LAG_NAME, tau * (u_B_end ** (2 - L_f) - u_B_at ** (2 - L_f)) / ((2 - L_f) * g ** (1 - L_f / L) * r)
             ),
-            lambda eq53, eq45: equation(LAG_NAME, eq53[1].rhs.subs(u_B, u_B_end)),
+            lambda eq53, eq45: eq53[1].rhs.subs(u_B, u_B_end),
         ),
         Statement(
             equation(LAG_NAME, -tau * u_B_at ** (2 - L_f) / ((2 - L_f) * g ** (1 - L_f / L) * r)),
-            lambda eq53, eq45: equation(LAG_NAME, eq53[1].rhs.subs(u_B, u_B_end)),
+            lambda eq53, eq45: eq53[1].rhs.subs(u_B, u_B_end),
             lead=small(u_B_at, DEEP), neglected=u_B_at ** (L_f - 2),
         ),
         Statement(
             equation(LAG_NAME, tau * (1 - b / a) * u_0 ** (2 - L_f) / _DENOMINATOR),
-            lambda eq53, eq45: equation(LAG_NAME, exact_lag(c, R, eq53, eq45).subs(k, b / a)),
+            lambda eq53, eq45: exact_lag(c, R, eq53, eq45).subs(k, b / a),
             lead=small(u_0, DEEP), neglected=u_0 ** (L_f - 2), given=ALONE,
             counterexample=flipped(lag=sp.Rational(350, 3)),  # 7 (1 + 2/3) 2 * 100/(32^(2/5) 5)
         ),

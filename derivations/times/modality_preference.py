@@ -74,8 +74,8 @@ def _losses(part: str, name: sp.Symbol, total: sp.Symbol, x: sp.Symbol, row: sp.
         part,
         f"loss on M_{part.upper()}",
         tuple(
-            Statement(equation(name, value), lambda *s, _form=form: equation(name, _form(*s)), defect=factor(2))
-            for value, form in zip(printed, derived, strict=True)
+            Statement(equation(name, value), derive, defect=factor(2))
+            for value, derive in zip(printed, derived, strict=True)
         ),
         (saddle, EQ_1A, EQ_1B),
         condition="Sigma_m of full rank",

@@ -21,7 +21,7 @@ import sympy as sp
 from derivations.algebra.entry import Entry, Statement, equation, small
 from derivations.algebra.matrices import S_A, Y_A, Y_B, W_A_tot, W_B_tot
 from derivations.algebra.notation import I, L, L_f, R, a, b, c, g, k, named, r, t_A, t_B, tau, u, u_0, u_A, u_B, x
-from derivations.algebra.ordered_products import normal, words
+from derivations.algebra.ordered_products import coefficient_of, normal
 from derivations.algebra.positive_powers import canonical, equal, leading, separated
 from derivations.errors import SolveError
 from derivations.flow.ansatz import EQ_44A, EQ_44B
@@ -71,10 +71,8 @@ class _Plateau:
             raise SolveError(f"the trunk stays in {clock}")
         total = canonical((u_A**L_f * trunk ** (L - L_f) / g).subs(depths).subs(u_A, g ** (1 / depth) * x))
         left = normal(eq5a.rhs.subs({W_A_tot: total * Y_A * S_A**-1, W_B_tot: 0}))
-        if any(word != (Y_A,) for _, word in words(left)):
-            raise SolveError(f"{left} is not along Sigma_yx_A")
-        share = sp.Add(*(coefficient for coefficient, _ in words(left)))
-        return cls(depth, fused, share, canonical(eq44a.rhs.subs(u, trunk).subs(depths)), clock)
+        speed = canonical(eq44a.rhs.subs(u, trunk).subs(depths))
+        return cls(depth, fused, coefficient_of(left, Y_A), speed, clock)
 
     @property
     def norm(self) -> sp.Expr:
@@ -174,7 +172,7 @@ def _first_at_two(eq44a: sp.Eq, eq41: sp.Eq, eq5a: sp.Eq, eq26: sp.Eq) -> sp.Eq:
 EXT_117 = Entry(
     117, "", "next order of t_A",
     (
-        Statement(equation(C_L, SATURATION), lambda *s: equation(C_L, _constant(L, *s))),
+        Statement(equation(C_L, SATURATION), lambda *s: _constant(L, *s)),
         Statement(equation(t_A, tau / a * (u_0 ** (2 - L) * I + g ** ((2 - L) / L) * C_L)), _first),
         Statement(equation(t_A, tau / a * (sp.log(1 / u_0) + sp.log(g) / 2)), _first_at_two),
     ),
@@ -193,10 +191,7 @@ def _seen_by_b(flow: _Plateau, eq5b: sp.Eq, eq52: sp.Tuple) -> sp.Expr:
     """e_B along the sign of its residual while A grows: c b at the start, r on the plateau."""
     grown = 1 - flow.share  # W_A^tot over its plateau
     seen = normal(eq5b.rhs.subs({W_A_tot: grown * Y_A * S_A**-1, W_B_tot: 0}))
-    rest = normal(seen - grown * eq52[1].rhs)
-    if any(word != (Y_B,) for _, word in words(rest)):
-        raise SolveError(f"{rest} is not along Sigma_yx_B")
-    return sp.Add(*(coefficient for coefficient, _ in words(rest))) * c * b + grown * r
+    return coefficient_of(normal(seen - grown * eq52[1].rhs), Y_B) * c * b + grown * r
 
 
 def _clock(fused: Any, *sources: Any) -> tuple[sp.Expr, sp.Expr]:
@@ -227,14 +222,14 @@ _SMALL = g ** ((2 - L_f) / L)
 EXT_118 = Entry(
     118, "", "what B gains while A saturates",
     (
-        Statement(equation(C_G, CLOCK), lambda *s: equation(C_G, _clock(L_f, *s)[0])),
+        Statement(equation(C_G, CLOCK), lambda *s: _clock(L_f, *s)[0]),
         Statement(
             equation(
                 GAIN, c * b * u_0 ** (2 - L_f) / ((L_f - 2) * a) + _SMALL / a * (r * C_G + (r - c * b) / (L_f - 2))
             ),
             partial(_gain, L_f),
         ),
-        Statement(equation(C_G, CLOCK_AT_2), lambda *s: equation(C_G, _clock(TWO, *s)[0])),
+        Statement(equation(C_G, CLOCK_AT_2), lambda *s: _clock(TWO, *s)[0]),
         Statement(
             equation(GAIN, c * b / a * (sp.log(1 / u_0) + sp.log(g) / L) + r / a * C_G), partial(_gain, TWO)
         ),
@@ -308,7 +303,8 @@ class _Late:
     @classmethod
     def of(cls, depth: Any, eq117: sp.Tuple, eq106: sp.Eq, eq118: sp.Tuple, eq53: sp.Tuple) -> _Late:
         depths = {L: depth, L_f: depth}
-        clock = _without_empty(eq118[2 if depth == 2 else 0].rhs.subs(depths))
+        clock = eq118[2 if depth == 2 else 0].rhs.subs(depths)
+        clock = clock.subs({i: 0 for i in clock.atoms(sp.Integral) if i.function == 0})  # integrals of zero
         rate = canonical(eq53[0].rhs.subs(depths) / u_B ** (depth - 1))
         if not rate.has(r):
             raise SolveError(f"the residual does not drive B: {rate}")
@@ -340,11 +336,6 @@ def _short(e: sp.Expr) -> sp.Expr:
     return sp.Add(*(sp.factor(part) for part in sp.Add.make_args(sp.expand(sp.cancel(named))))).subs(unit, _UNIT)
 
 
-def _without_empty(e: sp.Expr) -> sp.Expr:
-    """Integrals of zero are zero."""
-    return e.replace(lambda i: isinstance(i, sp.Integral) and i.function == 0, lambda _: sp.Integer(0))
-
-
 def _by_step(depth: Any, *sources: Any) -> sp.Eq:
     """t_B by the time of the step."""
     late = _Late.of(depth, *sources)
@@ -368,8 +359,8 @@ def _lag_from_ways(*sources: Any) -> sp.Eq:
 def _times(depth: Any, first: sp.Expr, step: sp.Expr) -> tuple[Statement, ...]:
     """t_A, the time of the step, and t_B by it; the first two printed in units of tau/|Sigma_yx_A|."""
     return (
-        Statement(equation(t_A, tau / a * first), lambda *s: equation(t_A, _Late.of(depth, *s).first)),
-        Statement(equation(STEP, tau / a * step), lambda *s: equation(STEP, _Late.of(depth, *s).step)),
+        Statement(equation(t_A, tau / a * first), lambda *s: _Late.of(depth, *s).first),
+        Statement(equation(STEP, tau / a * step), lambda *s: _Late.of(depth, *s).step),
         Statement(equation(t_B, STEP + tau / r * (T_B - c * b * STEP / tau + C_B)), partial(_by_step, depth)),
     )
 

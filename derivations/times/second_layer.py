@@ -13,7 +13,7 @@ from derivations.errors import SolveError
 from derivations.flow.ansatz import EQ_44A, EQ_44B
 from derivations.flow.conservation import EQ_41, trunk_norm
 from derivations.times.conditions import FLIP_NOTE, LN_100, LOG_ORDER, SAME_SIGN, flipped
-from derivations.times.deep import EQ_13, EQ_53, in_units_of_start, quotient, time_of
+from derivations.times.deep import EQ_13, EQ_53, in_units_of_start, time_of
 from derivations.times.formulas import INTEGRAND, INTEGRAND_AT_2
 from derivations.times.names import LAG_NAME, RATIO, SLOPE_OF_A, X_B, X, integral, u_B_at
 
@@ -78,14 +78,9 @@ EQ_55 = Entry(
     (
         Statement(
             equation(SLOPE_OF_A, a * u_A / (b * u_B)),
-            lambda eq44b, eq44a: quotient(
-                equation(0, eq44a.rhs.subs(L_f, 2)), equation(0, eq44b.rhs.subs(L_f, 2)), SLOPE_OF_A
-            ),
+            lambda eq44b, eq44a: canonical(eq44a.rhs.subs(L_f, 2) / eq44b.rhs.subs(L_f, 2)),
         ),
-        Statement(
-            equation((sp.log(u_A) - sp.log(u_0)) / (sp.log(u_B) - sp.log(u_0)), a / b),
-            _logs,
-        ),
+        Statement(equation((sp.log(u_A) - sp.log(u_0)) / (sp.log(u_B) - sp.log(u_0)), a / b), _logs),
     ),
     (EQ_44B, EQ_44A), condition="L_f = 2; both branches start at u_0", proof="(44a) over (44b), integrated from u_0.",
     note="What changes at L_f = 2: the branches grow exponentially, so a logarithm takes the place of a power.",
@@ -106,7 +101,7 @@ EQ_56B = Entry(
     (
         Statement(
             equation(LAG_NAME, _LAG_56),
-            lambda eq53, eq55: equation(LAG_NAME, lag_at_two(c, eq53[0], eq55).subs(k, b / a)),
+            lambda eq53, eq55: lag_at_two(c, eq53[0], eq55).subs(k, b / a),
             lead=small(u_0), neglected=LOG_ORDER, given={c: 1},
             counterexample=flipped(lag=sp.Rational(7, 24) * LN_100),  # 7 (1 + 2/3)/(5 * 32^(3/5)) ln 100
         ),
@@ -135,12 +130,9 @@ EQ_58 = Entry(
     (
         Statement(
             equation(I, integral(INTEGRAND_AT_2, 1, sp.oo)),
-            lambda eq56a: equation(I, canonical(eq56a.rhs * a * u_0 ** (L - 2) / tau)),
+            lambda eq56a: canonical(eq56a.rhs * a * u_0 ** (L - 2) / tau),
         ),
-        Statement(
-            equation(I, integral(INTEGRAND_AT_2, 1, sp.oo)), _limit_at_two,
-            claim="the limit L_f -> 2 of (13)",
-        ),
+        Statement(equation(I, integral(INTEGRAND_AT_2, 1, sp.oo)), _limit_at_two, claim="the limit L_f -> 2 of (13)"),
     ),
     (EQ_56A, EQ_13), condition="L > 2", proof="t_A of (56a) in its units; and (13) as L_f -> 2.",
 )  # fmt: skip

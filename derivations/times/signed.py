@@ -8,6 +8,8 @@ L_f < L, u_0^2 (the lag); u_0^(L - 2) (t_A). `any_branches` has the same laws fo
 
 from __future__ import annotations
 
+from functools import partial
+
 import sympy as sp
 
 from derivations.algebra.entry import Entry, Statement, equation, small
@@ -60,15 +62,11 @@ def _one_minus_log_two(eq58: sp.Tuple) -> sp.Eq:
     return equation(I, root.subs(x, 1) - sp.limit(root, x, sp.oo))
 
 
-def _signed_lag(eq53: sp.Tuple, eq45: sp.Tuple) -> sp.Eq:
-    return equation(LAG_NAME, exact_lag(c, R, eq53, eq45))
-
-
 EXT_102 = Entry(
     102, "", "lag with its sign, L_f = 2",
     (
         Statement(
-            equation(LAG_NAME, tau * LAG_AT_2), lambda eq53, eq55: equation(LAG_NAME, lag_at_two(c, eq53[0], eq55)),
+            equation(LAG_NAME, tau * LAG_AT_2), lambda eq53, eq55: lag_at_two(c, eq53[0], eq55),
             lead=small(u_0), neglected=LOG_ORDER,
         ),
     ),
@@ -79,7 +77,7 @@ EXT_103 = Entry(
     103, "", "lag with sign and rotation, L_f > 2",
     (
         Statement(
-            equation(LAG_NAME, tau * LAG), _signed_lag, lead=small(u_0, DEEP), neglected=u_0 ** (L_f - 2),
+            equation(LAG_NAME, tau * LAG), partial(exact_lag, c, R), lead=small(u_0, DEEP), neglected=u_0 ** (L_f - 2),
         ),
     ),
     (EQ_53, EQ_45), condition="R by (104); c as in (102)", proof="(53) from (45) with c k for k, the start times R.",
@@ -127,10 +125,7 @@ EXT_112 = Entry(
     112, "", "the trunk grows with B",
     (
         Statement(
-            equation(
-                _CHANGE,
-                -L_f * (L - L_f) * (L_f - 2) / (2 * L * (L_f - 4)) * (u_B_at / g ** (1 / L)) ** 2,
-            ),
+            equation(_CHANGE, -L_f * (L - L_f) * (L_f - 2) / (2 * L * (L_f - 4)) * (u_B_at / g ** (1 / L)) ** 2),
             _trunk_growth,
         ),
     ),
@@ -141,20 +136,16 @@ EXT_112 = Entry(
 SIZE = named("u_B/u_0", r"\frac{u_B}{u_0}", positive=True)
 
 
-def _size(eq45: sp.Tuple) -> sp.Eq:
+def _size(eq45: sp.Tuple) -> sp.Expr:
     """(45) for a mode of sign c, u_A = x u_0: its left side with this u_B is c k."""
-    return equation(SIZE, canonical(second_power(eq45, c).subs(u_A, u_0 * x) ** (1 / (2 - L_f)) / u_0))
-
-
-def _size_at_two(eq55: sp.Tuple) -> sp.Eq:
-    return equation(SIZE, second_at_two(eq55, c).subs(u_A, u_0 * x) / u_0)
+    return canonical(second_power(eq45, c).subs(u_A, u_0 * x) ** (1 / (2 - L_f)) / u_0)
 
 
 EXT_111 = Entry(
     111, "", "B while A grows, either sign",
     (
         Statement(equation(SIZE, SECOND_SIZE), _size),
-        Statement(equation(SIZE, SECOND_SIZE_AT_2), _size_at_two),
+        Statement(equation(SIZE, SECOND_SIZE_AT_2), lambda eq55: second_at_two(eq55, c).subs(u_A, u_0 * x) / u_0),
     ),
     (EQ_45, EQ_55), condition="x = u_A/u_0, L_f > 2 (first) and L_f = 2 (second); weights near zero",
     proof="(45), (55) with c k for k, by (101).",

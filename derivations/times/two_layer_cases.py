@@ -10,18 +10,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from typing import Any
 
 import sympy as sp
 
-from derivations.algebra.entry import Entry, Statement, equation, small, small_weights
+from derivations.algebra.entry import Entry, Statement, equation, first_order, small, small_weights
 from derivations.algebra.examples import rho, scalar_example, sd_A, sd_B
 from derivations.algebra.matrices import S_A, S_AB, S_B, S_BA, Y_A, Y_B, S, W_A_tot, W_tot, Y, matrix, residual_B
 from derivations.algebra.notation import L, L_f, R, a, b, c, eta, g, k, l, named, r, rate, tau, u_0, u_A, u_B
-from derivations.algebra.ordered_products import Direction, Layers, T, apart, evaluate, layer, normal, same, words
-from derivations.algebra.positive_powers import Leading, equal, separated
+from derivations.algebra.ordered_products import Direction, Layers, T, apart, coefficient_of, evaluate, layer, normal
+from derivations.algebra.positive_powers import equal, separated
 from derivations.critical.printed_sets import EQ_7A, EQ_7B, EQ_19B
 from derivations.errors import SolveError
 from derivations.flow.ansatz import EQ_24, speed_of
@@ -71,17 +70,10 @@ COLLINEAR = {Y_A: a, Y_B: k * a, b: k * a, S_A: variance, S_AB: k * variance, S_
 SIZE_B = named("|W_B^tot(t)|", r"\|\mathbf{W}_B^{\mathrm{tot}}(t)\|", positive=True)
 
 
-def _collinear_speed(norm: sp.Symbol, eq18a: sp.Eq, eq18b: sp.Eq, eq18c: sp.Eq, eq18d: sp.Eq, eq24: sp.Tuple) -> sp.Eq:
-    return equation(rate(norm), scalar_speeds(COLLINEAR, eq18a, eq18b, eq18c, eq18d, eq24)[norm])
-
-
 def _norm_of_total(eq24: sp.Tuple, branch: str) -> sp.Expr:
     """|W^2 W^1| on the ansatz."""
     shape = _shapes(eq24)[branch]
-    ((size, word),) = words(normal(shape[layer(branch, 2)] * shape[layer(branch, 1)]).subs(COLLINEAR))
-    if word:
-        raise SolveError(f"{sp.Mul(*word)} is not a number")
-    return size
+    return coefficient_of(normal(shape[layer(branch, 2)] * shape[layer(branch, 1)]).subs(COLLINEAR))
 
 
 def _law_of_totals(eq18a: sp.Eq, eq18b: sp.Eq, eq18c: sp.Eq, eq18d: sp.Eq, eq24: sp.Tuple) -> sp.Eq:
@@ -100,24 +92,19 @@ def _law_of_totals(eq18a: sp.Eq, eq18b: sp.Eq, eq18c: sp.Eq, eq18d: sp.Eq, eq24:
     return equation(SIZE_B, sizes[u_B].subs(u_B, found.subs(u_A, first)))
 
 
-def _no_residual(eq31: sp.Tuple) -> sp.Eq:
-    """The residual of (31), which drives B from t_A on, for x_B = k x_A."""
-    return equation(residual_B, sp.expand(eq31[2].rhs.subs(COLLINEAR)))
-
-
 EXT_121 = Entry(
     121, "", "collinear modalities, two layers",
     (
-        Statement(
-            equation(rate(u_A), u_A * (a - variance * (u_A**2 + k * u_B**2))),
-            partial(_collinear_speed, u_A),
-        ),
-        Statement(
-            equation(rate(u_B), k * u_B * (a - variance * (u_A**2 + k * u_B**2))),
-            partial(_collinear_speed, u_B),
+        *(
+            Statement(
+                equation(rate(norm), drive * norm * (a - variance * (u_A**2 + k * u_B**2))),
+                lambda *laws, _norm=norm: scalar_speeds(COLLINEAR, *laws[:5])[_norm],
+            )
+            for norm, drive in ((u_A, 1), (u_B, k))
         ),
         Statement(equation(SIZE_B, u_0 ** (2 * (1 - k)) * SIZE_A**k), _law_of_totals),
-        Statement(equation(residual_B, 0), _no_residual),
+        # the residual, which drives B from t_A on, for x_B = k x_A
+        Statement(equation(residual_B, 0), lambda eq31: sp.expand(eq31[2].rhs.subs(COLLINEAR))),
     ),
     (*_FLOWS, EQ_24, EQ_31),
     condition="two layers, scalar x_B = k x_A (of a negative k the size, after a change of sign of x_B), sigma^2 = "
@@ -152,17 +139,17 @@ EXT_122 = Entry(
         ),
         Statement(
             equation(RATIO, 1 + (1 - c) * a / r),
-            lambda eq26, eq32, eq30: equation(RATIO, ratio_of_two_layers(eq26, eq32, eq30).rhs.subs(b, a)),
+            lambda eq26, eq32, eq30: ratio_of_two_layers(eq26, eq32, eq30).rhs.subs(b, a),
             lead=small(u_0), neglected=LOG_ORDER,
         ),
         Statement(
             equation(LAG_NAME, tau * (1 - c) / (r * g ** (1 - 2 / L)) * sp.log(1 / u_0)),
-            lambda eq53, eq55: equation(LAG_NAME, lag_at_two(c, eq53[0], eq55).subs(k, 1)),
+            lambda eq53, eq55: lag_at_two(c, eq53[0], eq55).subs(k, 1),
             lead=small(u_0), neglected=LOG_ORDER,
         ),
         Statement(
             equation(LAG_NAME, tau * (1 - c) * R * u_0 ** (2 - L_f) / ((L_f - 2) * g ** (1 - L_f / L) * r)),
-            lambda eq53, eq45: equation(LAG_NAME, exact_lag(c, R, eq53, eq45).subs(k, 1)),
+            lambda eq53, eq45: exact_lag(c, R, eq53, eq45).subs(k, 1),
             lead=small(u_0, DEEP), neglected=u_0 ** (L_f - 2),
         ),
     ),
@@ -224,10 +211,9 @@ def _error_at_b(eq18a: sp.Eq, eq18b: sp.Eq, eq7b: sp.Tuple) -> sp.Expr:
     lead = small_weights("W_A")
     moved = [lead(normal(law.rhs).subs(put)).term.subs(numbers) for law in (eq18a, eq18b)]
     first, second = layer("W_A", 1), layer("W_A", 2)
-    terms = list(words(moved[0]))
-    size = sp.Add(*(coefficient for coefficient, _ in terms))
+    size = coefficient_of(moved[0], T(second))
     gap = moved[0] + c * T(moved[1]) - c * size * (first + c * T(second))
-    if any(word != (T(second),) for _, word in terms) or not same(normal(gap).subs(c**2, 1), 0):
+    if normal(normal(gap).subs(c**2, 1)) != 0:
         raise SolveError(f"the mode does not grow by itself: {gap}")
     return sp.factor(size)
 
@@ -240,23 +226,17 @@ def _growing(e: sp.Expr) -> sp.Expr:
 EXT_123 = Entry(
     123, "", "unlearning, two layers",
     (
-        Statement(
-            equation(ALONE_A, w_A + rho * w_B * sd_B / sd_A), lambda eq7a: equation(ALONE_A, _weight(eq7a[0], W_A_tot))
-        ),
-        Statement(equation(GLOBAL_A, w_A), lambda eq19b: equation(GLOBAL_A, _weight(eq19b[1][0], W_tot))),
-        Statement(
-            sp.Lt(w_A * (w_A + rho * w_B * sd_B / sd_A), 0, evaluate=False), _signs_differ
-        ),
-        Statement(
-            equation(MODE_OF_A, (sign_A + c) * u_A * _COLUMNS["W_A"]), _mode_at_balance
-        ),
+        Statement(equation(ALONE_A, w_A + rho * w_B * sd_B / sd_A), lambda eq7a: _weight(eq7a[0], W_A_tot)),
+        Statement(equation(GLOBAL_A, w_A), lambda eq19b: _weight(eq19b[1][0], W_tot)),
+        Statement(sp.Lt(w_A * (w_A + rho * w_B * sd_B / sd_A), 0, evaluate=False), _signs_differ),
+        Statement(equation(MODE_OF_A, (sign_A + c) * u_A * _COLUMNS["W_A"]), _mode_at_balance),
         Statement(
             equation(MODE, c * sd_A**2 * w_A * (1 - rho**2)),
-            lambda eq18a, eq18b, eq7b: equation(MODE, c * _error_at_b(eq18a, eq18b, eq7b)),
+            lambda eq18a, eq18b, eq7b: c * _error_at_b(eq18a, eq18b, eq7b),
         ),
         Statement(
             equation(LEAVING, sd_A**2 * _size * (1 - rho**2)),
-            lambda eq18a, eq18b, eq7b: equation(LEAVING, _growing(_error_at_b(eq18a, eq18b, eq7b))),
+            lambda eq18a, eq18b, eq7b: _growing(_error_at_b(eq18a, eq18b, eq7b)),
         ),
     ),
     (EQ_7A, EQ_19B, EQ_24, EQ_18A, EQ_18B, EQ_7B),
@@ -288,7 +268,7 @@ def _factor(eq14: sp.Eq, eq2: sp.Tuple, branch: str, drive: sp.Symbol, size: sp.
     first, second = layer(branch, 1), layer(branch, 2)
     now = normal(first * T(d) + c * T(second))
     change = normal(steps[0] * T(d) + c * T(steps[1]), squares)
-    gain = c * sp.Add(*(coefficient for coefficient, word in words(change) if word == (T(second),)))
+    gain = c * change.coeff(T(second))
     if normal(change - sp.expand(gain * now)).subs(c**2, 1) != 0:
         raise SolveError(f"the mode is not multiplied by a number: {change}")
     return 1 + gain
@@ -313,17 +293,6 @@ def ratio_of_descent(*sources: sp.Basic) -> tuple[sp.Expr, sp.Expr]:
     return first, 1 + lag / first
 
 
-def _small_step(power: int) -> Callable[[sp.Expr], Leading]:
-    """Powers of eta up to `power`, and the next one that is left out; at eta = 0 the ratio is 0/0."""
-
-    def lead(e: sp.Expr) -> Leading:
-        terms = sp.expand(sp.series(e, eta, 0, power + 2).removeO())
-        kept = sp.Add(*(terms.coeff(eta, n) * eta**n for n in range(power + 1)))
-        return Leading(kept, eta ** (power + 1) if sp.simplify(terms.coeff(eta, power + 1)) != 0 else None)
-
-    return lead
-
-
 def _leading_ratio(*sources: sp.Basic) -> sp.Expr:
     return small(u_0)(ratio_of_descent(*sources)[1]).term
 
@@ -332,24 +301,21 @@ DESCENT = 1 + (sp.log(1 + eta * a) - sp.log(1 + c * eta * b)) / sp.log(1 + eta *
 EXT_124 = Entry(
     124, "", "gradient descent, time ratio, two layers",
     (
-        Statement(
-            equation(FACTOR, 1 + c * eta * b), lambda *s: equation(FACTOR, _factors(*s)[1]),
-        ),
+        Statement(equation(FACTOR, 1 + c * eta * b), lambda *s: _factors(*s)[1]),
         Statement(
             equation(STEPS_TIME, eta * tau * sp.log(1 / u_0) / sp.log(1 + eta * a)),
-            lambda *s: equation(STEPS_TIME, eta * tau * ratio_of_descent(*s)[0]), lead=small(u_0), neglected=LOG_ORDER,
+            lambda *s: eta * tau * ratio_of_descent(*s)[0], lead=small(u_0), neglected=LOG_ORDER,
         ),
         Statement(
-            equation(RATIO, DESCENT), lambda *s: equation(RATIO, ratio_of_descent(*s)[1]),
-            lead=small(u_0), neglected=LOG_ORDER,
+            equation(RATIO, DESCENT), lambda *s: ratio_of_descent(*s)[1], lead=small(u_0), neglected=LOG_ORDER,
         ),
         Statement(
             equation(RATIO, 1 + (a - c * b) / r),
-            lambda *s: equation(RATIO, _leading_ratio(*s)), lead=_small_step(0), neglected=eta,
+            _leading_ratio, lead=first_order(eta, 0), neglected=eta,
         ),
         Statement(
             equation(RATIO, 1 + (a - b) / r * (1 - eta * (a + b - r) / 2)),
-            lambda *s: equation(RATIO, _leading_ratio(*s).subs(c, 1)), lead=_small_step(1), neglected=eta**2,
+            lambda *s: _leading_ratio(*s).subs(c, 1), lead=first_order(eta, 1), neglected=eta**2,
         ),
     ),
     (EQ_14A, EQ_14B, EQ_2, EQ_31),

@@ -15,7 +15,7 @@ from derivations.algebra.entry import Entry, Statement, equation, factor, small
 from derivations.algebra.examples import rho, scalar_example, sd_A, sd_B
 from derivations.algebra.matrices import Y_B, matrix, residual_B
 from derivations.algebra.notation import a, b, c, cos, named, r, rate, t, t_A, t_B, tau, u_0, u_A, u_B
-from derivations.algebra.ordered_products import T, layer, normal, same
+from derivations.algebra.ordered_products import T, coefficient_of, layer, normal
 from derivations.algebra.positive_powers import canonical, separated
 from derivations.errors import SolveError
 from derivations.flow.ansatz import EQ_25, two_layer_shapes, two_layer_speed
@@ -32,10 +32,6 @@ def growth(speed: sp.Eq, norm: sp.Symbol, start: Any, since: Any = 0) -> sp.Eq:
     """t - since as a function of the norm: the separated equation of du/dt."""
     left = t if since == 0 else t - since
     return equation(left, tau * separated(speed.rhs, norm, start, norm))
-
-
-def first_time(eq26: sp.Eq) -> sp.Eq:
-    return equation(t_A, eq26.rhs.subs(u_A, X))
 
 
 def first_if(times: sp.Expr, swapped: sp.Expr, by: tuple[Any, Any] | None = None) -> sp.Tuple:
@@ -59,10 +55,7 @@ def _turning_two(eq31: sp.Tuple) -> sp.Eq:
     """(31) with W_B^1 along a unit row d at an angle to the residual, W_B^2 = u_B r^T."""
     d, column = matrix("d"), matrix("q")
     law = eq31[1].rhs.subs(layer("W_B", 1), u_B * column * d)
-    found = normal(law, {(residual_B, T(d)): r * cos})
-    if not same(found, r * cos * u_B * T(column)):
-        raise SolveError(f"{found} is not along the second layer")
-    return equation(rate(u_B), r * cos * u_B)
+    return equation(rate(u_B), coefficient_of(normal(law, {(residual_B, T(d)): r * cos}), T(column)))
 
 
 EQ_26 = Entry(
@@ -72,7 +65,12 @@ EQ_26 = Entry(
 )  # fmt: skip
 EQ_27 = Entry(
     27, "", "t_A, two layers",
-    (Statement(equation(t_A, tau * FIRST_AT_DEPTH_2), first_time, lead=small(u_0), neglected=LOG_ORDER),),
+    (
+        Statement(
+            equation(t_A, tau * FIRST_AT_DEPTH_2), lambda eq26: eq26.rhs.subs(u_A, X),
+            lead=small(u_0), neglected=LOG_ORDER,
+        ),
+    ),
     (EQ_26,), condition="u_0 -> 0; relative error of order 1/ln(1/u_0)",
     proof="(26) at a size X of order one; ln X is left out beside ln(1/u_0).",
     note="Why ln 1/u_0: growth is exponential, so the time is the logarithm of how much there is to grow.",
@@ -134,12 +132,12 @@ EQ_33 = Entry(
     (
         Statement(
             equation(LAG_NAME, -tau / r * sp.log(u_B_at)),
-            lambda eq32, eq30: equation(LAG_NAME, eq32[1].rhs.subs(u_B, X_B)),
+            lambda eq32, eq30: eq32[1].rhs.subs(u_B, X_B),
             lead=small(u_B_at), neglected=1 / sp.log(1 / u_B_at),
         ),
         Statement(
             equation(LAG_NAME, tau * (1 - b / a) / r * sp.log(1 / u_0)),
-            lambda eq32, eq30: equation(LAG_NAME, _lag_of_two_layers(eq32, eq30)),
+            _lag_of_two_layers,
             lead=small(u_0), neglected=LOG_ORDER, given={c: 1},
             counterexample=flipped(lag=sp.Rational(7, 3) * LN_100),  # 7 (1 + 2/3)/5 ln 100
         ),
@@ -201,7 +199,7 @@ def _stronger_correlation() -> sp.Eq:
 
 _CLAIMS_9 = (
     Statement(
-        equation(RATIO, a / b), lambda: equation(RATIO, (1 + (a - b) / r).subs(r, b)),
+        equation(RATIO, a / b), lambda: (1 + (a - b) / r).subs(r, b),
         claim="section 3.2: without cross correlation the ratio is |Sigma_yx_A|/|Sigma_yx_B|",
     ),
     Statement(
@@ -211,7 +209,7 @@ _CLAIMS_9 = (
         "-sigma_B/sigma_A) it is not (9) but the signed ratio, which is what a random start does",
     ),
     Statement(
-        equation(_inverse, t_A / t_B), lambda: equation(_inverse, RATIO),
+        equation(_inverse, t_A / t_B), lambda: RATIO,
         defect=factor((t_A / t_B) ** 2),
         claim="appendix I: the time ratio of table 1 is the first time divided by the second; (9) is the inverse",
     ),

@@ -84,7 +84,7 @@ EQ_60 = Entry(
     claims=(
         Statement(
             equation(I, integral(INTEGRAND, 1, sp.oo)),
-            lambda: equation(I, integral(INTEGRAND_UNEQUAL.subs(_EQUAL_DEPTHS).subs(b, k * a), 1, sp.oo)),
+            lambda: integral(INTEGRAND_UNEQUAL.subs(_EQUAL_DEPTHS).subs(b, k * a), 1, sp.oo),
             claim="at equal depths (60) is (13)",
         ),
     ),
@@ -105,7 +105,7 @@ EQ_59 = Entry(
     "epsilon stands for u_A(t_A)^(2 - L_A) and u_B(t_B)^(2 - L_B), which are left out.",
     claims=(
         Statement(
-            equation(RATIO, 1 + EXCESS), lambda: equation(RATIO, 1 + EXCESS_59.subs(_EQUAL_DEPTHS)),
+            equation(RATIO, 1 + EXCESS), lambda: 1 + EXCESS_59.subs(_EQUAL_DEPTHS),
             claim="appendix E.4: at equal depths (59) is (12)",
         ),
     ),

@@ -13,30 +13,7 @@ from typing import Any
 import sympy as sp
 
 from derivations.algebra.entry import Entry, Statement, equation
-from derivations.algebra.notation import (
-    L_A,
-    L_B,
-    I,
-    K,
-    L,
-    L_c,
-    L_f,
-    P,
-    R,
-    a,
-    b,
-    c,
-    g,
-    k,
-    r,
-    starts,
-    tau,
-    u,
-    u_0,
-    u_A,
-    u_B,
-    x,
-)
+from derivations.algebra.notation import L_A, L_B, I, K, L, L_c, L_f, P, a, b, c, k, r, starts, tau, u, u_0, u_A, u_B, x
 from derivations.algebra.notation import start_A as alpha
 from derivations.algebra.notation import start_B as beta
 from derivations.algebra.positive_powers import canonical, equal, separated
@@ -44,6 +21,7 @@ from derivations.errors import SolveError
 from derivations.flow.ansatz import EQ_44A, EQ_44B
 from derivations.flow.conservation import EQ_41, trunk_norm
 from derivations.times.any_branches import KINDS, SIZE, Branches, branches
+from derivations.times.deep import ALONE
 from derivations.times.formulas import FIRST, INTEGRAND, INTEGRAND_AT_2, LAG, LAG_AT_2, SECOND_SIZE, SECOND_SIZE_AT_2
 from derivations.times.names import LAG_NAME, RATIO, X, integral
 from derivations.times.unequal import EXCESS_59, INTEGRAND_UNEQUAL, flow_like_44
@@ -114,11 +92,9 @@ def _first(kind: Branches, eq114: sp.Tuple, eq44a: sp.Eq, eq44b: sp.Eq, eq41: sp
 def _lag(kind: Branches, eq113: sp.Tuple, *laws: sp.Eq) -> sp.Eq:
     """B's flow with the residual as its drive and the trunk on A's plateau: the way left, 1 - c K of the whole."""
     flow = _Flow.of(kind, *laws)
-    plateau = g ** (1 / (kind.first + L_c))
-    turn = 1 if kind.second == 2 else R
     drives = K * k / _Flow.short(kind, eq113[KINDS.index(kind)].rhs)  # b/a by K
-    left = turn * (flow.way(u_B, beta) - c * drives * flow.way(u_A, alpha))
-    speed = _long(flow.law[u_B] / flow.law[u_B].subs({u: 1, b: 1})).subs({b: r, u: plateau})
+    left = kind.turn * (flow.way(u_B, beta) - c * drives * flow.way(u_A, alpha))
+    speed = _long(flow.law[u_B] / flow.law[u_B].subs({u: 1, b: 1})).subs({b: r, u: kind.plateau})
     return equation(LAG_NAME, tau * canonical(_long(left)) / speed)
 
 
@@ -134,7 +110,7 @@ _DEEP, _TWO = branches(3, 3), branches(2, 2)
 
 def _claim(words: str, printed: sp.Expr, of: Callable[..., sp.Expr], name: Any = I) -> Statement:
     """A formula printed elsewhere that an entry contains."""
-    return Statement(equation(name, printed), lambda: equation(name, of()), claim=words)
+    return Statement(equation(name, printed), of, claim=words)
 
 
 def _at_start(kind: Branches, e: sp.Expr, same: dict[Any, Any]) -> sp.Expr:
@@ -147,7 +123,7 @@ def _at_start(kind: Branches, e: sp.Expr, same: dict[Any, Any]) -> sp.Expr:
 
 def _excess_59() -> sp.Expr:
     """The lag over t_A, both branches starting at u_0, scalar inputs."""
-    lag = _at_start(_DEEP, _DEEP.lag, {alpha: u_0, beta: u_0, c: 1, R: 1})
+    lag = _at_start(_DEEP, _DEEP.lag, {alpha: u_0, beta: u_0, **ALONE})
     return (lag / (FIRST.subs(L, L_A + L_c))).subs(k, b / a)
 
 
