@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -36,17 +37,28 @@ LONG = (
 )
 
 
+def group_of(nodeid: str) -> str:
+    """Tests that go to one process: the ledger's, else those of a file; in files of APART each by itself."""
+    file = nodeid.partition("::")[0]
+    return "ledger" if nodeid.startswith(LEDGER) else nodeid if file in APART else file
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Groups for `--dist=loadgroup`: the ledger's, else a file each; tests of files in APART by themselves."""
-    places = {}
-    for item in items:
-        file = item.nodeid.partition("::")[0]
-        group = "ledger" if item.nodeid.startswith(LEDGER) else file
-        if group not in APART:
-            item.add_marker(pytest.mark.xdist_group(group))
-        places[item] = LONG.index(group) if group in LONG else len(LONG)
-    items.sort(key=places.__getitem__)
+    items.sort(
+        key=lambda item: next((i for i, long in enumerate(LONG) if group_of(item.nodeid).startswith(long)), len(LONG))
+    )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Grouped(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
+
+    return Grouped(config, log)
 
 
 @pytest.fixture(autouse=True)

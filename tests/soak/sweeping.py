@@ -16,13 +16,13 @@ from dynamics import sweep
 from tests.cases import clean_environment
 from tests.soak.row import Outcome
 
-BATCH = 64  # points of a batch, of a data set
+BATCH = 512  # points of a batch of two layers of scalars
 
 
 def spec(batches: int, seed: int) -> str:
     """A sweep of so many batches; `seed` makes the starts fresh."""
     seeds = [seed % 10**6 * 10**5 + i for i in range(BATCH * batches // 5)]
-    return f'[data]\nexample = "linnerud"\nfactor = [0.5, 0.75, 1.0, 1.5, 2.0]\n[start]\nu0 = 1e-2\nseed = {seeds}\n'
+    return f"[data]\nsigma_a = 2.0\nrho = [-0.4, -0.2, 0.0, 0.2, 0.4]\n[start]\nu0 = 1e-4\nseed = {seeds}\n"
 
 
 def start(store: str, folder: Path, full_at: int | None = None, **environment: str) -> subprocess.Popen[bytes]:
