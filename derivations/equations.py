@@ -162,7 +162,7 @@ def to_dict(entry: Entry) -> dict[str, Any]:
         "note": entry.note,
         "sources": [source.name for source in entry.sources],
         "claims": [
-            {"claim": claim, "status": [str(status) for status in found]} for claim, found in entry.claim_statuses()
+            {"claim": claim, "status": [str(status) for status in found]} for claim, found in entry.claim_statuses
         ],
     }
 

@@ -373,6 +373,7 @@ class Entry:
     def status(self) -> list[Status]:
         return self.check()
 
+    @cached_property
     def claim_statuses(self) -> list[tuple[str, list[Status]]]:
         """What the text says beside the equation, each with its own status."""
         return [(claim.claim, replace(self, statements=(claim,), claims=()).check()) for claim in self.claims]

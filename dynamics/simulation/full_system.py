@@ -107,10 +107,17 @@ def full_system(
     places = {layer: i for i, layer in enumerate(form.layers)}
     paths = {m: [places[c, i] for c in network.path(m) for i in range(len(weights[c]))] for m in data.modalities}
 
+    shallow = max(map(len, paths.values())) <= 2
+
+    def rates_of(state: np.ndarray) -> dict[str, Any]:
+        """The two smallest layers left out: d ln|W|/dt of a balanced path, never 0 before it stops."""
+        if shallow:
+            return plan.drives
+        sizes = form.norms(state)
+        return {m: plan.drives[m] * np.prod(np.sort(sizes[path], axis=0)[2:], axis=0) for m, path in paths.items()}
+
     def velocity(state: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
-        moved, sizes = form.velocity(state[:-1]), form.norms(state[:-1])
-        # the two smallest layers left out: d ln|W|/dt of a balanced path, never 0 before it stops
-        rates = {m: plan.drives[m] * np.prod(np.sort(sizes[path], axis=0)[2:], axis=0) for m, path in paths.items()}
+        moved, rates = form.velocity(state[:-1]), rates_of(state[:-1])
         return np.concatenate([moved, np.sum((moved / unit) ** 2, axis=0, keepdims=True)]), rates
 
     scale = [np.sqrt(np.mean(layer**2)) for layers in weights.values() for layer in layers]

@@ -119,14 +119,15 @@ class Phase:
         state, remaining, record, total = self.begin, self.remaining / self.unit, self.record, self.system.total
         small = self.system.sizes is not None or (len(state) < SMALL_STATE and self.system.sensitivity is None)
         solver = self._solver(np.append(state, 0.0), implicit=small)
-        before = {m: self.course.past_half(m, total(state)) for m in self.waiting}
+        here = total(state)  # of the solver's state
+        before = {m: self.course.past_half(m, here) for m in self.waiting}
         begun, restarts, patience = record.steps, RESTARTS, STIFF_AFTER
         lengths: deque[float] = deque(maxlen=50)  # of the last steps
         explicit_length = 0.0
         while True:
             if solver.y[-1] >= remaining:
                 return self._outcome(End.STOPPED, solver.y)
-            if self.settled is not None and self.settled(total(solver.y[:-1]), float(solver.y[-1])):
+            if self.settled is not None and self.settled(here, float(solver.y[-1])):
                 return self._outcome(End.SETTLED, solver.y)
             if record.steps >= self.max_steps:
                 return self._outcome(End.BUDGET, solver.y)
@@ -161,7 +162,7 @@ class Phase:
             lengths.append(length)
             asked = record.queue is not None and any(t <= self._time(solver.y) for t in record.queue[:1])
             wanted = bool(crossed) or asked
-            moved = float(np.max(np.abs(reached - total(accepted[:-1])))) > MOVED * float(np.max(np.abs(reached)))
+            moved = float(np.max(np.abs(reached - here))) > MOVED * float(np.max(np.abs(reached)))
             if wanted and moved and self.waiting and not explicit and length > LONGEST_CROSSING:
                 solver = self._solver(accepted, implicit=True, longest=max(length / 64, LONGEST_CROSSING / 2))
                 continue
@@ -176,7 +177,7 @@ class Phase:
                     return self._outcome(End.LEARNED, last, hit)
                 if last[-1] >= remaining:
                     return self._outcome(End.STOPPED, last)
-            before = after
+            before, here = after, reached
 
     def _step(self, solver: Any) -> None:
         message = solver.step()

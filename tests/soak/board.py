@@ -71,7 +71,7 @@ ROWS = (
         "kill -9 during a sweep",
         "50 kills, nothing finished lost, nothing torn, same bytes",
         50,
-        2,
+        1,
         sweeping.measure_kills,
     ),
     Row(

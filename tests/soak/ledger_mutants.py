@@ -57,7 +57,7 @@ def derived_from(entry: Entry, statement: Statement) -> tuple[sp.Basic | None, l
 @functools.cache
 def statuses(entry: Entry) -> list[list[Status]]:
     """Of the entry and of each of its claims, unaltered."""
-    return [entry.status, *(found for _, found in entry.claim_statuses())]
+    return [entry.status, *(found for _, found in entry.claim_statuses)]
 
 
 def unnoticed(entry: Entry, statement: Statement, at_most: int) -> Iterator[str]:
@@ -106,7 +106,7 @@ def unused_sources(entry: Entry) -> Iterator[str]:
     for source in entry.sources:
         wrong = Entry(source.number, source.part, "nonsense", (Statement(nonsense(source.right)),))
         changed = replace(entry, sources=tuple(wrong if s is source else s for s in entry.sources))
-        if [changed.check(), *(found for _, found in changed.claim_statuses())] == before:
+        if [changed.check(), *(found for _, found in changed.claim_statuses)] == before:
             yield f"source {source.name}"
 
 

@@ -47,11 +47,11 @@ def without_parts(store: Path) -> Path:
 
 
 def measure_kills(count: int, seed: int) -> Outcome:
-    """`count` kills at times of their own, then to the end; three batches for each kill."""
+    """`count` kills at times of their own, then to the end; two batches for each kill."""
     rng, misses = np.random.default_rng(seed), []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "s.toml").write_text(spec(3 * count + 5, seed))
+        (folder / "s.toml").write_text(spec(2 * count + 2, seed))
         begin = time.monotonic()
         sweep(folder / "s.toml", folder / "plain")
         whole = time.monotonic() - begin
@@ -128,14 +128,13 @@ def measure_writes(count: int, seed: int) -> Outcome:
 def measure_reproducibility(count: int, seed: int) -> Outcome:
     """A sweep and three commands: one process and two, fork and spawn, four BLAS threads, `count` hash seeds."""
     misses, digests, printed = [], dict[str, str](), set[str]()
-    commands = [
-        ["predict", "--example", "linnerud", "--json"],
-        ["simulate", "--example", "linnerud", "--seed", str(seed % 1000), "--json"],
-        ["derive", "9"],
-    ]
+    table = ["t.csv", "--modality", "A=a1,a2", "--modality", "B=b", "--json"]
+    commands = [["predict", *table], ["simulate", *table, "--seed", str(seed % 1000)], ["derive", "9"]]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "s.toml").write_text(spec(2, seed))
+        rows = np.random.default_rng(seed).normal(size=(30, 4)) @ np.triu(np.ones((4, 4)))
+        np.savetxt(folder / "t.csv", rows, delimiter=",", header="a1,a2,b,y", comments="")
         for jobs in (1, 2):
             sweep(folder / "s.toml", folder / f"jobs-{jobs}", jobs=jobs)
             digests[f"{jobs} jobs"] = digest(folder / f"jobs-{jobs}")

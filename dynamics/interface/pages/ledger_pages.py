@@ -53,7 +53,7 @@ def ledger_table(book: Ledger) -> Table:
     rows = tuple((f"({entry.name})", ", ".join(entry.status), entry.title) for entry in book)
     notes = ["", "Said beside the equations:"]
     for entry in book:
-        notes += [f"  ({entry.name}) {claim}: {verdict([*found])}" for claim, found in entry.claim_statuses()]
+        notes += [f"  ({entry.name}) {claim}: {verdict([*found])}" for claim, found in entry.claim_statuses]
     total = ", ".join(f"{count} {status}" for status, count in _counts(book).items())
     notes += ["", f"{len(book)} entries: {total}. One with its derivation: fusion-dynamics derive NUMBER"]
     return Table(
@@ -83,7 +83,7 @@ def _step(entry: Entry, wanted: bool) -> str:
     if entry.sources:
         lines += _wrapped("from", ", ".join(f"({source.name})" for source in entry.sources))
     if wanted:
-        for claim, found in entry.claim_statuses():
+        for claim, found in entry.claim_statuses:
             lines += _wrapped("claim", f"{claim}: {verdict([*found])}")
     return "\n".join(lines)
 
