@@ -110,9 +110,15 @@ class Spec:
             digest += ":" + ",".join(f"{m}={d}" for m, d in self.data.sizes.items())
         document = {
             "name": self.name, "layout": self.layout.value, "axes": [[k, list(v)] for k, v in self.axes.items()],
-            "fixed": dict(sorted(self.fixed.items())), "data": digest, "batch": [BATCH, LIGHT_BATCH],
+            "fixed": dict(sorted(self.fixed.items())), "data": digest, "batch": [BATCH, LIGHT_BATCH] if self.has_light else BATCH,
         }  # fmt: skip
         return json.dumps(document, sort_keys=True, allow_nan=False)
+
+    @property
+    def has_light(self) -> bool:
+        """Whether some points are two layers of scalars."""
+        given = {**self.fixed, **self.axes}
+        return self.data is None and "example" not in given and 2 in np.atleast_1d(given["depth"])
 
     @property
     def key(self) -> str:
@@ -124,8 +130,9 @@ class Spec:
         for i, point in enumerate(self.points()):
             key = *(point[name] for name in GROUPED), point["learning_rate"] == 0
             groups.setdefault(key, []).append(i)
-        scalars = self.data is None and "example" not in self.fixed
-        sizes = {key: LIGHT_BATCH if scalars and key[0] == 2 else BATCH for key in groups}  # the depth comes first
+        sizes = {
+            key: LIGHT_BATCH if self.has_light and key[0] == 2 else BATCH for key in groups
+        }  # the depth comes first
         return [g[begin : begin + sizes[k]] for k, g in groups.items() for begin in range(0, len(g), sizes[k])]
 
 
