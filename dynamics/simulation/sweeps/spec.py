@@ -108,9 +108,10 @@ class Spec:
             sums = (self.data.sigma, self.data.sigma_yx, self.data.sigma_yy)
             digest = hashlib.sha256(b"".join(np.asarray(s, dtype=float).tobytes() for s in sums)).hexdigest()
             digest += ":" + ",".join(f"{m}={d}" for m, d in self.data.sizes.items())
+        batch = [BATCH, LIGHT_BATCH] if self.has_light else BATCH
         document = {
             "name": self.name, "layout": self.layout.value, "axes": [[k, list(v)] for k, v in self.axes.items()],
-            "fixed": dict(sorted(self.fixed.items())), "data": digest, "batch": [BATCH, LIGHT_BATCH] if self.has_light else BATCH,
+            "fixed": dict(sorted(self.fixed.items())), "data": digest, "batch": batch,
         }  # fmt: skip
         return json.dumps(document, sort_keys=True, allow_nan=False)
 
