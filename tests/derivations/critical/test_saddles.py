@@ -7,7 +7,8 @@ import pytest
 from scipy.optimize import nnls
 
 from derivations import Correlations, FusionNetwork
-from derivations.critical.saddles import aligned_signs, course
+from derivations.critical.saddles import _alive, aligned_signs, course
+from derivations.flow.gradient_flow import loss
 from dynamics import integrate, integrate_reduced
 from tests.cases import SOAK, random_correlations
 
@@ -144,3 +145,23 @@ def test_rounding_of_norms_does_not_decide_a_race() -> None:
         noise = np.random.default_rng(seed).uniform(-4e-16, 4e-16, 4)
         rounded = {m: 0.0148 * (1 + e) for m, e in zip("ABCD", noise, strict=True)}
         assert course(network, data, rounded, {}).rivals == exact.rivals
+
+
+def test_the_end_of_kept_signs_is_the_best_of_all_subsets() -> None:
+    """Two to six scalars with signs of their own, every second time a column twice: no subset has less loss."""
+    rng = np.random.default_rng(1)
+    for case in range(60):
+        names = "ABCDEF"[: rng.integers(2, 7)]
+        x = rng.normal(size=(30, len(names))) + rng.normal(size=(30, 1))
+        x[:, 0] = x[:, 1] if case % 2 else x[:, 0]
+        data = Correlations.from_samples(dict(zip(names, x.T, strict=True)), x @ rng.normal(size=len(names)))
+        signs = {m: float(rng.choice([-1, 1])) for m in names}
+        feasible = []
+        for size in range(len(names) + 1):
+            for alive in itertools.combinations(names, size):
+                total = data.regression(alive)
+                if all(signs[m] * total[m][0, 0] >= 0 for m in alive):
+                    feasible.append(float(loss(data, total)))
+        found = data.regression(_alive(data, tuple(names), signs))
+        assert all(signs[m] * found[m][0, 0] >= 0 for m in names)
+        assert float(loss(data, found)) == pytest.approx(min(feasible), rel=1e-9, abs=1e-10 * float(data.sigma_yy))
