@@ -321,7 +321,7 @@ def _alive(data: Correlations, learned: tuple[str, ...], signs: Mapping[str, flo
     if all(value >= 0 for value in regressed(list(learned)).values()):
         return learned
     alive, x = free, dict[str, float]()
-    for _ in range(3 * len(learned)):  # enough in practice; each pass lowers the loss
+    for _ in range(3 * len(learned)):  # each lowers the loss, but where rounding sends one in and out again
         total = data.regression(alive)
         drives = {m: drive(data, m, total) for m in learned if m not in alive}
         wanted = {m: speed for m, (sign, speed) in drives.items() if sign == signs[m] and speed > 0}
