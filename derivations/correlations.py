@@ -6,6 +6,7 @@ its own algebra, so that no law or solver has to.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ RANK_TOLERANCE = 10 * float(np.finfo(float).eps)  # times D: smaller eigenvalues
 NO_SIGNAL = 1e-14  # a correlation coefficient of inputs and target below it is rounding
 RANGE_TOLERANCE = 1e-8  # part of Sigma_yx that may lie outside the range of Sigma: rounding of sums over samples
 CONDITION_WARNING = 1e6  # beyond it, six of the sixteen digits of a solved weight are gone
+UNITS = 10  # times worse in these units than at unit variances: it is the units
 SPREAD_WARNING = 1e4  # beyond it, directions of the inputs are learned at paces that lie four decades apart
 
 
@@ -316,6 +318,20 @@ class Correlations:
         """Whether Sigma has a zero eigenvalue, to rounding."""
         return not self.is_symbolic and not np.all(self._spectrum(self.modalities)[3])
 
+    @cached_property
+    def is_collinear(self) -> bool:
+        """Whether some direction of the inputs holds next to nothing at unit variances, or nothing (`is_singular`).
+
+        What training reaches along it depends on the start, or comes after everything that can be seen in the loss.
+        """
+        return not self.is_symbolic and self._spread > CONDITION_WARNING
+
+    @property
+    def _spread(self) -> float:
+        """Largest over smallest eigenvalue of Sigma at unit variances; inf where Sigma is singular."""
+        _, values, _, kept = self._spectrum(self.modalities)
+        return float(values[-1] / values[0]) if np.all(kept) else np.inf
+
     def rank(self, modalities: Iterable[str]) -> int:
         """Rank of the block of Sigma of some modalities; full for symbols."""
         chosen = tuple(modalities)
@@ -327,7 +343,8 @@ class Correlations:
     def root(self) -> np.ndarray:
         """(D, D) with root root^T = Sigma: outputs differ as rows of weights times it do."""
         values, vectors = np.linalg.eigh(self.sigma)
-        return frozen(vectors * np.sqrt(np.maximum(values, 0.0)))
+        values[values <= RANK_TOLERANCE * len(values) * values[-1]] = 0.0  # the root of a rounding is none
+        return frozen(vectors * np.sqrt(values))
 
     @cached_property
     def condition(self) -> float:
@@ -390,8 +407,11 @@ class Correlations:
 
     def has_signal(self, modality: str) -> bool:
         """Whether Sigma_yx_m is more than the rounding of a sum over samples."""
+        return bool(self._once(("signal", modality), lambda: self.strength(modality) > self._rounding(modality)))
+
+    def _rounding(self, modality: str) -> float:
         inputs, targets = self.norm(self.input_block(modality, modality)), self.norm(np.atleast_2d(self.sigma_yy))
-        return bool(self.strength(modality) > NO_SIGNAL * np.sqrt(inputs) * np.sqrt(targets))
+        return float(NO_SIGNAL * np.sqrt(inputs) * np.sqrt(targets))
 
     @staticmethod
     def norm(block: Any) -> Any:
@@ -399,7 +419,12 @@ class Correlations:
         if _is_symbolic(block):
             return block.norm() if block.shape[0] == 1 else block.norm(2)
         largest = float(np.max(np.abs(block)))
-        return 0.0 if largest == 0 else largest * float(np.linalg.norm(np.atleast_2d(block) / largest, 2))
+        if largest == 0:
+            return 0.0
+        scaled = np.asarray(block, dtype=float) / largest
+        if scaled.size == max(scaled.shape):  # a row or a column: no need of its singular values
+            return largest * math.sqrt(float(np.vdot(scaled, scaled)))
+        return largest * float(np.linalg.norm(scaled, 2))
 
     # -- weights that solve --------------------------------------------------------------------------
 
@@ -531,22 +556,19 @@ class Correlations:
         """What a user should know about these statistics before trusting a weight."""
         if self.is_symbolic:
             return ()
-        found = []
-        _, values, _, kept = self._spectrum(self.modalities)
-        samples = self.samples.count if self.samples else None
-        if not np.all(kept):
-            cause = f" ({samples} samples, {len(self.sigma)} inputs)" if samples and samples <= len(self.sigma) else ""
+        found, spread = [], self._spread
+        if np.isinf(spread):
+            kept, samples = self.rank(self.modalities), self.samples.count if self.samples else None
+            few = f" ({samples} samples, {len(self.sigma)} inputs)" if samples and samples <= len(self.sigma) else ""
             found.append(
-                f"sigma is singular, rank {int(kept.sum())} of {len(self.sigma)}{cause}: the pseudo-inverse is used"
+                f"sigma is singular, rank {kept} of {len(self.sigma)}{few}: what is learned depends on the start"
             )
-        elif values[-1] / values[0] > CONDITION_WARNING:
+        elif spread > CONDITION_WARNING:
+            found.append(f"inputs are nearly collinear: condition number {spread:.1e} at unit variances")
+        if np.isfinite(spread) and self.condition > max(SPREAD_WARNING, UNITS * spread):
             found.append(
-                f"inputs are nearly collinear: condition number {values[-1] / values[0]:.1e} at unit variances"
-            )
-        if not found and self.condition > SPREAD_WARNING:
-            found.append(
-                f"inputs are ill-conditioned in these units: condition number {self.condition:.1e} "
-                f"({values[-1] / values[0]:.1e} at unit variances), so weak directions are learned very late"
+                f"columns are in very different units (condition number {self.condition:.1e}, {spread:.1e} at unit "
+                "variances): what is in small units is learned very late; z-score them (--standardize)"
             )
         return tuple(found)
 

@@ -1,8 +1,8 @@
 """Which saddles a start from small weights visits: order, plateaus and the loss that it can reach.
 
 Every producer of trajectories and every prediction asks here, so that "learned" has one meaning:
-the projection of W_m^tot on its plateau reaches half the plateau, where the plateau is the weight at
-the saddle that the network visits once m is learned. Numbers only.
+half of what m contributes to the output is there, measured along its plateau, which is the weight at the saddle that
+the network visits once m is learned. Numbers only.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ GIVEN_UP = (
     "{} is given up again: what is learned later would turn its weight round, which a balanced start cannot do, so it "
     "ends at zero; a random start can"
 )
+DEAD = "nothing of it grows at the start, u0 of {} = 0: layers of zero stay so, layers that cancel decay"
 Runner = tuple[str, ...]  # modalities that are learned in one transition
 BALANCE = 1e-12  # layers balanced to this share cannot change the sign of a scalar total weight
 
@@ -80,29 +81,35 @@ class Course:
         return tuple(f"order and plateaus are heuristic: {why}" for why in found)
 
     @property
-    def reasons(self) -> tuple[str, ...]:
-        """Why something is never learned, in words."""
-        return tuple(f"{m} is never learned: {reason}" for m, reason in self.never.items())
-
-    @property
     def remarks(self) -> tuple[str, ...]:
         """What every run along this course should say."""
-        return (*self.notes, *self.tie_notes, *self.reasons, *(GIVEN_UP.format(m) for m in self.given_up))
+        return (*self.notes, *self.tie_notes, *(GIVEN_UP.format(m) for m in self.given_up))
 
     @property
     def tie_notes(self) -> tuple[str, ...]:
         """That the first two leave zero together, if they do."""
         return (f"{' and '.join(self.order[:2])} are equally fast: their order is undefined",) if self.tie else ()
 
+    @cached_property
+    def along(self) -> dict[str, np.ndarray]:
+        """Modality -> (outputs, d), with <row, W_m^tot> = the share of its plateau; only for what is learned."""
+        return {m: _along(goal, self.data.input_block(m, m)) for m, goal in self.plateaus.items() if np.any(goal)}
+
     def share(self, m: str, weights: np.ndarray) -> float:
-        """Projection of W_m^tot on its plateau as a share of the plateau: m is learned at one half."""
-        goal = self.plateaus[m]
-        along = goal / np.max(np.abs(goal))  # squares of weights in very small or large units leave the range
-        return float(np.sum(weights * along) / np.sum(goal * along))
+        """The share of its plateau's output that is there, <W_m, p>/<p, p> in Sigma_m: m is learned at one half."""
+        return float(np.sum(weights * self.along[m]))
 
     def past_half(self, m: str, packed: np.ndarray) -> float:
         """The same from the total weights of all, (outputs, D), less one half."""
         return self.share(m, packed[:, self.data.span(m)]) - 0.5
+
+    @cached_property
+    def _lengthwise(self) -> dict[str, np.ndarray]:
+        return {m: _along(self.plateaus[m], np.eye(self.data.sizes[m])) for m in self.along}
+
+    def past_half_of_weights(self, m: str, packed: np.ndarray) -> float:
+        """The same of the weights: their projection on the plateau as a share of it, less one half."""
+        return float(np.sum(packed[:, self.data.span(m)] * self._lengthwise[m])) - 0.5
 
     @property
     def given_up(self) -> tuple[str, ...]:
@@ -123,6 +130,13 @@ class Course:
     def lowest_loss(self) -> float:
         """The lowest loss that this start can reach."""
         return self.saddles[-1].loss
+
+
+def _along(goal: np.ndarray, metric: np.ndarray) -> np.ndarray:
+    """goal metric / <goal metric, goal>, safe from squares of very small or large units."""
+    large, wide = float(np.max(np.abs(goal))), float(np.max(np.abs(metric)))
+    seen = (goal / large) @ (metric / wide)
+    return np.asarray(seen / float(np.sum(seen * (goal / large))) / large)
 
 
 def aligned_signs(network: FusionNetwork, data: Correlations) -> dict[str, float]:
@@ -221,9 +235,16 @@ def course(
         together = sorted((data.strength(m) for m in first if m not in nothing), reverse=True)[:2]
         tie = tie or (len(order) == len(first) and len(together) > 1 and together[1] >= together[0] * (1 - TIE))
     for g in ways:
-        dead_ends = {m: f"its layers start at zero, u0 of {m} = 0" for m in g if m in dead}
+        dead_ends = {m: DEAD.format(m) for m in g if m in dead}
         never |= {m: dead_ends.get(m) or _reason(data, m, saddles[-1], drives[g]) for m in g}
     order += sorted((m for g in ways for m in g), key=lambda m: -data.strength(m))
+    for m in [m for m in order if m not in never]:
+        alone, size = data.norm(data.regression((m,))[m]), data.norm(plateaus[m])
+        if size <= ZERO_DRIVE_SINGULAR * alone:  # all that is left is rounding
+            never[m], plateaus[m] = f"its weight at {saddles[-1].name} is zero", np.zeros_like(plateaus[m])
+    order.sort(key=lambda m: m in never)
+    if tie and len(order) > 1 and order[1] not in never:  # neither is ever alone
+        plateaus[order[0]] = next(s.total for s in saddles if set(order[:2]) <= set(s.learned))[order[0]]
     return Course(tuple(order), plateaus, never, tuple(saddles), largest, tie, network, data, tuple(rivals))
 
 

@@ -92,6 +92,7 @@ def _near_zero(number: int, title: str, name: sp.Symbol, loss: sp.Expr, printed:
 
 EQ_34 = _near_zero(34, "square loss near zero", _SQUARE_NAME, SQUARE, label**2 / 2 - label * y_hat)
 EQ_35 = _near_zero(35, "logistic loss near zero", _LOGISTIC_NAME, LOGISTIC, sp.log(2) - label * y_hat / 2)
+ONE_SAMPLE = "As printed it is of one sample; over a data set the average <.> on the right is missing."
 EQ_36 = Entry(
     36, "", "flow of the square loss near zero",
     (
@@ -100,7 +101,7 @@ EQ_36 = Entry(
             lead=first_order(y_hat, 0), neglected=y_hat,
         ),
     ),
-    (EQ_34,), condition="y_hat near zero", proof="-dl/dy_hat = y - y_hat.",
+    (EQ_34,), condition="y_hat near zero", proof="-dl/dy_hat = y - y_hat.", note=ONE_SAMPLE,
 )  # fmt: skip
 EQ_37 = Entry(
     37, "", "flow of the logistic loss near zero",
@@ -110,7 +111,7 @@ EQ_37 = Entry(
             lead=first_order(y_hat, 0), neglected=y_hat,
         ),
     ),
-    (EQ_35,), condition="y_hat near zero", proof="-dl/dy_hat = y/(1 + exp(y y_hat)).",
+    (EQ_35,), condition="y_hat near zero", proof="-dl/dy_hat = y/(1 + exp(y y_hat)).", note=ONE_SAMPLE,
     claims=(
         Statement(
             equation(_RATIO, 1 + (a - b) / r), ratio,

@@ -18,6 +18,7 @@ from dynamics.prediction.comparison import Comparison
 from dynamics.runs.trajectory import Trajectory
 
 PHASE = "0.9"
+THREE_COLUMNS = 5.0  # inches that the legend takes side by side
 ONE_LINE = 2.0  # inches that the name of the phase takes
 THIN: dict[str, Any] = {"lw": 0.7, "alpha": 0.6}
 DASHED: dict[str, Any] = {"ls": (0, (4, 2)), "lw": 1.8}
@@ -81,7 +82,10 @@ def draw_loss(ax: Axes, comparison: Comparison) -> None:
         shown[f"gradient descent, {count} seed{'' if count == 1 else 's'}"] = Line2D([], [], color="0.25", **THIN)
     if comparison.reduced is not None:
         shown["reduced flow, aligned start"] = Line2D([], [], color="0.25", **DASHED)
-    ax.legend(shown.values(), shown.keys(), loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize="small")
+    columns = 3 if ax.bbox.width / ax.figure.dpi > THREE_COLUMNS else 1
+    ax.legend(
+        shown.values(), shown.keys(), loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns, fontsize="small"
+    )
 
 
 def draw_weights(ax: Axes, comparison: Comparison) -> None:
@@ -111,20 +115,20 @@ def draw_fusion_depths(ax: Axes, comparison: Comparison) -> None:
     own = next(iter(comparison.prediction.network.depths.values()))
     latest = 0.0
     for depth, run in comparison.fusion_depths.items():
-        begin, end = run.fit_times[first], run.fit_times[second]
+        begin, end = run.times[first], run.times[second]
         if depth > 1 and math.isfinite(end):
             shade = "0.75" if depth == own else PHASE
             ax.barh(depth, end - begin, left=begin, height=0.62, color=shade, edgecolor="0.5", lw=0.8)
         elif math.isfinite(end):  # early fusion: no state with a single modality, only two speeds
             ax.plot([begin, end], [depth, depth], color="0.5", lw=0.8)
         for m in order:
-            if math.isfinite(run.fit_times[m]):
-                ax.plot(run.fit_times[m], depth, "o", color=colours[m], ms=5, zorder=3)
-                latest = max(latest, run.fit_times[m])
+            if math.isfinite(run.times[m]):
+                ax.plot(run.times[m], depth, "o", color=colours[m], ms=5, zorder=3)
+                latest = max(latest, run.times[m])
             else:
                 text = f"{plain(m)}: {run.status[m].value}"
                 ax.annotate(text, (begin, depth), xytext=(8, -3), textcoords="offset points", fontsize="small")
-    earliest = min(min(run.fit_times.values()) for run in comparison.fusion_depths.values())
+    earliest = min(min(run.times.values()) for run in comparison.fusion_depths.values())
     if latest > 20 * earliest > 0:
         ax.set_xscale("log")
         ax.set_xlim(0.8 * earliest, 1.25 * latest)
@@ -152,12 +156,13 @@ def _colours(comparison: Comparison) -> dict[str, str]:
 
 
 def phase(comparison: Comparison) -> tuple[float, float] | None:
-    """The unimodal phase of the gradient flow drawn: from half of the first output to half of the second one's."""
+    """Of the gradient flow drawn, from half of the first output to half of the second one's: where it visits the first
+    one alone, its unimodal phase."""
     run = comparison.flows[0]
     if comparison.prediction.network.is_early_fusion:
         return None
     order = comparison.prediction.order
-    begin, end = run.fit_times[order[0]], run.fit_times[order[min(1, len(order) - 1)]]
+    begin, end = run.times[order[0]], run.times[order[min(1, len(order) - 1)]]
     return (begin, end) if math.isfinite(begin) and begin < end else None
 
 
@@ -170,7 +175,11 @@ def _name_phase(ax: Axes, comparison: Comparison, limit: float) -> None:
     middle = (span[0] + end) / 2
     wide = (end - span[0]) / limit * ax.bbox.width / ax.figure.dpi > ONE_LINE
     first, run = comparison.prediction.order[0], comparison.flows[0]
-    lines = [f"only {plain(first)}", "(unimodal phase", f"of seed {run.provenance.get('seed', '-')})"]
+    seed = f"seed {run.provenance.get('seed', '-')}"
+    if any(visit.name == f"M_{first}" for visit in run.itinerary):
+        lines = [f"only {plain(first)}", "(unimodal phase", f"of {seed})"]
+    else:
+        lines = ["from half of", "one to half of", f"the other, {seed}"]
     inside = (run.t >= span[0]) & (run.t <= end)
     low = np.mean(run.loss[inside]) < 0.5 * ax.get_ylim()[1] if np.any(inside) else True
     ax.annotate(

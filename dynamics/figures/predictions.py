@@ -12,11 +12,11 @@ from matplotlib.lines import Line2D
 
 from dynamics.figures.style import colour, house_style, legend_above, plain
 from dynamics.prediction.estimates import Estimate
-from dynamics.prediction.prediction import Prediction, labelled
+from dynamics.prediction.prediction import Prediction
+from dynamics.prediction.words import labelled
 from dynamics.runs.half_times import Status
 
 MOST_BARS = 14  # columns of a modality that are drawn
-DIFFERENT = 0.05  # a half-output this far from the half-time is drawn too
 WIDE = 20.0  # times that differ by more than this factor are drawn on a logarithmic axis
 
 
@@ -29,13 +29,12 @@ def draw(prediction: Prediction) -> Figure:
 
 
 def draw_roads(ax: Axes, prediction: Prediction) -> None:
-    """A line a road, from the first half-time to the last; squares: half of the output, where that is another time.
+    """A line a road, from the first half-time to the last; equal dots stand beside each other.
 
     Bars are the estimated error; a dot is hollow where there is none to rely on.
     """
     roads = roads_of(prediction)
     known: list[float] = []
-    apart = False
     for y, (_, estimate) in enumerate(roads):
         reached = [m for m in prediction.order if estimate.status[m] is Status.REACHED]
         times = {m: t for m in reached if 0 < (t := estimate.times[m]) < math.inf}
@@ -45,14 +44,10 @@ def draw_roads(ax: Axes, prediction: Prediction) -> None:
             ax.plot(span, [y, y], color="0.8", lw=5, solid_capstyle="butt", zorder=1)
         for m, time in times.items():
             bound, shade = estimate.bound.get(m, math.inf), colour(prediction.order.index(m))
-            output = estimate.fit_times.get(m, math.nan)
-            if 0 < output < math.inf and abs(output / time - 1) > DIFFERENT:
-                ax.plot(output, y, "s", color=shade, ms=4.5, zorder=3)
-                known.append(output)
-                apart = True
-            ax.plot(time, y, "o", color=shade, mfc=shade if bound < 1 else "none", ms=7, zorder=3)
+            at = y + 0.11 * (prediction.order.index(m) - (len(prediction.order) - 1) / 2)  # none hides another
+            ax.plot(time, at, "o", color=shade, mfc=shade if bound < 1 else "none", ms=6.5, zorder=3)
             if 0.01 < bound < 1:
-                ax.plot([time * (1 - bound), time * (1 + bound)], [y, y], color=shade, lw=1.3, marker="|", zorder=2)
+                ax.plot([time * (1 - bound), time * (1 + bound)], [at, at], color=shade, lw=1.3, marker="|", zorder=2)
         missing = [f"{plain(m)} {estimate.status[m].value}" for m in prediction.order if m not in reached]
         if missing:
             ax.annotate(
@@ -67,13 +62,12 @@ def draw_roads(ax: Axes, prediction: Prediction) -> None:
     else:
         ax.set_xlim(left=0)
     ax.margins(x=0.08)
-    ax.set_xlabel(r"half-time of the weights [$\tau$]")
+    ax.set_xlabel(r"half of its output is there [$\tau$]")
     handles = [
         Line2D([], [], ls="", marker="o", color=colour(i), label=plain(m)) for i, m in enumerate(prediction.order)
     ]
-    square = Line2D([], [], ls="", marker="s", color="0.4", ms=4.5, label="half of its output")
     hollow = Line2D([], [], ls="", marker="o", color="0.4", mfc="none", label="no useful bound")
-    legend_above(ax, 2, [*handles, *([square] if apart else []), hollow])
+    legend_above(ax, 2, [*handles, hollow])
 
 
 def roads_of(prediction: Prediction) -> list[tuple[str, Estimate]]:
@@ -97,7 +91,7 @@ def draw_misattribution(ax: Axes, prediction: Prediction, alone: np.ndarray, fin
     rows = np.arange(len(names))
     for y, a, b in zip(rows, before, after, strict=True):
         ax.plot([a, b], [y, y], color="0.8", lw=4, solid_capstyle="butt", zorder=1)
-    ax.plot(before, rows, "o", color=colour(0), ms=7, label="while it is alone", zorder=3)
+    ax.plot(before, rows, "o", color=colour(0), ms=7, label="alone", zorder=3)
     ax.plot(after, rows, "D", color="0.35", mfc="none", ms=6, label="in the end", zorder=4)
     ax.axvline(0, color="0.6", lw=0.8, zorder=0)
     ax.set_yticks(rows, [plain(n) for n in names], fontsize="small")

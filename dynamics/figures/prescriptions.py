@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 from dynamics.figures.style import colour, house_style, legend_above, plain
 from dynamics.prediction.prescription import Prescription
 
+WIDE = 20.0  # times that differ by more than this factor are drawn on a logarithmic axis
+
 
 def draw(prescription: Prescription) -> Figure:
     """Left: half-times of first and last for every fusion depth. Right: the ratio over the factor of the block."""
@@ -34,8 +36,12 @@ def draw_depths(ax: Axes, prescription: Prescription) -> None:
         ax.annotate(f"{o.ratio:.3g}", (o.value, max(o.first, o.last)), (0, 6), textcoords="offset points", ha="center")
     ax.set_xticks(depths)
     ax.set_xlabel("fusion depth")
-    ax.set_ylabel(rf"{prescription.measure} [$\tau$]")
-    ax.set_yscale("log")
+    ax.set_ylabel(r"half of its output is there [$\tau$]")
+    seen = [t for o in options for t in (o.first, o.last)]
+    if seen and max(seen) > WIDE * min(seen):
+        ax.set_yscale("log")
+    else:
+        ax.set_ylim(0, 1.18 * max(seen, default=1.0))
     ax.margins(x=0.15, y=0.18)
     legend_above(ax)
 

@@ -42,7 +42,7 @@ def draw(run: Trajectory) -> Figure:
 
 def horizon(*runs: Trajectory) -> float:
     """Well past the last time at which a run has half of an output."""
-    ends = [t for run in runs for t in run.fit_times.values() if math.isfinite(t)]
+    ends = [t for run in runs for t in run.times.values() if math.isfinite(t)]
     return min(1.6 * max(ends, default=0.0) or math.inf, max(float(run.t[-1]) for run in runs))
 
 

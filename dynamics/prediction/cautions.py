@@ -6,9 +6,7 @@ import math
 from collections.abc import Mapping
 from itertools import combinations
 
-import numpy as np
-
-from derivations import Correlations, DomainError
+from derivations import DomainError
 from dynamics.prediction.escapes import typical_way
 from dynamics.prediction.estimates import Estimate, Road
 from dynamics.runs.half_times import Status
@@ -16,7 +14,6 @@ from dynamics.starts.start import Start, StartKind
 from dynamics.tables import number, percent
 
 NOISE = 1e-3  # a law that misses by less is not worth a warning
-COLLINEAR = 20  # spread of the eigenvalues of a modality from which its inputs are called nearly collinear
 CLOSE = 0.1  # share of its plateau that a runner-up has, at least, in a close call
 NAMES = {
     Road.LEADING: "leading law",
@@ -45,7 +42,7 @@ def close_calls(start: Start) -> list[str]:
         if layers * log_size + network.trunk.depth * trunk > math.log(CLOSE * goal):
             found.append(
                 f"{other} follows {winner} closely: it has some of its weight when {winner} is learned, so that their "
-                "half-times depend on each other, and their order on the start"
+                "half-times depend on each other"
             )
     return found
 
@@ -99,8 +96,8 @@ def refuse_large_start(start: Start) -> None:
             )
 
 
-def disagreements(estimates: Mapping[Road, Estimate], data: Correlations) -> list[str]:
-    """Warn, with the cause, where two estimates of a half-time differ by half or by more than both leave out.
+def disagreements(estimates: Mapping[Road, Estimate]) -> list[str]:
+    """Say, with the cause, where two estimates of a half-time differ by half or by more than both leave out.
 
     The medians of an ensemble are of the very start that the refined estimate is of: only that pair is compared.
     """
@@ -122,16 +119,8 @@ def disagreements(estimates: Mapping[Road, Estimate], data: Correlations) -> lis
                 found.append(f"half-times from the {one.assumes} are {factors} times those from the {other.assumes}")
             continue
         for m, (gap, known) in far.items():
-            cause = f"what is left out is estimated at {percent(known)} here"
-            if other.fit_times and other.fit_times[m] < 0.7 * other.times[m]:
-                paces = np.linalg.eigvalsh(data.input_block(m, m))
-                slow = f"inputs of {m} are nearly collinear: " if paces[-1] > COLLINEAR * abs(paces[0]) else ""
-                cause = (
-                    f"{slow}half of its output is there at {number(other.fit_times[m])}, "
-                    f"half of its weights only at {number(other.times[m])}"
-                )
             found.append(
-                f"the {NAMES[name]} misses the half-time of {m} by {number(100 * gap, 2)} % "
-                f"({NAMES[other_name]}): {cause}"
+                f"the {NAMES[name]} misses the half-time of {m} by {number(100 * gap, 2)} % ({NAMES[other_name]}): "
+                f"what is left out is estimated at {percent(known)} here"
             )
     return found

@@ -16,6 +16,7 @@ from dynamics.prediction.estimates import Estimate
 from dynamics.prediction.predicting import predict
 from dynamics.prediction.prediction import Prediction
 from dynamics.prediction.refined import refined_typical
+from dynamics.prediction.words import named
 from dynamics.problem import Problem
 from dynamics.runs.half_times import Status
 from dynamics.runs.trajectory import Trajectory
@@ -66,34 +67,28 @@ class Comparison(Shown, Drawn):
 
     @property
     def table(self) -> Table:
-        """Half-times, ratio and half-outputs in tau by each road; cost is the wall time of one run."""
+        """Half-times and ratio by each road, in tau; cost is the wall time of one run."""
         order = self.prediction.order
         rows: list[tuple[str, ...]] = []
         if self.prediction.leading is not None:
             e = self.prediction.leading
-            rows.append(("law " + e.equations, e.assumes, *_half_times([e], order), *[""] * len(order), ""))
+            rows.append(("law " + e.equations, *_half_times([e], order), e.assumes, ""))
         runs = {"gradient flow": self.flows} | ({"gradient descent": self.descents} if self.descents else {})
         if self.reduced is not None:
             runs = {"reduced flow": (self.reduced,), **runs}
         for name, members in runs.items():
             if name == "gradient flow" and self.typical is not None:
                 e = self.typical
-                fits = [number(e.fit_times[m]) for m in order] if e.fit_times else [""] * len(order)
-                rows.append(("typical network", e.assumes, *_half_times([e], order), *fits, self._cost("typical")))
+                rows.append(("typical network", *_half_times([e], order), e.assumes, self._cost("typical")))
             rate = f", rate {members[0].provenance['learning_rate']:.3g}" if name == "gradient descent" else ""
             seeds = f"random, {len(members)} seed{'s' if len(members) > 1 else ''}"
             start = "aligned start" if name == "reduced flow" else seeds
-            outputs = [_spread([run.fit_times[m] for run in members]) for m in order]
-            rows.append((name + rate, start, *_half_times(members, order), *outputs, self._cost(name)))
-        times, outputs = [f"half-time {m}" for m in order], [f"half-output {m}" for m in order]
-        head = ("road", "start", *times, "ratio", *outputs, "cost")
-        notes = [*self.prediction.notes, *self._strip_notes()]
-        return Table(
-            f"{self.prediction.title}. Times in tau: median (least - most) over seeds",
-            head,
-            tuple(rows),
-            (*notes, *(f"Warning: {w}" for w in self.warnings)),
-        )
+            rows.append((name + rate, *_half_times(members, order), start, self._cost(name)))
+        head = ("road", *(f"half of {m} [tau]" for m in order), "ratio", "start", "cost")
+        seeds = f"gradient flow and descent: median (least - most) over {len(self.flows)} random starts"
+        holds = f"Holds for: {self.prediction.holds_for}; the roads differ in the start"
+        notes = [f"{named(self.prediction)}; {seeds}", *self._strip_notes(), holds]
+        return Table(self.prediction.answer, head, tuple(rows), (*notes, *(f"Warning: {w}" for w in self.warnings)))
 
     def _cost(self, road: str) -> str:
         seconds = self.seconds[road]
@@ -104,7 +99,7 @@ class Comparison(Shown, Drawn):
             return []
         first, last = self.prediction.order[0], self.prediction.order[-1]
         parts = [
-            f"{depth}: {number(run.fit_times[first])} to {number(run.fit_times[last])}"
+            f"{depth}: {number(run.times[first])} to {number(run.times[last])}"
             for depth, run in self.fusion_depths.items()
         ]
         what = f"Half of the output of {first} and of {last} by fusion depth [tau, reduced flow, aligned start]"
@@ -121,7 +116,7 @@ class Comparison(Shown, Drawn):
 def run_dict(run: Trajectory) -> dict[str, Any]:
     """The numbers of a run without its points."""
     itinerary = [[v.name, v.enter, finite(v.leave), v.distance] for v in run.itinerary]
-    times = {"order": list(run.order), **run.half_times.to_dict(), **told(run, "fit_times")}
+    times = {**run.half_times.to_dict(), **told(run, "weight_times reasons")}
     return {**times, "itinerary": itinerary, **told(run, "monitors warnings provenance")}
 
 

@@ -17,11 +17,11 @@ Quantiles = tuple[float, float, float]
 class Confidence(Shown):
     """Shares and quantiles over the draws of a bootstrap.
 
-    first : modality -> share of draws in which it leaves zero first
+    first : modality -> share of draws in which it is learned first, of an aligned start
     best : modality -> share of draws in which it alone explains most of <y^2>
     superficial : share of draws in which those two differ, (10); None for early fusion, for one modality, and where
         no draw decides
-    order : full order of leaving zero -> share of draws, the most frequent one first
+    order : full order of half-times -> share of draws, the most frequent one first
     strength : modality -> (2.5 %, median, 97.5 %) of |Sigma_yx_m|, in the units of the (z-scored) data
     contribution : the same of Sigma_yx_m Sigma_m^-1 Sigma_yx_m^T
     rows : of the data, and of every draw
@@ -69,6 +69,13 @@ class Confidence(Shown):
         units = "every draw z-scored" if self.standardized else "in the units of the data"
         title = f"Bootstrap of {self.rows} rows: {self.draws} draws, seed {self.seed}, {units}"
         return Table(title, head, tuple(rows), tuple(self._lines()))
+
+    def percent(self, share: float) -> str:
+        """A share as the draws know it: none and all of them say how far that is sure."""
+        beyond = 3 / self.draws  # at 95 %
+        if share == 0:
+            return f"< {number(100 * beyond, 3)} %"
+        return f"> {number(100 * (1 - beyond), 3)} %" if share == 1 else f"{number(100 * share, 3)} %"
 
     def _share(self, share: float) -> str:
         return f"{100 * share:.4g} % +- {100 * self.error(share):.2g}"

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from derivations import DomainError
-from dynamics.runs.half_times import HalfTimes, Status, Timed
+from dynamics.runs.half_times import EXCESS, HalfTimes, Status, Timed
+from dynamics.runs.plateaus import follows
 from dynamics.starts.start import Start, StartKind
 from dynamics.strict_json import told
 from dynamics.tables import number
 
 if TYPE_CHECKING:
     from dynamics.prediction.laws.leading import TwoBranches
+    from dynamics.runs.trajectory import Trajectory
     from dynamics.simulation.ensembles import Ensemble
 
 RTOL = 1e-8  # of the reduced flow behind a prediction
@@ -61,9 +63,11 @@ class Estimate(Timed):
     start : kind of start that it holds for; `assumes` says it in words
     bound : modality -> relative error of its time: an estimate of the neglected terms, or of the solver
     rests_on : numbers of the equations behind it
-    fit_times : modality -> when half of its final output is there (runs only; see Trajectory)
+    weight_times : modality -> when half of its weights is there (runs only; see Trajectory)
     printed_ratio : what (9), (12) or (57) print, in norms; nan where none applies
     spread : modality -> relative standard deviation of its time over seeds; empty for a start that has none
+    odds : modality -> probability that it is the first to be learned, over random starts; empty where there is none
+    run : the trajectory behind an estimate that is one
     runs : the Ensemble behind an estimate that is one
     notes : what it warns of
     """
@@ -76,9 +80,11 @@ class Estimate(Timed):
     bound: Mapping[str, float]
     reasons: Mapping[str, str]
     rests_on: tuple[str, ...]
-    fit_times: Mapping[str, float] = field(default_factory=dict)
+    weight_times: Mapping[str, float] = field(default_factory=dict)
     printed_ratio: float = math.nan
     spread: Mapping[str, float] = field(default_factory=dict)
+    odds: Mapping[str, float] = field(default_factory=dict)
+    run: Trajectory | None = None
     runs: Ensemble | None = None
     notes: tuple[str, ...] = ()
 
@@ -87,20 +93,22 @@ class Estimate(Timed):
         return f"Estimate({self.equations}, {self.assumes}: {times}; ratio {number(self.ratio)})"
 
     def to_dict(self) -> dict[str, Any]:
-        names = "bound assumes kind equations reasons fit_times printed_ratio spread"
+        names = "bound assumes kind equations reasons weight_times printed_ratio spread"
         return {**self.half_times.to_dict(), **told(self, names)}
 
 
-def reduced_estimate(start: Start) -> Estimate | Missing:
+def reduced_estimate(start: Start, rtol: float = RTOL) -> Estimate | Missing:
     from dynamics.simulation.reduced import integrate_reduced
 
-    data, plan = start.problem.data, start.course
+    data = start.problem.data
     assert start.u0 is not None
     try:
-        run = integrate_reduced(start.problem.network, data, u0=start.u0, rtol=RTOL)
+        run = integrate_reduced(start.problem.network, data, u0=start.u0, rtol=rtol)
     except DomainError as error:
         return Missing(Road.REDUCED, f"no reduced flow: {error}")
-    bound = SOLVED + ROUNDING * data.condition
+    bound = SOLVED * rtol / RTOL + ROUNDING * data.condition
+    if not follows(start.course, run):  # its own plateau is known as well as the run has settled
+        bound += math.sqrt(EXCESS)
     return Estimate(
         "(44) with saturation",
         Kind.EXACT,
@@ -108,10 +116,11 @@ def reduced_estimate(start: Start) -> Estimate | Missing:
         "aligned start",
         run.half_times,
         {m: bound if run.status[m] is Status.REACHED else math.nan for m in data.modalities},
-        plan.never,
+        run.reasons,
         ("44",),
-        run.fit_times,
-        notes=tuple(w for w in run.warnings if w not in plan.reasons),
+        run.weight_times,
+        run=run,
+        notes=run.warnings,
     )
 
 
@@ -150,7 +159,7 @@ def leading_estimate(start: Start) -> Estimate | Missing:
     lag = math.exp(log_lag) if log_lag < 709 else math.inf
     if never:
         bound[second] = lag = log_excess = math.nan
-    half_times = HalfTimes(plan.order, log_times, status, lag, log_excess)
+    half_times = HalfTimes.by_time(plan.order, log_times, status, lag, log_excess)
     kind = StartKind.RANDOM if law.random else StartKind.ALIGNED
     numbers, bound = _numbers(law), {m: bound[m] + ROUNDED for m in data.modalities}
     return Estimate(
@@ -182,7 +191,7 @@ def _alone(start: Start) -> Estimate:
     numbers, log_time = alone(start)
     bound = neglected_alone(data, max(start.problem.network.path_depths.values()), log_time)
     (m,) = data.modalities
-    half_times = HalfTimes(plan.order, {m: log_time}, {m: Status.REACHED})
+    half_times = HalfTimes.by_time(plan.order, {m: log_time}, {m: Status.REACHED})
     kind = StartKind.ALIGNED
     return Estimate(
         _named(numbers), Kind.ASYMPTOTIC, kind, "aligned start", half_times, {m: bound}, plan.never, numbers

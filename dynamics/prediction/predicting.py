@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from derivations import Correlations, DomainError, FusionNetwork, SolveError
 from derivations.critical import preference
+from derivations.critical.saddles import Course
 from dynamics.checks import checked_integer
 from dynamics.prediction.cautions import close_calls, disagreements, first_by_inputs, refuse_large_start, upset
-from dynamics.prediction.estimates import Estimate, Missing, Road, leading_estimate, reduced_estimate
+from dynamics.prediction.estimates import Estimate, Kind, Missing, Road, leading_estimate, reduced_estimate
+from dynamics.prediction.order_odds import CLEAR, order_probability
 from dynamics.prediction.prediction import Prediction
 from dynamics.prediction.refined import ensemble_estimate, refined_aligned, refined_from, refined_typical, refined_wide
+from dynamics.prediction.words import SURE
 from dynamics.problem import Problem
+from dynamics.runs.half_times import Status
+from dynamics.runs.plateaus import as_told, follows
+from dynamics.runs.trajectory import Trajectory
 from dynamics.starts.initializations import start_of
 from dynamics.starts.start import Start, StartKind, aligned_start, random_start
 from dynamics.starts.weights import WIDEST, checked_weights, random_weights
 
+ELSEWHERE = "its plateaus are regressions that training does not come to here"
 SHOWN = {
     Road.LEADING: "the leading law, whose start is another one",
     Road.REDUCED: "an aligned start",
@@ -45,7 +56,8 @@ def predict(
     ----------
     u0 : norm of every layer before a fusion at t = 0, or chain name -> norm
     width : hidden units: `refined` is the typical network of a random start, its bound five deviations over seeds
-    seed : with a width: `refined` is the law from the weights of that start (late fusion, scalar inputs)
+    seed : with a width: `refined` is the law from the weights of that start (late fusion, scalar inputs); elsewhere
+        that start is simulated, which a warning says, and is the source as `ensemble`
     seeds : with a width: n for 0..n-1, or a list: `ensemble` simulates these
     weights : chain name -> [(out, in), ...], instead of u0, width and seed: the law from these weights
 
@@ -81,55 +93,90 @@ def predict(
     if weights is not None:
         layers = checked_weights(network, data, weights)
         refined = _tried(lambda: refined_from(replace(start, kind=StartKind.GIVEN), layers, "given start"))
-    elif width is not None:
-        refined = _of_seed(start) if seed is not None else _tried(lambda: refined_typical(start))
-    else:
+    elif width is None:
         refined = _tried(lambda: refined_wide(start) if lost else refined_aligned(aligned))
+    else:
+        refined = _tried(lambda: _with_odds(start) if seed is None else _of_seed(start))
+    run = next((e.run for e in (refined, reduced) if isinstance(e, Estimate) and e.run is not None), None)
+    if run is not None and not follows(aligned.course if run.provenance["start"] == "aligned" else start.course, run):
+        leading = Missing(Road.LEADING, f"no leading law: {ELSEWHERE}")
+        if isinstance(refined, Estimate) and refined.run is None:
+            refined = Missing(Road.REFINED, ELSEWHERE)
     found: dict[Road, Estimate | Missing] = {Road.LEADING: leading, Road.REFINED: refined, Road.REDUCED: reduced}
+    warnings, remarks = [*data.warnings], _notes(leading)
+    if seed is not None and isinstance(refined, Missing) and seeds is None:
+        seeds, stands = [seed], f"the times are those of seed {seed}, simulated"
+        warnings.append(f"no law of a single seed here ({refined.reason}): {stands}")
     if seeds is not None:
         found[Road.ENSEMBLE] = ensemble_estimate(start, seeds)
     estimates = {road: e for road, e in found.items() if isinstance(e, Estimate)}
     source = _source(estimates, is_random, bool(lost))
-    warnings = [
-        *data.warnings,
-        *(start.course.tie_notes or close_calls(start)),
-        *upset(start),
-        *_notes(reduced, leading),
-    ]
-    if lost:
-        warnings.append(
-            f"an aligned balanced start never learns {', '.join(lost)} (its weight keeps its sign); a random start does"
-        )
-    if width is not None:
-        warnings += first_by_inputs(start)
-    if isinstance(refined, Missing) and is_random:
-        shown = "nothing" if source is None else SHOWN[source]
-        warnings.append(f"no law of this random start: {refined.reason}; the times shown are of {shown}")
     if source is None:
         reasons = "; ".join(e.reason for e in (reduced, leading) if isinstance(e, Missing))
-        raise DomainError(f"no estimate exists here: {reasons}; see integrate")
-    warnings += start.course.reasons
+        hint = "with a width one may exist" if width is None and weights is None else "see integrate"
+        raise DomainError(f"no estimate exists here: {reasons}; {hint}")
+    chosen = estimates[source]
+    warnings += _notes(reduced) if source is Road.REDUCED else []
+    if lost:
+        told = (
+            f"an aligned balanced start never learns {', '.join(lost)} (its weight keeps its sign); a random start does"
+        )
+        remarks.append(told)
+    if isinstance(refined, Missing) and is_random and seed is None:
+        warnings.append(f"no law of this random start: {refined.reason}; the times shown are of {SHOWN[source]}")
     deep = max(network.path_depths.values()) > 2 and not network.is_early_fusion
     if source is Road.REDUCED and deep and not is_random:
         warnings.append(
-            "these times hold for an aligned start: at depth > 2 a random one is slower, by a factor that grows with "
-            "the width (several at width 100); give a width"
+            "these times are of an aligned start; at depth > 2 a random one is slower, the wider the more: give a width"
         )
-    warnings += disagreements(estimates, data)
-    worth, tie, chosen = preference.contribution(data), start.course.tie, estimates[source]
+    remarks += [*close_calls(start), *upset(start), *(first_by_inputs(start) if width is not None else [])]
+    remarks += [] if source is Road.REDUCED else _notes(reduced)
+    remarks += disagreements(estimates)
+    worth, together = preference.contribution(data), start.course.tie or _together(chosen)
+    power = float(np.trace(np.atleast_2d(data.sigma_yy)))
     alike = network.is_early_fusion or len(data.modalities) == 1
     return Prediction(
         network,
         u0,
-        tie,
         source,
-        preference.misattribution(data),
+        together,
+        _misattribution(data, chosen, run),
         {m: data.column_names(m) for m in data.modalities},
         worth,
-        None if alike else preference.superficial(chosen.order, worth, tie),
+        {m: value / power if power > 0 else math.nan for m, value in worth.items()},
+        None if alike else preference.superficial(chosen.order, worth, together),
         tuple(dict.fromkeys(warnings)),
+        tuple(dict.fromkeys(w for w in remarks if w not in warnings)),
         *(estimates.get(road) for road in Road),
     )
+
+
+def _together(estimate: Estimate) -> bool:
+    """Whether the order of the first two is open: by the odds over starts, or within the bounds of their times."""
+    learned = [m for m in estimate.order if estimate.status[m] is Status.REACHED]
+    if len(learned) < 2:
+        return False
+    if estimate.odds:
+        return max(estimate.odds.values()) < SURE
+    one, other = learned[:2]
+    both = len(learned) == len(estimate.order) == 2
+    lag = estimate.lag if both else estimate.times[other] - estimate.times[one]
+    if estimate.kind is Kind.ASYMPTOTIC:  # its lag is known better than its times, and the order is the race's
+        return not lag > 0
+    return not lag > sum(estimate.times[m] * estimate.bound[m] for m in (one, other))
+
+
+def _misattribution(data: Correlations, estimate: Estimate, run: Trajectory | None) -> dict[str, np.ndarray]:
+    """Unimodal minus global weights; where training does not come to the regressions, what a run has instead."""
+    run = estimate.run or run
+    if run is None or not data.is_collinear:
+        return preference.misattribution(data)
+    found = {}
+    for m in data.modalities:
+        end = run.total[m][-1]
+        own = m == estimate.order[0] and m in run.plateaus and not np.array_equal(run.plateaus[m], end)
+        found[m] = (run.plateaus[m] if own else data.unimodal(m)) - end
+    return found
 
 
 def _tried(road: Callable[[], Estimate]) -> Estimate | Missing:
@@ -139,19 +186,37 @@ def _tried(road: Callable[[], Estimate]) -> Estimate | Missing:
         return Missing(Road.REFINED, str(error))
 
 
-def _of_seed(start: Start) -> Estimate | Missing:
-    """From the weights of one random start, else from the typical network of its width."""
-    problem, norms, width, seed = start.problem, start.norms, start.width, start.seed
+def _with_odds(start: Start) -> Estimate:
+    """The typical network of a width, and who is first over its seeds."""
+    found = refined_typical(start)
+    odds: Mapping[str, float] = {}
+    if _is_clear(found):  # the difference scatters by the sum of the two spreads at most
+        odds = {m: float(m == found.order[0]) for m in start.problem.data.modalities}
+    elif len(found.order) > 1:
+        with suppress(DomainError, SolveError):
+            odds = order_probability(replace(start, own_course=_along(start, found)))
+    return replace(found, odds=odds)
+
+
+def _is_clear(found: Estimate) -> bool:
+    """Whether the first is before all others by more than CLEAR deviations."""
+    first, spread, logs = found.order[0], found.spread, found.log_times
+    if len(found.order) < 2 or found.status[first] is not Status.REACHED:
+        return False
+    return all(logs[m] - logs[first] > CLEAR * (spread[m] + spread[first]) for m in found.order[1:] if m in spread)
+
+
+def _along(start: Start, found: Estimate) -> Course:
+    return start.course if found.run is None else as_told(start.course, found.run.plateaus, found.run.reasons)
+
+
+def _of_seed(start: Start) -> Estimate:
+    """From the weights of one random start."""
+    problem, width, seed = start.problem, start.width, start.seed
     assert width is not None
     assert seed is not None
-    try:
-        layers = random_weights(problem.network, problem.data, norms, width, seed)
-        return refined_from(start, layers, f"random start, width {width}, seed {seed}")
-    except DomainError as error:
-        typical = _tried(lambda: refined_typical(start))
-        return Missing(Road.REFINED, str(error)) if isinstance(typical, Missing) else typical
-    except SolveError as error:
-        return Missing(Road.REFINED, str(error))
+    layers = random_weights(problem.network, problem.data, start.norms, width, seed)
+    return refined_from(start, layers, f"random start, width {width}, seed {seed}")
 
 
 def _notes(*found: Estimate | Missing) -> list[str]:

@@ -18,6 +18,7 @@ from dynamics.checks import checked_integer, checked_positive
 from dynamics.prediction.cautions import refuse_large_start
 from dynamics.prediction.estimates import Estimate, Road, reduced_estimate
 from dynamics.prediction.predicting import predict
+from dynamics.prediction.prediction import Prediction
 from dynamics.prediction.prescription import Option, Prescription
 from dynamics.prediction.refined import refined_typical
 from dynamics.problem import Problem
@@ -26,6 +27,7 @@ from dynamics.starts.start import aligned_start, random_start
 from dynamics.starts.weights import require_range, start_norms
 from dynamics.tables import number, percent
 
+SEARCHED = 1e-5  # relative tolerance of the runs of a search: far below MET
 MET = 0.01  # a ratio this close to the wanted one counts as met
 WIDEST = 10**6  # widths are looked for up to it
 SMALLEST_U0, LARGEST_U0 = 1e-9, 1.0
@@ -42,34 +44,31 @@ def prescribe(
     u0: float | Mapping[str, float] = 1e-3,
     width: int | None = None,
     block: str | None = None,
-    outputs: bool = False,
     seconds: float | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Prescription:
     """Which change makes the modality that is last now be learned `ratio` times as late as the first.
 
     Every number comes from the source of `predict`: the reduced flow (aligned start), or with a width the typical
-    network of a random start. Half-times count weights; the rescaling acts on inputs, so that a weight of the rescaled
-    block divides by the factor.
+    network of a random start. The rescaling acts on inputs, so that a weight of the rescaled block divides by the
+    factor.
 
     Parameters
     ----------
     ratio : wanted half-time of the last over that of the first; 1 for together
     block : modality whose columns are rescaled; None for the last one
-    outputs : compare half-outputs, not half-times of weights: what counts where inputs are nearly collinear
     seconds : give up after this time with a SolveError; None never does
     progress : called with a line before each piece of work
 
-    Half-times count to half of what a modality has once *it* is learned: the first one alone, later ones with the
-    others there. Where both are learned nearly together these are two rulers, and the ratio can jump past 1 where the
-    order turns; do not rely on the last ten per cent there.
+    Half of the output is counted of what a modality contributes once *it* is learned: the first one alone, later ones
+    with the others there. Where the order turns these change places, and the ratio may jump past 1.
 
     Raises
     ------
     SolveError
         When `seconds` are over.
     DomainError
-        When `predict` does, or half-outputs are not known (a deep random start).
+        When `predict` does.
 
     Examples
     --------
@@ -89,14 +88,9 @@ def prescribe(
     block = last if block is None else block
     if block not in data.modalities:
         raise DomainError(f"block must be one of {', '.join(data.modalities)}, got {block!r}")
-    if outputs and not base.estimate.fit_times:
-        raise DomainError("half-outputs are known for an aligned start and for two layers only")
     until = math.inf if seconds is None else time.monotonic() + checked_positive(seconds, "seconds")
-    problem = Problem.of(network, data)
-    asked = _Question(problem, u0, width, first, last, wanted, bool(outputs), base.source, until)
-    factor = data.strength(first) / data.strength(block) if data.has_signal(block) else math.nan
-    if block == first:
-        factor = data.strength(last) / data.strength(first)
+    asked = _Question(Problem.of(network, data), u0, width, first, last, wanted, base.source, until)
+    factor = leading_factor(data, first, last, block)
     say(f"rescaling of {block}")
     rescale, sweep = asked.rescaled(block, factor)
     say("fusion depths")
@@ -110,8 +104,22 @@ def prescribe(
     now = asked.option("as it is", math.nan, asked.at())
     return Prescription(
         wanted, base.order, block, base.source.value, base.estimate.assumes, now, rescale, factor, depths, start,
-        widths, sweep, bool(outputs), base.warnings,
+        widths, sweep, base.holds_for, base.warnings,
     )  # fmt: skip
+
+
+def together_by(base: Prediction, data: Correlations, width: int | None = None, seconds: float = math.inf) -> Option:
+    """The rescaling of the last modality at which it is learned together with the first, for a prediction's screen."""
+    first, last = base.order[0], base.order[-1]
+    until = time.monotonic() + seconds
+    asked = _Question(Problem.of(base.network, data), base.u0, width, first, last, 1.0, base.source, until)
+    return asked.rescaled(last, leading_factor(data, first, last, last))[0]
+
+
+def leading_factor(data: Correlations, first: str, last: str, block: str) -> float:
+    """What brings |Sigma_yx| of both together, by rescaling `block`; nan where it has no signal."""
+    other = last if block == first else first
+    return float(data.strength(other) / data.strength(block)) if data.has_signal(block) else math.nan
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +132,6 @@ class _Question:
     first: str
     last: str
     wanted: float
-    outputs: bool
     source: Road
     until: float
     known: dict[tuple[Any, ...], tuple[float, float]] = field(default_factory=dict)  # answers, by what was asked
@@ -145,11 +152,7 @@ class _Question:
             found = self.estimate(**given)
         if found is None:
             return math.nan, math.nan
-        scalar = all(size == 1 for size in self.problem.data.sizes.values())  # half of the weight is half of the output
-        known: Mapping[str, float] = found.fit_times if self.outputs and not scalar else found.times
-        pair = [
-            known.get(m, math.nan) if found.status[m] is Status.REACHED else math.inf for m in (self.first, self.last)
-        ]
+        pair = [found.times[m] if found.status[m] is Status.REACHED else math.inf for m in (self.first, self.last)]
         return pair[0], pair[1]
 
     def estimate(self, problem: Problem, u0: float | Mapping[str, float], width: int | None) -> Estimate | None:
@@ -160,7 +163,7 @@ class _Question:
             return refined_typical(start, spread=False)
         aligned = aligned_start(problem, u0)
         if self.source is Road.REDUCED and set(aligned.course.never) <= set(start.course.never):
-            found = reduced_estimate(aligned)  # what `predict` would speak of, without the other roads
+            found = reduced_estimate(aligned, SEARCHED)  # what `predict` would speak of, without the other roads
             return found if isinstance(found, Estimate) else None
         other = predict(problem.network, problem.data, u0=u0, width=width)
         return other.estimate if other.source is self.source else None

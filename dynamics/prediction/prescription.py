@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from dynamics.strict_json import told
 from dynamics.tables import Drawn, Shown, Table, number
 
-RULERS = "Together is to some per cent: half is of what the first has alone, and of what the last ends with."
+RULERS = "Half is of what the first contributes alone, and of what the last contributes beside it."
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Prescription(Shown, Drawn):
     """What each change of the network or of the data does to the time ratio.
 
     wanted : the ratio aimed at; 1 is together
-    order : modalities in the order in which they leave zero now
+    order : modalities in the order in which they are learned now
     source, assumes : the estimate behind all numbers, and its start
     now : as it is
     rescale : columns of `block` times a factor
@@ -46,7 +46,7 @@ class Prescription(Shown, Drawn):
     start : another u0
     width : other hidden units; None for an aligned start, which has none
     sweep : (factor of the block, ratio), all that were tried, in order
-    outputs : half-outputs are compared, not half-times of weights
+    holds_for : network, loss, start and recipe
     """
 
     figure: ClassVar[str] = "figures.prescriptions"
@@ -63,12 +63,8 @@ class Prescription(Shown, Drawn):
     start: Option
     width: Option | None
     sweep: tuple[tuple[float, float], ...]
-    outputs: bool
+    holds_for: str
     warnings: tuple[str, ...]
-
-    @property
-    def measure(self) -> str:
-        return "half-output" if self.outputs else "half-time"
 
     @property
     def options(self) -> tuple[Option, ...]:
@@ -85,15 +81,14 @@ class Prescription(Shown, Drawn):
         ]
         aim = "together" if self.wanted == 1 else f"at the ratio {number(self.wanted)}"
         title = f"To learn {first} and {last} {aim} [{self.source}, {self.assumes}]"
-        head = ("change", f"{self.measure} {first} [tau]", f"{self.measure} {last} [tau]", "ratio", "met", "")
-        notes = [f"To leading order |Sigma_yx| of both are equal at {self.block} x {number(self.leading_factor)}."]
+        head = ("change", f"half of {first} [tau]", f"half of {last} [tau]", "ratio", "met", "")
+        notes = [f"Holds for: {self.holds_for}"] if self.holds_for else []
+        notes.append(f"To leading order |Sigma_yx| of both are equal at {self.block} x {number(self.leading_factor)}.")
         if self.wanted == 1:
             notes.append(RULERS)
         return Table(title, head, tuple(rows), (*notes, *(f"Warning: {w}" for w in self.warnings)))
 
     def to_dict(self) -> dict[str, Any]:
         """What `prescribe --json` prints."""
-        names = (
-            "wanted order block source assumes measure now rescale leading_factor fusion_depths start width warnings"
-        )
-        return told(self, names)
+        names = "wanted order block source assumes holds_for now rescale leading_factor fusion_depths start width"
+        return told(self, f"{names} warnings")

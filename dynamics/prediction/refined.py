@@ -16,6 +16,7 @@ from dynamics.prediction.laws.orbits import Field, Ways, way
 from dynamics.prediction.laws.race import SIZES, Passage, aligned_field, race, require_raceable
 from dynamics.prediction.typical_runs import typical_runs
 from dynamics.runs.half_times import HalfTimes, Status
+from dynamics.runs.plateaus import as_told
 from dynamics.simulation.flow import integrate
 from dynamics.starts.compression import is_exact
 from dynamics.starts.start import Start, StartKind
@@ -76,21 +77,22 @@ def refined_typical(start: Start, spread: bool = True) -> Estimate:
             return replace(raced, bound=_promised(raced.bound, plan, raced.spread))
         except DomainError:  # vector inputs, or two that are learned together
             pass
-    exact = is_exact(network)
-    found: Mapping[str, float] = dict.fromkeys(data.modalities, 0.0)
-    fits: Mapping[str, float] = {}
-    share = 0.0
-    if spread or not exact:
-        half_times, found, share = typical_runs(start, width, spread)
-    if exact:  # two layers: one more run is cheap, and knows when half of the output is there
+    exact, run = is_exact(network), None
+    if exact:  # two layers: one more run is cheap, and knows its own plateaus and weights
         run = integrate(network, data, weights=typical_weights(network, data, start.norms, width))
-        half_times, fits = run.half_times, run.fit_times
+        half_times, plan = run.half_times, as_told(plan, run.plateaus, run.reasons)
+        start = replace(start, own_course=plan)
+    found: Mapping[str, float] = dict.fromkeys(data.modalities, 0.0)
+    share = 0.0
+    if spread or run is None:
+        typical, found, share = typical_runs(start, width, spread)
+        half_times = typical if run is None else half_times
     reached = [m for m, s in half_times.status.items() if s is Status.REACHED]
     bound = {m: _covered(found[m]) + SIZES * share if m in reached else math.nan for m in data.modalities}
     bound = _promised(bound, plan, found)
     return Estimate(
         "typical network", Kind.HEURISTIC, StartKind.RANDOM, f"random start, width {width}", half_times, bound,
-        plan.never, ("130",), fits, spread=found,
+        plan.never, ("130",), {} if run is None else run.weight_times, spread=found, run=run,
     )  # fmt: skip
 
 
@@ -159,10 +161,11 @@ def ensemble_estimate(start: Start, seeds: int | Sequence[int]) -> Estimate:
         deviation[m] = float(np.std(apart, ddof=1)) if reached and len(runs) > 1 else math.nan
     logs = {m: math.log(t) if t > 0 else -math.inf for m, t in middle.times.items()}
     excess = math.log(middle.ratio - 1) if middle.ratio > 1 else math.nan
-    half_times = HalfTimes(runs.order, logs, status, middle.lag, excess)
+    half_times = HalfTimes(runs.order, runs.race, logs, status, middle.lag, excess)
+    odds = runs.order_probability if len(runs) > 1 else {}
     return Estimate(
         f"{len(runs)} gradient flows, median", Kind.SIMULATED, StartKind.RANDOM, f"random start, width {width}",
-        half_times, bound, start.course.never, (), spread=deviation, runs=runs,
+        half_times, bound, start.course.never, (), spread=deviation, odds=odds, runs=runs,
     )  # fmt: skip
 
 
@@ -184,8 +187,9 @@ def _raced(field: Field, start: Start, equations: str, rests_on: tuple[str, ...]
         raise DomainError(f"the next order has another course: {found or 'nothing'} is learned")
     half_times = _half_times(passages, plan)
     bound = dict.fromkeys(field.data.modalities, math.nan)
-    bound |= {p.modality: p.error / p.half_time if p.error < p.half_time else math.inf for p in passages}
-    if any(later.error + first.error > later.lag for first, later in pairwise(passages)):
+    aligned = start.kind is StartKind.ALIGNED  # it has one order, that of the course: the size of the error stays
+    bound |= {p.modality: p.error / p.half_time if aligned or p.error < p.half_time else math.inf for p in passages}
+    if not aligned and any(later.error + first.error > later.lag for first, later in pairwise(passages)):
         bound = {m: math.nan if math.isnan(b) else math.inf for m, b in bound.items()}  # their order is not sure
     return Estimate(equations, Kind.ASYMPTOTIC, start.kind, assumes, half_times, bound, plan.never, rests_on)
 
@@ -196,4 +200,5 @@ def _half_times(passages: Sequence[Passage], plan: Course) -> HalfTimes:
         raise DomainError("the start is too large for the laws of small ones")
     clock = {m: times.get(m, math.inf) for m in plan.plateaus}
     status = {m: Status.REACHED if m in times else Status.NEVER for m in clock}
-    return HalfTimes.from_clock(plan.order, clock, status, float(sum(p.lag for p in passages)))
+    met = [(p.modality, p.half_time if i == 0 else p.lag) for i, p in enumerate(passages)]
+    return HalfTimes.from_clock(plan.order, clock, status, met)

@@ -8,14 +8,17 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from derivations import Correlations, DataError, FusionNetwork
-from derivations.correlations import NO_SIGNAL, RANK_TOLERANCE
+from derivations import Correlations, DataError, DomainError, FusionNetwork
+from derivations.correlations import RANK_TOLERANCE
 from derivations.critical import preference
-from derivations.critical.saddles import TIE, course, runners
+from derivations.critical.saddles import course
 from derivations.samples import Samples
 from dynamics.checks import checked_integer
 from dynamics.prediction.confidence import Confidence, Quantiles
 from dynamics.problem import Problem
+from dynamics.simulation.batch import flow as batch_flow
+from dynamics.simulation.batch.members import Member, Runs, along_own_courses
+from dynamics.starts.start import aligned_start
 from dynamics.starts.weights import start_norms
 
 LEAST_DRAWS = 100  # with fewer, a quantile of 2.5 % is the smallest draw or two
@@ -26,6 +29,9 @@ MOST_DRAWS = 10**7
 MOST_AT_ONCE = 100  # draws between two calls of `progress`
 UNIT_VARIANCE = 1e-9  # variances within it of one are those of z-scored columns
 ALMOST_CONSTANT = 1e-6  # a spread below this share of the mean: the drawn rows themselves are looked at
+RTOL = 1e-4  # of the runs
+KNOWN = 10 * RTOL  # half-times that differ by less are a tie
+MOST_STEPS = 5000  # of a run
 ROUNDING = 8 * float(np.finfo(float).eps)  # a range below this share of the size is that of a constant column
 
 
@@ -40,11 +46,10 @@ def bootstrap(
 ) -> Confidence:
     """How sure the data is of who is learned first, who alone explains most, and whether they differ.
 
-    A pairs bootstrap: every draw takes as many rows as the data has, with replacement, centres their columns and asks
-    `derivations.critical.saddles.course` for the order from small random weights, to leading order in u0. It assumes
+    A pairs bootstrap: every draw takes as many rows as the data has, with replacement, centres their columns and runs
+    the reduced flow from the aligned start, all draws in one batch: the order is that of `predict`. It assumes
     independent rows. Data that is z-scored, every input and every output of variance one, is z-scored again in every
-    draw; any other data stays in its units. Two equal branches are compared by |Sigma_yx_m| at once; other networks,
-    and three or more modalities, run the course of every draw, 2 to 5 milliseconds each.
+    draw; any other data stays in its units. A draw takes 2 to 5 milliseconds.
 
     A draw with a constant column, or of lower rank than the data, is counted (`degenerate`) and kept: the column
     carries nothing, and Sigma has a pseudo-inverse. Contributions of the draws lie above that of the data by about
@@ -99,7 +104,7 @@ class _Draws:
     """What n draws say of M modalities.
 
     strength, contribution : (n, M)
-    ranking : (n, M), places of the modalities in the order of leaving zero
+    ranking : (n, M), places of the modalities in the order of their half-times
     decided : (n,), whether someone is first
     rank : (n,), of Sigma
     flawed : (n,), a column is constant, or the moments are refused
@@ -162,13 +167,7 @@ def _evaluated(problem: Problem, norms: Mapping[str, float], second: np.ndarray)
     spans = [data.span(m) for m in data.modalities]
     strength = np.stack([_norms(sigma_yx[:, :, span]) for span in spans], axis=1)
     worth = np.stack([_contributions(sigma[:, span, span], sigma_yx[:, :, span]) for span in spans], axis=1)
-    if _alike(problem.network, norms):
-        size = np.sqrt(np.stack([_norms(sigma[:, span, span]) for span in spans], axis=1))
-        signal = strength > NO_SIGNAL * size * np.sqrt(_norms(sigma_yy))[:, None]
-        ranking, decided = _compared(np.where(signal, strength, 0.0))
-        refused = np.zeros_like(decided)
-    else:
-        ranking, decided, refused = _raced(problem, norms, list(zip(sigma, sigma_yx, sigma_yy, strict=True)))
+    ranking, decided, refused = _timed(problem, norms, list(zip(sigma, sigma_yx, sigma_yy, strict=True)))
     constant = np.any(np.diagonal(second, axis1=1, axis2=2) == 0, axis=1)
     return _Draws(strength, worth, ranking, decided, np.sum(_spectrum(sigma)[2], axis=1), constant | refused)
 
@@ -200,39 +199,46 @@ def _contributions(sigma: np.ndarray, sigma_yx: np.ndarray) -> np.ndarray:
     return np.asarray(np.sum(along**2 * (kept / np.where(kept, values, 1.0))[:, None, :], axis=(1, 2)))
 
 
-def _alike(network: FusionNetwork, norms: Mapping[str, float]) -> bool:
-    """Whether at most two modalities race, each for itself, with equal ways: then |Sigma_yx_m| decides the order."""
-    separate = all(len(group) == 1 for group in runners(network))
-    ways = {(network.path_depths[m], norms[m]) for m in network.modalities}
-    return len(network.modalities) <= 2 and separate and len(ways) == 1 and norms[network.modalities[0]] > 0
-
-
-def _compared(speed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Ranking by speed (n, M), and whether someone is first."""
-    ranking = np.argsort(-speed, axis=1, kind="stable")
-    ranked = np.take_along_axis(speed, ranking, axis=1)
-    decided = ranked[:, 0] > 0
-    if speed.shape[1] > 1:
-        decided &= ranked[:, 1] * (1 + TIE) < ranked[:, 0]
-    return ranking, decided
-
-
-def _raced(
+def _timed(
     problem: Problem, norms: Mapping[str, float], moments: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Ranking, whether someone is first, and whether the moments are refused, by the course of each draw."""
-    sizes = problem.data.sizes
-    places = {m: i for i, m in enumerate(sizes)}
-    ranking = np.tile(np.arange(len(places)), (len(moments), 1))
+    """Ranking by half-times, whether someone is first, and whether the moments are refused.
+
+    The half-times are those of the reduced flow of each draw; where the aligned start of one is undefined, or more than
+    two outputs deep, the race of a random start to leading order stands in for them.
+    """
+    network, sizes = problem.network, problem.data.sizes
+    names = tuple(sizes)
+    ranking = np.tile(np.arange(len(names)), (len(moments), 1))
     decided, refused = np.zeros((2, len(moments)), dtype=bool)
+    members, drawn = [], []
     for k, (sigma, sigma_yx, sigma_yy) in enumerate(moments):
         try:
-            plan = course(problem.network, Correlations(sigma, sigma_yx, sizes, sigma_yy), norms, {})
+            data = Correlations(sigma, sigma_yx, sizes, sigma_yy)
         except DataError:  # nearly collinear: what is rounding in Sigma is not in Sigma_yx or <y^2>
             refused[k] = True
             continue
-        ranking[k] = [places[m] for m in plan.order]
-        decided[k] = not plan.tie and plan.order[0] not in plan.never
+        try:
+            start = aligned_start(Problem.of(network, data), norms)
+            members.append(Member(start.full(), start.course))
+            drawn.append(k)
+        except DomainError:
+            plan = course(network, data, norms, {})
+            ranking[k] = [names.index(m) for m in plan.order]
+            decided[k] = not plan.tie and plan.order[0] not in plan.never
+    if not members:
+        return ranking, decided, refused
+
+    def attempt(_: Sequence[int], some: Sequence[Member]) -> Runs:
+        return batch_flow.run(some, rtol=RTOL, max_steps=MOST_STEPS)
+
+    times = along_own_courses(members, attempt).times.T
+    order = np.argsort(times, axis=1, kind="stable")
+    ranked = np.take_along_axis(times, order, axis=1)
+    ranking[drawn], decided[drawn] = order, np.isfinite(ranked[:, 0])
+    if len(names) > 1:
+        with np.errstate(invalid="ignore"):
+            decided[drawn] &= ~(ranked[:, 1] <= ranked[:, 0] * (1 + KNOWN))
     return ranking, decided, refused
 
 
@@ -252,7 +258,7 @@ def _summary(problem: Problem, norms: Mapping[str, float], found: _Draws, seed: 
     plan = problem.course(norms, {})
     notes = [*plan.notes, *(f"Warning: {w}" for w in data.warnings)]
     if network.is_early_fusion:
-        notes.append("Early fusion: no state with a single modality is visited; the order is that of |Sigma_yx|.")
+        notes.append("Early fusion: no state with a single modality is visited.")
     if degenerate:
         notes.append(
             f"{degenerate} of {draws} draws are degenerate (a constant column or target, or Sigma of lower rank than "

@@ -28,15 +28,14 @@ class Scalings(Shown):
                 rows.append((units, "-", "-", "-", "-"))
                 notes.append(f"{units}: {found}")
                 continue
-            fits = found.estimate.fit_times or found.times
-            outputs = ", ".join(f"{m} {number(fits[m])}" for m in found.order)
+            outputs = ", ".join(f"{m} {number(found.times[m])}" for m in found.order)
             preference = "-" if found.superficial is None else "yes" if found.superficial else "no"
-            first = "together" if found.tie or found.network.is_early_fusion else found.order[0]
-            rows.append((units, first, outputs, number(fits[found.order[-1]] / fits[found.order[0]]), preference))
+            first = "together" if found.together or found.network.is_early_fusion else found.order[0]
+            rows.append((units, first, outputs, number(found.ratio), preference))
         firsts = {row[1] for row in rows} - {"-"}
         if len(firsts) > 1:
             notes.append("Who is first depends on the units: rescaling a modality is a choice, see both.")
-        head = ("units", "first", "half-output [tau]", "last/first", "superficial preference")
+        head = ("units", "first", "half of its output [tau]", "last/first", "superficial preference")
         return Table(
             "The same rows in other units (aligned start; tau is not the same)", head, tuple(rows), tuple(notes)
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -130,7 +130,7 @@ def waited(found: HalfTimes, later: Mapping[str, float], shorter: Shortening) ->
     """Half-times with other times, and a lag that is known better than as their difference where one factor does."""
     first, last = found.order[0], found.order[-1]
     if not found.lag > 0:
-        return HalfTimes(found.order, later, dict(found.status), found.lag, found.log_excess)
+        return replace(found, log_times=later)
     moved = later[first] - found.log_times[first]
     if shorter.first:
         log_lag = math.log(found.lag) + shorter.logs[last]
@@ -139,4 +139,4 @@ def waited(found: HalfTimes, later: Mapping[str, float], shorter: Shortening) ->
     else:
         log_lag = later[last] + math.log1p(-math.exp(later[first] - later[last]))
     lag = math.exp(log_lag) if log_lag < 709 else math.inf
-    return HalfTimes(found.order, later, dict(found.status), lag, log_lag - later[first])
+    return replace(found, log_times=later, lag=lag, log_excess=log_lag - later[first])

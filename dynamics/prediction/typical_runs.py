@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from derivations import DomainError
-from dynamics.prediction.shortening import lengthened, shortened, waited
+from dynamics.prediction.shortening import Shortening, lengthened, shortened, waited
 from dynamics.runs.half_times import HalfTimes, Status
 from dynamics.simulation.batch import flow as batch_flow
-from dynamics.simulation.batch.members import Member
+from dynamics.simulation.batch.members import Member, Runs, along_own_courses
 from dynamics.starts.start import Start
 from dynamics.starts.typical import STEP, moved, typical_weights, variations
 
@@ -24,25 +25,76 @@ def typical_runs(start: Start, width: int, spread: bool = True) -> tuple[HalfTim
     The spread is relative, one standard deviation to first order in h^(-1/2). Last, the relative error of having run it
     from a larger start (`shortened`).
     """
-    network, data, plan = start.problem.network, start.problem.data, start.course
-    shorter = shortened(start, width)
-    weights = typical_weights(network, data, shorter.norms, width)
-    changes = variations(plan, width) if spread else []
-    changed = [weights, *(moved(weights, one) for one in changes)]
-    runs = batch_flow.run([Member(w, plan) for w in changed], rtol=RTOL, max_steps=MOST_STEPS)
-    if not runs.settled[0] and np.any(runs.status[:, 0] == Status.NOT_REACHED):
-        raise DomainError(f"the typical network takes more than {MOST_STEPS} steps: see ensemble, or a larger u0")
-    names = data.modalities
+    plan, shorter = start.course, shortened(start, width)
+    names = plan.data.modalities
+    points = single_steps(start, width) if spread else single_steps(start, width)[:1]
+    runs = _runs_at(start, width, shorter, points)
     columns = [lengthened(dict(zip(names, map(float, column), strict=True)), shorter) for column in runs.times.T]
-    logs = np.array([[column[m] for column, _ in columns] for m in names])
-    with np.errstate(invalid="ignore"):
-        gaps = (logs[:, 1:] - logs[:, :1]) / STEP
+    gaps = gaps_of(np.array([[column[m] for column, _ in columns] for m in names]))
     sizes = np.sqrt(np.sum(np.where(np.isnan(gaps), math.inf, gaps) ** 2, axis=1))
     clock = dict(zip(names, map(float, runs.times[:, 0]), strict=True))
     status = {m: Status(str(runs.status[i, 0])) for i, m in enumerate(names)}
-    half_times = HalfTimes.from_clock(plan.order, clock, status, float(runs.lag[0]))
+    half_times = HalfTimes.from_clock(plan.order, clock, status)
+    if not math.isnan(half_times.lag):
+        first, last = names.index(half_times.order[0]), names.index(half_times.order[-1])
+        half_times = half_times.lasting(float(runs.lags[first, last, 0]))
     later, share = columns[0]
     if shorter.changes:
         half_times = waited(half_times, later, shorter)
     found = {m: float(sizes[i]) if status[m] is Status.REACHED else math.nan for i, m in enumerate(names)}
     return half_times, found, share
+
+
+def log_times_at(start: Start, width: int, points: np.ndarray, rtol: float = RTOL) -> np.ndarray:
+    """ln of half-times (M, n) of the typical network with its random numbers at `points` (n, K), in deviations.
+
+    Rows in the order of the data's modalities, K that of `variations`; inf where a half-time is not reached. Where the
+    start is `shortened`, those of the larger one: who is first is the same, and no lag is lost beside a long wait.
+
+    Examples
+    --------
+    >>> from dynamics import Correlations, FusionNetwork
+    >>> from dynamics.problem import Problem
+    >>> from dynamics.starts.start import random_start
+    >>> problem = Problem.of(FusionNetwork.fused_at(2, 2), Correlations.scalar(2, 1, 0.5))
+    >>> start = random_start(problem, 0.01, 100)
+    >>> gaps_of(log_times_at(start, 100, single_steps(start, 100))).shape
+    (2, 6)
+    """
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(_runs_at(start, width, shortened(start, width), points, rtol).times))
+
+
+def single_steps(start: Start, width: int) -> np.ndarray:
+    """The typical network itself, then a step of each of its random numbers, (1 + K, K)."""
+    count = len(variations(start.course, width))
+    return np.vstack([np.zeros(count), STEP * np.eye(count)])
+
+
+def gaps_of(logs: np.ndarray) -> np.ndarray:
+    """Change of each ln t by a deviation of each random number, (M, K), from `logs` at `single_steps`.
+
+    Rows times rows is the covariance of ln t over seeds, to first order; nan where a time is not reached.
+    """
+    with np.errstate(invalid="ignore"):
+        return np.asarray((logs[:, 1:] - logs[:, :1]) / STEP)
+
+
+def _runs_at(start: Start, width: int, shorter: Shortening, points: np.ndarray, rtol: float = RTOL) -> Runs:
+    network, data, plan = start.problem.network, start.problem.data, start.course
+    typical, changes = typical_weights(network, data, shorter.norms, width), variations(plan, width)
+    members = []
+    for point in points:
+        weights = typical
+        for change, deviations in zip(changes, point.tolist(), strict=True):
+            if deviations:
+                weights = moved(weights, change, deviations)
+        members.append(Member(weights, plan))
+
+    def attempt(_: Sequence[int], some: Sequence[Member]) -> Runs:
+        return batch_flow.run(some, rtol=rtol, max_steps=MOST_STEPS)
+
+    runs = along_own_courses(members, attempt)
+    if not runs.settled[0] and np.any(runs.status[:, 0] == Status.NOT_REACHED):
+        raise DomainError(f"the typical network takes more than {MOST_STEPS} steps: see ensemble, or a larger u0")
+    return runs

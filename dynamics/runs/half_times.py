@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from itertools import pairwise
 from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
+from derivations import Correlations
 from derivations.critical.saddles import Course
 from dynamics.strict_json import finite, told
 
 EXCESS = 1e-6  # the run ends at this share of the initial excess loss
-OVERTAKEN = (
-    "{} is overtaken: a later modality turned its weights to the global ones before half of its plateau was reached"
-)
-EARLY = "{} starts past half of its plateau: its half-time is 0"
-INVERTED = "{1} reaches half of its plateau before {0}, which leaves zero first"
+COLLINEAR_EXCESS = 1e-9  # the same where directions that can be learned hardly show in the loss
+EARLY = "{} starts past half of what it contributes: its half-time is 0"
 LATE = "{} not reached by {}: extend with a later t_end or more steps"
-ENDS_BELOW = "{} ends below half of its plateau: sigma is singular, so where the loss is lowest depends on the start"
+ENDS_BELOW = "{} ends below half of what it contributes at its plateau"
 
 
 class Status(StrEnum):
+    """Read off a run; in the order in which modalities are named."""
+
     REACHED = "reached"
-    NEVER = "never"
     NOT_REACHED = "not reached"
+    NEVER = "never"
 
 
 def _exp(log_value: float) -> float:
@@ -39,14 +38,19 @@ def _exp(log_value: float) -> float:
 class HalfTimes:
     """Half-times in units of tau, kept as logarithms so that u0^(2-L) may leave the range of floats.
 
-    order : modalities in the order of leaving zero
+    A half-time is the first time at which half of what a modality contributes to the output is there, measured along
+    its plateau (`Course.share`). With scalar inputs that is half of its weight.
+
+    order : modalities by their half-times; those not reached, and then those never learned, come last
+    race : modalities in the order of leaving zero, to leading order in u0; it decides the plateaus
     log_times : modality -> ln of the half-time; +inf when it is never learned or was not reached
     status : modality -> Status
-    lag : t_last - t_first in that order, computed on its own; nan unless both are reached
+    lag : t_last - t_first in `order`, computed on its own; nan unless both are reached
     log_excess : ln(ratio - 1); nan where lag is not positive
     """
 
     order: tuple[str, ...]
+    race: tuple[str, ...]
     log_times: Mapping[str, float]
     status: Mapping[str, Status]
     lag: float = math.nan
@@ -71,22 +75,47 @@ class HalfTimes:
         """For strict JSON: infinite times as "inf", unreached ones as "not reached", nan as None."""
         late = Status.NOT_REACHED
         times = {m: late.value if self.status[m] is late else finite(t) for m, t in self.times.items()}
-        return {"times": times, **told(self, "log_times status ratio lag log_excess")}
+        return {"order": list(self.order), "times": times, **told(self, "log_times status ratio lag log_excess race")}
+
+    @classmethod
+    def by_time(
+        cls, race: tuple[str, ...], log_times: Mapping[str, float], status: Mapping[str, Status], lag: float = math.nan,
+        log_excess: float = math.nan, met: Sequence[str] = (),
+    ) -> HalfTimes:  # fmt: skip
+        """In the order of the times; equal ones as they were `met`, or as they race."""
+        ranks = list(Status)
+        places = {m: i for i, m in enumerate((*met, *(m for m in race if m not in met)))}
+        order = tuple(sorted(race, key=lambda m: (ranks.index(status[m]), log_times[m], places[m])))
+        return cls(order, race, log_times, dict(status), lag, log_excess)
 
     @classmethod
     def from_clock(
-        cls, order: tuple[str, ...], clock: Mapping[str, float], status: Mapping[str, Status], lag: float | None = None
-    ) -> HalfTimes:
-        """From the times of a run; `lag` from a clock restarted along it, None for the difference of the two times."""
+        cls, race: tuple[str, ...], clock: Mapping[str, float], status: Mapping[str, Status],
+        events: Sequence[tuple[str, float]] | None = None,
+    ) -> HalfTimes:  # fmt: skip
+        """From the times of a run.
+
+        events : modality, clock since the event before, in the order in which half-times were met: the lag is their
+            sum, where the difference of two rounded times may be nothing
+        """
         log_times = {m: math.log(t) if t > 0 else -math.inf for m, t in clock.items()}
-        both = all(status[m] is Status.REACHED for m in (order[0], order[-1]))
-        if not both:
-            return cls(order, log_times, dict(status))
-        first = clock[order[0]]
-        if lag is None:
-            lag = clock[order[-1]] - first if len(order) > 1 else math.nan
-        excess = math.log(lag) - math.log(first) if lag > 0 and first > 0 else math.nan
-        return cls(order, log_times, dict(status), lag, excess)
+        begun = [m for m in race if clock[m] == 0]
+        found = cls.by_time(race, log_times, status, met=[*begun, *(m for m, _ in events or ())])
+        first, last = found.order[0], found.order[-1]
+        if len(race) < 2 or any(status[m] is not Status.REACHED for m in (first, last)):
+            return found
+        lag = clock[last] - clock[first]
+        if events is not None:  # one that starts past half has no event: its time is 0, before every clock
+            met = [m for m, _ in events]
+            after = met.index(first) + 1 if first in met else 0
+            lag = sum((seconds for _, seconds in events[after : met.index(last) + 1]), 0.0) if last in met else 0.0
+        return found.lasting(lag)
+
+    def lasting(self, lag: float) -> HalfTimes:
+        """With a lag that is known better than as the difference of the times."""
+        log_first = self.log_times[self.order[0]]
+        excess = math.log(lag) - log_first if lag > 0 and math.isfinite(log_first) else math.nan
+        return replace(self, lag=lag, log_excess=excess)
 
 
 def _theirs(name: str) -> Any:
@@ -97,12 +126,18 @@ class Timed:
     """Mixin of what has `half_times`: their names on it."""
 
     order: tuple[str, ...] = _theirs("order")
+    race: tuple[str, ...] = _theirs("race")
     times: dict[str, float] = _theirs("times")
     log_times: Mapping[str, float] = _theirs("log_times")
     status: Mapping[str, Status] = _theirs("status")
     ratio: float = _theirs("ratio")
     lag: float = _theirs("lag")
     log_excess: float = _theirs("log_excess")
+
+
+def excess_left(data: Correlations) -> float:
+    """Share of the initial excess loss at which a flow has come to its end."""
+    return COLLINEAR_EXCESS if data.is_collinear and not data.is_singular else EXCESS
 
 
 def before_it(course: Course) -> tuple[dict[str, float], dict[str, Status]]:
@@ -121,21 +156,23 @@ def first_time(t: np.ndarray, share: np.ndarray, level: float) -> float:
     return float(t[0]) if i == 0 else float(np.interp(level, share[i - 1 : i + 1], t[i - 1 : i + 1]))
 
 
-def low_end(course: Course, m: str) -> str:
-    """Why a modality that can be learned ends below half of its plateau."""
-    return (OVERTAKEN if m in course.overtaken else ENDS_BELOW).format(m)
-
-
-def inversions(course: Course, clock: Mapping[str, float]) -> list[str]:
-    """Warnings: modalities that reach half of their plateau before one that leaves zero earlier."""
-    pairs = [] if course.tie else pairwise(course.order)
-    return [INVERTED.format(one, other) for one, other in pairs if clock[other] < clock[one]]
-
-
-def end_notes(
-    course: Course, clock: Mapping[str, float], status: Mapping[str, Status], settled: bool, at: str
-) -> list[str]:
+def end_notes(course: Course, status: Mapping[str, Status], settled: bool, at: str) -> list[str]:
     """What a run says of its end; `at` is where that was, unless it has settled."""
     late = [m for m in course.order if status[m] is Status.NOT_REACHED]
-    notes = [low_end(course, m) for m in late] if settled else [LATE.format(", ".join(late), at)] if late else []
-    return [*notes, *inversions(course, clock)]
+    return [ENDS_BELOW.format(m) for m in late] if settled else [LATE.format(", ".join(late), at)] if late else []
+
+
+def never_notes(reasons: Mapping[str, str]) -> list[str]:
+    """Who is never learned, and why."""
+    return [f"{m} is never learned: {why}" for m, why in reasons.items()]
+
+
+def race_notes(found: Timed) -> list[str]:
+    """One line where the first to leave zero is not the first to be learned."""
+    learned = {m for m, status in found.status.items() if status is Status.REACHED}
+    race, order = ([m for m in names if m in learned] for names in (found.race, found.order))
+    if race == order:
+        return []
+    late = next(one for one, other in zip(race, order, strict=True) if one != other)
+    passed = [m for m in order[: order.index(late)] if race.index(m) > race.index(late)]
+    return [f"{late} leaves zero before {', '.join(passed)}, which overtakes it"]

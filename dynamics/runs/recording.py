@@ -9,11 +9,15 @@ from typing import Any
 import numpy as np
 
 from derivations import Correlations, DataError, DomainError, FusionNetwork
+from derivations.critical.saddles import Course
 from dynamics.checks import real_numbers
 from dynamics.problem import Problem
-from dynamics.runs.half_times import HalfTimes, Status, before_it, first_time, inversions
-from dynamics.runs.trajectory import Trajectory
+from dynamics.runs.half_times import HalfTimes, Status, before_it, first_time
+from dynamics.runs.plateaus import as_run, doubted
+from dynamics.runs.trajectory import Trajectory, losses, weight_times
 from dynamics.starts.start import random_start
+
+SETTLED = 1e-3  # of the initial excess loss: at it a record has come to its end; trainings stop before flows do
 
 
 def recorded(
@@ -32,7 +36,7 @@ def recorded(
     total : modality -> (T, d), or (T, outputs, d): W_m^tot, the product of the layers from a modality to the output
     u0 : norms at the start: with unequal depths they decide which order, and which plateaus, are expected
 
-    Order and plateaus are those that the theory expects; a warning says where the record has another order.
+    Plateaus are those that the theory expects, or the record's own where it does not come to them.
     Half-times are interpolated between the recorded points; the error is below their distance.
 
     Examples
@@ -47,21 +51,36 @@ def recorded(
     times = _times(t)
     packed = np.concatenate([_block(total, data, m, len(times)) for m in data.modalities], axis=2)
     plan = random_start(problem, u0).course
-    (clock, status), notes = before_it(plan), [*data.warnings, *plan.notes]
-    for m in (m for m in data.modalities if m not in plan.never):
-        share = np.array([plan.share(m, w) for w in packed[:, :, data.span(m)]])
-        clock[m] = first_time(times, share, 0.5)
-        if math.isfinite(clock[m]):
-            status[m] = Status.REACHED
-            notes += [f"{m} is past half of its plateau when the record begins"] if share[0] >= 0.5 else []
+    clock, status = _timed(plan, times, packed)
+    excess, left = (float(losses(data, w[None])[0]) - plan.lowest_loss for w in (packed[0], packed[-1]))
+    settled = left <= SETTLED * excess
+    by_run = as_run(plan, times, packed, status) if settled else plan
+    if by_run is not plan:
+        plan, (clock, status) = by_run, _timed(by_run, times, packed)
+    notes = [*data.warnings, *plan.notes]
+    notes += [
+        f"{m} is past half of what it contributes when the record begins" for m, t in clock.items() if t == times[0]
+    ]
+    status = doubted(plan, packed[-1], status, settled)
     late = [m for m in plan.order if status[m] is Status.NOT_REACHED]
-    notes += inversions(plan, clock)
     if late:
         notes.append(f"{', '.join(late)} not reached by t = {times[-1]:.6g}: record for longer")
     half_times = HalfTimes.from_clock(plan.order, clock, status)
     provenance = {"producer": "recorded training", "network": str(network), "start": "recorded"}
-    points = {"points": len(times)}
-    return Trajectory.of(plan, times, packed, half_times, monitors=points, warnings=notes, provenance=provenance)
+    return Trajectory.of(
+        plan, times, packed, half_times, weight_times=weight_times(plan, times, packed),
+        monitors={"points": len(times)}, warnings=notes, provenance=provenance,
+    )  # fmt: skip
+
+
+def _timed(plan: Course, times: np.ndarray, packed: np.ndarray) -> tuple[dict[str, float], dict[str, Status]]:
+    """Half-times along a course, interpolated between the points."""
+    clock, status = before_it(plan)
+    for m in plan.along:
+        clock[m] = first_time(times, np.array([plan.past_half(m, w) for w in packed]) + 0.5, 0.5)
+        if math.isfinite(clock[m]):
+            status[m] = Status.REACHED
+    return clock, status
 
 
 def _times(t: Any) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, field
@@ -17,12 +18,12 @@ from derivations.critical.saddles import Course
 from dynamics.files import plain_file, write_whole
 from dynamics.messages import one_line
 from dynamics.provenance import origin_of
-from dynamics.runs.half_times import HalfTimes, Status, Timed, first_time
+from dynamics.runs.half_times import HalfTimes, Status, Timed, first_time, never_notes, race_notes
 from dynamics.runs.itinerary import Visit, visits
 from dynamics.tables import Drawn, Shown, Table, number
 
 HALF = 0.5 - 1e-9  # a run may end at a half-time, a rounding below one half
-FORMAT = "fusion-dynamics trajectory 1"
+FORMAT = "fusion-dynamics trajectory 2"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -34,8 +35,10 @@ class Trajectory(Timed, Shown, Drawn):
     loss : (T,)
     half_times : when each modality is learned (also as times, log_times, status, order, ratio, lag)
     itinerary : the saddles visited, M_0 first
-    fit_times : modality -> when half of its final output is there; later half-times mean that the plateau's
-        weights lie along weak directions of nearly collinear inputs
+    weight_times : modality -> when half of its plateau is there in its weights, which wait for directions of the
+        inputs that the output hardly sees; inf if not along the run
+    plateaus : modality -> total weights at the plateau at which it is learned, of which its half-time is the half
+    reasons : modality -> why it is never learned
     monitors : what tells whether the run can be trusted (steps, drift of conserved quantities)
     warnings : what a user should know
     provenance : how to make this run again
@@ -48,7 +51,9 @@ class Trajectory(Timed, Shown, Drawn):
     loss: np.ndarray
     half_times: HalfTimes
     itinerary: tuple[Visit, ...]
-    fit_times: Mapping[str, float] = field(default_factory=dict)
+    weight_times: Mapping[str, float] = field(default_factory=dict)
+    plateaus: Mapping[str, np.ndarray] = field(default_factory=dict)
+    reasons: Mapping[str, str] = field(default_factory=dict)
     monitors: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -62,14 +67,15 @@ class Trajectory(Timed, Shown, Drawn):
         half_times: HalfTimes,
         *,
         own: tuple[np.ndarray, np.ndarray] | None = None,
+        weight_times: Mapping[str, float],
         monitors: Mapping[str, float],
         warnings: Sequence[str],
         provenance: Mapping[str, Any],
     ) -> Trajectory:
         """A run from its packed total weights (T, outputs, D).
 
-        own : times and weights at the integrator's own steps, where the run is stored at others; the itinerary and the
-            half-outputs are of these
+        own : times and weights at the integrator's own steps, where the run is stored at others; the itinerary is of
+            these
         """
         data = course.data
         steps, path = (t, packed) if own is None else own
@@ -80,7 +86,9 @@ class Trajectory(Timed, Shown, Drawn):
             losses(data, packed),
             half_times,
             visits(course, steps, path, losses(data, path)),
-            fit_times(course, steps, path),
+            dict(weight_times),
+            {m: goal[rows] for m, goal in course.plateaus.items()},
+            dict(course.never),
             monitors,
             tuple(warnings),
             {**provenance, **origin_of(data)},
@@ -101,12 +109,13 @@ class Trajectory(Timed, Shown, Drawn):
 
     @property
     def table(self) -> Table:
-        rows = [(m, self.status[m].value, number(self.times[m]), number(self.fit_times[m])) for m in self.order]
+        rows = [(m, self.status[m].value, number(self.times[m]), number(self.weight_times[m])) for m in self.order]
         path = " -> ".join(str(visit) for visit in self.itinerary)
-        notes = [f"ratio {number(self.ratio)}, lag {number(self.lag)}", f"saddles: {path}", *self.warnings]
+        lines = [f"ratio {number(self.ratio)}, lag {number(self.lag)}", f"saddles: {path}", *race_notes(self)]
+        notes = [*lines, *never_notes(self.reasons), *self.warnings]
         producer, start = self.provenance.get("producer", "run"), self.provenance.get("start", "given")
         title = f"{producer}, {start} start, {len(self.t)} points to t = {number(self.t[-1])}"
-        return Table(title, ("modality", "status", "half-time [tau]", "of its output"), tuple(rows), tuple(notes))
+        return Table(title, ("modality", "status", "half-time [tau]", "of its weights"), tuple(rows), tuple(notes))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write one .npz without pickles; whole or not at all."""
@@ -114,7 +123,8 @@ class Trajectory(Timed, Shown, Drawn):
             "format": FORMAT,
             **asdict(self.half_times),
             "itinerary": [astuple(v) for v in self.itinerary],
-            "fit_times": dict(self.fit_times),
+            "weight_times": dict(self.weight_times),
+            "reasons": dict(self.reasons),
             "monitors": dict(self.monitors),
             "warnings": self.warnings,
             "provenance": dict(self.provenance),
@@ -122,6 +132,7 @@ class Trajectory(Timed, Shown, Drawn):
         }
         text = json.dumps(meta, default=lambda value: value.item())  # NumPy scalars of a caller's
         arrays: dict[str, Any] = {f"total_{i}": w for i, w in enumerate(self.total.values())}
+        arrays |= {f"plateau_{i}": self.plateaus[m] for i, m in enumerate(self.total)}
         stream = io.BytesIO()
         np.savez(stream, t=self.t, loss=self.loss, meta=np.array(text), **arrays)
         write_whole(path, stream.getvalue(), "trajectory")
@@ -145,17 +156,20 @@ def load_trajectory(path: str | os.PathLike[str]) -> Trajectory:
         with open(source, "rb") as stream, np.load(stream, allow_pickle=False) as file:
             meta = json.loads(str(file["meta"]))
             if meta["format"] != FORMAT:
-                raise ValueError(f"format is {meta['format']!r}, want {FORMAT!r}")
+                raise ValueError(f"format is {meta['format']!r}, want {FORMAT!r}: simulate it again")
             total = {m: file[f"total_{i}"] for i, m in enumerate(meta["modalities"])}
             order, status = tuple(meta["order"]), {m: Status(s) for m, s in meta["status"].items()}
-            half_times = HalfTimes(order, meta["log_times"], status, meta["lag"], meta["log_excess"])
+            race, lag = tuple(meta["race"]), meta["lag"]
+            half_times = HalfTimes(order, race, meta["log_times"], status, lag, meta["log_excess"])
             found = Trajectory(
                 file["t"],
                 total,
                 file["loss"],
                 half_times,
                 tuple(Visit(*v) for v in meta["itinerary"]),
-                meta["fit_times"],
+                meta["weight_times"],
+                {m: file[f"plateau_{i}"] for i, m in enumerate(meta["modalities"])},
+                meta["reasons"],
                 meta["monitors"],
                 tuple(meta["warnings"]),
                 meta["provenance"],
@@ -173,16 +187,21 @@ def load_trajectory(path: str | os.PathLike[str]) -> Trajectory:
 def _check_loaded(run: Trajectory) -> None:
     """What `Trajectory.save` never writes: a ValueError."""
     names = set(run.total)
-    for what, given in (("order", run.order), ("log_times", run.log_times), ("status", run.status),
-                        ("fit_times", run.fit_times)):  # fmt: skip
+    for what, given in (("order", run.order), ("race", run.race), ("log_times", run.log_times),
+                        ("status", run.status), ("weight_times", run.weight_times)):  # fmt: skip
         if set(given) != names or len(list(given)) != len(names):
             raise ValueError(f"{what} must name {', '.join(names)}, got {', '.join(map(str, given))}")
     for what, array in (("t", run.t), ("loss", run.loss), *run.total.items()):
         if array.dtype.kind != "f" or len(array) != len(run.t) or not len(array) or not np.all(np.isfinite(array)):
             raise ValueError(f"{what} must hold {len(run.t)} finite numbers, got {array.dtype} {array.shape}")
+    for m, goal in run.plateaus.items():
+        if goal.shape != run.total[m].shape[1:] or not np.all(np.isfinite(goal)):
+            raise ValueError(f"plateau of {m} must have shape {run.total[m].shape[1:]}, got {goal.shape}")
+    if not set(run.reasons) <= names:
+        raise ValueError(f"reasons must name some of {', '.join(names)}")
     if run.t.ndim != 1 or run.loss.ndim != 1 or np.any(np.diff(run.t) < 0):
         raise ValueError("t must be increasing times, with a loss each")
-    for value in (*run.log_times.values(), *run.fit_times.values(), run.lag, *(v.enter for v in run.itinerary)):
+    for value in (*run.log_times.values(), *run.weight_times.values(), run.lag, *(v.enter for v in run.itinerary)):
         float(value)
     str(run)
 
@@ -199,17 +218,7 @@ def losses(data: Correlations, packed: np.ndarray) -> np.ndarray:
     return np.asarray(lowest + np.sum((gap @ data.sigma) * gap, axis=(1, 2)) / 2)
 
 
-def fit_times(course: Course, t: np.ndarray, packed: np.ndarray) -> dict[str, float]:
-    """Modality -> when half of the output that it has at its plateau is there; inf if not along the run.
-
-    The share is <W_m, p_m> / <p_m, p_m> in the metric Sigma_m: it waits for what matters to the output,
-    where a half-time waits for the weights. For scalar inputs the two are the same. Interpolated between
-    the stored points.
-    """
-    found, data = {}, course.data
-    for m in data.modalities:
-        goal = course.plateaus[m] @ data.input_block(m, m)
-        size = float(np.sum(goal * course.plateaus[m]))
-        share = np.sum(packed[:, :, data.span(m)] * goal, axis=(1, 2)) / size if size > 0 else np.zeros(len(t))
-        found[m] = first_time(t, share, HALF)
-    return found
+def weight_times(course: Course, t: np.ndarray, packed: np.ndarray) -> dict[str, float]:
+    """Modality -> when half of its plateau is there in its weights, interpolated between the points; inf if not."""
+    shares = {m: [course.past_half_of_weights(m, w) for w in packed] for m in course.along}
+    return {m: first_time(t, np.array(shares[m]) + 0.5, HALF) if m in shares else math.inf for m in course.plateaus}

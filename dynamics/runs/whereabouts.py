@@ -59,7 +59,7 @@ class ModalityState:
     growth: float
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Whereabouts(Shown):
     """A network with given weights, seen from the critical set.
 

@@ -14,7 +14,8 @@ from derivations.flow import gradient_flow
 from dynamics.checks import checked_integer, checked_positive
 from dynamics.problem import Problem
 from dynamics.runs.half_times import EARLY, EXCESS, HalfTimes, Status, before_it, end_notes
-from dynamics.runs.trajectory import Trajectory, losses
+from dynamics.runs.plateaus import as_run, doubted
+from dynamics.runs.trajectory import Trajectory, losses, weight_times
 from dynamics.simulation.batch.members import DIVERGED
 from dynamics.simulation.full_system import pack
 from dynamics.simulation.widening import COMPRESSED, widened
@@ -136,8 +137,12 @@ def _descended(
     last_step: int,
     stops_early: bool,
     origin: Mapping[str, Any],
+    final: bool = False,
 ) -> Trajectory:
-    """Descend from the weights `start`; `stops_early` where all is learned and the loss has settled."""
+    """Descend from the weights `start`; `stops_early` where all is learned and the loss has settled.
+
+    Where the run disagrees with the course (`runs.plateaus`), once more along its own, which is `final`.
+    """
     network, data, current = plan.network, plan.data, dict(start)
     goals = [m for m in plan.order if m not in plan.never]
     clock, status = before_it(plan)
@@ -186,9 +191,15 @@ def _descended(
         kept.append((step, packed))
     steps, path = zip(*kept, strict=True)
     settled_in_time = done and step < last_step
-    warnings += end_notes(plan, clock, status, settled_in_time, f"step {step} (t = {step * rate:.6g})")
+    t, packed_path = np.array(steps) * rate, np.array(path)
+    by_run = as_run(plan, t, packed_path, status) if settled_in_time and not final else plan
+    if by_run is not plan:
+        return _descended(by_run, start, rate, on_samples, last_step, stops_early, origin, final=True)
+    status = doubted(plan, packed, status, settled_in_time)
+    warnings += end_notes(plan, status, settled_in_time, f"step {step} (t = {step * rate:.6g})")
     return Trajectory.of(
-        plan, np.array(steps) * rate, np.array(path), HalfTimes.from_clock(plan.order, clock, status),
+        plan, t, packed_path, HalfTimes.from_clock(plan.order, clock, status),
+        weight_times=weight_times(plan, t, packed_path),
         monitors={"steps": step, "compression": 0.0}, warnings=warnings, provenance=origin,
     )  # fmt: skip
 

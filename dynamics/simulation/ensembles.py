@@ -6,18 +6,16 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import pairwise
 from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
 
 from derivations import Correlations, DomainError, FusionNetwork
-from derivations.critical.saddles import Course
 from dynamics.checks import checked_integer, checked_positive, checked_rtol
 from dynamics.problem import Problem
 from dynamics.provenance import origin_of
-from dynamics.runs.half_times import EARLY, INVERTED, LATE, Status, low_end
+from dynamics.runs.half_times import EARLY, ENDS_BELOW, LATE, Status
 from dynamics.simulation.batch.members import STILL, Runs
 from dynamics.simulation.flow import RERUN
 from dynamics.simulation.jobs import PILOTS, Job, moved, run_jobs
@@ -42,11 +40,13 @@ class Quantile:
 class Ensemble(Shown, Drawn):
     """Half-times from many random starts.
 
-    order : of leaving zero, to leading order: one for all
+    order : by the medians of the half-times: one for all
+    race : of leaving zero, to leading order
     seeds : of the members
     times : modality -> (n,), in units of tau; inf where not reached
     status : modality -> (n,) of Status
-    ratio, lag : (n,), nan unless first and last are reached
+    ratio, lag : (n,), last over and less first in `order`, nan unless both are reached; below 1 and 0 in a member
+        that learns them the other way round
     monitors : (n,) each: balance (drift of the conserved matrices), energy (loss lost against the integral of
         |velocity|^2), steps, grown (factor by which the largest total weight has grown)
     compression : estimate of the relative error of the half-times from the narrow width, over PILOTS members;
@@ -56,6 +56,7 @@ class Ensemble(Shown, Drawn):
     figure: ClassVar[str] = "figures.ensembles"
 
     order: tuple[str, ...]
+    race: tuple[str, ...]
     seeds: tuple[int, ...]
     times: Mapping[str, np.ndarray]
     status: Mapping[str, np.ndarray]
@@ -85,6 +86,11 @@ class Ensemble(Shown, Drawn):
         )
 
     @cached_property
+    def order_probability(self) -> dict[str, float]:
+        """Modality -> share of the members in which it is the first to be learned."""
+        return shares_of_first(self.times)
+
+    @cached_property
     def mean_ratio(self) -> tuple[float, float]:
         """Mean of the ratio over the members that have one, and its standard error."""
         known = self.ratio[np.isfinite(self.ratio)]
@@ -100,6 +106,9 @@ class Ensemble(Shown, Drawn):
             rows.append((what, f"{np.sum(reached)} of {len(self)}", *cells))
         mean, error = self.mean_ratio
         notes = [f"mean ratio {number(mean)} +- {number(error)} (standard error)"] if np.sum(known) > 1 else []
+        if len(self.order) > 1:
+            first = ", ".join(f"{m} in {number(100 * share, 3)} %" for m, share in self.order_probability.items())
+            notes.append(f"first to be learned: {first} of the starts")
         rounds, rate = self.provenance["rounds"], self.provenance["learning_rate"]
         if rounds is None:
             notes.append("every weight at full width")
@@ -113,8 +122,8 @@ class Ensemble(Shown, Drawn):
 
     def to_dict(self) -> dict[str, Any]:
         """What `simulate --seeds --json` prints: an infinite time is "inf", an undefined ratio null."""
-        names = "order seeds times status ratio lag mean_ratio monitors compression warnings provenance"
-        return told(self, names)
+        names = "order race seeds times status ratio lag mean_ratio order_probability monitors compression"
+        return told(self, f"{names} warnings provenance")
 
     def to_xarray(self) -> Any:
         """An xarray.Dataset with the dimensions seed and modality; needs the package xarray.
@@ -138,6 +147,14 @@ class Ensemble(Shown, Drawn):
         }
         attributes = {key: str(value) for key, value in self.provenance.items()}
         return xarray.Dataset(found, coordinates, {**attributes, "compression": self.compression})
+
+
+def shares_of_first(times: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Modality -> share of (n,) half-times in which it is the first; equal ones share it, an unreached one has none."""
+    every = np.stack(list(times.values()))
+    first = (every == np.min(every, axis=0)) & np.isfinite(every)
+    each = first / np.maximum(np.sum(first, axis=0), 1)
+    return dict(zip(times, np.mean(each, axis=1).tolist(), strict=True))
 
 
 def _quantile(values: np.ndarray, q: float) -> float:
@@ -226,25 +243,28 @@ def ensemble(
     pilots = range(min(PILOTS, len(jobs)))
     done = run_jobs(jobs, pilots, rtol=rtol, t_end=end, max_steps=max_steps, progress=progress)
     runs, rounds, error = done.runs, done.rounds, done.error
-    warnings = [*data.warnings, *plan.remarks, *done.warnings, *_notes(plan, data.modalities, runs)]
+    warnings = [*data.warnings, *plan.remarks, *done.warnings, *_notes(data.modalities, runs)]
     monitors = {"balance": runs.balance, "energy": runs.energy, "steps": runs.steps, "grown": runs.grown}
     if verify and rate is None:
         rerun = moved(runs, done.again())
         monitors["rerun"] = rerun
         if np.max(rerun) > 100 * rtol:
             warnings.append(RERUN.format(float(np.max(rerun)), rtol))
-    first = runs.times[data.modalities.index(plan.order[0])]
+    names = data.modalities
+    middle = {m: _quantile(t, 0.5) for m, t in zip(names, runs.times, strict=True)}
+    never = [m for m, status in zip(names, runs.status, strict=True) if np.all(status == Status.NEVER)]
+    order = tuple(sorted(plan.order, key=lambda m: (m in never, middle[m])))
+    first, last = names.index(order[0]), names.index(order[-1])
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = 1 + runs.lag / first
-    if len(data.modalities) == 1:
-        ratio = np.where(np.isfinite(first), 1.0, math.nan)
+        ratio = 1 + runs.lags[first, last] / runs.times[first]
     return Ensemble(
+        order,
         plan.order,
         chosen,
         dict(zip(data.modalities, runs.times, strict=True)),
         dict(zip(data.modalities, runs.status, strict=True)),
         ratio,
-        runs.lag,
+        runs.lags[first, last] if len(names) > 1 else np.full(len(chosen), math.nan),
         monitors,
         error,
         tuple(warnings),
@@ -261,14 +281,12 @@ def ensemble(
     )
 
 
-def _notes(plan: Course, names: tuple[str, ...], runs: Runs) -> list[str]:
+def _notes(names: tuple[str, ...], runs: Runs) -> list[str]:
     """What `integrate` would warn of, with the number of members that it holds for."""
     still = np.all(runs.status == Status.NEVER, axis=0) & (runs.t == 0)
     found = [(still, STILL)]
     for m, late, times in zip(names, runs.status == Status.NOT_REACHED, runs.times, strict=True):
         open_end = late & ~runs.settled
-        found += [(times == 0, EARLY.format(m)), (late & runs.settled, low_end(plan, m))]
+        found += [(times == 0, EARLY.format(m)), (late & runs.settled, ENDS_BELOW.format(m))]
         found.append((open_end, LATE.format(m, runs.until(open_end))))
-    for one, other in [] if plan.tie else pairwise(plan.order):
-        found.append((runs.times[names.index(other)] < runs.times[names.index(one)], INVERTED.format(one, other)))
     return [f"{np.sum(chosen)} of {len(chosen)} members: {text}" for chosen, text in found if np.any(chosen)]

@@ -17,10 +17,11 @@ from dynamics.simulation.cancellation import cancelled, digits_left, tightened
 from dynamics.simulation.full_system import full_system
 from dynamics.simulation.march import march
 from dynamics.simulation.system import System
-from dynamics.simulation.widening import COMPRESSED, apart, widened
+from dynamics.simulation.widening import COMPRESSED, times_apart, weights_apart, widened
 from dynamics.starts.start import start_from
 from dynamics.starts.weights import Weights, require_products
 
+OFF = "total weights move by {:.2g} of the largest at a tenth of rtol = {:g}: they are not to be relied on"
 RERUN = "half-times move by {:.2g} at a tenth of rtol = {:g}: they are not to be relied on"
 
 
@@ -49,13 +50,15 @@ def integrate(
     weights : chain name -> list of arrays (out, in), input side first; replaces u0, width and seed
     t_end : in units of tau; None runs until all is learned and the loss has settled
     t_eval : times to store instead of the integrator's own steps
-    rtol : relative tolerance of the integrator; made tighter where a sign flip cancels digits
+    rtol : relative tolerance of the integrator; made tighter where a sign flip cancels digits. Total weights are
+        within 10 rtol of the largest over the whole run, beside what `monitors["compression"]` says of a narrow one
     max_steps : budget; a run that it ends has modalities `not reached` and a warning
     exact : keep the full width. Without it the network is run narrow (`dynamics.starts.compression`): two layers at the
         width that the start spans, which is the same flow; deeper ones wider and wider until two runs agree to
         COMPRESSED or 10 rtol, or at full width where that pays no more
-    verify : run again at a tenth of rtol. `monitors["rerun"]` is how far half-times move, with a warning beyond
-        100 rtol: what an integrator stuck at zero cannot hide, though nothing drifts there
+    verify : run again at a tenth of rtol. `monitors["rerun"]` is how far half-times move, `monitors["rerun_weights"]`
+        how far total weights do anywhere along the run, as a share of the largest; with a warning beyond 100 rtol:
+        what an integrator stuck at zero cannot hide, though nothing drifts there
 
     Returns
     -------
@@ -111,12 +114,14 @@ def integrate(
     if not verify:
         return found
     again = integrate(
-        network, data, u0=u0, width=width, seed=seed, weights=weights, t_end=t_end, t_eval=t_eval,
-        rtol=max(rtol / 10, 1e-13), max_steps=4 * max_steps, exact=exact,
+        network, data, u0=u0, width=width, seed=seed, weights=weights, t_end=float(found.t[-1]) or None,
+        t_eval=found.t, rtol=max(rtol / 10, 1e-13), max_steps=4 * max_steps, exact=exact,
     )  # fmt: skip
-    change = apart(found, again)
-    more = (RERUN.format(change, rtol),) if change > 100 * rtol else ()
-    return replace(found, monitors={**found.monitors, "rerun": change}, warnings=(*found.warnings, *more))
+    change, off = times_apart(found, again), weights_apart(found, again)
+    more = [RERUN.format(change, rtol)] if change > 100 * rtol else []
+    more += [OFF.format(off, rtol)] if off > 100 * rtol + found.monitors["compression"] else []
+    monitors = {**found.monitors, "rerun": change, "rerun_weights": off}
+    return replace(found, monitors=monitors, warnings=(*found.warnings, *more))
 
 
 def _lost(plan: Course, system: System, last: np.ndarray) -> tuple[float, float]:

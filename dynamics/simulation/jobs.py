@@ -12,7 +12,7 @@ import numpy as np
 from derivations.critical.saddles import Course
 from dynamics.simulation.batch import descent as batch_descent
 from dynamics.simulation.batch import flow as batch_flow
-from dynamics.simulation.batch.members import Member, Runs
+from dynamics.simulation.batch.members import Member, Runs, along_own_courses
 from dynamics.simulation.cancellation import FLIP, cancelled, digits_left
 from dynamics.simulation.descent import WITHIN_STEP, unstable
 from dynamics.simulation.widening import COMPRESSED, LARGEST_NARROW, PAYS, UNFINISHED, remainder
@@ -90,14 +90,18 @@ def run_jobs(
         narrowed.clear()
         members = [member(job, rounds) for job in some]
         tell = progress if watched else None
-        if descends:
-            rates = np.array([job.rate for job in some], dtype=float)
-            settle = np.array([(id(job.plan), job.rate) in risky for job in some])
-            # a rate beyond stable goes on until it settles, to see whether it diverges; it may oscillate for ever
-            most = np.where(settle & (max_steps is None), OSCILLATING_STEPS, budget)
-            return batch_descent.run(members, rates, t_end=t_end, max_steps=most, settle=settle, progress=tell)
-        used, steps = max(rtol * min(shares) / tighter, 1e-13), budget if tighter == 1 else 4 * budget
-        return batch_flow.run(members, rtol=used, t_end=t_end, max_steps=steps, progress=tell)
+
+        def attempt(ids: Sequence[int], members: Sequence[Member]) -> Runs:
+            if descends:
+                rates = np.array([some[i].rate for i in ids], dtype=float)
+                settle = np.array([(id(some[i].plan), some[i].rate) in risky for i in ids])
+                # a rate beyond stable goes on until it settles, to see whether it diverges; it may oscillate for ever
+                most = np.where(settle & (max_steps is None), OSCILLATING_STEPS, budget)
+                return batch_descent.run(members, rates, t_end=t_end, max_steps=most, settle=settle, progress=tell)
+            used, steps = max(rtol * min(shares) / tighter, 1e-13), budget if tighter == 1 else 4 * budget
+            return batch_flow.run(members, rtol=used, t_end=t_end, max_steps=steps, progress=tell)
+
+        return along_own_courses(members, attempt)
 
     def target(runs: Runs) -> float:
         latest = float(np.max(runs.times, initial=0.0, where=np.isfinite(runs.times)))

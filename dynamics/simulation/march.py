@@ -21,7 +21,8 @@ import numpy as np
 
 from derivations import Correlations, SolveError
 from derivations.critical.saddles import Course
-from dynamics.runs.half_times import EARLY, EXCESS, HalfTimes, Status, before_it, end_notes
+from dynamics.runs.half_times import EARLY, HalfTimes, Status, before_it, end_notes, excess_left
+from dynamics.runs.plateaus import as_run, doubted
 from dynamics.runs.trajectory import Trajectory, losses
 from dynamics.simulation.phases import Phase
 from dynamics.simulation.system import End, Record, System
@@ -44,12 +45,14 @@ def march(
     max_steps: int,
     provenance: Mapping[str, Any],
     warnings: tuple[str, ...] = (),
+    final: bool = False,
 ) -> tuple[Trajectory, np.ndarray]:
     """Integrate until everything that can be learned is learned and the loss has settled, or to t_end.
 
     Returns the trajectory and the last state. A learned modality follows its saddle within 1/STIFFEST of
     the pace of the next one; where it would relax faster still (`owned` parts only) it is slowed to that,
-    an error below every tolerance, because double precision could not resolve its rate.
+    an error below every tolerance, because double precision could not resolve its rate. Where the run disagrees with
+    the course (`runs.plateaus`), it is run again along its own, which is `final`.
 
     Raises
     ------
@@ -68,8 +71,11 @@ def march(
     waiting = tuple(m for m in course.order if status[m] is Status.NOT_REACHED)
     stop = math.inf if t_end is None else t_end
     record = Record([0.0], [begin], None if t_eval is None else [float(t) for t in t_eval])
+    record.weight_times |= {
+        m: 0.0 if m in course.along and course.past_half_of_weights(m, begin) >= 0 else math.inf for m in course.along
+    }
     events: list[tuple[str, float]] = []  # modality, clock since the event before
-    offset, settled = 0.0, False
+    offset, settled, stuck = 0.0, False, False
     lowest = course.lowest_loss
     excess = max(float(losses(data, begin[None])[0]) - lowest, 0.0)
     moving = bool(np.any(system.velocity(state)[0] != 0))
@@ -95,6 +101,7 @@ def march(
         if outcome.end is End.STOPPED:
             record.close(stop, system.total(state))
         if outcome.end is End.STUCK:
+            stuck = True
             if not data.warnings:  # nothing in the data explains it
                 raise SolveError(f"the integrator failed at t = {offset:.6g}: its corrector does not converge")
             found.append(STUCK.format(offset))
@@ -105,12 +112,21 @@ def march(
         found.append("the start is exactly stationary: nothing more is ever learned")
         status = {m: s if s is Status.REACHED else Status.NEVER for m, s in status.items()}
         record.hold(stop if math.isfinite(stop) else 1.0, begin)
-    found += end_notes(course, clock, status, settled, f"t = {offset:.6g}")
-    half_times = HalfTimes.from_clock(course.order, clock, status, _lag(course.order, events, clock))
     own_t, own = np.array(record.t), np.array(record.total)
+    if (settled or (stuck and data.is_singular)) and not final:
+        by_run = as_run(course, own_t, own, status)
+        if by_run is not course:
+            return march(
+                system, by_run, rtol=rtol, t_end=t_end, t_eval=t_eval, max_steps=max_steps, provenance=provenance,
+                warnings=warnings, final=True,
+            )  # fmt: skip
+    status = doubted(course, own[-1], status, settled)
+    found += end_notes(course, status, settled, f"t = {offset:.6g}")
+    half_times = HalfTimes.from_clock(course.order, clock, status, events)
     t, packed = (own_t, own) if t_eval is None else (np.array(record.asked_t), np.array(record.asked_total))
     trajectory = Trajectory.of(
         course, t, packed, half_times, own=(own_t, own), warnings=found,
+        weight_times=dict.fromkeys(data.modalities, math.inf) | record.weight_times,
         monitors={"steps": record.steps, "evaluations": record.evaluations},
         provenance={**provenance, "t_end": t_end, "max_steps": max_steps},
     )  # fmt: skip
@@ -118,17 +134,6 @@ def march(
 
 
 def _settled(data: Correlations, lowest: float, excess: float, least: float) -> Callable[[np.ndarray, float], bool]:
-    """Whether the loss is within EXCESS of the lowest one, and the phase's clock has passed `least`."""
-    goal = lowest + EXCESS * excess
+    """Whether the loss is within `excess_left` of the lowest one, and the phase's clock has passed `least`."""
+    goal = lowest + excess_left(data) * excess
     return lambda packed, clock: clock >= least and bool(losses(data, packed[None])[0] <= goal)
-
-
-def _lag(order: tuple[str, ...], events: list[tuple[str, float]], clock: Mapping[str, float]) -> float:
-    """Clock between the first's and the last's half-time, negative if they come in the other order."""
-    if len(order) < 2 or not all(math.isfinite(clock[m]) for m in (order[0], order[-1])):
-        return math.nan
-    seen = [m for m, _ in events]
-    # A modality that starts past half has no event: its time is 0, before every clock.
-    first, last = (seen.index(m) if m in seen else -1 for m in (order[0], order[-1]))
-    elapsed = sum((seconds for _, seconds in events[min(first, last) + 1 : max(first, last) + 1]), 0.0)
-    return elapsed if first <= last else -elapsed

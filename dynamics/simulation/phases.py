@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from scipy.integrate import DOP853, LSODA
+from scipy.interpolate import CubicHermiteSpline
 from scipy.optimize import brentq
 
 from derivations import DomainError, SolveError
@@ -27,6 +28,8 @@ MOVED = 1e-6  # share of the largest weight by which a step has to move for its 
 STIFF_AFTER = 300  # explicit steps in one phase after which it is taken for stiff, and an implicit method goes on
 RESTARTS = 5  # of LSODA from the last step that it accepted, where its corrector gives up on a very stiff plateau
 DIFFERENCE = 1e-7  # step of a difference quotient as a share of a component's typical size
+HELD = 300.0  # on a plateau explicit steps hold stiff directions at their tolerance, and weights multiply to more
+STIFF_STEP = 3.0  # |lambda| h from which their own interpolation is unstable; they end at 6.1
 EXPLICIT_COST = 12  # evaluations of a step of DOP853
 LARGEST_JACOBIAN = 1500  # beyond this many weights a dense Jacobian costs more than explicit steps
 
@@ -101,7 +104,8 @@ class Phase:
         slope = self.rhs(0.0, augmented)
         atol = np.append(self.system.atol, 1e-3 * self.rtol)
         if not implicit:
-            return DOP853(self.rhs, 0.0, augmented, np.inf, rtol=self.rtol, atol=atol)
+            rtol = max(self.rtol / HELD, 1e-13)
+            return DOP853(self.rhs, 0.0, augmented, np.inf, rtol=rtol, atol=atol / HELD)
         relative = self.rtol if self.system.relative is None else np.append(self.system.relative, self.rtol)
         step = min(1e-3 / (_fastest(slope[:-1], augmented[:-1]) or 1.0), 1e290, longest)
         tolerance = {"rtol": np.maximum(relative, 1e-12), "atol": atol}
@@ -158,6 +162,7 @@ class Phase:
             reached = total(solver.y[:-1])
             after = {m: self.course.past_half(m, reached) for m in self.waiting}
             crossed = [m for m in self.waiting if before[m] < 0 <= after[m]]
+            heavy = [m for m, t in record.weight_times.items() if t == math.inf and self._is_heavy(m, reached)]
             length = solver.t - solver.t_old
             lengths.append(length)
             asked = record.queue is not None and any(t <= self._time(solver.y) for t in record.queue[:1])
@@ -166,18 +171,30 @@ class Phase:
             if wanted and moved and self.waiting and not explicit and length > LONGEST_CROSSING:
                 solver = self._solver(accepted, implicit=True, longest=max(length / 64, LONGEST_CROSSING / 2))
                 continue
-            if not (crossed or explicit or record.queue is not None or solver.y[-1] > remaining):
+            if not (crossed or heavy or explicit or record.queue is not None or solver.y[-1] > remaining):
                 record.t.append(self._time(solver.y))
                 record.total.append(reached)
             else:
-                dense = solver.dense_output()
+                dense = _inside(solver)
                 hit, end, last = self._first_event(dense, solver, crossed, remaining)
+                self._weigh(dense, solver.t_old, end, heavy)
                 self._store(dense, solver.t_old, end, last, explicit)
                 if hit is not None:
                     return self._outcome(End.LEARNED, last, hit)
                 if last[-1] >= remaining:
                     return self._outcome(End.STOPPED, last)
             before, here = after, reached
+
+    def _is_heavy(self, m: str, packed: np.ndarray) -> bool:
+        return self.course.past_half_of_weights(m, packed) >= 0
+
+    def _weigh(self, dense: Any, begin: float, end: float, heavy: list[str]) -> None:
+        """When half of the weights is there, inside a step up to its event; what comes later is found again."""
+        total, by_weights = self.system.total, self.course.past_half_of_weights
+        for m in heavy:
+            if self._is_heavy(m, total(dense(end)[:-1])):
+                root = _root(lambda s, m=m: by_weights(m, total(dense(s)[:-1])), begin, end)  # type: ignore[misc]
+                self.record.weight_times[m] = self._time(dense(root))
 
     def _step(self, solver: Any) -> None:
         message = solver.step()
@@ -227,6 +244,18 @@ class Phase:
                 augmented = dense(_root(lambda s: dense(s)[-1] - wanted, begin, end))  # noqa: B023
             record.asked_t.append(asked)
             record.asked_total.append(total(augmented[:-1]))
+
+
+def _inside(solver: Any) -> Callable[[float], np.ndarray]:
+    """The state inside the last step. Where an explicit step was stiff, by a cubic through its ends."""
+    if isinstance(solver, DOP853):
+        h, stages = solver.t - solver.t_old, solver.K[:-2]
+        near = solver.y_old + h * (stages.T @ solver.A[-1, : len(stages)])  # where its last stage was
+        apart, pulled = np.linalg.norm(solver.y - near), np.linalg.norm(solver.K[-1] - solver.K[-2])
+        if apart > 0 and h * pulled > STIFF_STEP * apart:
+            ends, slopes = np.array([solver.y_old, solver.y]), np.array([solver.K[0], solver.K[-1]])
+            return CubicHermiteSpline([solver.t_old, solver.t], ends, slopes)  # type: ignore[no-any-return]
+    return solver.dense_output()  # type: ignore[no-any-return]
 
 
 def _does_not_pay(solver: StiffSolver, lengths: deque[float], explicit_length: float) -> bool:

@@ -40,11 +40,13 @@ class Record:
     """What a run leaves behind while it goes on: its own steps, and the points at the times asked for.
 
     queue : times still to come, None if none were asked for
+    weight_times : modality -> when half of its plateau is there in its weights; inf while it is not
     """
 
     t: list[float]
     total: list[np.ndarray]
     queue: list[float] | None
+    weight_times: dict[str, float] = field(default_factory=dict)
     asked_t: list[float] = field(default_factory=list)
     asked_total: list[np.ndarray] = field(default_factory=list)
     steps: int = 0

@@ -59,19 +59,30 @@ def remainder(last: float, gap: float) -> float:
     return gap * min(1.0, 2 * shrinks / (1 - shrinks)) if shrinks < 1 else gap
 
 
-def apart(one: Trajectory, other: Trajectory) -> float:
-    """Largest relative difference of half-times, and of the weights wherever both runs have the same time."""
+def times_apart(one: Trajectory, other: Trajectory) -> float:
+    """Largest relative difference of half-times; inf where not the same are reached."""
     if one.status != other.status:
         return math.inf
-    gaps = [0.0]
-    for m, status in one.status.items():
-        if status is Status.REACHED and one.times[m] != other.times[m]:
-            gaps.append(abs(one.times[m] - other.times[m]) / max(one.times[m], other.times[m]))
+    reached = [m for m, status in one.status.items() if status is Status.REACHED and one.times[m] != other.times[m]]
+    return max((abs(one.times[m] - other.times[m]) / max(one.times[m], other.times[m]) for m in reached), default=0.0)
+
+
+def apart(one: Trajectory, other: Trajectory) -> float:
+    """Largest relative difference of half-times, and of the weights wherever both runs have the same time."""
+    gaps = [times_apart(one, other)]
+    for m in one.total:
         if np.array_equal(one.t, other.t):
             gaps.append(_share(one.total[m] - other.total[m], other.total[m]))
         elif one.t[-1] == other.t[-1]:
             gaps.append(_share(one.total[m][-1] - other.total[m][-1], other.total[m][-1]))
     return max(gaps)
+
+
+def weights_apart(one: Trajectory, other: Trajectory) -> float:
+    """Largest difference of total weights at the same times, as a share of the largest; inf where times differ."""
+    if not np.array_equal(one.t, other.t):
+        return math.inf
+    return max(_share(one.total[m] - other.total[m], other.total[m]) for m in one.total)
 
 
 def _share(gap: Any, of: Any) -> float:

@@ -52,6 +52,7 @@ class Start:
     narrow(rounds) : the narrow network, exact for two layers; at any width the same flow
     full() : all weights; a DomainError where there are too many
     origin : what identifies it in a provenance
+    own_course : the course of a run from it that disagreed with the one to leading order
     """
 
     problem: Problem
@@ -65,11 +66,12 @@ class Start:
     origin: Mapping[str, Any]
     width: int | None = None
     seed: int | None = None
+    own_course: Course | None = None
 
     @cached_property
     def course(self) -> Course:
         """The saddles that it will visit, to leading order in u0."""
-        return self.problem.course(self.norms, self.signs)
+        return self.own_course or self.problem.course(self.norms, self.signs)
 
     @property
     def rule(self) -> float:

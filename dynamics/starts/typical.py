@@ -170,10 +170,10 @@ def _directions(plan: Course, m: str) -> tuple[np.ndarray, np.ndarray | None]:
     return along, rest / np.linalg.norm(rest)
 
 
-def moved(weights: Weights, variation: Variation) -> Weights:
-    """The typical network after STEP deviations of one random number."""
+def moved(weights: Weights, variation: Variation, deviations: float = STEP) -> Weights:
+    """The typical network after so many deviations of one random number."""
     changed = {name: [layer.copy() for layer in layers] for name, layers in weights.items()}
-    layer, amount = changed[variation.chain][variation.layer], STEP * variation.deviation
+    layer, amount = changed[variation.chain][variation.layer], deviations * variation.deviation
     if variation.block is None:
         layer[:, variation.columns] *= 1 + amount
     else:

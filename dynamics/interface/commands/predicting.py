@@ -14,6 +14,7 @@ from derivations import DataError, DomainError
 from dynamics.interface.commands.options import add_command, add_init, add_start, problem_of, real, u0_of, whole
 from dynamics.interface.outputs import as_json, at_work, check_target, draw_to_files, finished_counter, save_figure
 
+MORE = "1 tau = 1/learning rate. More: --details (all estimates and their errors), --explain (every word)"
 BLOCK = 1 << 20  # bytes of a file read at a time
 
 
@@ -24,15 +25,25 @@ def add_predict(commands: Any) -> None:
     predict.add_argument("--width", type=whole, help="hidden units: the law of random starts of this width")
     predict.add_argument("--seed", type=whole, help="with --width: from the weights of this random start")
     predict.add_argument("--seeds", type=whole, metavar="N", help="with --width: simulate N random starts beside it")
-    predict.add_argument("--bootstrap", type=whole, metavar="DRAWS", help="how sure the order is (e.g. 2000)")
+    predict.add_argument(
+        "--bootstrap", type=whole, metavar="DRAWS", help="resampled tables behind 'How sure' (default 200; 0 for none)"
+    )
+    predict.add_argument("--details", action="store_true", help="every road with its error, misattribution, units")
+    predict.add_argument("--explain", action="store_true", help="every word of the tables in one sentence")
 
 
 def _predict(options: argparse.Namespace) -> int:
     from dynamics.prediction.predicting import predict
+    from dynamics.prediction.resampling import bootstrap
     from dynamics.prediction.scalings import both_scalings
+    from dynamics.prediction.screens import screen
+    from dynamics.prediction.words import explained
     from dynamics.simulation.descent import doubts_of_rate
     from dynamics.strict_json import finite
 
+    if options.explain:
+        print(explained())
+        return 0
     network, data = problem_of(options)
     start: Any = None
     u0: float | Mapping[str, float] = u0_of(options)
@@ -53,24 +64,29 @@ def _predict(options: argparse.Namespace) -> int:
                 f"{error} (u0 of {options.init}: {norms}); simulate --init {options.init} runs the flow from there"
             ) from None
     rate = options.learning_rate
-    table = prediction.table if rate is None else prediction.in_steps(rate)
-    document = prediction.to_dict()
-    if rate is not None:
-        doubts = doubts_of_rate(network, data, u0, rate)
-        table = replace(table, notes=(*table.notes, *(f"Warning: {w}" for w in doubts)))
-        document["warnings"] += doubts
-        document["steps"] = {m: finite(t / rate) for m, t in prediction.times.items()}
-    scaled = both_scalings(network, data, u0) if _in_own_units(options) else None
-    if scaled is not None:
-        document["scalings"] = scaled.to_dict()
+    doubts = [] if rate is None else doubts_of_rate(network, data, u0, rate)
     sure = None
-    if options.bootstrap is not None:
-        from dynamics.prediction.resampling import bootstrap
-
+    if options.bootstrap is not None and options.bootstrap > 0:
         sure = bootstrap(network, data, u0=u0, draws=options.bootstrap, progress=finished_counter("draws"))
-        document["bootstrap"] = sure.to_dict()
-    parts = [data, *([start] if start else []), table.text(), *(p for p in (scaled, sure) if p is not None)]
-    print(as_json(document) if options.json else "\n\n".join(map(str, parts)))
+    if options.json:
+        document = prediction.to_dict()
+        if rate is not None:
+            document["warnings"] += doubts
+            document["steps"] = {m: finite(t / rate) for m, t in prediction.times.items()}
+        if _in_own_units(options):
+            document["scalings"] = both_scalings(network, data, u0).to_dict()
+        if sure is not None:
+            document["bootstrap"] = sure.to_dict()
+        print(as_json(document))
+        return 0
+    found = screen(prediction, data, options.width, rate, sure, resample=options.bootstrap is None)
+    table = replace(found, notes=(*found.notes, *(f"Warning: {w}" for w in doubts)))
+    if options.details:
+        scaled = both_scalings(network, data, u0) if _in_own_units(options) else None
+        more = [prediction.details, data, *([start] if start else []), *(p for p in (scaled, sure) if p is not None)]
+        print("\n\n".join(map(str, [table.text(), *more])))
+    else:
+        print(f"{table.text()}\n\n{MORE}")
     return 0
 
 
@@ -84,14 +100,13 @@ def add_prescribe(commands: Any) -> None:
     prescribe.add_argument("--ratio", type=real, default=1.0, help="half-time of the last over the first (default 1)")
     prescribe.add_argument("--width", type=whole, help="hidden units of random starts (default: aligned)")
     prescribe.add_argument("--block", metavar="NAME", help="modality to rescale (default: the last one)")
-    prescribe.add_argument("--outputs", action="store_true", help="compare half-outputs, not half-times of weights")
     prescribe.add_argument("--plot", metavar="FILE", help="save the figure (.png, .pdf, .svg)")
 
 
 def _prescribe(options: argparse.Namespace) -> int:
     from dynamics.prediction.prescribing import prescribe
 
-    asked = {"ratio": options.ratio, "width": options.width, "block": options.block, "outputs": options.outputs}
+    asked = {"ratio": options.ratio, "width": options.width, "block": options.block}
     return _answered(options, prescribe, asked)
 
 
@@ -103,7 +118,7 @@ def _answered(options: argparse.Namespace, work: Callable[..., Any], asked: Mapp
     found = work(network, data, u0=u0_of(options), progress=at_work(), **asked)
     if options.plot:
         save_figure(found.plot(), options.plot)
-    print(as_json(found.to_dict()) if options.json else f"{data}\n\n{found}")
+    print(as_json(found.to_dict()) if options.json else str(found))
     return 0
 
 

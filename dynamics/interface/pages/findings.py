@@ -61,10 +61,16 @@ class Report:
 
     @property
     def weights(self) -> dict[str, np.ndarray]:
-        """Of the first modality, (outputs, d): while it is alone, and in the end."""
+        """Of the first modality, (d,) or (outputs, d): alone, and in the end."""
         first = self.prediction.order[0]
-        every = self.data.regression(self.data.modalities)
-        return {"alone": self.data.regression((first,))[first], "final": every[first]}
+        runs = [
+            e.run for e in (self.prediction.estimate, self.prediction.reduced) if e is not None and e.run is not None
+        ]
+        if runs and self.data.is_collinear:  # what training comes to is no regression
+            final = runs[0].total[first][-1]
+        else:
+            final = self.data.optimum[..., self.data.span(first)]
+        return {"alone": self.prediction.misattribution[first] + final, "final": final}
 
     def html(self) -> str:
         """One page with pictures and equations inside; no script, nothing is loaded."""

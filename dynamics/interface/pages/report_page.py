@@ -14,33 +14,11 @@ from dynamics.interface.pages.equations import entries_behind, equation_html
 from dynamics.interface.pages.findings import Report
 from dynamics.interface.pages.pictures import pictures
 from dynamics.interface.pages.svg import colour_variables
-from dynamics.prediction.prediction import labelled
+from dynamics.prediction.words import WORDS, is_alone, labelled
 from dynamics.runs.half_times import Status
 from dynamics.tables import WARNING, Table, number
 
 DARK = "--paper:#161616;--ink:#e8e8e8;--soft:#a8a8a8;--line:#3c3c3c;--warn:#33290f;--edge:#e0a526"
-WORDS = (
-    ("tau", "the unit of time, 1/learning rate"),
-    ("|Sigma_yx|", "the size of the correlations of a modality's columns with the target: how fast it starts"),
-    ("<y^2>", "the mean square of the target; what a regression explains of it is in the same unit"),
-    ("half-time", "when half of the weights are there that a modality has once it is learned"),
-    (
-        "half-output",
-        "when half of its part of the output is there; the two differ where inputs are collinear",
-    ),
-    ("leaves zero", "starts to be learned; the order of learning is the order of leaving zero"),
-    ("aligned start", "every layer along the correlations from the beginning; what the paper's laws assume"),
-    ("random start", "independent normal weights of a given width; what training has"),
-    (
-        "refined, typical network",
-        "the law of random starts: a small fixed network that a random one looks like",
-    ),
-    ("reduced", "the exact flow of an aligned start"),
-    ("leading", "the paper's law, for starts near zero"),
-    ("est. error", "what a road leaves out, as a share of its half-time; for random starts five deviations over seeds"),
-    ("trunk", "the layers after the fusion"),
-    ("met", "within 1 % of the wanted ratio"),
-)
 WEIGHTS_SHOWN = 40  # rows of the table of weights
 
 
@@ -88,7 +66,8 @@ def _head(report: Report) -> str:
         f"<h1>{escape(_title(report))}</h1>"
         f'<p class="note">A deep linear network: {escape(layers)} (trunk: after the fusion). Loss: half the mean '
         f"squared error. Time is in units of tau = 1/learning rate{_rate_text(report)}.</p>"
-        f'<p class="answer">{escape(p.answer)}</p>{_facts(report)}{warned}'
+        f'<p class="answer">{escape(p.answer)}</p>{_facts(report)}'
+        f'<p class="note">Holds for: {escape(p.holds_for)}.</p>{warned}'
     )
 
 
@@ -103,21 +82,21 @@ def _facts(report: Report) -> str:
     """The few numbers that most readers come for."""
     p = report.prediction
     first, last = p.order[0], p.order[-1]
-    together = p.tie or p.network.is_early_fusion
+    together = p.together or p.network.is_early_fusion
     sure = report.confidence
-    share = f"in {100 * sure.first[first]:.4g} % of {sure.draws} bootstrap draws" if sure else ""
+    share = f"in {sure.percent(sure.first[first])} of resampled tables" if sure else ""
     facts = [("learned first", "together", "") if together else ("learned first", first, share)]
-    times, measure = p.estimate.fit_times or p.times, "output" if p.estimate.fit_times else "weights"
     for m in p.order:
-        known = times.get(m, math.nan)
-        shown = f"{number(known)} tau" if math.isfinite(known) else p.status[m].value
-        facts.append((f"half of its {measure}: {m}", shown, _steps(report, known)))
-    if len(p.order) > 1 and math.isfinite(times.get(last, math.inf)) and not together:
-        ratio = times[last] / times[first] if times[first] else math.nan
-        by = "outputs" if p.estimate.fit_times else "weights"
-        facts.append((f"{last} after {first}, by their {by}", f"{number(ratio)} times as late", ""))
+        shown = f"{number(p.times[m])} tau" if math.isfinite(p.times[m]) else p.status[m].value
+        facts.append((f"half of its output: {m}", shown, _steps(report, p.times[m])))
+    if not together and math.isfinite(p.ratio):
+        facts.append((f"{last} after {first}", f"{number(p.ratio)} times as late", ""))
     if p.superficial is not None:
-        often = "" if sure is None or sure.superficial is None else f"in {100 * sure.superficial:.4g} % of the draws"
+        often = (
+            ""
+            if sure is None or sure.superficial is None
+            else f"in {sure.percent(sure.superficial)} of resampled tables"
+        )
         facts.append(("superficial preference", "yes" if p.superficial else "no", often))
     cells = "".join(
         f"<div><dt>{escape(name)}</dt><dd>{escape(value)}{f'<small>{escape(note)}</small>' if note else ''}</dd></div>"
@@ -134,18 +113,18 @@ def _steps(report: Report, time: float) -> str:
 
 def _first(report: Report, drawn: Mapping[str, str]) -> str:
     p = report.prediction
-    roads = p.table if report.learning_rate is None else p.in_steps(report.learning_rate)
     text = _p(
         "Each road is a law or a run of its own, and says which start it assumes. An aligned start has every layer "
         "along the correlations from the beginning; training starts at random. The one with the star is the "
         "answer above. 'unbounded' means: do not rely on it."
     )
-    text += _figure(drawn["roads"], "Half-times by each road, bars are the estimated error.") + _table(roads)
+    text += _figure(drawn["roads"], "When half of each output is there, by each road; bars: estimated error.")
+    text += _table(p.details)
     text += "<h3>How sure is the data?</h3>"
     text += _p("This is about the rows alone; how far single random starts scatter is in the errors above.")
     if report.confidence is None:
         return text + _none(report, "bootstrap")
-    text += _p("Rows of the data drawn anew, with replacement; for each draw, who leaves zero first.")
+    text += _p("Rows of the data drawn anew, with replacement; for each draw, who is learned first.")
     return text + _table(report.confidence.table, notes=True)
 
 
@@ -153,8 +132,8 @@ def _time(report: Report, drawn: Mapping[str, str]) -> str:
     seeds = len(report.comparison.flows)
     text = _p(
         "Solid: gradient flow from one random start, every weight simulated. Dashed: the reduced flow from an aligned "
-        "start. Thin: gradient descent, where a learning rate was given. Shaded: the network knows the first modality "
-        "only. Ticks on top of the weights: the times of the leading law."
+        "start. Thin: gradient descent, where a learning rate was given. Shaded: from half of the first output to "
+        "half of the second one. Ticks on top of the weights: the times of the leading law."
     )
     pair = _figure(drawn["loss"], "Loss.") + _figure(drawn["weights"], "Norms of the total weights.")
     text += f'<div class="pair">{pair}</div><h3>Simulated beside predicted</h3>'
@@ -174,12 +153,14 @@ def _depths(report: Report, drawn: Mapping[str, str]) -> str:
     ]
     first, last = change.order[0], change.order[-1]
     others = "" if len(change.order) < 3 else f" Of {len(change.order)} modalities the first and the last are compared."
-    head = ("fused at layer", f"{change.measure} {first} [tau]", f"{change.measure} {last} [tau]", "ratio", "")
+    head = ("fused at layer", f"half of {first} [tau]", f"half of {last} [tau]", "ratio", "")
     text = _p(
         f"The same data, total depth and start, fused at another layer ({change.source}, {change.assumes}). The later "
-        f"the fusion, the longer one modality is alone; fused at the first layer no modality ever is.{others}"
+        f"the fusion, the longer from first to last; fused at the first layer no modality is ever alone.{others}"
     )
-    text += _figure(drawn["depths"], f"{change.measure.capitalize()}s by fusion depth; broad bar: the unimodal phase.")
+    text += _figure(
+        drawn["depths"], "When half of each output is there, by fusion depth; bar: from the first to the last."
+    )
     return text + _table(Table("", head, tuple(rows)))
 
 
@@ -197,14 +178,22 @@ def _wrong(report: Report, drawn: Mapping[str, str]) -> str:
         else "They move to those of the regression on everything once the rest is learned."
     )
     text = _p(
-        f"While {first} is alone it takes over what its columns can say for the others. Its weights are then those of "
-        f"the regression on {first} alone. {after}"
+        f"Alone, {first} takes over what its columns can say for others: its weights are those of the regression on "
+        f"{first} alone. {_comes(report, first)} {after}"
     )
     count = report.weights["alone"].size
     if count > MOST_BARS:
         text += _p(f"Drawn are the {MOST_BARS} of {count} that change most.")
-    text += _figure(drawn["misattribution"], f"Weights of {first}, while alone and in the end.")
+    text += _figure(drawn["misattribution"], f"Weights of {first}, alone and in the end.")
     return text + _table(_weights(report, first))
+
+
+def _comes(report: Report, first: str) -> str:
+    """Whether training comes near that state."""
+    alone = is_alone(report.prediction)
+    if alone is None:
+        return ""
+    return "Training comes near that state." if alone else "Training passes it at a distance: the two overlap."
 
 
 def _weights(report: Report, first: str) -> Table:
@@ -214,7 +203,7 @@ def _weights(report: Report, first: str) -> Table:
         (n, number(float(a), 3), number(float(b), 3), number(float(a - b), 3))
         for n, a, b in zip(names, before, after, strict=True)
     ]
-    head = ("column", f"while {first} is alone", "in the end", "difference")
+    head = ("column", f"{first} alone", "in the end", "difference")
     left = len(rows) - WEIGHTS_SHOWN
     notes = (f"{left} more: in the numbers at the end of this page",) if left > 0 else ()
     return Table("", head, tuple(rows[:WEIGHTS_SHOWN]), notes)
@@ -264,7 +253,7 @@ def _change(report: Report, drawn: Mapping[str, str]) -> str:
         f"Which change makes both be learned together ({change.source}, {change.assumes}). A factor multiplies the "
         "columns of one block; 'nearest to it' means that no value tried does it."
     )
-    text += _figure(drawn["rescaling"], f"Ratio of the {change.measure}s over the factor.")
+    text += _figure(drawn["rescaling"], "How many times as late the last is, over the factor.")
     return text + _table(change.table, notes=True, wraps=True)
 
 

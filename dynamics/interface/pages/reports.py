@@ -88,8 +88,7 @@ def report(
         say("bootstrap")
         confidence = part("bootstrap", lambda: bootstrap(network, data, u0=u0, draws=draws))
     say("what to change")
-    outputs = bool(prediction.estimate.fit_times)  # weights of nearly collinear inputs take long and change little
-    asked: dict[str, Any] = {"u0": u0, "width": width, "outputs": outputs, "seconds": PATIENCE}
+    asked: dict[str, Any] = {"u0": u0, "width": width, "seconds": PATIENCE}
     change = part("prescription", lambda: prescribe(network, data, **asked))
     say("phase portrait")
     pair: Any = prediction.order[:2]

@@ -49,7 +49,8 @@ def neglected(p: TwoBranches, data: Correlations) -> dict[str, float]:
     lag = (
         ((p.k * p.a + p.r) * first_end + slow) / p.r
         + (_psi(size, fused) + turn + trunk) / growth
-        + _half_relaxation(schur, goal, depth) / (size ** (2 * fused - 2) * scale ** (2 * shared))
+        + _half_relaxation(schur, goal, depth, data.input_block(p.second, p.second))
+        / (size ** (2 * fused - 2) * scale ** (2 * shared))
     )
     if progress < 0.5:
         lag += math.exp(min(log_lag, 700.0)) * progress / (0.5 - progress)
@@ -71,7 +72,7 @@ def neglected_alone(data: Correlations, depth: int, log_time: float) -> float:
 
 def _end(scale: float, depth: int, strength: float, own: np.ndarray, plateau: np.ndarray) -> float:
     """Time of a transition's end: back from infinity to the plateau, and the saturation up to half of it."""
-    return _psi(scale, depth) / strength + _half_relaxation(own, plateau, depth) / scale ** (2 * depth - 2)
+    return _psi(scale, depth) / strength + _half_relaxation(own, plateau, depth, own) / scale ** (2 * depth - 2)
 
 
 def _of_true(share: float) -> float:
@@ -104,28 +105,35 @@ def _psi(size: float, depth: int) -> float:
     return abs(math.log(size)) if depth == 2 else size ** (2 - depth) / (depth - 2)
 
 
-def _half_relaxation(matrix: np.ndarray, goal: np.ndarray, depth: int) -> float:
-    """Time until w(s) = goal (1 - exp(-matrix s)) is half the goal in projection, ds = |w/goal|^(2-2/L) dt.
+def _half_relaxation(matrix: np.ndarray, goal: np.ndarray, depth: int, metric: np.ndarray) -> float:
+    """Time until w(s) = goal (1 - exp(-matrix s)) has half of the goal's output, ds = |w/goal|^(2-2/L) dt.
 
-    The pace is taken where w is at most at half of its plateau, and at least what the fastest direction has once it
-    has relaxed; before that w grows as the law says. 2^(2-2/L) ln 2 / sigma^2 for a scalar.
+    The output is measured along the goal, in the metric of its inputs. The pace is taken where w is at most at half of
+    its plateau, and at least what the fastest direction has once it has relaxed; before that w grows as the law says.
+    2^(2-2/L) ln 2 / sigma^2 for a scalar.
     """
     values, vectors = np.linalg.eigh(matrix)
     fastest = float(values[-1])
     values = values / fastest  # in units of the fastest: products of very large or small units leave the range
-    share = np.sum((goal / np.max(np.abs(goal)) @ vectors) ** 2, axis=0)
-    share = share / np.sum(share)
-    kept = (values > 1e-14) & (share > 0)
-    values, share = values[kept], share[kept]
-    if np.sum(share) <= 0.5:
+    along = goal / np.max(np.abs(goal)) @ vectors
+    seen = along @ (vectors.T @ (metric / np.max(np.abs(metric))) @ vectors)
+    output, length = (np.sum(along * part, axis=0) for part in (seen, along))
+    output, length = output / np.sum(output), length / np.sum(length)
+    kept = (values > 1e-14) & (length > 0)
+    values, output, length = values[kept], output[kept], length[kept]
+    if np.sum(output) <= 0.5:
         return math.inf
-    upper = 2.0 / values[0]
-    while np.sum(share * -np.expm1(-values * upper)) < 0.5:
-        upper *= 2
-    found = float(brentq(lambda s: float(np.sum(share * -np.expm1(-values * s))) - 0.5, 0.0, upper))
+
+    def left(s: float) -> float:
+        return float(np.sum(output * -np.expm1(-values * s))) - 0.5
+
+    grid = np.geomspace(1e-3 / float(values[-1]), 60.0 / float(values[0]), 400)
+    short = np.flatnonzero([left(s) < 0 for s in grid])  # directions may pull against each other: the last crossing
+    last = int(short[-1]) if len(short) else 0
+    found = float(brentq(left, grid[last] if len(short) else 0.0, grid[min(last + 1, 399)]))
     begin = min(1 / float(values[-1]), found)  # until then the fastest direction relaxes
     times = np.concatenate([[0.0], np.geomspace(begin, max(found, begin), 400)])
-    sizes = np.sqrt(np.sum(share * np.expm1(-values * times[:, None]) ** 2, axis=1))
+    sizes = np.sqrt(np.sum(length * np.expm1(-values * times[:, None]) ** 2, axis=1))
     sizes[0] = sizes[1]
     slower = np.minimum(sizes, 0.5) ** (2 / depth - 2)
     return float(np.sum(slower[:-1] * np.diff(times))) / fastest  # |w| grows: each step at the pace of its start

@@ -65,7 +65,7 @@ def run(
     members : of one architecture and one set of sizes; widths may differ
     rtol : relative tolerance, one for all or (N,)
     t_end, max_steps : where a trajectory ends at the latest; what it has not learned by then is `not reached`
-    settle : go on until the excess loss is EXCESS of its start
+    settle : go on until the excess loss is next to nothing of its start (`excess_left`)
     progress : called with the number that has finished and the number of all
     """
     batch = Batch(members)

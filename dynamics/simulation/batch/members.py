@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 from derivations import Correlations
 from derivations.critical.saddles import Course
-from dynamics.runs.half_times import Status
+from dynamics.runs.half_times import Status, excess_left
+from dynamics.runs.plateaus import as_run, doubted
 from dynamics.simulation.batch.kernel import Kernel
 from dynamics.starts.weights import Weights, require_products
 
 OUT_OF_RANGE = "weights or units leave the range of floats: rescale the data, or use the law in logarithms"
 STILL = "the start is exactly stationary, or the target has no correlation: nothing is ever learned"
 DIVERGED = 1e100  # a total weight beyond this, times what is to be learned, cannot come back
-EXCESS = 1e-6  # a run has settled at this share of the initial excess loss
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +38,8 @@ class Runs:
     """What a batch leaves behind: arrays with one entry a trajectory, rows in the order of the data's modalities.
 
     times : (M, N), inf where not reached
-    lag : (N,), last less first in the course's order, from a clock that starts at the earlier of the two
+    lags : (M, M, N), half-time of the second less that of the first, from a clock that starts at the earlier of the
+        two; nan unless both are reached
     status : (M, N) of Status
     t, loss : (N,), where the run ended
     grown : (N,), by what factor the largest total weight has grown: a run that waits grows, one that is stuck does not
@@ -46,11 +47,12 @@ class Runs:
     balance : (N,), drift of the conserved matrices, as a share of the largest |W|^2 at the end; nan for descent
     settled : (N,), ended because nothing more can be learned, not by t_end or a budget
     steps : (N,)
+    last : (outputs, D, N), total weights where the run ended
     evaluations : calls of the kernel, for all trajectories together
     """
 
     times: np.ndarray
-    lag: np.ndarray
+    lags: np.ndarray
     status: np.ndarray
     t: np.ndarray
     loss: np.ndarray
@@ -59,7 +61,17 @@ class Runs:
     balance: np.ndarray
     settled: np.ndarray
     steps: np.ndarray
+    last: np.ndarray
     evaluations: int
+
+    def replaced(self, chosen: np.ndarray, others: Runs) -> Runs:
+        """With the trajectories `chosen` as in `others`."""
+        found = {f.name: getattr(self, f.name) for f in fields(self)}
+        for name, values in found.items():
+            if isinstance(values, np.ndarray):
+                found[name] = values.copy()
+                found[name][..., chosen] = getattr(others, name)
+        return Runs(**{**found, "evaluations": self.evaluations + others.evaluations})
 
     def until(self, chosen: np.ndarray) -> str:
         """Where the chosen ones ended, the earliest and the latest of them."""
@@ -79,9 +91,9 @@ class Batch:
         self.kernel = Kernel(members[0].course.network, sets, [m.weights for m in members])
         self.never = np.array([[m in one.course.never for one in members] for m in names])
         self.overtaken = np.array([[m in one.course.overtaken for one in members] for m in names])
+        self.share = np.array([excess_left(one.data) for one in members])
         self.singular = np.array([one.data.is_singular for one in members])
-        ends = [(one.course.order[0], one.course.order[-1]) for one in members]
-        self.first, self.last = (np.array([names.index(end[i]) for end in ends]) for i in (0, 1))
+        self.collinear = np.array([one.data.is_collinear for one in members])
         shared = shared and all(m.course is members[0].course for m in members)
         chosen = members[:1] if shared else members
         self.along = np.stack([_along(one) for one in chosen], axis=-1)
@@ -95,7 +107,7 @@ class Batch:
         return array if self.shared else array[..., ids]
 
     def shares(self, total: np.ndarray, ids: np.ndarray) -> np.ndarray:
-        """Projection of each W^tot on its plateau as a share of it, less one half, (M, len(ids))."""
+        """The share of its plateau's output that each has, less one half, (M, len(ids))."""
         return np.asarray(np.einsum("mpdn,pdn->mn", self._of(self.along, ids), total) - 0.5)
 
     def excess(self, total: np.ndarray, ids: np.ndarray) -> np.ndarray:
@@ -106,7 +118,28 @@ class Batch:
     def settled(self, total: np.ndarray) -> np.ndarray:
         """Excess at which each trajectory, at `total` now, will have settled, (N,)."""
         begin = self.excess(total, np.arange(self.count))
-        return np.asarray(self.reachable + EXCESS * np.maximum(begin - self.reachable, 0.0))
+        return np.asarray(self.reachable + self.share * np.maximum(begin - self.reachable, 0.0))
+
+
+def along_own_courses(members: Sequence[Member], attempt: Callable[[Sequence[int], Sequence[Member]], Runs]) -> Runs:
+    """Runs of these, and of those that disagree with their course once more along their own (`runs.plateaus`).
+
+    attempt(places, members) runs some of them
+    """
+    runs, own = attempt(range(len(members)), members), {}
+    names = members[0].data.modalities
+    asked = np.any(runs.status != Status.REACHED, axis=0) | np.array([m.data.is_collinear for m in members])
+    for i in np.flatnonzero(asked).tolist():
+        course, end = members[i].course, runs.last[None, :, :, i]
+        status = {m: Status(str(runs.status[k, i])) for k, m in enumerate(names)}
+        if not runs.settled[i]:
+            known = doubted(course, end[0], status, settled=False)
+            runs.status[:, i] = [known[m] for m in names]
+            continue
+        by_run = as_run(course, runs.t[i : i + 1], end, status)
+        if by_run is not course:
+            own[i] = replace(members[i], course=by_run)
+    return runs.replaced(np.array(list(own)), attempt(list(own), list(own.values()))) if own else runs
 
 
 def _along(member: Member) -> np.ndarray:
@@ -114,10 +147,8 @@ def _along(member: Member) -> np.ndarray:
     data = member.data
     rows = np.zeros((len(data.modalities), data.outputs, len(data.sigma)))
     for i, m in enumerate(data.modalities):
-        goal = member.course.plateaus[m]
-        largest = float(np.max(np.abs(goal))) or 1.0  # squares of large or small units leave the range
-        size = float(np.sum((goal / largest) ** 2)) or 1.0
-        rows[i, :, data.span(m)] = goal / largest / size / largest
+        if m in member.course.along:
+            rows[i, :, data.span(m)] = member.course.along[m]
     return rows
 
 
@@ -127,7 +158,7 @@ def _least_loss(data: Correlations) -> float:
 
 
 class HalfTimeRecord:
-    """Half-times as they are met, and the lag by a clock of its own. `begin`, `moved`: total weights and slope now."""
+    """Half-times as they are met, lags by clocks of their own. `begin`, `moved`: total weights and slope now."""
 
     def __init__(self, batch: Batch, members: Sequence[Member], begin: np.ndarray, moved: np.ndarray) -> None:
         self.batch, self.begin = batch, begin.copy()
@@ -136,9 +167,8 @@ class HalfTimeRecord:
             require_products(members[i].course.network, members[i].weights)
         past = ~batch.never & (batch.shares(begin, np.arange(batch.count)) >= 0)
         self.times = np.where(past, 0.0, math.inf)
-        first, last = past[batch.first, np.arange(batch.count)], past[batch.last, np.arange(batch.count)]
-        self.lag = np.where(first & last & (batch.first != batch.last), 0.0, math.nan)
-        self.clock = np.where(first | last, 0.0, math.nan)  # runs from the earlier of first and last on
+        self.since = np.where(past, 0.0, math.nan)  # clocks that start at the half-times
+        self.lags = np.where(past[:, None] & past[None], 0.0, math.nan)
 
     def waiting(self, ids: np.ndarray) -> np.ndarray:
         """(M, len(ids)): may be learned and is not yet."""
@@ -152,28 +182,24 @@ class HalfTimeRecord:
         self, ids: np.ndarray, t: np.ndarray, h: np.ndarray, m: np.ndarray, k: np.ndarray, theta: np.ndarray
     ) -> None:
         """A step of length h from t: modality m[i] of trajectory ids[k[i]] is met at a share theta[i] of it."""
-        batch = self.batch
-        self.clock[ids] += h  # nan until it is started
+        self.since[:, ids] += h  # nan until it is started
         for i in np.argsort(theta, kind="stable"):
-            modality, one, step = m[i], ids[k[i]], h[k[i]]
-            self.times[modality, one] = t[k[i]] + theta[i] * step
-            ends = (batch.first[one], batch.last[one])
-            if modality in ends and ends[0] != ends[1]:
-                left = (1 - theta[i]) * step
-                if np.isnan(self.clock[one]):
-                    self.clock[one] = left
-                elif np.isnan(self.lag[one]):
-                    self.lag[one] = (1 if modality == ends[1] else -1) * (self.clock[one] - left)
+            modality, one, left = m[i], ids[k[i]], (1 - theta[i]) * h[k[i]]
+            self.times[modality, one] = t[k[i]] + theta[i] * h[k[i]]
+            self.lags[:, modality, one] = self.since[:, one] - left
+            self.lags[modality, :, one] = -self.lags[:, modality, one]
+            self.lags[modality, modality, one] = 0.0
+            self.since[modality, one] = left
 
     def finished(self, ids: np.ndarray, total: np.ndarray, settle: np.ndarray) -> np.ndarray:
         """Which of these have nothing more to wait for.
 
-        An overtaken modality, and any where sigma is singular, is waited for only until the loss has settled; so is
-        all of a trajectory in `settle`.
+        An overtaken modality is waited for only until the loss has settled; so is all in `settle`, or with singular
+        inputs. With collinear ones the end says what is learned.
         """
         waiting = self.waiting(ids)
         done = ~np.any(waiting & ~self.batch.overtaken[:, ids], axis=0) | self.batch.singular[ids]
-        unsure = settle[ids] | np.any(waiting, axis=0)  # nothing is sure to come
+        unsure = settle[ids] | self.batch.collinear[ids] | np.any(waiting, axis=0)  # nothing is sure to come
         if np.any(done & unsure):
             done &= ~unsure | (self.batch.excess(total, ids) <= self.goal[ids])
         return np.asarray(done | self.still[ids])
@@ -194,4 +220,6 @@ class HalfTimeRecord:
         never = (self.batch.never | self.still) & ~reached
         status = np.where(reached, Status.REACHED, np.where(never, Status.NEVER, Status.NOT_REACHED))
         loss = self.batch.least + excess
-        return Runs(self.times, self.lag, status, t, loss, grown, energy, balance, settled, steps, evaluations)
+        return Runs(
+            self.times, self.lags, status, t, loss, grown, energy, balance, settled, steps, last, evaluations
+        )  # fmt: skip

@@ -17,9 +17,9 @@ from dynamics.tables import Table, number
 
 UNITS = {"half_time": "tau", "lag": "tau"}
 MEANING = {
-    "half_time": "when half of a modality's weights are there; inf if never or not reached",
+    "half_time": "when half of what a modality contributes to the output is there; inf if never or not reached",
     "status": "reached, never, not reached, or failed",
-    "ratio": "half-time of the last over that of the first in the order of leaving zero",
+    "ratio": "half-time of the last over that of the first",
     "lag": "half-time of the last less that of the first",
     "balance": "drift of the conserved matrices, a share of the largest squared norm of a layer",
     "steps": "steps of the integrator, or of gradient descent",

@@ -22,7 +22,7 @@ from dynamics.messages import shown
 from dynamics.provenance import _version
 from dynamics.simulation.sweeps.spec import Spec
 
-FORMAT = "fusion-dynamics sweep 1"
+FORMAT = "fusion-dynamics sweep 2"  # 1 counted weights, not outputs
 MANIFEST = "manifest.json"
 
 

@@ -105,9 +105,9 @@ def test_close_to_a_tie_nothing_is_claimed() -> None:
     b = 1.01 * u0**-2 / 2 / math.log(1 / u0)
     net = FusionNetwork.branches({"A": 2, "B": 4}, trunk=1)
     p = predict(net, Correlations(np.diag([1.0, b]), [1.0, b], {"A": 1, "B": 1}), u0=u0)
-    assert p.order == ("B", "A")
+    assert (p.race, p.order) == (("B", "A"), ("A", "B"))
     assert math.isinf(p.leading.bound["A"])
-    assert any("before B, which leaves zero first" in w for w in p.warnings)
+    assert "B leaves zero before A, which overtakes it" in str(p.details)
     gap = abs(math.expm1(p.leading.log_times["B"] - p.reduced.log_times["B"]))
     assert gap <= p.leading.bound["B"]
 
@@ -127,8 +127,8 @@ def test_outside_the_domain_of_59_the_other_modality_wins_and_it_is_said() -> No
     net, data = FusionNetwork.branches({"A": 5, "B": 3}, trunk=1), Correlations.scalar(2, 1, 0.0)
     p = predict(net, data, u0=1e-2)
     assert p.order == ("B", "A")
-    assert any("A has the larger |Sigma_yx| but B leaves zero first" in w for w in p.warnings)
-    assert any("(59), (60) with A first are outside their domain" in w for w in p.warnings)
+    assert any("A has the larger |Sigma_yx| but B leaves zero first" in w for w in p.remarks)
+    assert any("(59), (60) with A first are outside their domain" in w for w in p.remarks)
     assert p.leading.equations == "(59), (60)"
     assert p.leading.times["B"] == pytest.approx(p.reduced.times["B"], rel=0.02)
 
@@ -218,7 +218,7 @@ def test_where_no_law_exists_it_is_said(net: FusionNetwork, says: str) -> None:
     p = predict(net, data, u0=1e-2)
     assert p.leading is None
     assert p.source == "reduced"
-    assert any(says in w for w in p.warnings)
+    assert any(says in w for w in p.remarks)
 
 
 def test_a_trunk_off_the_rule_has_no_law() -> None:

@@ -247,7 +247,10 @@ Y = np.array([1.0, 2, 4])
         (saved(trunk=Y, y=Y), "a modality's name must not be 'trunk'"),
         (saved(sigma=np.eye(2), sigma_yx=[1.0, 1], sizes=np.ones(10**5, dtype=int)), "sizes must hold one integer"),
         (saved(sigma=np.eye(2), sigma_yx=[1.0, 1], sizes=[1, 1], columns=["p"]), "columns must name the 2 inputs"),
-        (saved(sigma=[[1e-300, 0], [0, 1]], sigma_yx=[1e300, 1], sizes=[1, 1], sigma_yy=1.0), "rescale the units"),
+        (
+            saved(sigma=[[1e-300, 0], [0, 1]], sigma_yx=[1e300, 1], sizes=[1, 1], sigma_yy=1.0),
+            "sigma_yx has entries of size 1e+300, too large for these inputs: rescale the target",
+        ),
     ],
 )
 def test_archives_are_refused_before_memory_is_taken(tmp_path, make: Callable[[Path], Path], says: str) -> None:

@@ -107,13 +107,14 @@ def test_the_page_carries_every_number(real: Report, page: str) -> None:
     assert carried["prediction"] == direct.to_dict()
     text = " ".join(read(page).text)
     assert direct.answer in text
+    assert f"Holds for: {direct.holds_for}." in text
     for warning in direct.warnings:
         assert f"Warning: {warning}" in text
     assert "steps of full-batch descent" in text
     assert "gradient descent, rate 0.02" in text
 
 
-def test_the_laws_named_are_those_used(page: str) -> None:
+def test_the_laws_named_are_those_used(real: Report, page: str) -> None:
     laws = page[page.index('id="laws"') : page.index('id="again"')]
     assert set(re.findall(r"<h3>\((\d+[a-e]?)\)", laws)) == {
         "5a", "5b", "8a", "8b", "9", "10a", "10b", "44a", "44b", "102", "130",
@@ -246,15 +247,17 @@ def test_a_picture_keeps_hues_and_turns_greys_into_variables() -> None:
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium: the page is not looked at in a browser")
-@pytest.mark.parametrize("width", [360, 1200])
+@pytest.mark.parametrize("width", [400, 1280])
 def test_in_a_browser_nothing_is_wider_than_the_screen(page: str, tmp_path: Path, width: int) -> None:
     """A script added here asks the browser for sizes and writes them into the page's title."""
     probe = (
         f"<style>html{{width:{width}px}}</style><script>addEventListener('load',()=>{{const wide=[...document."
         "querySelectorAll('main *')].filter(e=>!e.closest('.scroll,.math,svg')&&e.getBoundingClientRect().right>"
-        f"{width}+1).map(e=>e.tagName);const svgs=[...document.querySelectorAll('svg')].map(e=>e."
-        "getBoundingClientRect().height);document.title='PROBE '+JSON.stringify({wide,svgs,errors:window.errors||0})})"
-        "</script></body>"
+        f"{width}+1).map(e=>e.tagName);const answers=[...document.querySelectorAll('table')].map(t=>[...t."
+        "querySelectorAll('th')].find(h=>h.textContent.startsWith('half'))).filter(Boolean).map(h=>h."
+        "getBoundingClientRect().right);const svgs=[...document.querySelectorAll('svg')].map(e=>e."
+        "getBoundingClientRect().height);document.title='PROBE '+JSON.stringify({wide,answers,svgs,errors:window."
+        "errors||0})})</script></body>"
     )
     (tmp_path / "page.html").write_text(page.replace("</body>", probe))
     flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
@@ -263,6 +266,8 @@ def test_in_a_browser_nothing_is_wider_than_the_screen(page: str, tmp_path: Path
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     found = json.loads(re.search(r"<title>PROBE (.*?)</title>", done.stdout)[1])
     assert found["wide"] == []
+    assert len(found["answers"]) == 4  # roads, simulations, fusion depths, what to change
+    assert max(found["answers"]) <= width
     assert len(found["svgs"]) == 7
     assert min(found["svgs"]) > 100
 

@@ -35,12 +35,16 @@ def test_every_producer_makes_the_same_thing(make, tmp_path) -> None:
     assert run.itinerary[2].leave == math.inf
     assert run.itinerary[2].distance < 5e-3  # an excess loss of 1e-6 is a distance of some 1e-3
     assert run.loss[-1] < 1.01e-6 * run.loss[0]
-    assert run.fit_times == pytest.approx(run.times, rel=1e-2)  # scalar inputs; interpolated between points
+    assert run.weight_times == pytest.approx(run.times, rel=1e-2)  # scalar inputs; interpolated between points
+    assert run.plateaus == {"A": pytest.approx(5 / 4), "B": pytest.approx(1)}  # alone, and beside A
     run.save(tmp_path / "run.npz")
     same = load_trajectory(tmp_path / "run.npz")
     np.testing.assert_array_equal(same.total["B"], run.total["B"])
     assert same.half_times == run.half_times
     assert same.itinerary == run.itinerary
+    assert (same.weight_times, same.reasons) == (run.weight_times, run.reasons)
+    for m in "AB":
+        np.testing.assert_array_equal(same.plateaus[m], run.plateaus[m])
     assert same.provenance["producer"] == run.provenance["producer"]
     assert pickle.loads(pickle.dumps(run)).times == run.times
     assert "half-time" in str(run)

@@ -26,7 +26,8 @@ def test_members_are_single_runs(depth: int, fused: int, u0: float) -> None:
             assert runs.times[m][k] == pytest.approx(one.times[m], rel=error)
         assert runs.lag[k] == pytest.approx(one.lag, rel=error * one.times["B"] / one.lag)
         assert runs.ratio[k] == pytest.approx(one.ratio, rel=2 * error)
-        assert runs.order == one.order
+        assert runs.race == one.race
+        assert one.order == tuple(sorted("AB", key=lambda m: one.times[m]))
 
 
 @pytest.mark.parametrize("fused", [2, 3, 4])
@@ -169,25 +170,37 @@ def test_starts_far_larger_than_what_is_learned(u0: float) -> None:
 
 
 def test_warnings_are_those_of_single_runs() -> None:
-    """A start at zero, a singular sigma, an inversion, a start past half: each with the number of members."""
+    """A start at zero, a singular sigma, a start past half: each with the number of members."""
     net = FusionNetwork.fused_at(2, 2)
     assert (
         "2 of 2 members: the start is exactly stationary" in ensemble(net, DATA, u0=0.0, width=5, seeds=2).warnings[-1]
     )
     past = ensemble(net, DATA, u0=3.0, width=50, seeds=4)
-    assert any("starts past half of its plateau" in w for w in past.warnings)
-    close = ensemble(net, Correlations.scalar(1.1, 1, 0.0), u0=0.3, width=5, seeds=20)
-    count = int(np.sum(close.lag < 0))
-    assert count > 0
-    assert any(f"{count} of 20 members: B reaches half of its plateau before A" in w for w in close.warnings)
+    assert any("starts past half of what it contributes" in w for w in past.warnings)
     rng = np.random.default_rng(0)
     x, z = rng.normal(size=(4, 3)), rng.normal(size=(4, 3))
     data = Correlations.from_samples({"A": x, "B": z}, x @ [1.0, 0.5, 0.2] + 0.3 * z[:, 0])
     singular = ensemble(net, data, width=20, seeds=3)
     single = [integrate(net, data, width=20, seed=k) for k in range(3)]
-    below = sum(any("ends below half of its plateau" in w for w in run.warnings) for run in single)
-    assert any(f"{below} of 3 members" in w and "sigma is singular" in w for w in singular.warnings) == (below > 0)
-    assert not any("extend with" in w for w in singular.warnings)
+    for k, run in enumerate(single):
+        assert {m: singular.status[m][k] for m in "AB"} == run.status
+        for m in "AB":
+            assert singular.times[m][k] == pytest.approx(run.times[m], rel=1e-3)
+    assert any("sigma is singular, rank 3 of 6" in w for w in singular.warnings)
+    assert not any("extend with" in w or "ends below half" in w for w in singular.warnings)
+
+
+def test_the_order_is_by_the_medians_and_has_a_share_of_the_members() -> None:
+    """Uncorrelated scalars are two networks of their own: each member's half-times by `integrate`, one by one."""
+    net, data = FusionNetwork.fused_at(2, 2), Correlations.scalar(1.1, 1, 0.0)
+    close = ensemble(net, data, u0=0.3, width=5, seeds=20)
+    single = [integrate(net, data, u0=0.3, width=5, seed=k) for k in range(20)]
+    share = float(np.mean([run.times["A"] < run.times["B"] for run in single]))
+    assert 0.5 < share < 1
+    assert close.order_probability == pytest.approx({"A": share, "B": 1 - share})
+    assert close.order == close.race == ("A", "B")
+    assert int(np.sum(close.lag < 0)) == sum(run.order == ("B", "A") for run in single)
+    assert f"first to be learned: A in {100 * share:.3g} %" in str(close)
 
 
 def test_one_modality_has_the_ratio_one() -> None:

@@ -26,7 +26,7 @@ README = ROOT / "README.md"
 
 @pytest.mark.parametrize("net", [LATE, EARLY], ids=["late", "early"])
 def test_u0_of_two_layers_predicts_the_flow_from_those_very_weights(net: FusionNetwork) -> None:
-    """Vector inputs, layers of unequal norm, ten draws (four here): half-outputs of the first within 3 %.
+    """Vector inputs, layers of unequal norm, ten draws (four here): half-times of the first within 3 %.
 
     Leading order in u0: what is left out is the part of the layers that shrinks, u0^2 beside one, and here the first
     layer's rows across Sigma_yx.
@@ -43,8 +43,8 @@ def test_u0_of_two_layers_predicts_the_flow_from_those_very_weights(net: FusionN
         flow = integrate(net, data, weights=weights)
         reduced = predict(net, data, u0=start.u0).reduced
         first = flow.order[0]
-        gaps.append(reduced.fit_times[first] / flow.fit_times[first] - 1)
-        naive.append(aligned.fit_times[first] / flow.fit_times[first] - 1)
+        gaps.append(reduced.times[first] / flow.times[first] - 1)
+        naive.append(aligned.times[first] / flow.times[first] - 1)
     assert max(map(abs, gaps)) < 0.03
     assert min(map(abs, naive)) > 3 * max(map(abs, gaps))  # the norm of a layer alone would miss by far more
 
@@ -162,8 +162,9 @@ def test_a_record_in_another_order_than_expected_says_so() -> None:
     t = np.linspace(0, 10, 101)
     rise = lambda c: 1 / (1 + np.exp(4 * (c - t)))
     run = recorded(LATE, Correlations.scalar(2, 1, 0.0), t, {"A": rise(5), "B": rise(2)})
-    assert run.ratio == pytest.approx(0.4)
-    assert any("B reaches half of its plateau before A" in w for w in run.warnings)
+    assert (run.race, run.order) == (("A", "B"), ("B", "A"))
+    assert (run.ratio, run.lag) == pytest.approx((2.5, 3.0))
+    assert "A leaves zero before B, which overtakes it" in str(run)
     late = recorded(LATE, Correlations.scalar(2, 1, 0.0), t + 5, {"A": 0 * t + 1, "B": rise(2)})
     assert late.times["A"] == pytest.approx(5)
     assert any("when the record begins" in w for w in late.warnings)
@@ -236,5 +237,5 @@ def test_the_readmes_pytorchs_training_is_predicted() -> None:
         lines = [line for line in str(text).splitlines() if line.startswith(("demographics", "school", "reduced"))]
         assert all(line.rstrip() in shown for line in lines if "learned first" not in line)
     for m in trained.order:
-        assert predicted.fit_times[m] == pytest.approx(trained.fit_times[m], rel=0.02)
         assert predicted.times[m] == pytest.approx(trained.times[m], rel=0.02)
+        assert predicted.weight_times[m] == pytest.approx(trained.weight_times[m], rel=0.02)

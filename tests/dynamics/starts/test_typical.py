@@ -207,7 +207,8 @@ def test_waits_behind_a_trunk_are_lengthened_after_the_first_one() -> None:
 
 
 def reached(clock: dict[str, float], lag: float) -> HalfTimes:
-    return HalfTimes.from_clock(("A", "B"), clock, dict.fromkeys("AB", Status.REACHED), lag)
+    events = [("A", clock["A"]), ("B", lag)]
+    return HalfTimes.from_clock(("A", "B"), clock, dict.fromkeys("AB", Status.REACHED), events)
 
 
 def test_a_lag_that_is_known_better_than_a_difference_stays_so() -> None:

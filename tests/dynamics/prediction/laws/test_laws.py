@@ -210,7 +210,7 @@ def test_slow_directions_are_bounded(depth: int, ratio: float, u0: float, slow: 
     gap = abs(math.expm1(p.leading.log_times["A"] - p.reduced.log_times["A"]))
     assert gap < p.leading.bound["A"] + p.reduced.bound["A"]
     assert p.leading.bound["A"] < 0.05 or gap > p.leading.bound["A"] / 20  # no bound without meaning
-    assert not any("misses the half-time of A" in w for w in p.warnings)
+    assert not any("misses the half-time of A" in w for w in p.remarks)
 
 
 def test_an_input_that_says_nothing_changes_no_bound() -> None:

@@ -1,0 +1,63 @@
+"""The first screen of a prediction with what stands beside it: a random start, the rows, a rescaling."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from derivations import Correlations, DataError, DomainError, SolveError
+from dynamics.prediction.confidence import Confidence
+from dynamics.prediction.estimates import Road
+from dynamics.prediction.prediction import Prediction
+from dynamics.prediction.prescribing import together_by
+from dynamics.prediction.refined import refined_typical
+from dynamics.prediction.resampling import bootstrap
+from dynamics.prediction.words import answered
+from dynamics.problem import Problem
+from dynamics.starts.start import random_start
+from dynamics.tables import Table
+
+STEPS_AT = 0.01  # a learning rate at which steps stand beside times where none is given
+TYPICAL_WIDTH = 100  # of the random start that stands beside an aligned one
+QUICK, DRAWS, SECONDS = 30, 200, 30.0  # inputs and seconds up to which more is asked for, draws
+
+
+def screen(
+    prediction: Prediction,
+    data: Correlations,
+    width: int | None = None,
+    learning_rate: float | None = None,
+    sure: Confidence | None = None,
+    resample: bool = True,
+) -> Table:
+    """The answer with everything beside it that takes no more than seconds.
+
+    Parameters
+    ----------
+    width : that the prediction was made with
+    learning_rate : of the column of steps; None for STEPS_AT
+    sure : a bootstrap that is there already
+    resample : else make a small one, where the data have rows and few columns
+
+    Examples
+    --------
+    >>> from dynamics import FusionNetwork, load_example, predict
+    >>> data = load_example("diabetes")
+    >>> network = FusionNetwork.fused_at(2, 2, data.modalities)
+    >>> print(screen(predict(network, data), data).title)
+    serum is learned first, body follows 1.46 times as late; they overlap.
+    """
+    typical = change = None
+    network, u0 = prediction.network, prediction.u0
+    several = len(prediction.order) > 1 and not network.is_early_fusion
+    if prediction.source is Road.REDUCED:
+        with suppress(DomainError, SolveError):
+            typical = refined_typical(random_start(Problem.of(network, data), u0, TYPICAL_WIDTH), spread=False)
+    if several and sure is None and resample and data.samples is not None and len(data.sigma) <= QUICK:
+        with suppress(DomainError, DataError, SolveError):
+            sure = bootstrap(network, data, u0=u0, draws=DRAWS)
+    quick = len(data.sigma) <= QUICK
+    if several and quick and not prediction.together and prediction.estimate.runs is None:
+        with suppress(DomainError, SolveError):
+            change = together_by(prediction, data, width, SECONDS)
+    rate = STEPS_AT if learning_rate is None else learning_rate
+    return answered(prediction, learning_rate=rate, typical=typical, sure=sure, change=change)
