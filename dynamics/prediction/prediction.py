@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -74,9 +75,10 @@ class Prediction(Answered, Drawn):
         return self.estimate.half_times
 
     @property
-    def weight_times(self) -> Mapping[str, float]:
-        """Modality -> when half of its weights is there; empty where the source is no run."""
-        return self.estimate.weight_times
+    def weight_times(self) -> dict[str, float]:
+        """Modality -> when half of its weights is there: of one input its half-time; nan where the source is no run."""
+        known = {m: t if len(self.columns[m]) == 1 else math.nan for m, t in self.times.items()}
+        return known | dict(self.estimate.weight_times)
 
     @property
     def order_probability(self) -> Mapping[str, float] | None:
