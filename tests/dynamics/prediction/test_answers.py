@@ -73,7 +73,7 @@ class OwnFlow:
         return self.weights(run.y[:, -1])
 
 
-@pytest.mark.parametrize("seed", range(200 if SOAK else 12))
+@pytest.mark.parametrize("seed", range(200 if SOAK else 6))
 def test_half_outputs_are_those_of_a_flow_of_our_own(seed: int) -> None:
     """1 to 4 inputs, scales over two decades, every fusion: the reduced flow is within its bound."""
     rng = np.random.default_rng([24, seed])
@@ -115,7 +115,7 @@ def _table(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
     return first - first.mean(0), second - second.mean(0), y - y.mean(), float(10 ** rng.uniform(-3, -1.5))
 
 
-@pytest.mark.parametrize("seed", range(200 if SOAK else 12))
+@pytest.mark.parametrize("seed", range(200 if SOAK else 6))
 def test_never_is_what_a_flow_of_our_own_ends_without(seed: int) -> None:
     first, second, y, u0 = _table(seed)
     data = Correlations.from_samples({"A": first, "B": second}, y)
