@@ -6,20 +6,20 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, ClassVar
 
 import numpy as np
 
 from derivations import FusionNetwork
 from dynamics.prediction.estimates import Estimate, Road
-from dynamics.prediction.words import Answered
-from dynamics.runs.half_times import HalfTimes
+from dynamics.runs.half_times import HalfTimes, Timed
 from dynamics.strict_json import told
-from dynamics.tables import Drawn
+from dynamics.tables import Drawn, Shown, Table
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Prediction(Answered, Drawn):
+class Prediction(Timed, Shown, Drawn):
     """The answer, by several roads side by side.
 
     source : the estimate that times, order, status, ratio and lag come from
@@ -42,6 +42,7 @@ class Prediction(Answered, Drawn):
     """
 
     figure: ClassVar[str] = "figures.predictions"
+    words: ClassVar[str] = "dynamics.prediction.words"  # found by name, as a picture is: what it says stands above it
 
     network: FusionNetwork
     u0: float | Mapping[str, float]
@@ -83,6 +84,39 @@ class Prediction(Answered, Drawn):
     @property
     def order_probability(self) -> Mapping[str, float] | None:
         return self.estimate.odds or None
+
+    @property
+    def holds_for(self) -> str:
+        """What the numbers hold for: network, loss, start and recipe."""
+        norms = self.u0.values() if isinstance(self.u0, Mapping) else [self.u0]
+        size = " to ".join(f"{v:g}" for v in dict.fromkeys((min(norms), max(norms))))
+        return f"linear network, squared loss, {self.estimate.assumes} of size u0 = {size}, full-batch gradient descent"
+
+    @property
+    def table(self) -> Table:
+        """The first screen: the answer, when, how sure, what to watch, what it holds for."""
+        said: Table = self._said("answered")
+        return said
+
+    @property
+    def details(self) -> Table:
+        """Every road, with an estimate of the error that it leaves, and what explains the numbers."""
+        said: Table = self._said("detailed")
+        return said
+
+    def in_steps(self, learning_rate: float) -> Table:
+        """The first screen with steps of gradient descent, time / learning_rate, beside the times."""
+        said: Table = self._said("answered", learning_rate=learning_rate)
+        return said
+
+    @property
+    def answer(self) -> str:
+        """One sentence: who, when, and how long alone."""
+        said: str = self._said("sentence")
+        return said
+
+    def _said(self, what: str, **given: Any) -> Any:
+        return getattr(import_module(self.words), what)(self, **given)
 
     def to_dict(self) -> dict[str, Any]:
         """What `predict --json` prints: infinite times as "inf", unreached ones as "not reached", nan as None."""

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dynamics.checks import checked_positive
-from dynamics.prediction.estimates import Estimate, Kind, Road
-from dynamics.runs.half_times import Status, Timed, never_notes, race_notes
+from dynamics.prediction.estimates import Estimate, Kind
+from dynamics.prediction.prediction import Prediction
+from dynamics.runs.half_times import Status, never_notes, race_notes
 from dynamics.starts.start import StartKind
-from dynamics.tables import WARNING, Shown, Table, from_log, number, percent
+from dynamics.tables import WARNING, Table, from_log, number, percent
 
 if TYPE_CHECKING:
-    from derivations import FusionNetwork
     from dynamics.prediction.confidence import Confidence
     from dynamics.prediction.prescription import Option
 
@@ -56,64 +56,13 @@ WORDS = (
 )
 
 
-class Answered(Timed, Shown):
-    """Mixin of a Prediction: what it prints."""
-
-    if TYPE_CHECKING:
-        network: FusionNetwork
-        u0: float | Mapping[str, float]
-        source: Road
-        together: bool
-        misattribution: Mapping[str, np.ndarray]
-        columns: Mapping[str, tuple[str, ...]]
-        contribution: Mapping[str, float]
-        explained: Mapping[str, float]
-        superficial: bool | None
-        warnings: tuple[str, ...]
-        remarks: tuple[str, ...]
-        reduced: Estimate | None
-
-        @property
-        def estimate(self) -> Estimate: ...
-        @property
-        def estimates(self) -> dict[Road, Estimate]: ...
-        @property
-        def order_probability(self) -> Mapping[str, float] | None: ...
-
-    @property
-    def holds_for(self) -> str:
-        """What the numbers hold for: network, loss, start and recipe."""
-        norms = self.u0.values() if isinstance(self.u0, Mapping) else [self.u0]
-        size = " to ".join(f"{v:g}" for v in dict.fromkeys((min(norms), max(norms))))
-        return f"linear network, squared loss, {self.estimate.assumes} of size u0 = {size}, full-batch gradient descent"
-
-    @property
-    def table(self) -> Table:
-        """The first screen: the answer, when, how sure, what to watch, what it holds for."""
-        return answered(self)
-
-    @property
-    def details(self) -> Table:
-        """Every road, with an estimate of the error that it leaves, and what explains the numbers."""
-        return detailed(self)
-
-    def in_steps(self, learning_rate: float) -> Table:
-        """The first screen with steps of gradient descent, time / learning_rate, beside the times."""
-        return answered(self, learning_rate=learning_rate)
-
-    @property
-    def answer(self) -> str:
-        """One sentence: who, when, and how long alone."""
-        return sentence(self)
-
-
 def explained() -> str:
     """Every word of the screens, one sentence each."""
     return "\n".join(f"{word}: {text}." for word, text in WORDS)
 
 
 def answered(
-    prediction: Answered,
+    prediction: Prediction,
     *,
     learning_rate: float | None = None,
     typical: Estimate | None = None,
@@ -158,12 +107,12 @@ def _when(estimate: Estimate, m: str) -> str:
     return f"{from_log(estimate.log_times[m])} tau" if reached else estimate.status[m].value
 
 
-def _beside(prediction: Answered, typical: Estimate) -> str:
+def _beside(prediction: Prediction, typical: Estimate) -> str:
     times = " and ".join(_when(typical, m).removesuffix(" tau") for m in prediction.order)
     return f"  typical {typical.assumes.replace(', ', ' (')}): {times} tau"
 
 
-def sentence(prediction: Answered) -> str:
+def sentence(prediction: Prediction) -> str:
     """The answer: who is first, who follows how much later, and whether the first is alone meanwhile."""
     order, status = prediction.order, prediction.status
     first, learned = order[0], [m for m in order if status[m] is Status.REACHED]
@@ -195,7 +144,7 @@ def sentence(prediction: Answered) -> str:
     return f"{text}{''.join(f'; {text}' for text in late)}."
 
 
-def is_alone(prediction: Answered) -> bool | None:
+def is_alone(prediction: Prediction) -> bool | None:
     """Whether the run visits the state in which the first modality is learned alone; None without a run."""
     runs = [e.run for e in (prediction.estimate, prediction.reduced) if e is not None and e.run is not None]
     if not runs or len(prediction.order) < 2 or prediction.network.is_early_fusion:
@@ -205,7 +154,7 @@ def is_alone(prediction: Answered) -> bool | None:
     return f"M_{first}" in names and not math.isnan(prediction.lag)
 
 
-def _times_late(prediction: Answered, m: str) -> str:
+def _times_late(prediction: Prediction, m: str) -> str:
     """How many times as late as the first."""
     if m == prediction.order[-1] and not math.isnan(prediction.ratio):
         if prediction.log_excess < math.log(CLOSE_RATIO - 1):
@@ -220,7 +169,7 @@ def _share(share: float) -> str:
     return "< 0.1 %" if share < 0.001 else f"{100 * share:.3g} %"
 
 
-def _how_sure(prediction: Answered, sure: Confidence | None) -> list[str]:
+def _how_sure(prediction: Prediction, sure: Confidence | None) -> list[str]:
     """By the start, and by the rows."""
     found, estimate = [], prediction.estimate
     first, odds = prediction.order[0], prediction.order_probability
@@ -241,7 +190,7 @@ def _how_sure(prediction: Answered, sure: Confidence | None) -> list[str]:
     return found
 
 
-def _preference(prediction: Answered, sure: Confidence | None) -> list[str]:
+def _preference(prediction: Prediction, sure: Confidence | None) -> list[str]:
     if not prediction.superficial:
         return []
     first = prediction.order[0]
@@ -254,7 +203,7 @@ def _preference(prediction: Answered, sure: Confidence | None) -> list[str]:
     return [f"{most} alone explains {slightly} of the target ({numbers}): first is not best{resampled}"]
 
 
-def detailed(prediction: Answered) -> Table:
+def detailed(prediction: Prediction) -> Table:
     """Half-times of output and weights by each road, with the error that it leaves, and what explains them."""
     rows = []
     for name, estimate in prediction.estimates.items():
@@ -271,7 +220,7 @@ def detailed(prediction: Answered) -> Table:
     return Table(title, head, tuple(rows), tuple(notes))
 
 
-def named(prediction: Answered) -> str:
+def named(prediction: Prediction) -> str:
     """Network and start."""
     norms = prediction.u0
     scale = ", ".join(f"{m} {v:g}" for m, v in norms.items()) if isinstance(norms, Mapping) else f"{norms:g}"
@@ -279,7 +228,7 @@ def named(prediction: Answered) -> str:
     return f"Layers before fusion: {branches}; after it: {prediction.network.trunk.depth}. u0 = {scale}"
 
 
-def _explanations(prediction: Answered) -> list[str]:
+def _explanations(prediction: Prediction) -> list[str]:
     first = prediction.order[0]
     found = [*race_notes(prediction), *never_notes(prediction.estimate.reasons)]
     worth = ", ".join(f"{m} {number(v, 3)}" for m, v in prediction.contribution.items())

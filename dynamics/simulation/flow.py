@@ -113,8 +113,9 @@ def integrate(
     found = run(start.full()) if exact else widened(start, run, lambda _: max(COMPRESSED, 10 * rtol))
     if not verify:
         return found
+    end = t_end or float(found.t[-1]) or None  # the same stretch, stored at the same times
     again = integrate(
-        network, data, u0=u0, width=width, seed=seed, weights=weights, t_end=float(found.t[-1]) or None,
+        network, data, u0=u0, width=width, seed=seed, weights=weights, t_end=end,
         t_eval=found.t, rtol=max(rtol / 10, 1e-13), max_steps=4 * max_steps, exact=exact,
     )  # fmt: skip
     change, off = times_apart(found, again), weights_apart(found, again)
