@@ -40,6 +40,14 @@ class Scalings(Shown):
             "The same rows in other units (aligned start; tau is not the same)", head, tuple(rows), tuple(notes)
         )
 
+    @property
+    def disagreement(self) -> list[str]:
+        """One line where the other units have another modality first."""
+        raw, scored = (self.predictions[units] for units in (RAW, SCORED))
+        if isinstance(raw, str) or isinstance(scored, str) or raw.order[0] == scored.order[0]:
+            return []
+        return [f"who is first depends on the units: with z-scored columns it is {scored.order[0]} (--standardize)"]
+
     def to_dict(self) -> dict[str, Any]:
         return {units: p if isinstance(p, str) else p.to_dict() for units, p in self.predictions.items()}
 

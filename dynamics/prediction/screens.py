@@ -13,6 +13,7 @@ from dynamics.prediction.refined import refined_typical
 from dynamics.prediction.resampling import bootstrap
 from dynamics.prediction.words import answered
 from dynamics.problem import Problem
+from dynamics.simulation.descent import doubts_of_rate
 from dynamics.starts.start import random_start
 from dynamics.tables import Table
 
@@ -34,7 +35,7 @@ def screen(
     Parameters
     ----------
     width : that the prediction was made with
-    learning_rate : of the column of steps; None for STEPS_AT
+    learning_rate : of the column of steps; None for STEPS_AT, or no column where that is beyond stable
     sure : a bootstrap that is there already
     resample : else make a small one, where the data have rows and few columns
 
@@ -59,5 +60,7 @@ def screen(
     if several and quick and not prediction.together and prediction.estimate.runs is None:
         with suppress(DomainError, SolveError):
             change = together_by(prediction, data, width, SECONDS)
-    rate = STEPS_AT if learning_rate is None else learning_rate
+    rate = learning_rate
+    if rate is None and not doubts_of_rate(network, data, u0, STEPS_AT):  # no count of steps that would diverge
+        rate = STEPS_AT
     return answered(prediction, learning_rate=rate, typical=typical, sure=sure, change=change)

@@ -80,9 +80,10 @@ def _predict(options: argparse.Namespace) -> int:
         print(as_json(document))
         return 0
     found = screen(prediction, data, options.width, rate, sure, resample=options.bootstrap is None)
-    table = replace(found, notes=(*found.notes, *(f"Warning: {w}" for w in doubts)))
+    scaled = both_scalings(network, data, u0) if _in_own_units(options) else None
+    units = [] if scaled is None else scaled.disagreement
+    table = replace(found, notes=(*found.notes, *(f"Warning: {w}" for w in (*units, *doubts))))
     if options.details:
-        scaled = both_scalings(network, data, u0) if _in_own_units(options) else None
         more = [prediction.details, data, *([start] if start else []), *(p for p in (scaled, sure) if p is not None)]
         print("\n\n".join(map(str, [table.text(), *more])))
     else:
