@@ -141,7 +141,7 @@ def draw_fusion_depths(ax: Axes, comparison: Comparison) -> None:
     ax.set_ylim(0.4, count + 0.6)
     ax.set_xlabel(r"time [$\tau$], reduced flow, aligned start")
     ax.set_title(
-        "Fused at another layer (own time scale): dots where half of each output is there, bar the unimodal phase",
+        "Fused at another layer (own time scale): dots where half of each output is there, bar between the two",
         fontsize="small",
     )
 
