@@ -19,7 +19,7 @@ import numpy as np
 
 from derivations.errors import DataError, DomainError
 from derivations.network import FusionNetwork, checked_name
-from derivations.samples import LARGEST_UNIT, SMALLEST_UNIT, Samples, centred_samples, frozen, real_array
+from derivations.samples import LARGEST_UNIT, SMALLEST_UNIT, Prepared, Samples, frozen, prepared_samples, real_array
 
 SYMMETRY_TOLERANCE = 1e-10  # relative to sqrt(Sigma_ii Sigma_jj): beyond it the matrix is not averaged but refused
 RANK_TOLERANCE = 10 * float(np.finfo(float).eps)  # times D: smaller eigenvalues at unit variances are rounding
@@ -94,6 +94,7 @@ class Correlations:
     sigma_yy : float or (outputs, outputs), optional
         <y y^T>. Without it the target is taken as free of noise, so that the lowest loss is zero.
     columns : mapping modality -> names of its inputs, optional; see `column_names`
+    notes : what was done to the table that these come from, a sentence each
 
     Entries may be SymPy expressions (then only shapes and symmetry are checked).
 
@@ -115,10 +116,12 @@ class Correlations:
     sigma_yy: Any = None
     samples: Samples | None = None
     columns: Mapping[str, tuple[str, ...]] | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         set_field = object.__setattr__
         set_field(self, "sizes", _checked_sizes(self.sizes))
+        set_field(self, "notes", tuple(str(note) for note in self.notes))
         set_field(self, "columns", _checked_columns(self.columns, self.sizes))
         total = sum(self.sizes.values())
         if self.is_symbolic:
@@ -217,23 +220,37 @@ class Correlations:
         targets: Any,
         standardize: bool = False,
         columns: Mapping[str, tuple[str, ...]] | None = None,
+        missing: str = "error",
+        classes: bool = False,
+        notes: Iterable[str] = (),
     ) -> Correlations:
         """Sigma = X^T X / P of centred columns; with `standardize` columns and target have variance one.
 
         Parameters
         ----------
-        inputs : mapping modality -> (P,) or (P, d)
-        targets : (P,) or (P, outputs)
+        inputs : mapping modality -> (P,) or (P, d); frames and series are aligned by their indexes, or refused
+        targets : (P,) or (P, outputs); text is taken as classes
+        standardize : z-score the inputs and numeric targets
+        missing : "error", "drop" (rows with a gap) or "mean" (fill gaps of inputs, drop rows without a target)
+        classes : the target's numbers are classes: one-hot, turned to one output less than classes
+        notes : what was done to the rows before
 
         Raises
         ------
         DataError
-            On fewer than two samples, differing lengths, NaN, a constant column or target.
+            On fewer than two samples, differing lengths or indexes, gaps, a constant target.
         """
-        samples = centred_samples(inputs, targets, standardize)
+        found = prepared_samples(inputs, targets, standardize, missing, classes, columns=columns)
+        return cls.of_prepared(found, notes)
+
+    @classmethod
+    def of_prepared(cls, found: Prepared, notes: Iterable[str] = ()) -> Correlations:
+        """Of samples that are centred already."""
+        samples = found.samples
         x, y = np.hstack(list(samples.inputs.values())), samples.targets
         sizes = {name: block.shape[1] for name, block in samples.inputs.items()}
-        return cls(x.T @ x / len(x), y.T @ x / len(x), sizes, y.T @ y / len(y), samples, columns)
+        sigma, sigma_yx, sigma_yy = (a.T @ b / len(x) for a, b in ((x, x), (y, x), (y, y)))
+        return cls(sigma, sigma_yx, sizes, sigma_yy, samples, found.columns, (*notes, *found.notes))
 
     @classmethod
     def symbolic(cls, sizes: Mapping[str, int]) -> Correlations:
@@ -264,7 +281,7 @@ class Correlations:
 
             diagonal = sp.diag(*(scale[m] for m, d in self.sizes.items() for _ in range(d)))
             sigma, sigma_yx = diagonal * self.sigma * diagonal, self.sigma_yx * diagonal
-            return Correlations(sigma, sigma_yx, self.sizes, self.sigma_yy, columns=self.columns)
+            return Correlations(sigma, sigma_yx, self.sizes, self.sigma_yy, None, self.columns, self.notes)
         for m, factor in scale.items():
             if real_array(factor, f"factors[{m!r}]").ndim or factor == 0:
                 raise DataError(f"factors[{m!r}] must be one number other than zero, got {factor}")
@@ -275,17 +292,17 @@ class Correlations:
             {m: frozen(x * scale[m]) for m, x in self.samples.inputs.items()}, self.samples.targets
         )
         sigma, sigma_yx = self.sigma * np.outer(each, each), self.sigma_yx * each
-        return Correlations(sigma, sigma_yx, self.sizes, self.sigma_yy, samples, self.columns)
+        return Correlations(sigma, sigma_yx, self.sizes, self.sigma_yy, samples, self.columns, self.notes)
 
-    def standardized(self) -> Correlations:
-        """The same data with every input and every output z-scored: variance one.
+    def standardized(self, targets: bool = True) -> Correlations:
+        """The same data with every input, and every output, z-scored: variance one; constant inputs stay.
 
         Needs no samples, but sigma_yy: without one given the target counts as free of noise.
 
         Raises
         ------
         DataError
-            On an input or an output of variance zero.
+            On an output of variance zero.
 
         Examples
         --------
@@ -295,17 +312,17 @@ class Correlations:
         if self.is_symbolic:
             raise DataError("standardized needs numbers in sigma, got symbols")
         scale, spread = np.sqrt(np.diag(self.sigma)), np.sqrt(np.diag(np.atleast_2d(self.sigma_yy)))
-        for name, values in (("input", scale), ("output", spread)):
-            constant = np.flatnonzero(values == 0)
-            if len(constant):
-                raise DataError(f"{name} {constant[0]} has variance zero: it cannot be z-scored")
+        if not np.all(spread):
+            raise DataError(f"output {int(np.argmin(spread))} has variance zero: it cannot be z-scored")
+        spread = spread if targets else np.ones_like(spread)
+        scale = np.where(scale > 0, scale, 1.0)
         samples = self.samples and Samples(
             {m: frozen(x / scale[self.span(m)]) for m, x in self.samples.inputs.items()},
             frozen(self.samples.targets / spread),
         )
         sigma, sigma_yx = self.sigma / scale / scale[:, None], self._target / scale / spread[:, None]
         sigma_yy = np.atleast_2d(self.sigma_yy) / spread / spread[:, None]
-        return Correlations(sigma, sigma_yx, self.sizes, sigma_yy, samples, self.columns)
+        return Correlations(sigma, sigma_yx, self.sizes, sigma_yy, samples, self.columns, self.notes)
 
     # -- blocks --------------------------------------------------------------------------------------
 
@@ -315,8 +332,8 @@ class Correlations:
 
     @cached_property
     def is_singular(self) -> bool:
-        """Whether Sigma has a zero eigenvalue, to rounding."""
-        return not self.is_symbolic and not np.all(self._spectrum(self.modalities)[3])
+        """Whether Sigma has a zero eigenvalue, to rounding, beside those of constant inputs."""
+        return not self.is_symbolic and not np.isfinite(self._spread)
 
     @cached_property
     def is_collinear(self) -> bool:
@@ -330,7 +347,8 @@ class Correlations:
     def _spread(self) -> float:
         """Largest over smallest eigenvalue of Sigma at unit variances; inf where Sigma is singular."""
         _, values, _, kept = self._spectrum(self.modalities)
-        return float(values[-1] / values[0]) if np.all(kept) else np.inf
+        varies = int(np.sum(np.diag(self.sigma) > 0))  # a constant input has no weight that could be learned
+        return float(values[-1] / values[kept][0]) if varies and np.sum(kept) == varies else np.inf
 
     def rank(self, modalities: Iterable[str]) -> int:
         """Rank of the block of Sigma of some modalities; full for symbols."""

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from derivations.errors import DataError
+from derivations.rows import (
+    Gaps,
+    Missing,
+    aligned,
+    checked_labels,
+    checked_missing,
+    class_note,
+    contrasts,
+    is_gap,
+    label_of,
+    means_of,
+)
 
 SMALLEST_UNIT, LARGEST_UNIT = 1e-151, 1e151  # of inputs and of the target: squares stay in the range of floats
 
@@ -22,8 +34,8 @@ def frozen(array: np.ndarray) -> np.ndarray:
     return array
 
 
-def real_array(value: Any, field_name: str) -> np.ndarray:
-    """A new float array, or a DataError that says which entry is no finite real number."""
+def real_array(value: Any, field_name: str, gaps: bool = False) -> np.ndarray:
+    """A new float array, or a DataError that says which entry is no finite real number; NaN may stay with `gaps`."""
     if np.ma.isMaskedArray(value):
         raise DataError(f"{field_name} is a masked array: fill or drop what is masked")
     try:
@@ -33,7 +45,7 @@ def real_array(value: Any, field_name: str) -> np.ndarray:
     if raw.dtype.kind not in "biuf":
         raise DataError(f"{field_name} must hold real numbers, got dtype {raw.dtype}")
     array = np.array(raw, dtype=float)
-    bad = np.argwhere(~np.isfinite(array))
+    bad = np.argwhere(np.isinf(array) if gaps else ~np.isfinite(array))
     if len(bad):
         index = tuple(int(i) for i in bad[0])
         raise DataError(f"{field_name} has {array[index]} at index {index}")
@@ -55,26 +67,113 @@ class Samples:
         return f"Samples({self.count})"
 
 
-def centred_samples(inputs: Mapping[str, Any], targets: Any, standardize: bool) -> Samples:
-    """Centred columns of every modality and of the target; with `standardize` of variance one.
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Samples, the names of their columns where the caller's objects have some, and what was done to them."""
 
-    Raises a DataError on fewer than two samples, differing lengths, NaN, a constant column or target.
+    samples: Samples
+    columns: dict[str, tuple[str, ...]] | None
+    notes: tuple[str, ...]
+
+
+def prepared_samples(
+    inputs: Mapping[str, Any],
+    targets: Any,
+    standardize: bool,
+    missing: Any = "error",
+    classes: bool = False,
+    score_targets: bool = True,
+    columns: Mapping[str, tuple[str, ...]] | None = None,
+) -> Prepared:
+    """Centred columns of every modality and of the target; with `standardize` of variance one, but for classes.
+
+    Frames and series are aligned by their indexes, gaps (NaN) treated as `missing` says, text targets, or any with
+    `classes`, taken as classes, constant inputs kept as zeros.
+
+    Raises a DataError on fewer than two samples, differing lengths or indexes, gaps, a constant target.
     """
+    policy = checked_missing(missing)
     if not isinstance(inputs, Mapping) or not inputs:
         raise DataError(f"inputs must map at least one modality to samples, got {type(inputs).__name__}")
-    blocks = {name: _columns(block, f"inputs[{name!r}]") for name, block in inputs.items()}
-    y = _columns(targets, "targets")
-    lengths = {name: len(block) for name, block in blocks.items()} | {"targets": len(y)}
+    inputs, targets = aligned(inputs, targets)
+    names = {m: _names(block) for m, block in inputs.items()} if columns is None else dict(columns)
+    blocks = {m: _columns(_values(block), f"inputs[{m!r}]") for m, block in inputs.items()}
+    y, notes = _targets(_values(targets), classes)
+    lengths = {m: len(block) for m, block in blocks.items()} | {"targets": len(y)}
     if len(set(lengths.values())) > 1:
         raise DataError(f"inputs and targets differ in their number of samples: {lengths}")
-    if len(y) < 2:
-        raise DataError(f"at least two samples are needed, got {len(y)}")
-    centred = {name: frozen(_centred(x, f"inputs[{name!r}]", standardize)) for name, x in blocks.items()}
-    return Samples(centred, frozen(_centred(y, "targets", standardize)))
+    labels = {m: names[m] or tuple(f"{m}[{i}]" for i in range(x.shape[1])) for m, x in blocks.items()}
+    table = np.hstack([*blocks.values(), y])
+    gaps = Gaps([*(name for each in labels.values() for name in each), *["targets"] * y.shape[1]], y.shape[1])
+    whole = gaps.seen(table)
+    if gaps.first is not None:
+        if policy is Missing.ERROR:
+            raise DataError(gaps.told(f"row {gaps.first[0]} (the first being 0)"))
+        if policy is Missing.MEAN:
+            whole = ~np.isnan(y).any(axis=1)
+            table = np.where(np.isnan(table), means_of(table[whole]), table)
+        table = table[whole]
+    if len(table) < 2:
+        raise DataError(f"at least two samples are needed, got {len(table)}")
+    spans = np.split(table, np.cumsum([x.shape[1] for x in blocks.values()]), axis=1)
+    centred, still = {}, list[str]()
+    for (m, each), block in zip(labels.items(), spans[:-1], strict=True):
+        centred[m], constant = _centred(block, f"inputs[{m!r}]", standardize)
+        frozen(centred[m])
+        still += [each[i] for i in constant]
+    y, constant = _centred(spans[-1], "targets", standardize and score_targets and not notes)
+    if len(constant):
+        raise DataError(f"targets column {constant[0]} is constant ({spans[-1][0, constant[0]]:g})")
+    return Prepared(
+        Samples(centred, frozen(y)),
+        labels if any(names.values()) else None,
+        (*notes, *gaps.note(policy), *constant_notes(still)),
+    )
+
+
+def constant_notes(names: Sequence[str]) -> tuple[str, ...]:
+    """That constant inputs have no effect."""
+    if not names:
+        return ()
+    told = ", ".join(repr(name)[:40] for name in names[:4]) + (", ..." if len(names) > 4 else "")
+    return (f"{len(names)} constant column{'s' if len(names) > 1 else ''} ({told}): without effect",)
+
+
+def _values(block: Any) -> Any:
+    """A frame or a series as an array, gaps as NaN; anything else as it is."""
+    if not hasattr(block, "iloc"):
+        return block
+    kinds = [block.dtype] if hasattr(block, "dtype") else list(block.dtypes)
+    if all(getattr(kind, "kind", "O") in "biuf" for kind in kinds):
+        return block.to_numpy(dtype=float, na_value=np.nan)
+    return block.to_numpy(dtype=object)
+
+
+def _names(block: Any) -> tuple[str, ...] | None:
+    """Names of the columns of a frame or a series."""
+    if hasattr(block, "columns") and hasattr(block, "iloc"):
+        return tuple(" ".join(str(name).split()) for name in block.columns)
+    return (str(block.name),) if hasattr(block, "iloc") and getattr(block, "name", None) is not None else None
+
+
+def _targets(targets: Any, classes: bool) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Targets (P, outputs), and the note on classes if they are some."""
+    raw = targets if isinstance(targets, np.ndarray) else np.asarray(targets, dtype=object)
+    flat = raw.reshape(-1) if raw.ndim == 2 and raw.shape[1] == 1 else raw
+    text = flat.dtype.kind in "OU" and flat.ndim == 1 and any(isinstance(value, str) for value in flat[:1000])
+    if not (text or classes):
+        return _columns(targets, "targets"), ()
+    if flat.ndim != 1:
+        raise DataError(f"targets of classes must have shape (P,), got {raw.shape}")
+    labels = [None if is_gap(value) else label_of(value) for value in flat.tolist()]
+    known = checked_labels("targets", list({label for label in labels if label is not None}))
+    place = {label: float(i) for i, label in enumerate(known)}
+    codes = np.array([-1.0 if label is None else place[label] for label in labels])
+    return contrasts(codes, len(known)), (class_note("the target", known),)
 
 
 def _columns(block: Any, name: str) -> np.ndarray:
-    array = real_array(block, name)
+    array = real_array(block, name, gaps=True)
     if array.ndim == 1:
         array = array[:, None]
     if array.ndim != 2 or array.size == 0:
@@ -82,27 +181,26 @@ def _columns(block: Any, name: str) -> np.ndarray:
     return array
 
 
-def _centred(block: np.ndarray, name: str, standardize: bool) -> np.ndarray:
-    size = np.max(np.abs(block), axis=0)
-    constant = np.flatnonzero(np.ptp(block, axis=0) <= 8 * np.finfo(float).eps * size)  # up to rounding
-    if len(constant):
-        raise DataError(f"{name} column {constant[0]} is constant ({block[0, constant[0]]:g})")
-    coarse = np.flatnonzero(np.ptp(block, axis=0) <= COARSE * np.finfo(float).eps * size)
+def _centred(block: np.ndarray, name: str, standardize: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Centred columns, z-scored on request, and the places of constant ones, which are zero."""
+    size, spread = np.max(np.abs(block), axis=0), np.ptp(block, axis=0)
+    still = spread <= 8 * np.finfo(float).eps * size  # up to rounding
+    coarse = np.flatnonzero(~still & (spread <= COARSE * np.finfo(float).eps * size))
     if len(coarse):
         i = int(coarse[0])
-        raise DataError(f"{name} column {i} varies by {np.ptp(block[:, i]):.3g} around {block[0, i]:.6g}: {OFFSET}")
+        raise DataError(f"{name} column {i} varies by {spread[i]:.3g} around {block[0, i]:.6g}: {OFFSET}")
     mean = block.mean(axis=0)
     centred: np.ndarray = block - mean
+    centred[:, still] = 0.0
     sizes = np.max(np.abs(centred), axis=0)
-    left = np.abs(mean) > FAR * sizes  # of a mean that far from zero rounding leaves something
+    left = ~still & (np.abs(mean) > FAR * sizes)  # of a mean that far from zero rounding leaves something
     centred[:, left] -= centred[:, left].mean(axis=0)
-    far = np.flatnonzero((sizes < SMALLEST_UNIT) | (sizes > LARGEST_UNIT))
+    far = np.flatnonzero(~still & ((sizes < SMALLEST_UNIT) | (sizes > LARGEST_UNIT)))
     if not standardize and len(far):
         i = int(far[0])
         raise DataError(f"{name} column {i} has values of size {sizes[i]:.3g}: rescale the units")
-    if not standardize:
-        return centred
-    scale = np.max(np.abs(centred), axis=0)  # keeps squares of very small or large units in range
-    centred /= scale
-    centred /= np.std(centred, axis=0)
-    return centred
+    if standardize:
+        scale = np.where(still, 1.0, sizes)  # keeps squares of very small or large units in range
+        centred /= scale
+        centred /= np.where(still, 1.0, np.std(centred, axis=0))
+    return centred, np.flatnonzero(still)

@@ -12,7 +12,8 @@ from typing import IO
 import numpy as np
 
 from derivations import DataError
-from dynamics.data.columns import Picked, check_type, check_width, floats, rows_at_a_time
+from dynamics.data.columns import check_width, numbers_or_text, rows_at_a_time
+from dynamics.data.source import Cells, Source
 from dynamics.messages import listed, shown
 
 LARGEST_ARCHIVE = 2**30  # bytes that an .npz may unpack to
@@ -21,11 +22,8 @@ MOST_NAMES = 2**20
 PICKLED = "it holds pickled objects"
 
 
-def npy_blocks(file: Path, picked: Picked, source: str) -> Iterator[np.ndarray]:
-    """Blocks (rows, K) of the picked columns of a .npy.
-
-    Its array is (P, columns), with columns named "0", "1", ..., or (P,) with named fields.
-    """
+def npy_source(file: Path, source: str) -> Source:
+    """An .npy: its array is (P, columns), with columns named "0", "1", ..., or (P,) with named fields."""
     try:
         with warnings.catch_warnings(), np.errstate(over="raise"):
             warnings.simplefilter("ignore")  # remarks of NumPy on odd headers
@@ -40,15 +38,18 @@ def npy_blocks(file: Path, picked: Picked, source: str) -> Iterator[np.ndarray]:
     if not fields and array.shape[1] > MOST_NAMES:
         raise DataError(f"{source} has {array.shape[1]} columns, more than {MOST_NAMES}")
     present = list(fields) if fields else [str(i) for i in range(array.shape[1])]
-    places = picked.places(present, source)
-    for name in picked.names:
-        dtype = fields[name][0] if fields else array.dtype
-        check_type(dtype.kind, dtype, name, picked, source)
-    step = rows_at_a_time(len(places))
-    for start in range(0, len(array), step):
-        rows = array[start : start + step]
-        values = np.stack([rows[name] for name in picked.names], axis=1) if fields else rows[:, places]
-        yield floats(values, picked.names, source, start)
+
+    def blocks(places: Sequence[int]) -> Iterator[Cells]:
+        step = rows_at_a_time(len(places) or 1)
+        for start in range(0, len(array), step):
+            rows = array[start : start + step]
+            columns = [rows[present[i]] if fields else rows[:, i] for i in places]
+            yield [
+                numbers_or_text(np.asarray(column), present[i], source)
+                for i, column in zip(places, columns, strict=True)
+            ]
+
+    return Source(source, tuple(present), blocks)
 
 
 def archive_names(file: Path, source: str) -> list[str]:
@@ -92,28 +93,26 @@ def load_arrays(file: Path, names: Sequence[str], source: str) -> dict[str, np.n
     return arrays
 
 
-def array_blocks(arrays: Mapping[str, np.ndarray], members: Sequence[str], source: str) -> Iterator[np.ndarray]:
-    """Blocks (rows, K) of arrays (P,) or (P, d) side by side."""
-    columns = sum(1 if arrays[name].ndim == 1 else arrays[name].shape[1] for name in members)
-    step = rows_at_a_time(columns)
-    for start in range(0, len(arrays[members[0]]), step):
-        parts = []
-        for name in members:
-            rows = arrays[name][start : start + step]
-            parts.append(floats(rows, array_columns(name, arrays[name]), source, start))
-        yield np.hstack(parts)
-
-
-def check_samples(arrays: Mapping[str, np.ndarray], picked: Picked, source: str) -> None:
-    """Refuse arrays that are not (P,) or (P, d) of real numbers, with one P."""
+def array_source(arrays: Mapping[str, np.ndarray], source: str) -> Source:
+    """Arrays (P,) or (P, d) of one archive, side by side, as `array_columns` names them."""
     for name, array in arrays.items():
-        check_type(array.dtype.kind, array.dtype, name, picked, source)
         if array.ndim not in (1, 2) or array.size == 0:
             raise DataError(f"{source}: {shown(name)} must have shape (P,) or (P, columns), got {array.shape}")
-    check_width(sum(1 if array.ndim == 1 else array.shape[1] for array in arrays.values()))
+    columns = [
+        (name, column) for name, array in arrays.items() for column in (array.T if array.ndim == 2 else array[None])
+    ]
+    check_width(len(columns))
     if len({len(array) for array in arrays.values()}) > 1:
         shapes = listed(f"{name} {array.shape}" for name, array in arrays.items())
         raise DataError(f"{source}: arrays differ in their number of samples: {shapes}")
+    names = tuple(column for name, array in arrays.items() for column in array_columns(name, array))
+
+    def blocks(places: Sequence[int]) -> Iterator[Cells]:
+        step = rows_at_a_time(len(places) or 1)
+        for start in range(0, len(columns[0][1]), step):
+            yield [numbers_or_text(columns[i][1][start : start + step], names[i], source) for i in places]
+
+    return Source(source, names, blocks)
 
 
 def array_columns(name: str, array: np.ndarray) -> tuple[str, ...]:

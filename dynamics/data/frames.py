@@ -1,8 +1,11 @@
-"""Tables whose columns have types of their own: Parquet files and pandas DataFrames, both optional."""
+"""Tables whose columns have types of their own: pandas DataFrames, Parquet files, Excel workbooks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import warnings
+import zipfile
+from collections.abc import Iterator, Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -10,8 +13,13 @@ from typing import Any
 import numpy as np
 
 from derivations import DataError
-from dynamics.data.columns import Picked, check_type, floats, rows_at_a_time
-from dynamics.messages import shown
+from derivations.rows import is_gap, label_of
+from dynamics.data.columns import NO_DATES, numbers_or_text, rows_at_a_time
+from dynamics.data.source import Cells, Source
+from dynamics.data.texts import Layout, pandas_for
+from dynamics.messages import listed, one_line, shown
+
+LARGEST_WORKBOOK = 2**28  # bytes that a workbook may unpack to
 
 
 def is_frame(source: object) -> bool:
@@ -19,66 +27,114 @@ def is_frame(source: object) -> bool:
     return all(hasattr(source, name) for name in ("columns", "dtypes", "iloc"))
 
 
-def frame_blocks(frame: Any, picked: Picked, source: str) -> Iterator[np.ndarray]:
-    """Blocks (rows, K) of the picked columns of a DataFrame; a missing value is a DataError."""
-    places = picked.places([str(name) for name in frame.columns], source)
-    for name, place in zip(picked.names, places, strict=True):
-        dtype = frame.dtypes.iloc[place]
-        check_type("O" if str(dtype) == "category" else getattr(dtype, "kind", "O"), dtype, name, picked, source)
-    step = rows_at_a_time(len(places))
+def frame_source(frame: Any, source: str = "DataFrame") -> Source:
+    """A DataFrame; its index is no column."""
+    return Source(source, tuple(str(name) for name in frame.columns), partial(_frame_blocks, frame, source))
+
+
+def _frame_blocks(frame: Any, source: str, places: Sequence[int]) -> Iterator[Cells]:
+    step = rows_at_a_time(len(places) or 1)
     for start in range(0, len(frame), step):
-        rows = frame.iloc[start : start + step, places]
-        yield floats(rows.to_numpy(dtype=float, na_value=np.nan), picked.names, source, start)
+        rows = frame.iloc[start : start + step]
+        yield [series_cells(rows.iloc[:, i], str(frame.columns[i]), source) for i in places]
 
 
-def parquet_blocks(file: Path, picked: Picked, source: str) -> Iterator[np.ndarray]:
-    """Blocks (rows, K) of the picked columns of a Parquet file; a null is a DataError."""
+def series_cells(series: Any, name: str, source: str) -> np.ndarray:
+    """One column as numbers or text; categories are text, whatever they are made of."""
+    kind = getattr(series.dtype, "kind", "O")
+    if str(series.dtype) == "category":
+        values = [None if is_gap(value) else label_of(value) for value in series.tolist()]
+        return np.array([*values, None], dtype=object)[:-1]
+    if kind in "biuf":
+        return np.asarray(series.to_numpy(dtype=float, na_value=np.nan))
+    if kind in "Mm":
+        raise DataError(f"{source}: column {shown(name)} holds dates or times: {NO_DATES}")
+    return numbers_or_text(series.to_numpy(dtype=object), name, source)
+
+
+def workbook_source(file: Path, source: str, layout: Layout) -> Source:
+    """One sheet of an Excel workbook: a header, then rows; a formula counts as the value that was saved with it."""
+    pandas = pandas_for(source)
+    try:
+        import_module("openpyxl")
+    except ImportError:
+        raise DataError(f"reading {source} needs openpyxl: pip install 'fusion-dynamics[data]'") from None
+    try:
+        with zipfile.ZipFile(file) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        if size > LARGEST_WORKBOOK:
+            limit = LARGEST_WORKBOOK / 2**20
+            raise DataError(f"{source} would unpack to {size / 2**20:.0f} MiB, more than {limit:.0f}: save it as .csv")
+        with warnings.catch_warnings(), pandas.ExcelFile(file, engine="openpyxl") as book:
+            warnings.simplefilter("ignore")  # remarks on styles
+            names = list(book.sheet_names)
+            if isinstance(layout.sheet, str) and layout.sheet not in names:
+                raise DataError(f"{source} has no sheet {shown(layout.sheet)}; it has {listed(names)}")
+            raw = book.parse(layout.sheet, header=None, dtype=object)
+    except DataError:
+        raise
+    except Exception as error:  # zipfile, openpyxl and its parsers leak many kinds
+        raise DataError(
+            f"{source} is no readable workbook: {type(error).__name__}: {one_line(str(error), 100)}"
+        ) from None
+    rows = raw.dropna(how="all")
+    if len(rows) < 2:
+        raise DataError(f"{source} has no rows")
+    header = ["" if is_gap(name) else " ".join(str(name).split()) for name in rows.iloc[0].tolist()]
+    lines = [int(i) + 1 for i in rows.index[1:]]
+    body = rows.iloc[1:].set_axis(header, axis=1)
+    notes = (f"sheet {names[0]!r} of {len(names)}",) if len(names) > 1 and layout.sheet == 0 else ()
+    return Source(
+        source, tuple(header), partial(_frame_blocks, body, source), lambda row: f"row {lines[row]} of the sheet", notes
+    )
+
+
+def parquet_source(file: Path, source: str) -> Source:
+    """A Parquet file, read by pyarrow with bounds on its footer."""
+    pandas_for(source)
+    try:
+        with open(file, "rb") as stream:
+            names = tuple(_opened(stream, source).schema_arrow.names)
+    except DataError:
+        raise
+    except Exception as error:  # damaged files raise many kinds
+        raise _damaged(error, source) from None
+    return Source(source, names, partial(_parquet_blocks, file, source, names))
+
+
+def _opened(stream: Any, source: str) -> Any:
     try:
         parquet = import_module("pyarrow.parquet")
     except ImportError:
         raise DataError(f"reading {source} needs pyarrow: pip install pyarrow") from None
+    return parquet.ParquetFile(
+        stream,
+        pre_buffer=False,  # no read-ahead of whole row groups
+        buffer_size=2**20,
+        page_checksum_verification=True,
+        thrift_string_size_limit=2**24,
+        thrift_container_size_limit=2**20,
+    )
+
+
+def _parquet_blocks(file: Path, source: str, names: tuple[str, ...], places: Sequence[int]) -> Iterator[Cells]:
     row = 0
+    wanted = list(dict.fromkeys(names[i] for i in places))
     try:
         with open(file, "rb") as stream:
-            # bounds on the footer, and no read-ahead of whole row groups
-            opened = parquet.ParquetFile(
-                stream,
-                pre_buffer=False,
-                buffer_size=2**20,
-                page_checksum_verification=True,
-                thrift_string_size_limit=2**24,
-                thrift_container_size_limit=2**20,
-            )
-            schema = opened.schema_arrow
-            places = picked.places(schema.names, source)
-            for name, place in zip(picked.names, places, strict=True):
-                check_type(_kind(schema.types[place]), schema.types[place], name, picked, source)
-            step = rows_at_a_time(len(places))
-            for batch in opened.iter_batches(batch_size=step, columns=list(picked.names), use_threads=False):
-                found = [batch.column(batch.schema.get_field_index(name)) for name in picked.names]
-                _check_nulls(found, picked, source, row)
-                columns = [column.to_numpy(zero_copy_only=False).astype(float) for column in found]
-                yield floats(np.stack(columns, axis=1), picked.names, source, row)
+            opened = _opened(stream, source)
+            step = rows_at_a_time(len(places) or 1)
+            for batch in opened.iter_batches(batch_size=step, columns=wanted, use_threads=False):
+                columns = {name: batch.column(batch.schema.get_field_index(name)) for name in wanted}
+                yield [series_cells(columns[names[i]].to_pandas(), names[i], source) for i in places]
                 row += batch.num_rows
             if row != opened.metadata.num_rows:
                 raise DataError(f"{source} has {row} rows, its footer declares {opened.metadata.num_rows}")
     except DataError:
         raise
-    except Exception as error:  # damaged files raise many kinds
-        raise DataError(f"{source} is no readable Parquet file: {type(error).__name__}: {error}") from None
+    except Exception as error:  # as above
+        raise _damaged(error, source) from None
 
 
-def _kind(kind: Any) -> str:
-    """NumPy's letter of an Arrow type: 'O' of text and categories, 'V' of what is no number either."""
-    types = import_module("pyarrow").types
-    if types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind):
-        return "f"
-    text = (types.is_dictionary, types.is_string, types.is_large_string, types.is_string_view, types.is_binary)
-    return "O" if any(test(kind) for test in text) else "V"
-
-
-def _check_nulls(columns: list[Any], picked: Picked, source: str, row: int) -> None:
-    for name, column in zip(picked.names, columns, strict=True):
-        if column.null_count:
-            first = row + int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
-            raise DataError(f"{source}: column {shown(name)} has a null in row {first}, the first being 0")
+def _damaged(error: Exception, source: str) -> DataError:
+    return DataError(f"{source} is no readable Parquet file: {type(error).__name__}: {error}")

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from derivations import Correlations, DataError
-from derivations.samples import COARSE, OFFSET
+from derivations.samples import COARSE, OFFSET, constant_notes, prepared_samples
+from dynamics.data.codes import Ends, ends_of, ends_of_both, suspects
 from dynamics.data.columns import Picked, check_width
+from dynamics.data.shaping import Shaped
 from dynamics.messages import shown
 
 KEPT = 64 * 2**20  # bytes of floats kept as samples; making Correlations of them takes three times as much
@@ -19,7 +21,7 @@ SMALLEST = float(np.finfo(float).tiny)
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """Count, mean, range and second moments of the rows so far.
+    """Count, mean and second moments of the rows so far.
 
     Rows are taken relative to `shift` (K,), so that a mean of 1e8 leaves the digits of a spread of 1. `comoments`
     (K, K), sums of products of deviations from the mean, are in units of `scale` (K,), powers of two beyond the
@@ -31,8 +33,6 @@ class Moments:
     mean: np.ndarray
     scale: np.ndarray
     comoments: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
 
 
 def merged(moments: Moments | None, rows: np.ndarray) -> Moments:
@@ -49,7 +49,7 @@ def merged(moments: Moments | None, rows: np.ndarray) -> Moments:
         shift = rows.mean(axis=0)
         none = np.zeros_like(shift)
         scale = np.full_like(shift, SMALLEST)
-        moments = Moments(0, shift, none, scale, np.zeros((len(shift),) * 2), none + np.inf, none - np.inf)
+        moments = Moments(0, shift, none, scale, np.zeros((len(shift),) * 2))
     deviation = rows - moments.shift
     mean = deviation.mean(axis=0)
     deviation -= mean
@@ -72,58 +72,61 @@ def merged(moments: Moments | None, rows: np.ndarray) -> Moments:
         moments.comoments * np.outer(shrunk, shrunk)
         + deviation.T @ deviation
         + between * np.outer(step_in_units, step_in_units),
-        np.minimum(moments.low, rows.min(axis=0)),
-        np.maximum(moments.high, rows.max(axis=0)),
     )
 
 
-def correlations_of(blocks: Iterable[np.ndarray], picked: Picked, source: str, standardize: bool) -> Correlations:
-    """Correlations of the rows that the blocks (rows, K) hold, K columns as in `picked.names`.
+def correlations_of(table: Shaped, source: str, standardize: bool) -> Correlations:
+    """Correlations of the rows of a table; z-scoring leaves classes as they are.
 
     Up to KEPT bytes the samples are kept, as in `Correlations.from_samples`; beyond it only their moments.
 
     Raises
     ------
     DataError
-        On fewer than two rows, a constant column, a column whose variance over- or underflows.
+        On fewer than two rows, a constant target, a column whose variance over- or underflows.
     """
+    picked = table.picked
     check_width(len(picked.names))
     kept: list[np.ndarray] = []
-    size, moments = 0, None
-    for rows in _joined(blocks):
+    size, moments, ends = 0, None, None
+    for rows in _joined(table.blocks()):
         _check_size(rows, picked, source, standardize)
+        ends = ends_of(rows) if ends is None else ends_of_both(ends, ends_of(rows))
         kept.append(rows)
         size += rows.nbytes
         while kept and size > KEPT:
             moments = merged(moments, kept.pop(0))
-    if moments is None:
-        return _from_kept(kept, picked, source, standardize)
-    _check_spread(moments.count, moments.low, moments.high, picked, source, standardize)
+    count = sum(map(len, kept)) if moments is None else moments.count
+    if count < 2 or ends is None:
+        raise DataError("; ".join([f"{source}: at least two samples are needed, got {count}", *table.notes()]))
+    still = _still(ends, picked, source, standardize)
+    notes = (*table.notes(), *suspects(ends, picked.names))
     inputs = len(picked.names) - len(picked.targets)
+    if moments is None:
+        rows = np.concatenate(kept)
+        kept.clear()
+        spans = np.cumsum([len(columns) for columns in picked.modalities.values()])
+        *blocks, y = np.split(rows, spans, axis=1)
+        samples = dict(zip(picked.modalities, blocks, strict=True))
+        found = prepared_samples(
+            samples, y, standardize, score_targets=not table.has_classes, columns=picked.modalities
+        )
+        return Correlations.of_prepared(found, notes)
     sizes = {name: len(columns) for name, columns in picked.modalities.items()}
     units = np.ones_like(moments.scale) if standardize else moments.scale
     second = moments.comoments / moments.count * units * units[:, None]
+    second[still], second[:, still] = 0.0, 0.0
+    notes += constant_notes([picked.names[i] for i in np.flatnonzero(still)])
     data = Correlations(
         second[:inputs, :inputs],
         second[inputs:, :inputs],
         sizes,
         second[inputs:, inputs:],
-        columns=picked.modalities,
+        None,
+        picked.modalities,
+        notes,
     )
-    return data.standardized() if standardize else data
-
-
-def _from_kept(kept: list[np.ndarray], picked: Picked, source: str, standardize: bool) -> Correlations:
-    if not kept:
-        raise DataError(f"{source}: at least two samples are needed, got 0")
-    table = np.concatenate(kept)
-    kept.clear()
-    _check_spread(len(table), table.min(axis=0), table.max(axis=0), picked, source, standardize)
-    inputs, start = {}, 0
-    for name, columns in picked.modalities.items():
-        inputs[name] = table[:, start : start + len(columns)]
-        start += len(columns)
-    return Correlations.from_samples(inputs, table[:, start:], standardize, picked.modalities)
+    return data.standardized(targets=not table.has_classes) if standardize else data
 
 
 def _joined(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
@@ -148,24 +151,24 @@ def _check_size(rows: np.ndarray, picked: Picked, source: str, standardize: bool
         )
 
 
-def _check_spread(
-    count: int, low: np.ndarray, high: np.ndarray, picked: Picked, source: str, standardize: bool
-) -> None:
-    if count < 2:
-        raise DataError(f"{source}: at least two samples are needed, got {count}")
-    spread, size = high - low, np.maximum(np.abs(low), np.abs(high))
-    constant = np.flatnonzero(spread <= 8 * np.finfo(float).eps * size)  # up to rounding
-    if len(constant):
-        raise DataError(f"{source}: column {shown(picked.names[constant[0]])} is constant ({low[constant[0]]:g})")
-    coarse = np.flatnonzero(spread <= COARSE * np.finfo(float).eps * size)
+def _still(ends: Ends, picked: Picked, source: str, standardize: bool) -> np.ndarray:
+    """Which columns are constant; a DataError of a target that is, and of columns too tight or too small."""
+    spread, size = ends.high - ends.low, np.maximum(np.abs(ends.low), np.abs(ends.high))
+    still = spread <= 8 * np.finfo(float).eps * size  # up to rounding
+    constant = [i for i in np.flatnonzero(still) if i >= len(still) - len(picked.targets)]
+    if constant:
+        name = shown(picked.names[constant[0]])
+        raise DataError(f"{source}: target {name} is constant ({ends.low[constant[0]]:g}): there is nothing to learn")
+    coarse = np.flatnonzero(~still & (spread <= COARSE * np.finfo(float).eps * size))
     if len(coarse):
         i = int(coarse[0])
         raise DataError(
-            f"{source}: column {shown(picked.names[i])} varies by {spread[i]:.3g} around {low[i]:.6g}: {OFFSET}"
+            f"{source}: column {shown(picked.names[i])} varies by {spread[i]:.3g} around {ends.low[i]:.6g}: {OFFSET}"
         )
-    tiny = np.flatnonzero(spread < (1e-300 if standardize else 2e-150))
+    tiny = np.flatnonzero(~still & (spread < (1e-300 if standardize else 2e-150)))
     if len(tiny):
         name = shown(picked.names[tiny[0]])
         raise DataError(
             f"{source}: column {name} varies by less than 1e-150: its variance underflows, rescale the units"
         )
+    return np.asarray(still)

@@ -1,4 +1,4 @@
-"""Reading a user's data: CSV, npz, npy, Parquet and DataFrames. Numbers only, nothing is ever evaluated."""
+"""Reading a user's data: text, Excel, Parquet, npy, npz and DataFrames. Nothing is ever evaluated or guessed."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ from typing import Any
 import numpy as np
 
 from derivations import Correlations, DataError
+from derivations.rows import checked_missing
 from dynamics.data import arrays, frames
-from dynamics.data.columns import MOST_COLUMNS, Picked, picked, targets_of
-from dynamics.data.csv_blocks import csv_blocks
+from dynamics.data.columns import MOST_COLUMNS, Picked, asked, resolved
+from dynamics.data.joining import joined
 from dynamics.data.moments import correlations_of
-from dynamics.messages import cut, one_line
+from dynamics.data.shaping import shaped
+from dynamics.data.source import Source, with_gaps
+from dynamics.data.texts import Layout, text_source
+from dynamics.messages import cut, listed, one_line
 
-Columns = Mapping[str, Sequence[str]]
-READERS = {".npy": arrays.npy_blocks, ".parquet": frames.parquet_blocks, ".pq": frames.parquet_blocks}
+Columns = Mapping[str, str | Sequence[str]]
 STATISTICS = ("sigma", "sigma_yx", "sizes", "sigma_yy", "modalities", "columns")
+TABLES = (".npy", ".csv", ".tsv", ".txt", ".xlsx", ".xlsm", ".parquet", ".pq", ".gz", ".bz2", ".xz")
 
 
 def read_table(
@@ -26,23 +30,46 @@ def read_table(
     target: str | Sequence[str] = "y",
     modalities: Columns | None = None,
     standardize: bool = False,
+    missing: str = "error",
+    id: str | None = None,
+    classes: bool = False,
+    *,
+    na: Sequence[str | float] = (),
+    sep: str | None = None,
+    decimal: str = ".",
+    encoding: str | None = None,
+    comment: str | None = None,
+    sheet: str | int = 0,
 ) -> Correlations:
     """Correlations of a file or a pandas DataFrame.
 
     Rows are read block by block. Samples are kept up to `dynamics.data.moments.KEPT` bytes of picked columns; of a
-    larger table only its moments are, and `samples` of the result is None.
+    larger table only its moments are, and `samples` of the result is None. What was done to the table is in `notes`.
 
     Parameters
     ----------
     path : a pandas DataFrame, or the path of
-        a CSV in UTF-8 with a header line (any other ending);
+        a text with a header line (any ending but those below; .gz, .bz2 and .xz are unpacked), by pandas;
+        an .xlsx, with pandas and openpyxl;
         a .parquet or .pq, with pyarrow;
         a .npy, (P, columns) with columns named "0", "1", ..., or (P,) with named fields;
         a .npz, with one array (P,) or (P, d) a modality and the target, or with `sigma`, `sigma_yx` and `sizes`
         (optionally `sigma_yy`, `modalities`, the names of the modalities, and `columns`, those of the D inputs)
-    target : column (in a .npz: array) of the target, or a list of several
-    modalities : modality -> its columns, or its arrays in a .npz; without it every other array of a .npz is one
-    standardize : z-score every column and the target
+    target : column (in a .npz: array) of the target, or a list of several; text is taken as classes
+    modalities : modality -> its columns, or its arrays in a .npz, where all others are one each without it. A column
+        is a name, a pattern (`img_*`) or a range in the order of the table (`img_0:img_127`); a modality may also be
+        the path of a table of its own, all of whose columns belong to it. An input of text becomes a column for each
+        of its categories (one, where there are two)
+    standardize : z-score every input, and targets that are no classes
+    missing : "error", "drop" (rows with a gap) or "mean" (fill gaps of inputs, drop rows without a target)
+    id : column that joins the rows of several files
+    classes : the target's numbers are classes
+    na : codes for a missing value beside the usual ones (an empty cell, NA, NaN, null)
+    sep : separator; without it the one that the header has most of: comma, semicolon, tab or bar
+    decimal : "." or ","
+    encoding : without it what a byte order mark says, else UTF-8
+    comment : character from which on a line is left out
+    sheet : name or number of a workbook's sheet
 
     Raises
     ------
@@ -60,8 +87,20 @@ def read_table(
     B         1       0.3333
     """
     try:
+        for name, flag in (("standardize", standardize), ("classes", classes)):
+            if not isinstance(flag, bool | np.bool_):
+                raise DataError(f"{name} must be True or False, got {flag!r}")
+        policy = checked_missing(missing)
+        layout = Layout(sep, decimal, encoding, comment, sheet)
+        codes = [na] if isinstance(na, str | int | float) else list(na)
         with np.errstate(all="ignore"):  # what overflows is found in the result
-            return _checked(_read(path, target, modalities, standardize))
+            source, picked = _opened(path, target, modalities, id, layout)
+            if isinstance(source, Correlations):
+                if modalities is not None or standardize or classes:
+                    raise DataError("a file of sigma and sigma_yx: modalities, standardize and classes need samples")
+                return _checked(source)
+            table = shaped(with_gaps(source, codes), picked, policy, bool(classes))
+            return _checked(correlations_of(table, source.name, bool(standardize)))
     except DataError as error:
         raise DataError(one_line(str(error))) from None
     except np.linalg.LinAlgError as error:
@@ -70,17 +109,70 @@ def read_table(
         raise DataError("the picked columns do not fit into memory") from None
 
 
-def _read(source: Any, target: str | Sequence[str], modalities: Columns | None, standardize: bool) -> Correlations:
-    if frames.is_frame(source):
-        chosen = _chosen(modalities, target)
-        return correlations_of(frames.frame_blocks(source, chosen, "DataFrame"), chosen, "DataFrame", standardize)
-    file = _regular_file(source)
-    name = one_line(file.name, 40)
-    ending = file.suffix.lower()
+def _opened(
+    path: Any, target: Any, modalities: Any, key: str | None, layout: Layout
+) -> tuple[Source | Correlations, Picked]:
+    """The table with the columns that are picked of it, as `shaped` wants them."""
+    if not frames.is_frame(path):
+        file = _regular_file(path)
+        if file.suffix.lower() == ".npz":
+            if key is not None:
+                raise DataError("id joins tables by a column: an .npz has none, give one array a modality")
+            return _from_npz(file, one_line(file.name, 40), target, modalities)
+    if modalities is None:
+        raise DataError("modalities must map each modality to its columns, as in {'A': ['a1', 'a2']}")
+    wanted = asked(modalities, target)
+    files = {m: names[0] for m, names in wanted.modalities.items() if len(names) == 1 and _is_table(names[0], path)}
+    plain = Picked({m: names for m, names in wanted.modalities.items() if m not in files}, wanted.targets)
+    if frames.is_frame(path):
+        source = frames.frame_source(path)
+    else:
+        source = _table(file, layout, [*plain.names, *([key] if key else [])])
+    but = [] if key is None else [key]
+    picked = resolved(plain, source.columns, source.name, but=but)
+    spare = [column for column in source.columns if column not in {*picked.names, *but, "", "row names", "Unnamed: 0"}]
+    notes = [*source.notes, *_spare(spare, source.name)]
+    if files:
+        parts = {m: _table(_regular_file(name), layout, but) for m, name in files.items()}
+        needed = [*but, *picked.names]
+        base = Source(
+            source.name, tuple(needed), lambda places: source.picked([needed[i] for i in places]), source.place
+        )
+        source, own = joined(base, parts, key)
+        picked = Picked({m: own.get(m) or picked.modalities[m] for m in wanted.modalities}, picked.targets)
+        notes += source.notes
+    elif key is not None:
+        raise DataError("id joins rows of several files: give a modality a file of its own, or leave it out")
+    if len(picked.modalities) == 1:
+        notes.append(f"one modality, {next(iter(picked.modalities))}: there is no second one to wait for")
+    return Source(source.name, source.columns, source.blocks, source.place, tuple(notes)), picked
+
+
+def _spare(columns: Sequence[str], source: str) -> tuple[str, ...]:
+    """Columns that the user may have forgotten."""
+    if not columns:
+        return ()
+    return (f"{len(columns)} columns of {source} are not used: {listed([one_line(c, 30) for c in columns], 60)}",)
+
+
+def _is_table(name: str, path: Any) -> bool:
+    """Whether the one name of a modality is that of a file of its own."""
+    ending = Path(name).suffix.lower()
+    return ending in TABLES and Path(name).is_file()
+
+
+def _table(file: Path, layout: Layout, wanted: Sequence[str]) -> Source:
+    """A file as an open table, by its ending."""
+    name, ending = one_line(file.name, 40), file.suffix.lower()
+    if ending == ".npy":
+        return arrays.npy_source(file, name)
+    if ending in (".parquet", ".pq"):
+        return frames.parquet_source(file, name)
+    if ending in (".xlsx", ".xlsm"):
+        return frames.workbook_source(file, name, layout)
     if ending == ".npz":
-        return _from_npz(file, name, target, modalities, standardize)
-    chosen = _chosen(modalities, target)
-    return correlations_of(READERS.get(ending, csv_blocks)(file, chosen, name), chosen, name, standardize)
+        raise DataError(f"{name}: a modality's own file is a .npy or a table, not an .npz")
+    return text_source(file, name, layout, wanted)
 
 
 def _regular_file(path: Any) -> Path:
@@ -95,12 +187,6 @@ def _regular_file(path: Any) -> Path:
     return file
 
 
-def _chosen(modalities: Columns | None, target: str | Sequence[str]) -> Picked:
-    if modalities is None:
-        raise DataError("modalities must map each modality to its columns, as in {'A': ['a1', 'a2']}")
-    return picked(modalities, target)
-
-
 def _checked(data: Correlations) -> Correlations:
     """Refuse statistics whose weights are beyond floating point."""
     if not all(np.isfinite(values).all() for values in (data.sigma, data.sigma_yx, data.sigma_yy, data.optimum)):
@@ -108,29 +194,23 @@ def _checked(data: Correlations) -> Correlations:
     return data
 
 
-def _from_npz(
-    file: Path, name: str, target: str | Sequence[str], modalities: Columns | None, standardize: bool
-) -> Correlations:
+def _from_npz(file: Path, name: str, target: Any, modalities: Any) -> tuple[Source | Correlations, Picked]:
     present = arrays.archive_names(file, name)
     if "sigma" in present and "sigma_yx" in present:
-        if modalities is not None or standardize:
-            raise DataError(f"{name} holds sigma and sigma_yx: modalities and standardize need samples")
         found = arrays.load_arrays(file, [member for member in STATISTICS if member in present], name)
-        return _from_statistics(found, name)
-    targets = targets_of(target, "array")
+        return _from_statistics(found, name), Picked({}, ())
     if modalities is None:
+        targets = asked({"A": ["A"]}, target, "array").targets
         modalities = {member: [member] for member in present if member not in targets}
         if not modalities:
             raise DataError(f"{name} has no array besides the target {target!r}")
-    chosen = picked(modalities, targets, noun="array")
-    chosen.places(present, name, noun="array")
+    chosen = resolved(asked(modalities, target, "array"), present, name, noun="array")
     found = arrays.load_arrays(file, chosen.names, name)
-    arrays.check_samples(found, chosen, name)
-    columns = Picked(
+    source = arrays.array_source(found, name)
+    return source, Picked(
         {m: _columns_of(members, found) for m, members in chosen.modalities.items()},
         _columns_of(chosen.targets, found),
     )
-    return correlations_of(arrays.array_blocks(found, chosen.names, name), columns, name, standardize)
 
 
 def _columns_of(members: Sequence[str], found: Mapping[str, np.ndarray]) -> tuple[str, ...]:

@@ -103,7 +103,7 @@ def predict(
         if isinstance(refined, Estimate) and refined.run is None:
             refined = Missing(Road.REFINED, ELSEWHERE)
     found: dict[Road, Estimate | Missing] = {Road.LEADING: leading, Road.REFINED: refined, Road.REDUCED: reduced}
-    warnings, remarks = [*data.warnings], _notes(leading)
+    warnings, remarks = [*data.warnings], [*data.notes, *_notes(leading)]
     if seed is not None and isinstance(refined, Missing) and seeds is None:
         seeds, stands = [seed], f"the times are those of seed {seed}, simulated"
         warnings.append(f"no law of a single seed here ({refined.reason}): {stands}")

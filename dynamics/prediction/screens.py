@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 
 from derivations import Correlations, DataError, DomainError, SolveError
 from dynamics.prediction.confidence import Confidence
@@ -63,4 +64,5 @@ def screen(
     rate = learning_rate
     if rate is None and not doubts_of_rate(network, data, u0, STEPS_AT):  # no count of steps that would diverge
         rate = STEPS_AT
-    return answered(prediction, learning_rate=rate, typical=typical, sure=sure, change=change)
+    found = answered(prediction, learning_rate=rate, typical=typical, sure=sure, change=change)
+    return replace(found, notes=(*found.notes, *(f"Data: {note}" for note in data.notes)))

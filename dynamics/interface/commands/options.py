@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,19 @@ if TYPE_CHECKING:
     from derivations.correlations import Correlations
     from derivations.network import FusionNetwork
 
-DATA = """DATA is a CSV with a header, a .npy or a .parquet (name columns with --target and --modality), or a .npz
-with sigma, sigma_yx, sizes, or with one array per modality and the target. Columns and target are centred.
+DATA = """DATA is a table: text with a header (.csv, .tsv, ..., also .gz), .xlsx, .parquet or .npy (name columns with
+--target and --modality), or a .npz with sigma, sigma_yx, sizes, or with one array per modality and the target. Columns
+and target are centred.
 Times are in units of tau = 1/learning rate, for a loss of half the mean squared error."""
+LAYOUT = (
+    ("missing", "WAY", "what to do about gaps: error (default), drop (their rows), mean (fill inputs)"),
+    ("id", "COLUMN", "column that joins the rows of several files"),
+    ("sep", "CHARACTER", "separator (default: the one that the header has most of)"),
+    ("decimal", "CHARACTER", ". (default) or ,"),
+    ("encoding", "NAME", "of a text (default: by its byte order mark, else UTF-8)"),
+    ("comment", "CHARACTER", "from which on a line is left out"),
+    ("sheet", "NAME", "of a workbook (default: the first)"),
+)
 Action = Callable[[argparse.Namespace], int]
 
 
@@ -36,13 +47,21 @@ def add_command(commands: Any, name: str, run: Action, text: str) -> argparse.Ar
     """A command that asks about a network and data."""
     command: argparse.ArgumentParser = commands.add_parser(name, help=text, description=f"{text}. {DATA}")
     command.set_defaults(run=run)
-    command.add_argument("data", nargs="?", metavar="DATA", help="CSV or .npz file")
+    command.add_argument("data", nargs="?", metavar="DATA", help="a table or an .npz")
     command.add_argument("--example", metavar="NAME", help="diabetes, star98 or linnerud instead of a file (z-scored)")
     command.add_argument("--target", metavar="C1,C2", help="column or array of the target, or of several (default y)")
     command.add_argument(
-        "--modality", action="append", default=[], metavar="NAME=C1,C2", help="columns of a modality; once for each"
+        "--modality",
+        action="append",
+        default=[],
+        metavar="NAME=C1,C2",
+        help="columns of a modality, by name, pattern (img_*), range (img_0:img_9), or a file of them; once for each",
     )
     command.add_argument("--standardize", action="store_true", help="z-score the columns of a file")
+    for flag, kind, told in LAYOUT:
+        command.add_argument(f"--{flag}", metavar=kind, help=told)
+    command.add_argument("--na", action="append", metavar="CODE", help="a code for a missing value, such as -9999")
+    command.add_argument("--classes", action="store_true", help="the target's numbers are classes (text always is)")
     command.add_argument("--depth", type=whole, help="total depth L (default 2)")
     command.add_argument("--fusion-depth", type=whole, help="layer of fusion L_f (default 2)")
     command.add_argument(
@@ -85,7 +104,8 @@ def problem_of(options: argparse.Namespace) -> tuple[FusionNetwork, Correlations
     if (options.data is None) == (options.example is None):
         raise DataError("give a DATA file or --example NAME, one of the two")
     if options.example is not None:
-        unused = [f"--{name}" for name in ("modality", "standardize", "target") if getattr(options, name)]
+        flags = ("modality", "standardize", "target", "na", "classes", *(name for name, _, _ in LAYOUT))
+        unused = [f"--{name}" for name in flags if getattr(options, name)]
         if unused:
             raise DataError(f"{unused[0]} goes with a DATA file; an example has its own blocks and is z-scored")
         data = load_example(options.example)
@@ -93,7 +113,17 @@ def problem_of(options: argparse.Namespace) -> tuple[FusionNetwork, Correlations
         modalities = _modalities(options.modality)
         if modalities is None and not options.data.lower().endswith(".npz"):
             raise DataError("name the columns of each modality: --modality NAME=column1,column2, once for each")
-        data = read_table(options.data, _targets(options.target or "y"), modalities, options.standardize)
+        layout = {name: value for name, _, _ in LAYOUT if (value := getattr(options, name)) is not None}
+        target = _columns(options.target or "y", "--target")
+        data = read_table(
+            options.data,
+            target,
+            modalities,
+            options.standardize,
+            classes=options.classes,
+            na=options.na or (),
+            **layout,
+        )
     return network_of(options, data.modalities), data
 
 
@@ -129,21 +159,24 @@ def u0_of(options: argparse.Namespace) -> float:
     return 1e-3 if options.u0 is None else float(options.u0)
 
 
-def _targets(flag: str) -> str | list[str]:
-    names = [name.strip() for name in flag.split(",")]
-    if not all(names):
-        raise DataError(f"--target must look like COLUMN or C1,C2, got {flag!r}")
-    return names[0] if len(names) == 1 else names
+def _columns(text: str, flag: str) -> list[str]:
+    """Names separated by commas; one that holds a comma stands in quotation marks, as in a CSV."""
+    try:
+        names = [name.strip() for name in next(csv.reader([text], skipinitialspace=True, strict=True), [])]
+    except csv.Error:
+        names = []
+    if not names or not all(names):
+        raise DataError(f"{flag} must look like C1,C2 (a name with a comma in quotation marks), got {text!r}")
+    return names
 
 
 def _modalities(flags: list[str]) -> dict[str, list[str]] | None:
     found: dict[str, list[str]] = {}
     for flag in flags:
         name, equals, columns = flag.partition("=")
-        members = [column.strip() for column in columns.split(",")]
-        if not equals or not name or not all(members):
+        if not equals or not name or not columns:
             raise DataError(f"--modality must look like NAME=column1,column2, got {flag!r}")
         if name in found:
             raise DataError(f"--modality {name!r} is given twice")
-        found[name] = members
+        found[name] = _columns(columns, "--modality NAME=")
     return found or None
