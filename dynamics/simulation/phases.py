@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.integrate import DOP853, LSODA
+from scipy.integrate import BDF, DOP853, LSODA
 from scipy.interpolate import CubicHermiteSpline
 from scipy.optimize import brentq
 
@@ -31,6 +31,7 @@ DIFFERENCE = 1e-7  # step of a difference quotient as a share of a component's t
 HELD = 300.0  # on a plateau explicit steps hold stiff directions at their tolerance, and weights multiply to more
 STIFF_STEP = 3.0  # |lambda| h from which their own interpolation is unstable; they end at 6.1
 EXPLICIT_COST = 12  # evaluations of a step of DOP853
+LOOSE = 1e-8  # relative tolerance from which the orders of BDF (5 at most) pay, with a large Jacobian of its own
 LARGEST_JACOBIAN = 1500  # beyond this many weights a dense Jacobian costs more than explicit steps
 
 
@@ -90,6 +91,24 @@ class Phase:
         found[:, :-1] = (slopes[:, :-1] - slopes[:, -1:]) / steps
         return found
 
+    def slope(self, _: float, augmented: np.ndarray) -> np.ndarray:
+        """d rhs / d (state, clock) from the system's own slope."""
+        assert self.system.slope is not None
+        state, count = augmented[:-1], len(augmented) - 1
+        velocity, rates = self.system.velocity(state)
+        inner, slopes = self.system.slope(state)
+        found = np.zeros((count + 1, count + 1))
+        pace = 1.0 / sum(rates[m] for m in self.waiting) if self.waiting else self.unit
+        found[:-1, :-1] = pace * inner
+        if self.waiting:
+            bend = -(pace**2) * sum(slopes[m] for m in self.waiting)
+            found[:-1, :-1] += np.outer(velocity, bend)
+            found[-1, :-1] = bend / self.unit
+            for m, part in self.system.owned.items():
+                if m not in self.waiting and rates[m] * pace > STIFFEST:
+                    found[:-1][part] *= STIFFEST / (rates[m] * pace)
+        return found
+
     def stiff_part(self, augmented: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """G and metric of d rhs / d (state, clock), in the scaled time; the pace's own slope is not stiff."""
         system = self.system
@@ -109,7 +128,11 @@ class Phase:
         relative = self.rtol if self.system.relative is None else np.append(self.system.relative, self.rtol)
         step = min(1e-3 / (_fastest(slope[:-1], augmented[:-1]) or 1.0), 1e290, longest)
         tolerance = {"rtol": np.maximum(relative, 1e-12), "atol": atol}
+        if self.system.slope is not None and len(augmented) > SMALL_STATE and self.rtol >= LOOSE:
+            return BDF(self.rhs, 0.0, augmented, 1e300, first_step=step, max_step=longest, jac=self.slope, **tolerance)
         jacobian = None if self.system.sizes is None else self.jacobian
+        if self.system.slope is not None and len(augmented) > SMALL_STATE:
+            jacobian = self.slope
         return LSODA(self.rhs, 0.0, augmented, 1e300, first_step=step, max_step=longest, jac=jacobian, **tolerance)
 
     def run(self) -> Outcome:
@@ -121,7 +144,8 @@ class Phase:
 
     def _run(self) -> Outcome:
         state, remaining, record, total = self.begin, self.remaining / self.unit, self.record, self.system.total
-        small = self.system.sizes is not None or (len(state) < SMALL_STATE and self.system.sensitivity is None)
+        small = self.system.sizes is not None or self.system.slope is not None
+        small = small or (len(state) < SMALL_STATE and self.system.sensitivity is None)
         solver = self._solver(np.append(state, 0.0), implicit=small)
         here = total(state)  # of the solver's state
         before = {m: self.course.past_half(m, here) for m in self.waiting}
@@ -135,7 +159,7 @@ class Phase:
                 return self._outcome(End.SETTLED, solver.y)
             if record.steps >= self.max_steps:
                 return self._outcome(End.BUDGET, solver.y)
-            explicit = not isinstance(solver, LSODA)
+            explicit = not isinstance(solver, LSODA | BDF)
             if isinstance(solver, DOP853) and record.steps - begun >= patience:
                 if self.system.sensitivity is not None:
                     explicit_length = sum(lengths) / len(lengths)
@@ -153,7 +177,7 @@ class Phase:
             try:
                 self._step(solver)
             except SolveError:
-                if not isinstance(solver, LSODA):
+                if not isinstance(solver, LSODA | BDF):
                     raise
                 if restarts == 0:
                     return self._outcome(End.STUCK, accepted)

@@ -20,6 +20,7 @@ from dynamics.starts.start import Start, aligned_start
 from dynamics.starts.weights import aligned_directions
 
 SMALLEST_ATOL = 1e-305  # below it LSODA meets denormal numbers
+NUDGE = 1e-5  # of a norm, for the slopes of gains
 TIGHTEST = 1e-12  # relative tolerance of a logarithm, whose absolute error is what counts
 
 
@@ -158,16 +159,45 @@ class _Reduced:
 
     def velocity(self, state: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
         v = self.rows_of(state)
-        u, gain = self.current(v)
+        gain, rates = self._paces(v)
         factor = np.array(gain)[self.owner]
-        rates = {}
-        for (m, pull, is_deep), g in zip(self.pulls, gain, strict=True):
-            base = u[m] if is_deep else u.get(self.parents[m], 1.0)
-            rates[m] = g / base * pull if base else 0.0
         moved = factor * (self.data.sigma_yx - (factor * v) @ self.data.sigma)
         if self.logged:
             moved[self.places] /= v[self.places]
         return moved, rates
+
+    def slope(self, v: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """d velocity / d v (D, D): what relaxes, -diag(gain) Sigma diag(gain), and a rank for each norm |v_m|.
+
+        Gains and rates depend on v through the norms alone: their slopes by central differences of these.
+        """
+        factor, sigma = np.array(self.current(v)[1])[self.owner], self.data.sigma
+        found = -factor[:, None] * sigma * factor
+        error = self.data.sigma_yx - (factor * v) @ sigma
+        slopes = {m: np.zeros(len(v)) for m in self.modalities}
+        for m, begin in zip(self.modalities, self.begins, strict=True):
+            part = slice(begin, begin + self.data.sizes[m])
+            norm = float(np.linalg.norm(v[part]))
+            step, sides = NUDGE * norm, []
+            for sign in (1, -1):
+                moved = v.copy()
+                moved[part] *= 1 + sign * NUDGE
+                sides.append(self._paces(moved))
+            gain = (np.array(sides[0][0]) - sides[1][0])[self.owner] / (2 * step)
+            row = v[part] / norm
+            found[:, part] += np.outer(gain * error - factor * (sigma @ (gain * v)), row)
+            for n in self.modalities:
+                slopes[n][part] += (sides[0][1][n] - sides[1][1][n]) / (2 * step) * row
+        return found, slopes
+
+    def _paces(self, v: np.ndarray) -> tuple[tuple[float, ...], dict[str, float]]:
+        """Gain of each modality, and the growth rate of its first layer."""
+        u, gain = self.current(v)
+        rates = {}
+        for (m, pull, is_deep), g in zip(self.pulls, gain, strict=True):
+            base = u[m] if is_deep else u.get(self.parents[m], 1.0)
+            rates[m] = g / base * pull if base else 0.0
+        return gain, rates
 
     def total(self, state: np.ndarray) -> np.ndarray:
         v = self.rows_of(state)
@@ -183,4 +213,5 @@ class _Reduced:
             raise OverflowError
         start[places], atol[places], relative[places] = np.log(np.abs(start[places])), rtol, TIGHTEST
         owned = {m: data.span(m) for m in data.sizes}
-        return System(self.velocity, self.total, start, atol, owned, relative if self.logged else None)
+        slope = None if self.logged or min(norms[m] for m in data.sizes) == 0 else self.slope
+        return System(self.velocity, self.total, start, atol, owned, relative if self.logged else None, slope=slope)

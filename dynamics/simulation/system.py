@@ -22,6 +22,7 @@ class System:
         that a Jacobian by differences is one call, and the implicit LSODA is used whatever the size.
     sensitivity(state) -> G (n, K), and metric (K, K): -G metric G^T is the stiff part of the Jacobian of a state too
         large for a dense one (`batch.steppers.rosenbrock`).
+    slope(state) -> d velocity / d state (n, n), and modality -> d rate / d state (n,), where they are cheap.
     """
 
     velocity: Callable[[np.ndarray], tuple[np.ndarray, Mapping[str, float]]]
@@ -33,6 +34,7 @@ class System:
     sizes: Callable[[np.ndarray], np.ndarray] | None = None
     sensitivity: Callable[[np.ndarray], np.ndarray] | None = None
     metric: np.ndarray | None = None
+    slope: Callable[[np.ndarray], tuple[np.ndarray, Mapping[str, np.ndarray]]] | None = None
 
 
 @dataclass
