@@ -95,6 +95,7 @@ class Correlations:
         <y y^T>. Without it the target is taken as free of noise, so that the lowest loss is zero.
     columns : mapping modality -> names of its inputs, optional; see `column_names`
     notes : what was done to the table that these come from, a sentence each
+    axes : where these are seen along some directions: modality -> (inputs, d), orthonormal columns; see `projected`
 
     Entries may be SymPy expressions (then only shapes and symmetry are checked).
 
@@ -117,6 +118,7 @@ class Correlations:
     samples: Samples | None = None
     columns: Mapping[str, tuple[str, ...]] | None = None
     notes: tuple[str, ...] = ()
+    axes: Mapping[str, np.ndarray] | None = None
 
     def __post_init__(self) -> None:
         set_field = object.__setattr__
@@ -293,6 +295,30 @@ class Correlations:
         )
         sigma, sigma_yx = self.sigma * np.outer(each, each), self.sigma_yx * each
         return Correlations(sigma, sigma_yx, self.sizes, self.sigma_yy, samples, self.columns, self.notes)
+
+    def projected(self, axes: Mapping[str, np.ndarray]) -> Correlations:
+        """The same data seen along some directions of each modality's inputs, (inputs, d) of orthonormal columns.
+
+        What training does stays the same where the directions hold Sigma_yx_m and their images under Sigma. Random
+        starts are drawn for all inputs (`drawn_sizes`).
+        """
+        whole = np.zeros((len(self.sigma), sum(axes[m].shape[1] for m in self.modalities)))
+        sizes = {m: axes[m].shape[1] for m in self.modalities}
+        for m, columns in spans_of(sizes).items():
+            whole[self.span(m), columns] = axes[m]
+        sigma = whole.T @ self.sigma @ whole
+        samples = self.samples and Samples(
+            {m: frozen(x @ axes[m]) for m, x in self.samples.inputs.items()}, self.samples.targets
+        )
+        inner = axes if self.axes is None else {m: self.axes[m] @ axes[m] for m in self.modalities}
+        return Correlations(
+            (sigma + sigma.T) / 2, self._target @ whole, sizes, self.sigma_yy, samples, None, self.notes, inner
+        )
+
+    @property
+    def drawn_sizes(self) -> dict[str, int]:
+        """Inputs of each modality that a random first layer is drawn for: all of them, however few are looked at."""
+        return {m: d if self.axes is None else len(self.axes[m]) for m, d in self.sizes.items()}
 
     def standardized(self, targets: bool = True) -> Correlations:
         """The same data with every input, and every output, z-scored: variance one; constant inputs stay.

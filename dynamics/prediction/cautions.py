@@ -72,12 +72,12 @@ def first_by_inputs(start: Start) -> list[str]:
     raced = [m for m in plan.order if m not in plan.never]
     if network.trunk.depth or plan.tie or min(depths.values()) < 3 or len(raced) < 2 or data.outputs > 1:
         return []
-    whole = {m: math.log(typical_way(depths[m], width, data.sizes[m])[0]) for m in raced}
+    whole = {m: math.log(typical_way(depths[m], width, data.drawn_sizes[m])[0]) for m in raced}
     arrivals = {m: whole[m] + (2 - depths[m]) * math.log(norms[m]) - math.log(data.strength(m)) for m in raced}
     earliest = min(raced, key=lambda m: arrivals[m])
     if earliest == plan.order[0]:
         return []
-    first, inputs = plan.order[0], ", ".join(f"{m} {data.sizes[m]}" for m in (plan.order[0], earliest))
+    first, inputs = plan.order[0], ", ".join(f"{m} {data.drawn_sizes[m]}" for m in (plan.order[0], earliest))
     cause = f"a first layer acts on a vector with u0/sqrt(inputs) ({inputs})"
     return [f"{first} is first by |Sigma_yx|, but a typical random start learns {earliest} first: {cause}"]
 

@@ -24,9 +24,10 @@ from dynamics.problem import Problem
 from dynamics.runs.half_times import Status
 from dynamics.runs.plateaus import as_told, follows
 from dynamics.runs.trajectory import Trajectory
+from dynamics.simulation.narrowed import Narrowed, narrowed
 from dynamics.starts.initializations import start_of
 from dynamics.starts.start import Start, StartKind, aligned_start, random_start
-from dynamics.starts.weights import WIDEST, checked_weights, random_weights
+from dynamics.starts.weights import WIDEST, along_axes, checked_weights, random_weights
 
 ELSEWHERE = "its plateaus are regressions that training does not come to here"
 SHOWN = {
@@ -75,23 +76,25 @@ def predict(
     >>> str(p.source), round(p.ratio, 3), round(p.refined.spread["A"], 2)
     ('refined', 1.063, 0.08)
     """
-    problem = Problem.of(network, data)
     if weights is not None:
         given = [name for name, value in (("width", width), ("seed", seed), ("seeds", seeds)) if value is not None]
         if given:
             raise DomainError(f"weights are a start: {given[0]} says another one")
+        Problem.of(network, data)
         u0 = start_of(network, data, weights).u0
     elif width is None and (seed is not None or seeds is not None):
         raise DomainError(f"{'seed' if seed is not None else 'seeds'} goes with a width")
     width = None if width is None else checked_integer(width, "width", 1, WIDEST)
     seed = None if seed is None else checked_integer(seed, "seed", 0)
+    narrow = narrowed(network, data, u0)
+    problem = Problem.of(network, data if narrow is None else narrow.data)
     aligned, start = aligned_start(problem, u0), random_start(problem, u0, width, seed or 0)
     is_random = width is not None or weights is not None
     refuse_large_start(start)
     reduced, leading = reduced_estimate(aligned), leading_estimate(start)
     lost = [m for m in aligned.course.never if m not in start.course.never]
     if weights is not None:
-        layers = checked_weights(network, data, weights)
+        layers = along_axes(problem.data, checked_weights(network, data, weights))
         refined = _tried(lambda: refined_from(replace(start, kind=StartKind.GIVEN), layers, "given start"))
     elif width is None:
         refined = _tried(lambda: refined_wide(start) if lost else refined_aligned(aligned))
@@ -109,7 +112,8 @@ def predict(
         warnings.append(f"no law of a single seed here ({refined.reason}): {stands}")
     if seeds is not None:
         found[Road.ENSEMBLE] = ensemble_estimate(start, seeds)
-    estimates = {road: e for road, e in found.items() if isinstance(e, Estimate)}
+    estimates = {road: _told_of(e, narrow) for road, e in found.items() if isinstance(e, Estimate)}
+    remarks += [] if narrow is None else [narrow.note]
     source = _source(estimates, is_random, bool(lost))
     if source is None:
         reasons = "; ".join(e.reason for e in (reduced, leading) if isinstance(e, Missing))
@@ -140,7 +144,7 @@ def predict(
         u0,
         source,
         together,
-        _misattribution(data, chosen, run),
+        _misattribution(data, chosen, run if run is None or narrow is None else narrow.widened(run)),
         {m: data.column_names(m) for m in data.modalities},
         worth,
         {m: value / power if power > 0 else math.nan for m, value in worth.items()},
@@ -177,6 +181,14 @@ def _misattribution(data: Correlations, estimate: Estimate, run: Trajectory | No
         own = m == estimate.order[0] and m in run.plateaus and not np.array_equal(run.plateaus[m], end)
         found[m] = (run.plateaus[m] if own else data.unimodal(m)) - end
     return found
+
+
+def _told_of(estimate: Estimate, narrow: Narrowed | None) -> Estimate:
+    """With what few directions of many inputs leave out in its bounds, and the run of all inputs."""
+    if narrow is None:
+        return estimate
+    run = None if estimate.run is None else narrow.widened(estimate.run)
+    return replace(estimate, run=run, bound={m: bound + narrow.error for m, bound in estimate.bound.items()})
 
 
 def _tried(road: Callable[[], Estimate]) -> Estimate | Missing:

@@ -18,6 +18,7 @@ from dynamics.runs.plateaus import as_run, doubted
 from dynamics.runs.trajectory import Trajectory, losses, weight_times
 from dynamics.simulation.batch.members import DIVERGED
 from dynamics.simulation.full_system import pack
+from dynamics.simulation.narrowed import narrowed
 from dynamics.simulation.widening import COMPRESSED, widened
 from dynamics.starts.start import random_start, start_from
 from dynamics.starts.weights import Weights, require_products
@@ -106,6 +107,13 @@ def descend(
     >>> run.order, run.status["B"].value
     (('A', 'B'), 'reached')
     """
+    narrow = None if exact else narrowed(network, data, u0 if weights is None else None)
+    if narrow is not None:
+        few = descend(
+            network, narrow.data, u0=u0, width=width, seed=seed, weights=narrow.along(network, weights),
+            learning_rate=learning_rate, on_samples=on_samples, t_end=t_end, max_steps=max_steps,
+        )  # fmt: skip
+        return narrow.widened(few)
     start = start_from(Problem.of(network, data), u0, width, seed, weights)
     plan = start.course
     max_steps = checked_integer(max_steps, "max_steps", 1)

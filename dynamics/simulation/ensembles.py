@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from numbers import Real
 from typing import Any, ClassVar
@@ -19,6 +19,7 @@ from dynamics.runs.half_times import EARLY, ENDS_BELOW, LATE, Status
 from dynamics.simulation.batch.members import STILL, Runs
 from dynamics.simulation.flow import RERUN
 from dynamics.simulation.jobs import PILOTS, Job, moved, run_jobs
+from dynamics.simulation.narrowed import narrowed
 from dynamics.starts.start import random_start
 from dynamics.starts.weights import WIDEST
 from dynamics.strict_json import told
@@ -233,6 +234,14 @@ def ensemble(
     rate = None if learning_rate is None else checked_positive(learning_rate, "learning_rate")
     if max_steps is not None:
         max_steps = checked_integer(max_steps, "max_steps", 1)
+    narrow = narrowed(network, data, u0)
+    if narrow is not None:
+        few = ensemble(
+            network, narrow.data, u0=u0, width=width, seeds=seeds, learning_rate=learning_rate, rtol=rtol, t_end=t_end,
+            max_steps=max_steps, verify=verify, progress=progress,
+        )  # fmt: skip
+        error, origin = max(few.compression, narrow.error), {**few.provenance, **origin_of(data)}
+        return replace(few, compression=error, warnings=(*data.warnings, *few.warnings), provenance=origin)
     problem = Problem.of(network, data)
     width = checked_integer(width, "width", 1, WIDEST)
     plan = random_start(problem, u0).simulated().course

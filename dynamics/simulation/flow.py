@@ -16,6 +16,7 @@ from dynamics.runs.trajectory import Trajectory, losses
 from dynamics.simulation.cancellation import cancelled, digits_left, tightened
 from dynamics.simulation.full_system import full_system
 from dynamics.simulation.march import march
+from dynamics.simulation.narrowed import narrowed
 from dynamics.simulation.system import System
 from dynamics.simulation.widening import COMPRESSED, times_apart, weights_apart, widened
 from dynamics.starts.start import start_from
@@ -81,6 +82,13 @@ def integrate(
     """
     rtol = checked_rtol(rtol)
     t_end, times = checked_times(t_end, t_eval)
+    narrow = None if exact else narrowed(network, data, u0 if weights is None else None)
+    if narrow is not None:
+        few = integrate(
+            network, narrow.data, u0=u0, width=width, seed=seed, weights=narrow.along(network, weights), t_end=t_end,
+            t_eval=t_eval, rtol=rtol, max_steps=max_steps, verify=verify,
+        )  # fmt: skip
+        return narrow.widened(few)
     problem = Problem.of(network, data)
     start = start_from(problem, u0, width, seed, weights)
     plan = start.course

@@ -15,6 +15,7 @@ from dynamics.problem import Problem
 from dynamics.runs.trajectory import Trajectory
 from dynamics.simulation.full_system import full_system
 from dynamics.simulation.march import march
+from dynamics.simulation.narrowed import LOOSE, narrowed
 from dynamics.simulation.system import System
 from dynamics.starts.start import Start, aligned_start
 from dynamics.starts.weights import aligned_directions
@@ -63,6 +64,12 @@ def integrate_reduced(
     >>> {m: round(t, 4) for m, t in run.times.items()}
     {'A': 4.167, 'B': 20.7087}
     """
+    narrow = narrowed(network, data, u0)
+    if narrow is not None:
+        few = integrate_reduced(
+            network, narrow.data, u0=u0, t_end=t_end, t_eval=t_eval, rtol=max(rtol, LOOSE), max_steps=max_steps
+        )
+        return narrow.widened(few)
     start = aligned_start(Problem.of(network, data), u0)
     rtol = checked_rtol(rtol)
     t_end, times = checked_times(t_end, t_eval)

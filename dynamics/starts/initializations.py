@@ -23,7 +23,7 @@ from derivations.critical.saddles import drive
 from derivations.network import TRUNK, layer_shapes
 from dynamics.checks import checked_integer, real_numbers
 from dynamics.problem import Problem
-from dynamics.starts.weights import Weights, checked_weights
+from dynamics.starts.weights import Weights, along_axes, checked_weights
 from dynamics.tables import Shown, Table, number
 
 UNEVEN = 3.0  # layers of a chain whose norms differ by more are far from balanced
@@ -144,8 +144,8 @@ def default_weights(network: FusionNetwork, data: Correlations, init: str, width
         unit = rng.uniform(-end, end, shape) if kind is Initialization.PYTORCH else rng.normal(size=shape)
         return np.asarray(math.sqrt(kind.variance(*shape)) * unit)
 
-    shapes = layer_shapes(network, data.sizes, data.outputs, checked_integer(width, "width", 1))
-    return {name: [drawn(shape) for shape in layers] for name, layers in shapes.items()}
+    shapes = layer_shapes(network, data.drawn_sizes, data.outputs, checked_integer(width, "width", 1))
+    return along_axes(data, {name: [drawn(shape) for shape in layers] for name, layers in shapes.items()})
 
 
 def start_of(network: FusionNetwork, data: Correlations, weights: Mapping[str, Any]) -> Start:
@@ -192,7 +192,7 @@ def default_start(network: FusionNetwork, data: Correlations, init: str, width: 
     layers of A, B differ in norm by more than 3 times: far from a balanced start
     """
     kind, width = checked_initialization(init), checked_integer(width, "width", 1)
-    shapes = layer_shapes(network, data.sizes, data.outputs, width)
+    shapes = layer_shapes(network, data.drawn_sizes, data.outputs, width)
     spread = {name: [kind.variance(*shape) for shape in layers] for name, layers in shapes.items()}
     norms = {
         name: tuple(math.sqrt(out * into * v) for (out, into), v in zip(layers, spread[name], strict=True))

@@ -42,13 +42,14 @@ class NarrowDraw:
     ) -> None:
         self._network, self._width, self._rng = network, width, np.random.default_rng(seed)
         norms, shapes = start_norms(network, u0), layer_shapes(network, data.sizes, data.outputs, width)
+        drawn = layer_shapes(network, data.drawn_sizes, data.outputs, width)
         self._layers = layers_of(network)
         self._ends = end_spaces(network)
         self._scale = {}
         self._met: dict[Space, int] = {}  # directions met so far
         for layer in self._layers:
             out, into = shapes[layer.chain][layer.place]
-            self._scale[layer] = norms[layer.chain] / math.sqrt(out * into)
+            self._scale[layer] = norms[layer.chain] / math.sqrt(math.prod(drawn[layer.chain][layer.place]))
             self._met[layer.reads] = into if layer.reads in self._ends else 0
             self._met[layer.writes] = out if layer.writes in self._ends else 0
         size = self._met

@@ -65,7 +65,7 @@ def typical_weights(network: FusionNetwork, data: Correlations, u0: float | Mapp
         for i in range(int(chain.depth)):
             first, last = i == 0 and not chain.children, _puts_out(network, name, i)
             before, after = (0, inputs) if i < chain.depth - 1 or name == TRUNK else (place, room)
-            scale = length * norm / math.sqrt(inputs if first else width)
+            scale = length * norm / math.sqrt(data.drawn_sizes[name] if first else width)
             if last:
                 layer = np.zeros((out, inputs + out))
                 layer[:, inputs:] = length * norm / math.sqrt(out) * np.eye(out)

@@ -102,15 +102,24 @@ def random_weights(
     require_problem(network, data)
     norms = start_norms(network, u0)
     width = checked_integer(width, "width", 1, WIDEST)
-    shapes = layer_shapes(network, data.sizes, data.outputs, width)
+    shapes = layer_shapes(network, data.drawn_sizes, data.outputs, width)
     count = sum(out * into for layers in shapes.values() for out, into in layers)
     if count > MOST_WEIGHTS:
         raise DomainError(f"width {width} makes {count:.2g} weights, {8e-9 * count:.2g} GB: see ensemble")
     rng = _generator(seed)
-    return {
+    drawn = {
         name: [rng.normal(0.0, norms[name] / math.sqrt(out * into), (out, into)) for out, into in layers]
         for name, layers in shapes.items()
     }
+    return along_axes(data, drawn)
+
+
+def along_axes(data: Correlations, weights: Mapping[str, list[np.ndarray]]) -> Weights:
+    """First layers of all inputs as these act along the axes that the data are seen along."""
+    axes = data.axes
+    if axes is None:
+        return dict(weights)
+    return {n: [layers[0] @ axes[n], *layers[1:]] if n in axes and layers else layers for n, layers in weights.items()}
 
 
 def _generator(seed: int | np.random.Generator) -> np.random.Generator:

@@ -18,6 +18,7 @@ from scipy.integrate import RK45
 
 from dynamics.simulation.batch.kernel import Slope
 
+SMALL = 12  # ranks above which one product of matrices a trajectory is faster than sums over all of them
 STABLE = 3.3  # |lambda| h up to which Dormand and Prince's method is stable on the negative real axis
 
 
@@ -123,8 +124,12 @@ def rosenbrock(
     """
     count = len(h)
     metric = np.broadcast_to(metric, (*metric.shape[:2], count))
-    squares = np.einsum("nkm,njm->kjm", factor, factor)
-    held = np.einsum("kim,ijm->kjm", metric, squares).transpose(2, 0, 1)  # S G^T G
+    if factor.shape[1] > SMALL:
+        tall = factor.transpose(2, 0, 1)
+        held = metric.transpose(2, 0, 1) @ (tall.transpose(0, 2, 1) @ tall)
+    else:
+        squares = np.einsum("nkm,njm->kjm", factor, factor)
+        held = np.einsum("kim,ijm->kjm", metric, squares).transpose(2, 0, 1)  # S G^T G
     inverse = np.linalg.inv(np.eye(factor.shape[1]) + (GAMMA * h)[:, None, None] * held).transpose(1, 2, 0)
 
     def relaxed(vector: np.ndarray, by: np.ndarray) -> np.ndarray:
