@@ -49,7 +49,9 @@ def contrasts(codes: np.ndarray, count: int) -> np.ndarray:
 
 def class_note(name: str, labels: Sequence[str]) -> str:
     """What has been made of classes."""
-    told = ", ".join(labels[:6]) + (f", ... ({len(labels)} in all)" if len(labels) > 6 else "")
+    told = ", ".join(label if label.isprintable() else repr(label) for label in labels[:6]) + (
+        f", ... ({len(labels)} in all)" if len(labels) > 6 else ""
+    )
     outputs = "one output" if len(labels) == 2 else f"{len(labels) - 1} outputs"
     return f"{name} has {len(labels)} classes ({told}): one-hot, which is {outputs} up to a rotation of the outputs"
 

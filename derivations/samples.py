@@ -93,12 +93,15 @@ def prepared_samples(
     Raises a DataError on fewer than two samples, differing lengths or indexes, gaps, a constant target.
     """
     policy = checked_missing(missing)
+    for flag, value in (("standardize", standardize), ("classes", classes)):
+        if not isinstance(value, bool | np.bool_):
+            raise DataError(f"{flag} must be True or False, got {value!r}")
     if not isinstance(inputs, Mapping) or not inputs:
         raise DataError(f"inputs must map at least one modality to samples, got {type(inputs).__name__}")
     inputs, targets = aligned(inputs, targets)
     names = {m: _names(block) for m, block in inputs.items()} if columns is None else dict(columns)
     blocks = {m: _columns(_values(block), f"inputs[{m!r}]") for m, block in inputs.items()}
-    y, notes = _targets(_values(targets), classes)
+    y, notes = _targets(_values(targets), bool(classes) or str(getattr(targets, "dtype", "")) == "category")
     lengths = {m: len(block) for m, block in blocks.items()} | {"targets": len(y)}
     if len(set(lengths.values())) > 1:
         raise DataError(f"inputs and targets differ in their number of samples: {lengths}")
@@ -111,7 +114,7 @@ def prepared_samples(
             raise DataError(gaps.told(f"row {gaps.first[0]} (the first being 0)"))
         if policy is Missing.MEAN:
             whole = ~np.isnan(y).any(axis=1)
-            table = np.where(np.isnan(table), means_of(table[whole]), table)
+            table = np.where(np.isnan(table), np.nan_to_num(means_of(table[whole])), table)
         table = table[whole]
     if len(table) < 2:
         raise DataError(f"at least two samples are needed, got {len(table)}")
@@ -160,7 +163,11 @@ def _targets(targets: Any, classes: bool) -> tuple[np.ndarray, tuple[str, ...]]:
     """Targets (P, outputs), and the note on classes if they are some."""
     raw = targets if isinstance(targets, np.ndarray) else np.asarray(targets, dtype=object)
     flat = raw.reshape(-1) if raw.ndim == 2 and raw.shape[1] == 1 else raw
-    text = flat.dtype.kind in "OU" and flat.ndim == 1 and any(isinstance(value, str) for value in flat[:1000])
+    cells = flat.tolist() if flat.dtype.kind in "OU" and flat.ndim == 1 else []
+    text = any(isinstance(value, str) for value in cells)
+    odd = [value for value in cells if text and not isinstance(value, str) and not is_gap(value)]
+    if odd and not classes:
+        raise DataError(f"targets hold text and numbers, such as {odd[0]!r}: with classes=True all are classes")
     if not (text or classes):
         return _columns(targets, "targets"), ()
     if flat.ndim != 1:

@@ -132,7 +132,7 @@ def correlations_of(table: Shaped, source: str, standardize: bool) -> Correlatio
 def _joined(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """The same rows in blocks of about STEP bytes: a merge costs K^2, however few its rows are."""
     waiting: list[np.ndarray] = []
-    for block in blocks:
+    for block in filter(len, blocks):
         waiting.append(block)
         if sum(rows.nbytes for rows in waiting) >= STEP:
             yield np.concatenate(waiting)

@@ -9,10 +9,11 @@ import gzip
 import lzma
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
-from io import TextIOWrapper
+from io import BytesIO, TextIOWrapper
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from dynamics.data.columns import numbers_or_text, rows_at_a_time
 from dynamics.data.source import Cells, Source
 from dynamics.messages import one_line, shown
 
+ROW_NAMES = "row names"
 LONGEST_LINE = 2**20  # characters
 LONGEST_CELL = 2**25  # characters after a quotation mark without another
 SEPARATORS = (",", ";", "\t", "|")
@@ -66,7 +68,7 @@ class Layout:
             raise DataError(f"decimal must be . or , and not the separator, got {self.decimal!r}")
         if self.encoding is not None:
             try:
-                codecs.lookup(self.encoding)
+                TextIOWrapper(BytesIO(), self.encoding)
             except (LookupError, TypeError, ValueError):
                 raise DataError(f"encoding {shown(self.encoding)} is not known") from None
 
@@ -76,6 +78,7 @@ class Watched:
 
     def __init__(self, file: Path, layout: Layout, source: str) -> None:
         self.source, self.lines, self.since, self.quoted, self.unquoted = source, 0, 0, False, 0
+        self.before = ""  # text that is read first
         with open(file, "rb") as stream:
             start = stream.read(8)
         opener = next((found for mark, found in PACKED.items() if start.startswith(mark)), None)
@@ -104,6 +107,9 @@ class Watched:
             yield line
 
     def read(self, size: int = -1) -> str:
+        if self.before:
+            before, self.before = self.before, ""
+            return before
         return self._checked(self._unpacked(partial(self.stream.read, size)))
 
     def readline(self) -> str:
@@ -149,6 +155,7 @@ class _Head:
     lines: int
     sep: str
     names: tuple[str, ...]
+    note: str = ""
 
 
 def text_source(file: Path, source: str, layout: Layout, wanted: Sequence[str] = ()) -> Source:
@@ -158,74 +165,88 @@ def text_source(file: Path, source: str, layout: Layout, wanted: Sequence[str] =
         head = _head(file, source, layout, set(wanted))
     except csv.Error as error:
         raise DataError(f"{source} has no header that can be read: {error}") from None
-    notes = () if head.sep == "," or layout.sep else (f"columns are separated by {head.sep!r}, as in the header",)
+    notes = [] if head.sep == "," or layout.sep else [f"columns are separated by {head.sep!r}, as in the header"]
+    notes += [head.note] if head.note else []
     return Source(
         source,
         head.names,
         partial(_blocks, file, source, layout, head),
         partial(_line_of, file, source, layout, head),
-        notes,
+        tuple(notes),
+        layout.decimal,
     )
 
 
 def _head(file: Path, source: str, layout: Layout, wanted: set[str]) -> _Head:
-    """The header is the first line, or one that begins with # and has the names asked for."""
+    """The header is the first line that is no comment, or one that begins with # and has the names asked for."""
     with Watched(file, layout, source) as text:
         before = 0
-        while (line := text.readline()) and (not line.strip() or line.startswith("#")):
+        while (line := text.readline().removeprefix("\ufeff")) and (
+            not line.strip() or line.startswith(("#", layout.comment or "#"))
+        ):
             if line.startswith("#"):
                 found = _header([line.lstrip("# ")], text, layout)
                 known = {*found.names, line.lstrip("# ").split(found.sep)[0].strip()}
                 plain = _header([line], text, layout) if found.lines == 1 else found
                 if wanted and wanted <= known | set(plain.names):
                     names = found.names if wanted <= set(found.names) else plain.names
-                    return _Head(before + found.lines, found.sep, _with_row_names(names, text, found.sep, source))
+                    return _with_row_names(replace(found, names=names, lines=before + found.lines), text, source)
             before += 1
         if not line:
             raise DataError(f"{source} is empty")
         found = _header([line], text, layout)
-        names = _with_row_names(found.names, text, found.sep, source)
-        return _Head(before + found.lines, found.sep, names)
+        return _with_row_names(replace(found, lines=before + found.lines), text, source)
 
 
 def _header(lines: list[str], text: Watched, layout: Layout) -> _Head:
     """The names on a line, which may go on where a cell holds line breaks."""
-    sep = layout.sep or max(SEPARATORS, key=lines[0].count)
+    sep = layout.sep or max((mark for mark in SEPARATORS if mark != layout.decimal), key=lines[0].count)
     while lines[-1].count('"') % 2 == sum(line.count('"') for line in lines[:-1]) % 2 ^ 1:
         more = text.readline()
         if not more:
             raise csv.Error("a quoted cell in line 1 does not end")
         lines.append(more)
     names = next(csv.reader(lines, delimiter=sep), [])
-    return _Head(len(lines), sep, tuple(name.strip() for name in names))
+    return _Head(len(lines), sep, tuple(" ".join(name.split()) for name in names))
 
 
-def _with_row_names(names: tuple[str, ...], text: Watched, sep: str, source: str) -> tuple[str, ...]:
-    """R writes one name less than columns where its rows have names."""
-    first = next((row for row in csv.reader(text, delimiter=sep) if row), [])
-    if not first:
+def _with_row_names(head: _Head, text: Watched, source: str) -> _Head:
+    """R writes one name less than columns where its rows have names, which are never the same."""
+    rows = list(islice((row for row in csv.reader(text, delimiter=head.sep) if row), 1000))
+    if not rows:
         raise DataError(f"{source} has no rows")
-    return ("row names", *names) if len(first) == len(names) + 1 and first[-1] != "" else names
+    if any(len(row) != len(head.names) + 1 for row in rows):
+        return head
+    if all(row[-1] == "" for row in rows):
+        return replace(head, note=f"rows of {source} end with a separator more than its header")
+    if len({row[0] for row in rows}) < len(rows):
+        raise DataError(f"{source} has {len(rows[0])} cells a row, the header has {len(head.names)}")
+    note = f"the header of {source} has one name less than its rows have cells: the first is taken for a row's name"
+    return replace(head, names=(ROW_NAMES, *head.names), note=note)
 
 
 def _blocks(file: Path, source: str, layout: Layout, head: _Head, places: Sequence[int]) -> Iterator[Cells]:
     pandas = pandas_for(source)
     unique = sorted(set(places))
     version = tuple(int(part) for part in pandas.__version__.split(".")[:2])
+    spare = [len(head.names), len(head.names) + 1]  # cells that no name of the header belongs to
     exact = {} if version >= (3, 1) else {"float_precision": "round_trip"}  # the default since then
     with Watched(file, layout, source) as text, warnings.catch_warnings():
         warnings.simplefilter("error", pandas.errors.ParserWarning)  # cells of a row that is too long are lost
         for _ in range(head.lines):
             text.readline()
+        text.before = head.sep.join(map(str, range(spare[1] + 1))) + "\n"  # tells pandas of cells that no row may have
         try:
             reader = pandas.read_csv(
-                text, sep=head.sep, decimal=layout.decimal, header=None, names=range(len(head.names)), usecols=unique,
-                index_col=False, chunksize=rows_at_a_time(len(head.names)), engine="c", low_memory=False,
-                comment=layout.comment, **exact,
+                text, sep=head.sep, decimal=layout.decimal, usecols=[*unique, *spare], index_col=False,
+                chunksize=rows_at_a_time(len(head.names)), engine="c", low_memory=False, comment=layout.comment,
+                **exact,
             )  # fmt: skip
             row = 0
             for frame in reader:
-                yield [_cells(frame[i], head.names[i], source) for i in places]
+                if frame[[str(i) for i in spare]].notna().to_numpy().any():
+                    raise ValueError("a row is longer than the header")
+                yield [_cells(frame[str(i)], head.names[i], source) for i in places]
                 row += len(frame)
         except DataError:
             raise
@@ -236,8 +257,10 @@ def _blocks(file: Path, source: str, layout: Layout, head: _Head, places: Sequen
 
 
 def _cells(series: Any, name: str, source: str) -> np.ndarray:
-    if series.dtype.kind in "biuf":
-        return series.to_numpy(dtype=float)  # type: ignore[no-any-return]
+    if series.dtype.kind in "iuf":
+        return numbers_or_text(series.to_numpy(), name, source)
+    if series.dtype.kind == "b":  # of this block: others may hold other words
+        return np.where(series.to_numpy(), np.array("True", dtype=object), np.array("False", dtype=object))
     return numbers_or_text(series.to_numpy(dtype=object, na_value=None), name, source)
 
 
@@ -265,11 +288,16 @@ def _line_of(file: Path, source: str, layout: Layout, head: _Head, row: int) -> 
 
 def _broken(error: Exception, file: Path, source: str, layout: Layout, head: _Head) -> DataError:
     """What is wrong with a text that pandas refuses."""
+    line = head.lines
     try:
         with Watched(file, layout, source) as text:
             for line, row in _rows(text, layout, head):
-                if len(row) > len(head.names):
+                if any(row[len(head.names) :]):
                     return DataError(f"{source} line {line} has {len(row)} cells, the header has {len(head.names)}")
-    except (csv.Error, DataError) as found:
-        return DataError(f"{source}: {found}")
+    except DataError as found:
+        return found
+    except csv.Error as found:
+        return DataError(f"{source} after line {line}: {found}")
+    if "EOF inside string" in str(error):
+        return DataError(f"{source}: a quoted cell does not end in line {line}, the last one, nor before")
     return DataError(f"{source} is no table: {one_line(str(error), 120)}")
