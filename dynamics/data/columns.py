@@ -17,7 +17,8 @@ from dynamics.messages import cut, listed, shown
 LONGEST = 2**53  # integers beyond it are not all floats
 MOST_COLUMNS = 10_000  # Sigma of more would take over 800 MB, its eigenvalues hours
 NO_DATES = "give a number, such as days since a start"
-BLOCK = 2**20  # bytes that are read, or turned into floats, at a time
+BLOCK = 2**20  # bytes that are turned into floats at a time, where that makes LEAST rows or more
+LEAST = 128
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,9 @@ def asked(modalities: Any, target: Any, noun: str = "column") -> Picked:
         except DomainError as error:
             raise DataError(str(error)) from None
     found = {name: _names(each, f"modalities[{shown(name)}]", noun) for name, each in modalities.items()}
-    return Picked(found, _names(target, "target", noun))
+    picked = Picked(found, _names(target, "target", noun))
+    check_width(len(picked.names))
+    return picked
 
 
 def resolved(
@@ -190,4 +193,4 @@ def _is_date(value: object) -> bool:
 
 def rows_at_a_time(columns: int) -> int:
     """How many rows of so many floats make a block."""
-    return max(1, BLOCK // (8 * columns))
+    return max(LEAST, BLOCK // (8 * columns))

@@ -25,7 +25,10 @@ from dynamics.data.columns import LONGEST, MOST_COLUMNS, NO_DATES, Picked
 from dynamics.data.source import Source, number_in
 from dynamics.messages import one_line, shown
 
-NUMERIC = re.compile(r"[+-−]?[$€£¥]? ?[.,]?\d[\d.,'’_ \u00a0]*([eE][+-]?\d+)?\s*[%$€£¥]?|[+-]?inf(inity)?", re.I)
+NUMERIC = re.compile(  # a number as people write it, whether this reader takes it or not
+    r"[(+−-]?[$€£¥]? ?[.,]?\d[\d.,'’_ \u00a0]*([ed][+-]?\d[\d.]*)?\s*[%$€£¥)]?|0x[\da-f.p+-]+|[+-]?inf(inity)?|=.*",
+    re.I,
+)
 COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
 DATE = re.compile(r"\d{4}[-/.]\d\d?[-/.]\d\d?([ T].*)?|\d\d?[-./]\d\d?[-./]\d{2,4}( .*)?|\d\d?:\d\d(:.*)?", re.ASCII)
 LOGICAL = {"true", "false"}

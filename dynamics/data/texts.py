@@ -32,7 +32,7 @@ MARKS = {
     codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
 }  # fmt: skip
-PACKED: dict[bytes, Callable[[Path, str], Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+PACKED: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 OFFICE = {b"PK\x03\x04": "a ZIP archive or a workbook", b"\xd0\xcf\x11\xe0": "an old Excel workbook"}
 
 
@@ -81,13 +81,11 @@ class Watched:
         self.before = ""  # text that is read first
         with open(file, "rb") as stream:
             start = stream.read(8)
-        opener = next((found for mark, found in PACKED.items() if start.startswith(mark)), None)
-        self.packed = opener is not None
-        self.stream: Any = opener(file, "rb") if opener else open(file, "rb")  # noqa: SIM115 - closed by `text`
-        if opener:
-            with self:
-                start = self._unpacked(partial(self.stream.read, 8))
-            self.stream = opener(file, "rb")
+        self.file, self.opener = file, next((found for mark, found in PACKED.items() if start.startswith(mark)), open)
+        self.stream: Any = self.opener(file, "rb")
+        with self:
+            start = self._unpacked(partial(self.stream.read, 8))
+        self.stream = self.opener(file, "rb")
         marked = next((name for mark, name in MARKS.items() if start.startswith(mark)), None)
         what = next((told for mark, told in OFFICE.items() if start.startswith(mark)), None)
         if what is not None:
@@ -119,16 +117,25 @@ class Watched:
         try:
             return read()
         except UnicodeDecodeError as error:
-            byte = error.object[error.start]
-            where = f"after line {self.lines}" if self.lines else "near the start"
             raise DataError(
-                f"{self.source} is not in {self.encoding}: byte {byte:#x} {where}; give its encoding (latin-1, "
-                "cp1252, utf-16, ...)"
+                f"{self.source} is not in {self.encoding}: byte {error.object[error.start]:#x} in line "
+                f"{self._undecoded()}; give its encoding (latin-1, cp1252, utf-16, ...)"
             ) from None
         except OSError as error:
             raise DataError(f"{self.source} cannot be read: {error}") from None
         except Exception as error:  # damaged archives, and codecs, leak many kinds
             raise DataError(f"{self.source} cannot be unpacked: {type(error).__name__}: {error}") from None
+
+    def _undecoded(self) -> int:
+        """The line that has the first byte which is no text."""
+        decoder, line = codecs.getincrementaldecoder(self.encoding)(), 1
+        with self.opener(self.file, "rb") as stream:
+            while block := stream.read(2**16):
+                try:
+                    line += decoder.decode(block).count("\n")
+                except UnicodeDecodeError as error:
+                    return int(line + error.object[: error.start].count(b"\n"))
+        return line
 
     def _checked(self, text: str) -> str:
         if "\0" in text:
@@ -164,7 +171,7 @@ def text_source(file: Path, source: str, layout: Layout, wanted: Sequence[str] =
     try:
         head = _head(file, source, layout, set(wanted))
     except csv.Error as error:
-        raise DataError(f"{source} has no header that can be read: {error}") from None
+        raise DataError(f"{source}: header and first rows cannot be read: {error}") from None
     notes = [] if head.sep == "," or layout.sep else [f"columns are separated by {head.sep!r}, as in the header"]
     notes += [head.note] if head.note else []
     return Source(
