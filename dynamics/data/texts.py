@@ -304,7 +304,8 @@ def _broken(error: Exception, file: Path, source: str, layout: Layout, head: _He
     except DataError as found:
         return found
     except csv.Error as found:
-        return DataError(f"{source} after line {line}: {found}")
+        if "EOF" not in str(error):
+            return DataError(f"{source} after line {line}: {found}")
     if "EOF inside string" in str(error):
         return DataError(f"{source}: a quoted cell does not end in line {line}, the last one, nor before")
     return DataError(f"{source} is no table: {one_line(str(error), 120)}")
