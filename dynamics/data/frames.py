@@ -16,10 +16,9 @@ from derivations import DataError
 from derivations.rows import is_gap, label_of
 from dynamics.data.columns import NO_DATES, numbers_or_text, rows_at_a_time
 from dynamics.data.source import Cells, Source
-from dynamics.data.texts import Layout, pandas_for
+from dynamics.data.texts import GAPS, Layout, pandas_for
 from dynamics.messages import listed, one_line, shown
 
-EMPTY = ("NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "None")  # text that stands for nothing, as in a CSV
 LARGEST_WORKBOOK = 2**28  # bytes that a workbook may unpack to
 
 
@@ -118,7 +117,7 @@ def _filled_rows(sheet: Any, source: str) -> tuple[list[int], tuple[str, ...], l
         if any(map(_is_filled, row[len(header) :])):
             raise DataError(f"{source} row {line} of the sheet has {len(row)} cells, the header has {len(header)}")
         lines.append(line)
-        rows.append(tuple(None if value in EMPTY else value for value in (*row, *[None] * len(header))[: len(header)]))
+        rows.append(tuple(None if value in GAPS else value for value in (*row, *[None] * len(header))[: len(header)]))
     if not rows:
         raise DataError(f"{source} has no rows")
     return lines, header, rows

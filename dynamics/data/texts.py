@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from derivations import DataError
+from derivations.rows import is_gap
 from dynamics.data.columns import numbers_or_text, rows_at_a_time
 from dynamics.data.source import Cells, Source
 from dynamics.messages import one_line, shown
@@ -27,6 +28,11 @@ from dynamics.messages import one_line, shown
 ROW_NAMES = "row names"
 LONGEST_LINE = 2**20  # characters
 LONGEST_CELL = 2**25  # characters after a quotation mark without another
+GAPS = {
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
+    "NULL", "NaN", "None", "n/a", "nan", "null",
+}  # what pandas takes for nothing, except in some columns of long integers  # fmt: skip
+WORDS = dict.fromkeys(GAPS) | {"TRUE": "True", "true": "True", "FALSE": "False", "false": "False"}
 SEPARATORS = (",", ";", "\t", "|")
 MARKS = {
     codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
@@ -130,7 +136,7 @@ class Watched:
         """The line that has the first byte which is no text."""
         decoder, line = codecs.getincrementaldecoder(self.encoding)(), 1
         with self.opener(self.file, "rb") as stream:
-            while block := stream.read(2**16):
+            while block := self._unpacked(partial(stream.read, 2**16)):
                 try:
                     line += decoder.decode(block).count("\n")
                 except UnicodeDecodeError as error:
@@ -268,7 +274,8 @@ def _cells(series: Any, name: str, source: str) -> np.ndarray:
         return numbers_or_text(series.to_numpy(), name, source)
     if series.dtype.kind == "b":  # of this block: others may hold other words
         return np.where(series.to_numpy(), np.array("True", dtype=object), np.array("False", dtype=object))
-    return numbers_or_text(series.to_numpy(dtype=object, na_value=None), name, source)
+    cells = ("" if is_gap(value) else str(value).strip() for value in series.tolist())
+    return np.array([*(WORDS.get(cell, cell) for cell in cells), None], dtype=object)[:-1]
 
 
 def _rows(text: Watched, layout: Layout, head: _Head) -> Iterator[tuple[int, list[str]]]:
