@@ -72,7 +72,7 @@ class Prepared:
     """Samples, the names of their columns where the caller's objects have some, and what was done to them."""
 
     samples: Samples
-    columns: dict[str, tuple[str, ...]] | None
+    columns: Mapping[str, tuple[str, ...]] | None
     notes: tuple[str, ...]
 
 
@@ -99,13 +99,13 @@ def prepared_samples(
     if not isinstance(inputs, Mapping) or not inputs:
         raise DataError(f"inputs must map at least one modality to samples, got {type(inputs).__name__}")
     inputs, targets = aligned(inputs, targets)
-    names = {m: _names(block) for m, block in inputs.items()} if columns is None else dict(columns)
+    names = {m: _names(block) for m, block in inputs.items()} if columns is None else columns
     blocks = {m: _columns(_values(block), f"inputs[{m!r}]") for m, block in inputs.items()}
     y, notes = _targets(_values(targets), bool(classes) or str(getattr(targets, "dtype", "")) == "category")
     lengths = {m: len(block) for m, block in blocks.items()} | {"targets": len(y)}
     if len(set(lengths.values())) > 1:
         raise DataError(f"inputs and targets differ in their number of samples: {lengths}")
-    labels = {m: names[m] or tuple(f"{m}[{i}]" for i in range(x.shape[1])) for m, x in blocks.items()}
+    labels = {m: _labels(names, m, x.shape[1]) for m, x in blocks.items()}
     table = np.hstack([*blocks.values(), y])
     gaps = Gaps([*(name for each in labels.values() for name in each), *["targets"] * y.shape[1]], y.shape[1])
     whole = gaps.seen(table)
@@ -129,7 +129,7 @@ def prepared_samples(
         raise DataError(f"targets column {constant[0]} is constant ({spans[-1][0, constant[0]]:g})")
     return Prepared(
         Samples(centred, frozen(y)),
-        labels if any(names.values()) else None,
+        columns if columns is not None else labels if any(names.values()) else None,
         (*notes, *gaps.note(policy), *constant_notes(still)),
     )
 
@@ -157,6 +157,15 @@ def _names(block: Any) -> tuple[str, ...] | None:
     if hasattr(block, "columns") and hasattr(block, "iloc"):
         return tuple(" ".join(str(name).split()) for name in block.columns)
     return (str(block.name),) if hasattr(block, "iloc") and getattr(block, "name", None) is not None else None
+
+
+def _labels(names: Any, modality: str, count: int) -> tuple[str, ...]:
+    """What the columns of a modality are called in notes, whatever the caller gave as their names."""
+    given = names.get(modality) if isinstance(names, Mapping) else None
+    own = tuple(map(str, given)) if isinstance(given, Sequence) else ()
+    return (
+        own if len(own) == count else (modality,) if count == 1 else tuple(f"{modality}{i + 1}" for i in range(count))
+    )
 
 
 def _targets(targets: Any, classes: bool) -> tuple[np.ndarray, tuple[str, ...]]:
