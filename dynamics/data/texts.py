@@ -213,7 +213,8 @@ def _head(file: Path, source: str, layout: Layout, wanted: set[str]) -> _Head:
 
 def _header(lines: list[str], text: Watched, layout: Layout) -> _Head:
     """The names on a line, which may go on where a cell holds line breaks."""
-    sep = layout.sep or max((mark for mark in SEPARATORS if mark != layout.decimal), key=lines[0].count)
+    unquoted = "".join(lines[0].split('"')[::2])
+    sep = layout.sep or max((mark for mark in SEPARATORS if mark != layout.decimal), key=unquoted.count)
     while lines[-1].count('"') % 2 == sum(line.count('"') for line in lines[:-1]) % 2 ^ 1:
         more = text.readline()
         if not more:
@@ -225,15 +226,18 @@ def _header(lines: list[str], text: Watched, layout: Layout) -> _Head:
 
 def _with_row_names(head: _Head, text: Watched, source: str) -> _Head:
     """R writes one name less than columns where its rows have names, which are never the same."""
-    rows = list(islice((row for row in csv.reader(text, delimiter=head.sep) if row), 1000))
-    if not rows:
+    rows = (row for row in csv.reader(text, delimiter=head.sep) if row)
+    ends = []
+    for row in islice(rows, 1000):
+        if len(row) != len(head.names) + 1:
+            return head
+        ends.append((row[0], row[-1]))
+    if not ends:
         raise DataError(f"{source} has no rows")
-    if any(len(row) != len(head.names) + 1 for row in rows):
-        return head
-    if all(row[-1] == "" for row in rows):
+    if all(last == "" for _, last in ends):
         return replace(head, note=f"rows of {source} end with a separator more than its header")
-    if len({row[0] for row in rows}) < len(rows):
-        raise DataError(f"{source} has {len(rows[0])} cells a row, the header has {len(head.names)}")
+    if len({first for first, _ in ends}) < len(ends):
+        raise DataError(f"{source} has {len(head.names) + 1} cells a row, the header has {len(head.names)}")
     note = f"the header of {source} has one name less than its rows have cells: the first is taken for a row's name"
     return replace(head, names=(ROW_NAMES, *head.names), note=note)
 
