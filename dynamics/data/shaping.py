@@ -50,12 +50,12 @@ class Shaped:
 
     picked : the columns of the blocks: an input of categories has one for each, a target of classes one less
     blocks : (rows, K) without gaps, a fresh run through the table at each call
-    has_classes : whether targets are classes, which z-scoring leaves alone
+    free : the number of targets that are classes, which z-scoring leaves alone
     """
 
     picked: Picked
     blocks: Callable[[], Iterator[np.ndarray]]
-    has_classes: bool
+    free: int
     notes: Callable[[], tuple[str, ...]]
 
 
@@ -80,7 +80,7 @@ def shaped(source: Source, picked: Picked, missing: Missing, classes: bool) -> S
         raise DataError(
             f"{source.name}: categories make {len(columns.names)} columns, at most {MOST_COLUMNS} are allowed"
         )
-    has_classes = any(name in labels for name in picked.targets)
+    free = sum(len(_expanded(name, labels, True)) for name in picked.targets if name in labels)
     means = None
     if missing is Missing.MEAN:
         means = means_of_blocks(_numbers(source, picked, words), len(columns.targets))
@@ -101,11 +101,14 @@ def shaped(source: Source, picked: Picked, missing: Missing, classes: bool) -> S
     def notes() -> tuple[str, ...]:
         told = [class_note(name, labels[name]) for name in picked.targets if name in labels]
         coded = [name for name in picked.names if name in labels and name not in picked.targets]
-        told += [f"{name} holds categories ({', '.join(labels[name][:6])}): one column each" for name in coded[:4]]
+        told += [
+            f"{name} holds categories ({', '.join(kind[:30] for kind in labels[name][:6])}): one column each"
+            for name in coded[:4]
+        ]
         every = (*source.notes, *told, *(gaps[0].note(missing) if gaps else ()))
         return tuple(one_line(note, LONGEST_NOTE) for note in every)
 
-    return Shaped(columns, blocks, has_classes, notes)
+    return Shaped(columns, blocks, free, notes)
 
 
 def means_of_blocks(blocks: Iterator[np.ndarray], targets: int) -> np.ndarray:

@@ -12,6 +12,7 @@ from derivations import DataError
 from derivations.rows import is_gap, label_of
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+ENDLESS = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
 SWAPPED = str.maketrans(".,", ",.")
 Cells = list[np.ndarray]  # a column each, (rows,): floats with gaps as NaN, or text with gaps as None
 
@@ -59,7 +60,7 @@ class Source:
 def with_gaps(source: Source, codes: Sequence[str | float]) -> Source:
     """The same table, text stripped; blank cells and those that hold one of these codes are gaps."""
     words = {"", *(str(code).strip() for code in codes)}
-    numbers = [value for code in codes if (value := number_in(str(code).strip())) is not None]
+    numbers = [float(word) for word in words if number_in(word) is not None or ENDLESS.fullmatch(word)]
 
     def whole(cell: str | None) -> str | None:
         text = "" if cell is None else cell.strip()

@@ -8,7 +8,7 @@ import csv
 import gzip
 import lzma
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
@@ -203,12 +203,14 @@ def _head(file: Path, source: str, layout: Layout, wanted: set[str]) -> _Head:
                 plain = _header([line], text, layout) if found.lines == 1 else found
                 if wanted and wanted <= known | set(plain.names):
                     names = found.names if wanted <= set(found.names) else plain.names
-                    return _with_row_names(replace(found, names=names, lines=before + found.lines), text, source)
+                    return _with_row_names(
+                        replace(found, names=names, lines=before + found.lines), text, layout, source
+                    )
             before += 1
         if not line:
             raise DataError(f"{source} is empty")
         found = _header([line], text, layout)
-        return _with_row_names(replace(found, lines=before + found.lines), text, source)
+        return _with_row_names(replace(found, lines=before + found.lines), text, layout, source)
 
 
 def _header(lines: list[str], text: Watched, layout: Layout) -> _Head:
@@ -224,11 +226,10 @@ def _header(lines: list[str], text: Watched, layout: Layout) -> _Head:
     return _Head(len(lines), sep, tuple(" ".join(name.split()) for name in names))
 
 
-def _with_row_names(head: _Head, text: Watched, source: str) -> _Head:
+def _with_row_names(head: _Head, text: Watched, layout: Layout, source: str) -> _Head:
     """R writes one name less than columns where its rows have names, which are never the same."""
-    rows = (row for row in csv.reader(text, delimiter=head.sep) if row)
     ends = []
-    for row in islice(rows, 1000):
+    for row in islice(_filled(csv.reader(text, delimiter=head.sep), layout), 1000):
         if len(row) != len(head.names) + 1:
             return head
         ends.append((row[0], row[-1]))
@@ -287,10 +288,16 @@ def _rows(text: Watched, layout: Layout, head: _Head) -> Iterator[tuple[int, lis
     for _ in range(head.lines):
         text.readline()
     reader = csv.reader(text, delimiter=head.sep)
-    for row in reader:
-        kept = [] if layout.comment and row and row[0].startswith(layout.comment) else row
-        if len(kept) > 1 or any(cell.strip() for cell in kept):
-            yield head.lines + reader.line_num, kept
+    for row in _filled(reader, layout):
+        yield head.lines + reader.line_num, row
+
+
+def _filled(rows: Iterable[list[str]], layout: Layout) -> Iterator[list[str]]:
+    """Rows that are neither blank nor a comment."""
+    for row in rows:
+        remark = layout.comment and row and row[0].startswith(layout.comment)
+        if not remark and (len(row) > 1 or any(cell.strip() for cell in row)):
+            yield row
 
 
 def _line_of(file: Path, source: str, layout: Layout, head: _Head, row: int) -> str:

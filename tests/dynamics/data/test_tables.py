@@ -212,15 +212,16 @@ def test_gaps_are_dropped_or_filled(tmp_path, capsys, monkeypatch, missing: str,
     x, y = expected[:, :3], expected[:, 3:]
     given = {"A": pd.DataFrame(values[:, :2]), "B": values[:, 2]}
     assert_moments(Correlations.from_samples(given, values[:, 3], missing=missing), x, y)
-    plain = tmp_path / "plain.csv"
-    np.savetxt(plain, expected, "%.17g", ",", header=",".join(NAMES), comments="")
-    wanted = predicted(capsys, plain, *FLAGS)["times"]
     monkeypatch.setattr(moments, "KEPT", kept)
     data = read_table(path, "y", BLOCKS, missing=missing)
     assert_moments(data, x, y)
     told = "4 of 40 rows have gaps and were dropped" if missing == "drop" else "1 rows without a target were dropped"
     assert said(data, told)
-    found = predicted(capsys, path, *FLAGS, "--missing", missing)["times"]
+    if not kept:
+        return
+    plain = tmp_path / "plain.csv"
+    np.savetxt(plain, expected, "%.17g", ",", header=",".join(NAMES), comments="")
+    wanted, found = (predicted(capsys, p, *FLAGS, "--missing", missing)["times"] for p in (plain, path))
     assert found == {m: pytest.approx(t, rel=1e-6) for m, t in wanted.items()}
 
 
@@ -256,6 +257,8 @@ def test_codes_for_a_missing_value_are_said_and_taken_on_request(tmp_path, capsy
     path.write_text(written)
     assert "'n. a.' is not a number" in message(path)
     assert_moments(read_table(path, "y", BLOCKS, missing="drop", na="n. a."), values[8:, :3], values[8:, 3:])
+    path.write_text(written.replace("n. a.", "-inf"))
+    assert_moments(read_table(path, "y", BLOCKS, missing="drop", na="-Inf"), values[8:, :3], values[8:, 3:])
     for na in (None, [None], {"a": 1}.items(), [[1]]):
         assert "na must be a code or a list of codes for a missing value, got" in message(path, na=na)
     for flag in ({"standardize": "no"}, {"classes": 1}):
@@ -278,6 +281,8 @@ LAYOUTS: dict[str, tuple[str | bytes, dict[str, str], str]] = {
     "semicolons": (COMMAS, {"decimal": ","}, "columns are separated by ';'"),
     "a blank in one column": (COMMAS.replace("\n", "\n ; ;1;2\n", 1), {"decimal": ",", "missing": "drop"}, "dropped"),
     "tabs": ((HEAD + BODY).replace(",", "\t"), {}, r"columns are separated by '\t'"),
+    "commas in names": (COMMAS.replace(";y", ';y;"c, d, e, f"', 1), {"decimal": ","}, "';'"),
+    "names and comments": ("# R\n" + QUOTED + "# 1\n" + numbered(VALUES, start='"r{}",'), {"comment": "#"}, "a row's"),
     "a given separator": ((HEAD + BODY).replace(",", "~"), {"sep": "~"}, ""),
     "utf-8 with a mark": (b"\xef\xbb\xbf" + (HEAD + BODY).encode(), {"encoding": "utf-8"}, ""),
     "utf-16": ((HEAD + BODY).encode("utf-16"), {}, ""),
@@ -303,7 +308,7 @@ def test_layouts(tmp_path, capsys, kind: str) -> None:
     data = read_table(path, "y", BLOCKS, **options)
     assert_moments(data, VALUES[:, :3], VALUES[:, 3:])
     assert said(data, note) if note else data.notes == ()
-    if kind in ("semicolons", "write.table", "utf-16 by name"):
+    if kind == "semicolons":
         flags = [word for name, value in options.items() for word in (f"--{name}", value)]
         found = predicted(capsys, path, *FLAGS, *flags)["times"]
         path.write_text(HEAD + BODY)
@@ -382,9 +387,7 @@ def test_columns_by_pattern_and_by_range(tmp_path, capsys) -> None:
         data = read_table(path, "y", {"image": image, "text": "txt_*"})
         np.testing.assert_allclose(data.sigma, expected[:-1, :-1], atol=1e-12)
         np.testing.assert_allclose(data.sigma_yx, expected[-1, :-1], atol=1e-12)
-    by_pattern = predicted(capsys, path, "--modality", "image=img_*", "--modality", "text=txt_*")
-    assert by_pattern == predicted(capsys, path, "--modality", "image=img_0:img_127", "--modality", "text=txt_0:y")
-    assert by_pattern["order"] == ["image", "text"]
+    assert predicted(capsys, path, "--modality", "image=img_*", "--modality", "text=txt_0:y")["order"][0] == "image"
     for modality, says in (
         ("img_0:img_999", "has no column 'img_999' of 'img_0:img_999'"),
         ("img_9:img_1", "'img_9' stands after 'img_1': the range 'img_9:img_1' is empty"),
@@ -409,8 +412,7 @@ def test_names_with_commas_and_line_breaks(tmp_path, capsys) -> None:
     assert_moments(read_table(frame, "y", {"A": ["a1, raw", "a2\n(mm)"], "B": "b"}), VALUES[:, :3], VALUES[:, 3:])
 
 
-@pytest.mark.parametrize("kept", [0, moments.KEPT])
-@pytest.mark.parametrize("standardize", [(), ("--standardize",)])
+@pytest.mark.parametrize(("kept", "standardize"), [(0, ()), (moments.KEPT, ("--standardize",))])
 def test_a_constant_pixel_has_no_effect(tmp_path, capsys, monkeypatch, standardize, kept: int) -> None:
     monkeypatch.setattr(moments, "KEPT", kept)
     path = tmp_path / "t.csv"
@@ -543,5 +545,10 @@ def test_classes_too_many_and_too_few() -> None:
     assert "'y' has 1001 classes, at most 1000" in message(names.assign(y=[f"n{i % 1001}" for i in range(1100)]))
     assert "'y' has 1100 classes" in message(names.assign(y=np.arange(1100)), classes=True)
     assert "'y' has one class only, 'x'" in message(names.assign(y="x"))
+    both = names.assign(y=np.resize(["k" * 900, "m\x1b"], 1100), z=np.arange(1100.0))
+    assert "give targets of classes and of numbers apart" in message(both, ["y", "z"], standardize=True)
+    data = read_table(both, ["y", "z"], BLOCKS)
+    assert np.var(both["z"]) == pytest.approx(data.sigma_yy[1, 1])
+    assert all(note.isprintable() and len(note) < 200 for note in data.notes)
     with_date = names.assign(y=[f"2020-01-{i % 28 + 1}" for i in range(1100)])
     assert "column 'y' holds dates or times, such as '2020-01-1'" in message(with_date)
