@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from functools import partial
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from dynamics.data.source import Cells, Source
 from dynamics.data.texts import GAPS, Layout, pandas_for
 from dynamics.messages import listed, one_line, shown
 
+MOST_ROWS = 2**20  # of a sheet, as Excel has it
 LARGEST_WORKBOOK = 2**28  # bytes that a workbook may unpack to
 
 
@@ -109,7 +111,8 @@ def _sheet(book: Any, asked: str | int, source: str) -> tuple[Any, tuple[str, ..
 def _filled_rows(sheet: Any, source: str) -> tuple[list[int], tuple[str, ...], list[tuple[Any, ...]]]:
     """Numbers of the rows that are not empty, the header, and the rows below it, each as long as that."""
     sheet.reset_dimensions()  # what a sheet says of its size need not be so
-    found = ((i, row) for i, row in enumerate(sheet.iter_rows(values_only=True), 1) if any(map(_is_filled, row)))
+    every = enumerate(sheet.iter_rows(values_only=True), 1)
+    found = ((i, row) for i, row in islice(every, MOST_ROWS) if any(map(_is_filled, row)))
     _, first = next(found, (0, ()))
     header = tuple(" ".join(str(name).split()) if _is_filled(name) else "" for name in first)
     lines, rows = [], []
@@ -118,6 +121,8 @@ def _filled_rows(sheet: Any, source: str) -> tuple[list[int], tuple[str, ...], l
             raise DataError(f"{source} row {line} of the sheet has {len(row)} cells, the header has {len(header)}")
         lines.append(line)
         rows.append(tuple(None if value in GAPS else value for value in (*row, *[None] * len(header))[: len(header)]))
+    if next(every, None) is not None:
+        raise DataError(f"{source} has a row beyond {MOST_ROWS}")
     if not rows:
         raise DataError(f"{source} has no rows")
     return lines, header, rows

@@ -229,12 +229,12 @@ def _header(lines: list[str], text: Watched, layout: Layout) -> _Head:
 def _with_row_names(head: _Head, text: Watched, layout: Layout, source: str) -> _Head:
     """R writes one name less than columns where its rows have names, which are never the same."""
     ends = []
-    for row in islice(_filled(csv.reader(text, delimiter=head.sep), layout), 1000):
+    for row in _filled(csv.reader(islice(text, 1000), delimiter=head.sep), layout):
         if len(row) != len(head.names) + 1:
             return head
         ends.append((row[0], row[-1]))
-    if not ends:
-        raise DataError(f"{source} has no rows")
+    if not ends:  # told by those who read on
+        return head
     if all(last == "" for _, last in ends):
         return replace(head, note=f"rows of {source} end with a separator more than its header")
     if len({first for first, _ in ends}) < len(ends):

@@ -1,6 +1,7 @@
 """Tables as people have them: classes, categories, gaps, other layouts, several files. Against plain NumPy."""
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -370,6 +371,10 @@ def test_a_cell_far_out_takes_no_memory(tmp_path) -> None:
     book.active.cell(200_000, 16_384, 1)
     book.save(tmp_path / "t.xlsx")
     assert "row 200000 of the sheet has 16384 cells, the header has 4" in message(tmp_path / "t.xlsx")
+    with zipfile.ZipFile(tmp_path / "t.xlsx") as book, zipfile.ZipFile(tmp_path / "far.xlsx", "w") as far:
+        for name in book.namelist():
+            far.writestr(name, book.read(name).replace(b'<row r="3"', b'<row r="99999999"'))
+    assert message(tmp_path / "far.xlsx") == "far.xlsx has a row beyond 1048576"
 
 
 # -- names, patterns, ranges -----------------------------------------------------------------------------
