@@ -85,6 +85,7 @@ class Watched:
     def __init__(self, file: Path, layout: Layout, source: str) -> None:
         self.source, self.lines, self.since, self.quoted, self.unquoted = source, 0, 0, False, 0
         self.before = ""  # text that is read first
+        self.sep, self.most = "", 0  # separators that a line may have, if any number is set
         with open(file, "rb") as stream:
             start = stream.read(8)
         self.file, self.opener = file, next((found for mark, found in PACKED.items() if start.startswith(mark)), open)
@@ -152,8 +153,10 @@ class Watched:
         self.since = self.since + len(text) if not ends else len(text) - max(text.rfind("\n"), text.rfind("\r"))
         if max(longest, self.since) > LONGEST_LINE:
             raise DataError(f"{self.source} line {self.lines + 1} or later is longer than {LONGEST_LINE} characters")
-        self.lines += ends
         marks = text.count('"')
+        if self.most and not marks and text.count(self.sep) > (ends + 1) * self.most:
+            raise DataError(f"{self.source} line {self.lines + 1} or later has more than {self.most} cells")
+        self.lines += ends
         self.quoted ^= bool(marks % 2)
         self.unquoted = self.unquoted + len(text) if not marks else len(text) - text.rfind('"')
         if self.quoted and self.unquoted > LONGEST_CELL:
@@ -254,6 +257,7 @@ def _blocks(file: Path, source: str, layout: Layout, head: _Head, places: Sequen
         for _ in range(head.lines):
             text.readline()
         text.before = head.sep.join(map(str, range(spare[1] + 1))) + "\n"  # tells pandas of cells that no row may have
+        text.sep, text.most = head.sep, spare[1] + 1
         try:
             reader = pandas.read_csv(
                 text, sep=head.sep, decimal=layout.decimal, usecols=[*unique, *spare], index_col=False,

@@ -176,6 +176,7 @@ HEAD = b"a1,a2,b,y\n"
         (HEAD + b"1,2,3," + b"4" * 2**20 + b"\n", "line 2 or later is longer than 1048576 characters"),
         (b"a1,a2,b,y" * 2**17, "line 1 or later is longer than 1048576 characters"),
         (bytes.fromhex("1f8b0800"), "t.csv cannot be unpacked: EOFError"),
+        (HEAD + b"1,2,3,4\n" + b"," * 10**6 + b"\n", "line 2 or later has more than 6 cells"),
         (b"PK\x03\x04...", "is a ZIP archive or a workbook, not a table in text: save it as .csv or .xlsx"),
         (HEAD + b",2,3,4\n1,,3,4\n1,2,3,\n", "gaps in 3 of 3 rows, the first in line 2, column 'a1': missing drop lea"),
     ],
