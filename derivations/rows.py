@@ -49,7 +49,9 @@ def contrasts(codes: np.ndarray, count: int) -> np.ndarray:
 
 def class_note(name: str, labels: Sequence[str]) -> str:
     """What has been made of classes."""
-    told = ", ".join(labels[:6]) + (f", ... ({len(labels)} in all)" if len(labels) > 6 else "")
+    told = ", ".join(label[:30] if label.isprintable() else repr(label[:30]) for label in labels[:6]) + (
+        f", ... ({len(labels)} in all)" if len(labels) > 6 else ""
+    )
     outputs = "one output" if len(labels) == 2 else f"{len(labels) - 1} outputs"
     return f"{name} has {len(labels)} classes ({told}): one-hot, which is {outputs} up to a rotation of the outputs"
 
@@ -122,10 +124,10 @@ class Gaps:
             return ()
         if missing is Missing.DROP:
             return (f"{self.rows} of {self.total} rows have gaps and were dropped",)
-        unlabelled = f"; {self.unlabelled} rows without a target were dropped" if self.unlabelled else ""
-        return (
-            f"{self.cells} gaps in {int(np.sum(self.columns > 0))} columns were filled with their means{unlabelled}",
-        )
+        inputs = int(np.sum(self.columns[: len(self.names) - self.targets] > 0))
+        filled = [f"{self.cells} gaps in {inputs} columns were filled with their means"] * bool(inputs)
+        dropped = [f"{self.unlabelled} rows without a target were dropped"] * bool(self.unlabelled)
+        return ("; ".join(filled + dropped),)
 
 
 def means_of(rows: np.ndarray) -> np.ndarray:

@@ -72,7 +72,7 @@ class Prepared:
     """Samples, the names of their columns where the caller's objects have some, and what was done to them."""
 
     samples: Samples
-    columns: dict[str, tuple[str, ...]] | None
+    columns: Mapping[str, tuple[str, ...]] | None
     notes: tuple[str, ...]
 
 
@@ -93,16 +93,19 @@ def prepared_samples(
     Raises a DataError on fewer than two samples, differing lengths or indexes, gaps, a constant target.
     """
     policy = checked_missing(missing)
+    for flag, value in (("standardize", standardize), ("classes", classes)):
+        if not isinstance(value, bool | np.bool_):
+            raise DataError(f"{flag} must be True or False, got {value!r}")
     if not isinstance(inputs, Mapping) or not inputs:
         raise DataError(f"inputs must map at least one modality to samples, got {type(inputs).__name__}")
     inputs, targets = aligned(inputs, targets)
-    names = {m: _names(block) for m, block in inputs.items()} if columns is None else dict(columns)
+    names = {m: _names(block) for m, block in inputs.items()} if columns is None else columns
     blocks = {m: _columns(_values(block), f"inputs[{m!r}]") for m, block in inputs.items()}
-    y, notes = _targets(_values(targets), classes)
+    y, notes = _targets(_values(targets), bool(classes) or str(getattr(targets, "dtype", "")) == "category")
     lengths = {m: len(block) for m, block in blocks.items()} | {"targets": len(y)}
     if len(set(lengths.values())) > 1:
         raise DataError(f"inputs and targets differ in their number of samples: {lengths}")
-    labels = {m: names[m] or tuple(f"{m}[{i}]" for i in range(x.shape[1])) for m, x in blocks.items()}
+    labels = {m: _labels(names, m, x.shape[1]) for m, x in blocks.items()}
     table = np.hstack([*blocks.values(), y])
     gaps = Gaps([*(name for each in labels.values() for name in each), *["targets"] * y.shape[1]], y.shape[1])
     whole = gaps.seen(table)
@@ -111,7 +114,7 @@ def prepared_samples(
             raise DataError(gaps.told(f"row {gaps.first[0]} (the first being 0)"))
         if policy is Missing.MEAN:
             whole = ~np.isnan(y).any(axis=1)
-            table = np.where(np.isnan(table), means_of(table[whole]), table)
+            table = np.where(np.isnan(table), np.nan_to_num(means_of(table[whole])), table)
         table = table[whole]
     if len(table) < 2:
         raise DataError(f"at least two samples are needed, got {len(table)}")
@@ -126,7 +129,7 @@ def prepared_samples(
         raise DataError(f"targets column {constant[0]} is constant ({spans[-1][0, constant[0]]:g})")
     return Prepared(
         Samples(centred, frozen(y)),
-        labels if any(names.values()) else None,
+        columns if columns is not None else labels if any(names.values()) else None,
         (*notes, *gaps.note(policy), *constant_notes(still)),
     )
 
@@ -156,11 +159,24 @@ def _names(block: Any) -> tuple[str, ...] | None:
     return (str(block.name),) if hasattr(block, "iloc") and getattr(block, "name", None) is not None else None
 
 
+def _labels(names: Any, modality: str, count: int) -> tuple[str, ...]:
+    """What the columns of a modality are called in notes, whatever the caller gave as their names."""
+    given = names.get(modality) if isinstance(names, Mapping) else None
+    own = tuple(map(str, given)) if isinstance(given, Sequence) else ()
+    return (
+        own if len(own) == count else (modality,) if count == 1 else tuple(f"{modality}{i + 1}" for i in range(count))
+    )
+
+
 def _targets(targets: Any, classes: bool) -> tuple[np.ndarray, tuple[str, ...]]:
     """Targets (P, outputs), and the note on classes if they are some."""
     raw = targets if isinstance(targets, np.ndarray) else np.asarray(targets, dtype=object)
     flat = raw.reshape(-1) if raw.ndim == 2 and raw.shape[1] == 1 else raw
-    text = flat.dtype.kind in "OU" and flat.ndim == 1 and any(isinstance(value, str) for value in flat[:1000])
+    cells = flat.tolist() if flat.dtype.kind in "OU" and flat.ndim == 1 else []
+    text = any(isinstance(value, str) for value in cells)
+    odd = [value for value in cells if text and not isinstance(value, str) and not is_gap(value)]
+    if odd and not classes:
+        raise DataError(f"targets hold text and numbers, such as {odd[0]!r}: with classes=True all are classes")
     if not (text or classes):
         return _columns(targets, "targets"), ()
     if flat.ndim != 1:

@@ -128,7 +128,7 @@ def test_early_fusion_has_no_law_is_said_and_simulated_on_all_roads() -> None:
         (lambda: Correlations([[1, 2], [2, 1]], [1, 1], {"A": 1, "B": 1}), "negative eigenvalue"),
         (lambda: Correlations([[1, 1], [1, 1]], [1, 0], {"A": 1, "B": 1}), "lies outside the range of sigma, by 0.7"),
         (lambda: Correlations(np.eye(3), [1, 1, 1], {"A": 1, "B": 1}), r"must have shape \(2, 2\)"),
-        (lambda: Correlations.from_samples({"A": [1, 1, 1]}, [1, 2, 3]), r"inputs\['A'\] column 0 is constant"),
+        (lambda: Correlations.from_samples({"A": [1, 2, 3]}, [1, 1, 1]), "targets column 0 is constant"),
         (lambda: Correlations.from_samples({"A": [1.0]}, [1.0]), "at least two samples are needed, got 1"),
         (lambda: Correlations.from_samples({"A": np.eye(2, 3).T}, [1, 2]), "differ in their number of samples"),
         (lambda: Correlations.from_samples({"A": [1j, 2]}, [1, 2]), "must hold real numbers, got dtype complex128"),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 FLOORS = {  # from the ground up; wings of one floor do not import each other, modules of the ground may
     "derivations": (
-        {"errors", "network", "samples", "correlations", "public"},
+        {"errors", "network", "rows", "samples", "correlations", "public"},
         {"algebra"},
         {"flow"},
         {"critical"},

@@ -14,9 +14,11 @@ from derivations.network import checked_name
 from derivations.rows import is_gap
 from dynamics.messages import cut, listed, shown
 
+LONGEST = 2**53  # integers beyond it are not all floats
 MOST_COLUMNS = 10_000  # Sigma of more would take over 800 MB, its eigenvalues hours
 NO_DATES = "give a number, such as days since a start"
-BLOCK = 2**20  # bytes that are read, or turned into floats, at a time
+BLOCK = 2**20  # bytes that are turned into floats at a time, where that makes LEAST rows or more
+LEAST = 128
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,9 @@ def asked(modalities: Any, target: Any, noun: str = "column") -> Picked:
         except DomainError as error:
             raise DataError(str(error)) from None
     found = {name: _names(each, f"modalities[{shown(name)}]", noun) for name, each in modalities.items()}
-    return Picked(found, _names(target, "target", noun))
+    picked = Picked(found, _names(target, "target", noun))
+    check_width(len(picked.names))
+    return picked
 
 
 def resolved(
@@ -126,7 +130,7 @@ def _names(columns: Any, field: str, noun: str) -> tuple[str, ...]:
     if isinstance(columns, str | int | np.integer) and not isinstance(columns, bool):
         columns = [columns]
     fine = isinstance(columns, Sequence | np.ndarray) or hasattr(columns, "tolist")
-    if not fine or isinstance(columns, bytes) or not columns:
+    if not fine or isinstance(columns, bytes) or np.size(columns) == 0:
         raise DataError(f"{field} must be a {noun} or a list of {noun}s, got {cut(repr(columns), 60)}")
     wrong = [name for name in columns if isinstance(name, bool) or not isinstance(name, str | int | np.integer)]
     if wrong:
@@ -143,6 +147,8 @@ def numbers_or_text(values: np.ndarray, name: str, source: str) -> np.ndarray:
         Of dates, complex numbers, bytes or other objects.
     """
     kind = values.dtype.kind
+    if kind in "iu" and values.ndim == 1 and values.size and (values.max() > LONGEST or values.min() < -LONGEST):
+        return np.array([*map(str, values.tolist()), None], dtype=object)[:-1]  # as floats, two names would be one
     if kind in "biuf" and values.ndim == 1:
         with np.errstate(over="ignore"):  # of long doubles: infinite ones are found later
             return np.asarray(values, dtype=float)
@@ -161,8 +167,9 @@ def numbers_or_text(values: np.ndarray, name: str, source: str) -> np.ndarray:
 
 def _objects(values: np.ndarray, name: str, source: str) -> np.ndarray:
     """Cells that are Python objects."""
-    kinds = {type(value) for value in values.tolist()}
-    text = any(issubclass(kind, str) for kind in kinds)
+    kinds = {type(value) for value in values.tolist() if not is_gap(value)}
+    long = any(isinstance(value, int) and abs(value) > LONGEST for value in values.tolist())
+    text = long or any(issubclass(kind, str) for kind in kinds) or (len(kinds) > 1 and bool in kinds)
     found = np.empty(len(values), dtype=object)
     for i, value in enumerate(values.tolist()):
         if is_gap(value):
@@ -176,7 +183,7 @@ def _objects(values: np.ndarray, name: str, source: str) -> np.ndarray:
                 found[i] = np.inf
         else:
             what = f"dates or times: {NO_DATES}" if _is_date(value) else "no numbers"
-            raise DataError(f"{source}: column {shown(name)} holds {what}, {shown(value)} in row {i}")
+            raise DataError(f"{source}: column {shown(name)} holds {what}, such as {shown(value)}")
     return found if text else found.astype(float)
 
 
@@ -186,4 +193,4 @@ def _is_date(value: object) -> bool:
 
 def rows_at_a_time(columns: int) -> int:
     """How many rows of so many floats make a block."""
-    return max(1, BLOCK // (8 * columns))
+    return max(LEAST, BLOCK // (8 * columns))

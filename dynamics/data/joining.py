@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -12,12 +14,18 @@ from dynamics.data.columns import MOST_COLUMNS, rows_at_a_time
 from dynamics.data.source import Cells, Source
 from dynamics.messages import listed, shown
 
+WHOLE = re.compile(r"[+-]?[0-9]{1,40}(\.0*)?")
+INDEX = ("", "row names", "Unnamed: 0")  # what R and pandas write beside the columns
 
-def joined(base: Source, parts: Mapping[str, Source], key: str | None) -> tuple[Source, dict[str, tuple[str, ...]]]:
+
+def joined(
+    base: Source, parts: Mapping[str, Source], key: str | None, targets: Sequence[str]
+) -> tuple[Source, dict[str, tuple[str, ...]]]:
     """The base table with the columns of each modality's own file beside it, and what these are called there.
 
     With a key (the name of a column that all files have) each row of the base takes the row of the same name; a row
-    that a file does not have is a gap. Without one, rows go by position, and all files must have as many.
+    that a file does not have is a gap. Without one, rows go by position, and all files must have as many. Of a file,
+    all columns are taken but the key, the targets and an index without a name.
 
     Raises
     ------
@@ -25,61 +33,81 @@ def joined(base: Source, parts: Mapping[str, Source], key: str | None) -> tuple[
         On a name that stands twice or is missing, or numbers of rows that differ.
     """
     columns, cells = list(base.columns), base.whole(base.columns)
-    count, notes = len(cells[0]), list(base.notes)
+    count, notes, categories = len(cells[0]), list(base.notes), set(base.categories)
     names = None if key is None else _keys(base, key)
     own: dict[str, tuple[str, ...]] = {}
     for modality, part in parts.items():
-        theirs = [column for column in part.columns if column != key]
-        if len(theirs) > MOST_COLUMNS:
-            raise DataError(f"{part.name} has {len(theirs)} columns, at most {MOST_COLUMNS} are allowed")
-        added = part.whole(theirs)
-        if names is None:
-            if len(added[0]) != count:
-                raise DataError(
-                    f"{part.name} has {len(added[0])} rows, {base.name} {count}: name the column that joins them (id)"
-                )
-        else:
-            rows = {name: i for i, name in enumerate(_keys(part, str(key)))}
-            places = np.array([rows.get(name, -1) for name in names])
-            lost, left = int(np.sum(places < 0)), len(rows) - int(np.sum(places >= 0))
-            if lost == count:
-                raise DataError(f"{part.name} and {base.name} share no value of {shown(str(key))}")
-            added = [_taken(column, places) for column in added]
-            if lost or left:
-                notes.append(f"{part.name}: {lost} rows of {base.name} are not in it, {left} of its own are not used")
-        labels = tuple(_label(modality, name, columns) for name in theirs)
+        theirs, left_out = _columns_of(part, key, targets)
+        places, told = _places(base, part, key, names, count)
+        taken = set(columns)
+        labels = tuple(_label(modality, name, taken) for name in theirs)
         own[modality] = labels
         columns += labels
-        cells += added
-        notes += part.notes
+        cells += [column if places is None else _taken(column, places) for column in part.whole(theirs)]
+        categories |= {label for label, name in zip(labels, theirs, strict=True) if name in part.categories}
+        notes += [*part.notes, *left_out, *told]
 
     def blocks(places: Sequence[int]) -> Iterator[Cells]:
         step = rows_at_a_time(len(places) or 1)
         for start in range(0, count, step):
             yield [cells[i][start : start + step] for i in places]
 
-    return Source(base.name, tuple(columns), blocks, base.place, tuple(notes)), own
+    whole = Source(base.name, tuple(columns), blocks, base.place, tuple(notes), base.decimal, frozenset(categories))
+    return whole, own
 
 
-def _label(modality: str, name: str, taken: Sequence[str]) -> str:
-    """A column of an array is called after its modality, and so is one whose name the base has too."""
-    if name.isdigit():
-        return f"{modality}_{name}"
-    return f"{modality} {name}" if name in taken else name
+def _columns_of(part: Source, key: str | None, targets: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The columns of a modality's own file that belong to it, and a note on those that do not."""
+    others = {*INDEX, *targets}
+    theirs = [column for column in part.columns if column != key and column not in others]
+    left = [column for column in part.columns if column in others]
+    if not theirs:
+        raise DataError(f"{part.name} has no columns of its own; it has {listed(part.columns)}")
+    if len(theirs) > MOST_COLUMNS:
+        raise DataError(f"{part.name} has {len(theirs)} columns, at most {MOST_COLUMNS} are allowed")
+    twice = next((column for column, times in Counter(theirs).items() if times > 1), None)
+    if twice is not None:
+        raise DataError(f"{part.name} has more than one column {shown(twice)}")
+    return theirs, [f"{part.name}: {listed(left)} left out (index or target)"] if left else []
+
+
+def _places(
+    base: Source, part: Source, key: str | None, names: list[str] | None, count: int
+) -> tuple[np.ndarray | None, list[str]]:
+    """Row of the part for each row of the base, -1 where it has none; and a note on what does not fit."""
+    if key is None or names is None:
+        rows = sum(len(block[0]) for block in part.blocks([0]))
+        if rows != count:
+            raise DataError(f"{part.name} has {rows} rows, {base.name} {count}: name the column that joins them (id)")
+        return None, []
+    row_of = {name: i for i, name in enumerate(_keys(part, key))}
+    places = np.array([row_of.get(name, -1) for name in names])
+    lost, left = int(np.sum(places < 0)), len(row_of) - int(np.sum(places >= 0))
+    if lost == count:
+        raise DataError(f"{part.name} and {base.name} share no value of {shown(key)}")
+    told = f"{part.name}: {lost} rows of {base.name} are not in it, {left} of its own are not used"
+    return places, [told] if lost or left else []
+
+
+def _label(modality: str, name: str, taken: set[str]) -> str:
+    """A column of an array is called after its modality, and so is one whose name is taken."""
+    label = f"{modality}_{name}" if name.isdigit() else name
+    while label in taken:
+        label = f"{modality} {label}"
+    taken.add(label)
+    return label
 
 
 def _keys(source: Source, key: str) -> list[str]:
+    """The names of the rows; 17, "17" and 17.0 are one."""
     if key not in source.columns:
         raise DataError(f"{source.name} has no column {shown(key)} to join by; it has {listed(source.columns)}")
-    values = source.whole([key])[0].tolist()
-    names = [label_of(value).strip() for value in values if not is_gap(value)]
-    if len(names) < len(values):
-        raise DataError(
-            f"{source.name}: column {shown(key)} has {len(values) - len(names)} gaps: rows cannot be joined by it"
-        )
-    if len(set(names)) < len(names):
-        seen: set[str] = set()
-        twice = next(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+    names = ["" if is_gap(value) else label_of(value).strip() for value in source.whole([key])[0].tolist()]
+    if "" in names:
+        raise DataError(f"{source.name}: column {shown(key)} has {names.count('')} gaps: rows cannot be joined by it")
+    names = [str(int(name.partition(".")[0])) if WHOLE.fullmatch(name) else name for name in names]
+    twice = next((name for name, times in Counter(names).items() if times > 1), None)
+    if twice is not None:
         raise DataError(
             f"{source.name}: column {shown(key)} has {shown(twice)} more than once: rows cannot be joined by it"
         )

@@ -87,6 +87,8 @@ def correlations_of(table: Shaped, source: str, standardize: bool) -> Correlatio
     """
     picked = table.picked
     check_width(len(picked.names))
+    if standardize and 0 < table.free < len(picked.targets):
+        raise DataError(f"{source}: z-scoring leaves classes alone: give targets of classes and of numbers apart")
     kept: list[np.ndarray] = []
     size, moments, ends = 0, None, None
     for rows in _joined(table.blocks()):
@@ -108,9 +110,7 @@ def correlations_of(table: Shaped, source: str, standardize: bool) -> Correlatio
         spans = np.cumsum([len(columns) for columns in picked.modalities.values()])
         *blocks, y = np.split(rows, spans, axis=1)
         samples = dict(zip(picked.modalities, blocks, strict=True))
-        found = prepared_samples(
-            samples, y, standardize, score_targets=not table.has_classes, columns=picked.modalities
-        )
+        found = prepared_samples(samples, y, standardize, score_targets=not table.free, columns=picked.modalities)
         return Correlations.of_prepared(found, notes)
     sizes = {name: len(columns) for name, columns in picked.modalities.items()}
     units = np.ones_like(moments.scale) if standardize else moments.scale
@@ -126,13 +126,13 @@ def correlations_of(table: Shaped, source: str, standardize: bool) -> Correlatio
         picked.modalities,
         notes,
     )
-    return data.standardized(targets=not table.has_classes) if standardize else data
+    return data.standardized(targets=not table.free) if standardize else data
 
 
 def _joined(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """The same rows in blocks of about STEP bytes: a merge costs K^2, however few its rows are."""
     waiting: list[np.ndarray] = []
-    for block in blocks:
+    for block in filter(len, blocks):
         waiting.append(block)
         if sum(rows.nbytes for rows in waiting) >= STEP:
             yield np.concatenate(waiting)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from derivations import Correlations, DataError
 from derivations.rows import checked_missing
 from dynamics.data import arrays, frames
 from dynamics.data.columns import MOST_COLUMNS, Picked, asked, resolved
-from dynamics.data.joining import joined
+from dynamics.data.joining import INDEX, joined
 from dynamics.data.moments import correlations_of
 from dynamics.data.shaping import shaped
 from dynamics.data.source import Source, with_gaps
@@ -92,7 +93,7 @@ def read_table(
                 raise DataError(f"{name} must be True or False, got {flag!r}")
         policy = checked_missing(missing)
         layout = Layout(sep, decimal, encoding, comment, sheet)
-        codes = [na] if isinstance(na, str | int | float) else list(na)
+        codes = _codes(na)
         with np.errstate(all="ignore"):  # what overflows is found in the result
             source, picked = _opened(path, target, modalities, id, layout)
             if isinstance(source, Correlations):
@@ -130,7 +131,8 @@ def _opened(
         source = _table(file, layout, [*plain.names, *([key] if key else [])])
     but = [] if key is None else [key]
     picked = resolved(plain, source.columns, source.name, but=but)
-    spare = [column for column in source.columns if column not in {*picked.names, *but, "", "row names", "Unnamed: 0"}]
+    used = {*picked.names, *but, *INDEX}
+    spare = [column for column in source.columns if column not in used]
     notes = [*source.notes, *_spare(spare, source.name)]
     if files:
         parts = {m: _table(_regular_file(name), layout, but) for m, name in files.items()}
@@ -138,14 +140,23 @@ def _opened(
         base = Source(
             source.name, tuple(needed), lambda places: source.picked([needed[i] for i in places]), source.place
         )
-        source, own = joined(base, parts, key)
+        base = replace(base, decimal=source.decimal, categories=source.categories)
+        source, own = joined(base, parts, key, picked.targets)
         picked = Picked({m: own.get(m) or picked.modalities[m] for m in wanted.modalities}, picked.targets)
         notes += source.notes
     elif key is not None:
         raise DataError("id joins rows of several files: give a modality a file of its own, or leave it out")
     if len(picked.modalities) == 1:
         notes.append(f"one modality, {next(iter(picked.modalities))}: there is no second one to wait for")
-    return Source(source.name, source.columns, source.blocks, source.place, tuple(notes)), picked
+    return replace(source, notes=tuple(notes)), picked
+
+
+def _codes(na: Any) -> list[str | float]:
+    codes = [na] if isinstance(na, str) or np.ndim(na) == 0 else list(na)
+    wrong = [code for code in codes if not isinstance(code, str | int | float | np.number)]
+    if wrong:
+        raise DataError(f"na must be a code or a list of codes for a missing value, got {wrong[0]!r}")
+    return codes
 
 
 def _spare(columns: Sequence[str], source: str) -> tuple[str, ...]:

@@ -3,21 +3,45 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from derivations import DataError
-from derivations.rows import Gaps, Missing, checked_labels, class_note, contrasts, is_gap, label_of, means_of
-from dynamics.data.columns import MOST_COLUMNS, NO_DATES, Picked
-from dynamics.data.source import Source
-from dynamics.messages import shown
+from derivations.rows import (
+    MOST_CLASSES,
+    Gaps,
+    Missing,
+    checked_labels,
+    class_note,
+    contrasts,
+    is_gap,
+    label_of,
+    means_of,
+)
+from dynamics.data.columns import LONGEST, MOST_COLUMNS, NO_DATES, Picked
+from dynamics.data.source import Source, number_in
+from dynamics.messages import one_line, shown
 
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+NUMERIC = re.compile(  # a number as people write it, whether this reader takes it or not
+    r"[(+−-]?[$€£¥]? ?[.,]?\d[\d.,'’_ \u00a0]*([ed][+-]?\d[\d.]*)?\s*[%$€£¥)]?|0x[\da-f.p+-]+|[+-]?inf(inity)?|=.*",
+    re.I,
+)
 COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
-DATE = re.compile(r"\d{4}-\d\d?-\d\d?([ T].*)?|\d\d?[./]\d\d?[./]\d{2,4}", re.ASCII)
+DATE = re.compile(r"\d{4}[-/.]\d\d?[-/.]\d\d?([ T].*)?|\d\d?[-./]\d\d?[-./]\d{2,4}( .*)?|\d\d?:\d\d(:.*)?", re.ASCII)
+LOGICAL = {"true", "false"}
+LONGEST_NOTE = 300  # characters
 MOST_LEVELS = 50  # of an input's text: more are names, not categories
+
+
+@dataclass(frozen=True)
+class Words:
+    """Columns of text: the labels of classes and categories, in order, and which hold true and false, one and zero."""
+
+    labels: dict[str, list[str]]
+    logical: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -31,7 +55,7 @@ class Shaped:
 
     picked: Picked
     blocks: Callable[[], Iterator[np.ndarray]]
-    has_classes: bool
+    free: int
     notes: Callable[[], tuple[str, ...]]
 
 
@@ -43,7 +67,8 @@ def shaped(source: Source, picked: Picked, missing: Missing, classes: bool) -> S
     DataError
         Here on columns that are neither numbers nor categories; from the blocks on gaps, where they are an error.
     """
-    labels = _labels(source, picked, classes)
+    words = _words(source, picked, classes)
+    labels = words.labels
     columns = Picked(
         {
             m: tuple(c for name in names for c in _expanded(name, labels, False))
@@ -55,15 +80,15 @@ def shaped(source: Source, picked: Picked, missing: Missing, classes: bool) -> S
         raise DataError(
             f"{source.name}: categories make {len(columns.names)} columns, at most {MOST_COLUMNS} are allowed"
         )
-    has_classes = any(name in labels for name in picked.targets)
+    free = sum(len(_expanded(name, labels, True)) for name in picked.targets if name in labels)
     means = None
     if missing is Missing.MEAN:
-        means = means_of_blocks(_numbers(source, picked, labels), len(columns.targets))
+        means = means_of_blocks(_numbers(source, picked, words), len(columns.targets))
     gaps: list[Gaps] = []
 
     def blocks() -> Iterator[np.ndarray]:
         gaps[:] = [Gaps(columns.names, len(columns.targets))]
-        for rows in _numbers(source, picked, labels):
+        for rows in _numbers(source, picked, words):
             whole = gaps[0].seen(rows)
             if means is not None:
                 whole = ~np.isnan(rows[:, len(means) :]).any(axis=1)
@@ -76,10 +101,14 @@ def shaped(source: Source, picked: Picked, missing: Missing, classes: bool) -> S
     def notes() -> tuple[str, ...]:
         told = [class_note(name, labels[name]) for name in picked.targets if name in labels]
         coded = [name for name in picked.names if name in labels and name not in picked.targets]
-        told += [f"{name} holds categories ({', '.join(labels[name][:6])}): one column each" for name in coded[:4]]
-        return (*source.notes, *told, *(gaps[0].note(missing) if gaps else ()))
+        told += [
+            f"{name} holds categories ({', '.join(kind[:30] for kind in labels[name][:6])}): one column each"
+            for name in coded[:4]
+        ]
+        every = (*source.notes, *told, *(gaps[0].note(missing) if gaps else ()))
+        return tuple(one_line(note, LONGEST_NOTE) for note in every)
 
-    return Shaped(columns, blocks, has_classes, notes)
+    return Shaped(columns, blocks, free, notes)
 
 
 def means_of_blocks(blocks: Iterator[np.ndarray], targets: int) -> np.ndarray:
@@ -95,55 +124,77 @@ def means_of_blocks(blocks: Iterator[np.ndarray], targets: int) -> np.ndarray:
         return np.asarray(np.where(count, total / np.maximum(count, 1), 0.0))
 
 
-def _labels(source: Source, picked: Picked, classes: bool) -> dict[str, list[str]]:
-    """Column of text, or target of classes -> its labels in order."""
+def _words(source: Source, picked: Picked, classes: bool) -> Words:
+    """What the columns of text hold, found by a run through them."""
     first = next(source.picked(picked.names), None)
     if first is None:
         raise DataError(f"{source.name} has no rows")
-    text = [n for n, cells in zip(picked.names, first, strict=True) if cells.dtype.kind == "O"]
-    asked = list(dict.fromkeys([*text, *(picked.targets if classes else ())]))
-    if not asked:
-        return {}
-    found: dict[str, dict[str, None]] = {name: {} for name in asked}
-    rows = 0
-    for block in source.picked(asked):
-        for name, cells in zip(asked, block, strict=True):
-            whole = [v for v in cells.tolist() if not is_gap(v)]
-            kept = found[name]
-            kept.update(dict.fromkeys(map(label_of, whole)))
-            if len(kept) > MOST_COLUMNS and name in text and not any(map(_is_number, kept)):
-                raise DataError(f"{source.name}: column {shown(name)} holds text of more than {MOST_COLUMNS} kinds")
-        rows += len(block[0])
+    forced = {*source.categories, *(picked.targets if classes else ())}
+    found, rows = _kinds(
+        source,
+        [n for n, cells in zip(picked.names, first, strict=True) if n in forced or _is_unsure(cells)],
+        forced,
+        picked.targets,
+    )
+    logical = frozenset(n for n, kinds in found.items() if n not in forced and {k.casefold() for k in kinds} <= LOGICAL)
     labels = {}
-    for name, kept in found.items():
-        is_target = name in picked.targets
-        numbers = [label for label in kept if _is_number(label)]
-        if name in text and numbers and not (is_target and classes):
-            continue  # numbers, or dirty ones: told cell by cell
-        if any(map(_is_date, kept)):
-            raise DataError(
-                f"{source.name}: column {shown(name)} holds dates, {shown(next(filter(_is_date, kept)))}: {NO_DATES}"
-            )
-        if any(COMMA.fullmatch(label) for label in kept):
-            odd = next(label for label in kept if COMMA.fullmatch(label))
-            raise DataError(
-                f"{source.name}: column {shown(name)} has {shown(odd)}: decimal commas? decimal=',' reads them"
-            )
-        if not is_target and len(kept) > min(MOST_LEVELS, max(rows / 2, 2)):
-            raise DataError(
-                f"{source.name}: column {shown(name)} holds text of {len(kept)} kinds in {rows} rows, "
-                f"{shown(next(iter(kept)))} for one: a name or free text, no input"
-            )
-        labels[name] = checked_labels(f"{source.name}: {shown(name)}", list(kept)) if is_target else sorted(kept)
-    return labels
+    for name, kinds in found.items():
+        if name in logical:
+            continue
+        if any(map(_is_date, kinds)):
+            odd = shown(next(filter(_is_date, kinds)))
+            raise DataError(f"{source.name}: column {shown(name)} holds dates or times, such as {odd}: {NO_DATES}")
+        if name in picked.targets:
+            labels[name] = checked_labels(f"{source.name}: {shown(name)}", list(kinds))
+        elif len(kinds) > max(rows / 2, 2) and name not in forced:
+            raise DataError(_free_text(source, name, kinds, f"{len(kinds)} kinds in {rows} rows"))
+        else:
+            labels[name] = sorted(kinds)
+    return Words(labels, logical)
 
 
-def _is_number(label: str) -> bool:
-    return NUMBER.fullmatch(label.strip()) is not None
+def _kinds(
+    source: Source, names: Sequence[str], forced: Set[str], targets: Sequence[str]
+) -> tuple[dict[str, dict[str, None]], int]:
+    """Column -> its different values, where these are words, and the number of rows."""
+    found: dict[str, dict[str, None]] = {name: {} for name in names}
+    rows = 0
+    for block in source.picked(names) if names else ():
+        rows += len(block[0])
+        for name, cells in zip(names, block, strict=True):
+            if name not in found:
+                continue
+            kinds = found[name]
+            kinds.update(dict.fromkeys(_label(value, name, source) for value in cells.tolist() if not is_gap(value)))
+            if name not in forced and any(map(NUMERIC.fullmatch, kinds)):
+                del found[name]  # numbers, or dirty ones: told cell by cell
+            elif name in targets and len(kinds) > MOST_CLASSES:
+                checked_labels(f"{source.name}: {shown(name)}", list(kinds))
+            elif name not in targets and len(kinds) > MOST_LEVELS:
+                raise DataError(_free_text(source, name, kinds, f"more than {MOST_LEVELS} kinds"))
+    return {name: kinds for name, kinds in found.items() if kinds}, rows
+
+
+def _free_text(source: Source, name: str, kinds: Iterable[str], told: str) -> str:
+    example = shown(next(iter(kinds)))
+    return f"{source.name}: column {shown(name)} holds text of {told}, {example} for one: a name or free text, no input"
+
+
+def _is_unsure(cells: np.ndarray) -> bool:
+    """Whether a block leaves open that the column is one of numbers."""
+    return cells.dtype.kind == "O" or bool(np.isnan(cells).all())
+
+
+def _label(value: Any, name: str, source: Source) -> str:
+    """What a cell is called: 1.0 in a column of text as in one of numbers."""
+    if isinstance(value, str) and name not in source.categories:
+        number = number_in(value, source.decimal)
+        return value if number is None or abs(number) > LONGEST else label_of(number)
+    return label_of(value)
 
 
 def _is_date(label: str) -> bool:
-    return DATE.fullmatch(label.strip()) is not None
+    return DATE.fullmatch(label) is not None
 
 
 def _expanded(name: str, labels: dict[str, list[str]], is_target: bool) -> list[str]:
@@ -153,20 +204,23 @@ def _expanded(name: str, labels: dict[str, list[str]], is_target: bool) -> list[
     kinds = labels[name]
     if is_target:
         return [name] if len(kinds) == 2 else [f"{name} {i + 1}" for i in range(len(kinds) - 1)]
-    return [f"{name}={kind}" for kind in (kinds[1:] if len(kinds) == 2 else kinds)]
+    return [one_line(f"{name}={kind}") for kind in (kinds[1:] if len(kinds) == 2 else kinds)]
 
 
-def _numbers(source: Source, picked: Picked, labels: dict[str, list[str]]) -> Iterator[np.ndarray]:
+def _numbers(source: Source, picked: Picked, words: Words) -> Iterator[np.ndarray]:
     """Blocks (rows, K) of numbers, gaps as NaN."""
+    labels = words.labels
     codes = {name: {label: i for i, label in enumerate(kinds)} for name, kinds in labels.items()}
     start = 0
     for block in source.picked(picked.names):
         parts = []
         for name, cells in zip(picked.names, block, strict=True):
             if name not in labels:
-                parts.append(_floats(cells, name, source, start)[:, None])
+                parts.append(_floats(cells, name, source, start, name in words.logical)[:, None])
                 continue
-            code = np.array([-1 if is_gap(v) else codes[name][label_of(v)] for v in cells.tolist()], dtype=int)
+            code = np.array(
+                [-1 if is_gap(v) else codes[name][_label(v, name, source)] for v in cells.tolist()], dtype=int
+            )
             if name in picked.targets:
                 parts.append(contrasts(code, len(labels[name])))
             else:
@@ -177,15 +231,17 @@ def _numbers(source: Source, picked: Picked, labels: dict[str, list[str]]) -> It
         yield rows
 
 
-def _floats(cells: np.ndarray, name: str, source: Source, start: int) -> np.ndarray:
+def _floats(cells: np.ndarray, name: str, source: Source, start: int, logical: bool) -> np.ndarray:
     """A column of numbers; a cell that is none is told with its place."""
     if cells.dtype.kind == "O":
         values = np.empty(len(cells))
         for i, cell in enumerate(cells.tolist()):
-            text = "" if cell is None else cell.strip()
-            if cell is not None and not NUMBER.fullmatch(text):
+            value = (
+                np.nan if cell is None else cell.casefold() == "true" if logical else number_in(cell, source.decimal)
+            )
+            if value is None:
                 raise _no_number(cell, name, source, start + i)
-            values[i] = np.nan if cell is None else float(text)
+            values[i] = value
         cells = values
     endless = np.isinf(cells)
     if endless.any():
@@ -198,9 +254,9 @@ def _floats(cells: np.ndarray, name: str, source: Source, start: int) -> np.ndar
 
 def _no_number(cell: str, name: str, source: Source, row: int) -> DataError:
     hint = ""
-    if COMMA.fullmatch(cell.strip()):
-        hint = ": a decimal comma? decimal=',' reads it"
-    elif cell.strip().startswith("="):
+    if source.decimal == "." and COMMA.fullmatch(cell):
+        hint = ": a decimal comma (decimal=',' reads it), or one of thousands?"
+    elif cell.startswith("="):
         hint = ": formulas are not evaluated"
     return DataError(
         f"{source.name} {source.place(row)}, column {shown(name, 30)}: {shown(cell, 30)} is not a number{hint}"

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from derivations.errors import DataError, StoreError
 from dynamics import Correlations, FusionNetwork, integrate_reduced, load_trajectory, read_table
@@ -32,6 +33,7 @@ seed = [0, 1]
 BLOCKS = {"A": ["a1", "a2"], "B": ["b1"]}
 RNG = np.random.default_rng(0)
 TABLE = RNG.normal(size=(6, 4)).round(3)
+FRAME = pd.DataFrame(TABLE, columns=["a1", "a2", "b1", "y"])
 
 CORPUS = Path(__file__).parents[1] / "data" / "corpus.zip"  # KIND/number; `tests.soak.fuzz --keep` writes it
 
@@ -49,6 +51,8 @@ def _archive(path: Path) -> None:
 
 LOADERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "csv": (".csv", _table),
+    "csv.gz": (".csv.gz", _table),
+    "xlsx": (".xlsx", _table),
     "npz": (".npz", _archive),
     "statistics": (".npz", _archive),
     "npy": (".npy", lambda path: read_table(path, "3", {"A": ["0", "1"], "B": ["2"]})),
@@ -58,9 +62,14 @@ LOADERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "idx.gz": (".gz", read_idx),
     "digits": (".json", lambda path: run_from(path.read_text(errors="replace"), str(path))),
     "npz members": (".npz", _archive),
+    "xlsx members": (".xlsx", _table),
     "trajectory members": (".npz", load_trajectory),
 }
-FRAMED = {"npz members", "trajectory members"}  # their inputs are members in clear: a fuzzer cannot guess checksums
+FRAMED = {
+    "npz members",
+    "xlsx members",
+    "trajectory members",
+}  # their inputs are members in clear: a fuzzer cannot guess checksums
 
 
 def framed(archive: bytes) -> bytes:
@@ -106,6 +115,7 @@ def seeds(folder: Path) -> dict[str, list[bytes]]:
             b"\xef\xbb\xbf" + header + rows.replace(b"\n", b"\r\n"),
             b'"a1",a2,b1,y\n"1",2,3,4\n5,6,7,9\n',
         ],
+        "xlsx": [_bytes(lambda f: FRAME.to_excel(f, index=False))],
         "npz": [_bytes(lambda f: np.savez(f, A=TABLE[:, :2], B=TABLE[:, 2], y=TABLE[:, 3]))],
         "statistics": [_bytes(lambda f: np.savez(f, **sigma)), _bytes(lambda f: np.savez_compressed(f, **sigma))],
         "npy": [_bytes(lambda f: np.save(f, TABLE)), _bytes(lambda f: np.save(f, TABLE.astype(">f4")))],
@@ -115,6 +125,8 @@ def seeds(folder: Path) -> dict[str, list[bytes]]:
         "idx.gz": [gzip.compress(idx, mtime=0)],
         "digits": [digits, json.dumps({"format": "x"}).encode()],
     }
+    found["csv.gz"] = [gzip.compress(content, mtime=0) for content in found["csv"]]
+    found["xlsx members"] = [framed(content) for content in found["xlsx"]]
     found["npz members"] = [framed(content) for content in (*found["npz"], *found["statistics"])]
     found["trajectory members"] = [framed(content) for content in found["trajectory"]]
     return found

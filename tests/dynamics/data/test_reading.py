@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tracemalloc
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,13 @@ import pyarrow as pa
 import pytest
 
 from derivations import Correlations, DataError
+from derivations.rows import checked_missing
 from dynamics import load_example, read_table
-from dynamics.data import csv_blocks
-from dynamics.data.columns import picked
+from dynamics.data import texts
+from dynamics.data.columns import asked
 from dynamics.data.examples import EXAMPLES
+from dynamics.data.shaping import shaped
+from dynamics.data.source import with_gaps
 from dynamics.messages import LONGEST_MESSAGE
 
 BLOCKS = {"A": ["a1", "a2"], "B": ["b"]}
@@ -63,25 +67,28 @@ NO_CELLS = [
 ]
 
 
-def test_the_fast_parser_reads_what_the_strict_one_reads() -> None:
-    """Wherever the fast road does not decline, the strict one finds the same bits and nothing to refuse."""
+def numbers(path: Path, **options: Any) -> np.ndarray:
+    """The rows of a CSV as they come from the reader, (P, 4)."""
+    source = with_gaps(texts.text_source(path, path.name, texts.Layout(**options)), ())
+    return np.concatenate(list(shaped(source, asked(BLOCKS, "y"), checked_missing("drop"), False).blocks()))
+
+
+def test_numbers_are_those_of_python_to_the_bit(tmp_path, monkeypatch) -> None:
+    """By the fast road of pandas, and cell by cell in a column that holds a blank; in blocks and at once."""
     rng = np.random.default_rng(0)
-    header = csv_blocks.Header("t", ["a1", "x", "a2", "b", "y"], [0, 2, 3, 4], picked(BLOCKS, "y"))
-    fast = declined = 0
-    for trial in range(400):
-        pool = CELLS if trial % 2 else [*CELLS, *NO_CELLS, '"1"', '"a, b"', "1,2"]
-        rows = [[str(rng.choice(pool)) for _ in range(5)] for _ in range(rng.integers(1, 4))]
-        text = str(rng.choice(["\n", "\r\n", "\n\n"])).join(",".join(row) for row in rows) + "\n"
-        block = csv_blocks._plain(text.encode(), header)
-        if block is None:
-            declined += 1
-            continue
-        fast += 1
-        strict, _, unread = csv_blocks._strict(text.encode(), header, 1, True)
-        assert not unread
-        assert block.tobytes() == strict.tobytes()
-    assert fast > 150
-    assert declined > 100
+    floats = rng.integers(0, 2**64, 900, dtype=np.uint64).view(float)
+    cells = [*CELLS, *map(repr, floats[np.isfinite(floats)].tolist())]
+    rows = [[str(rng.choice(cells)) for _ in range(4)] for _ in range(300)]
+    rows[5][1] = " "
+    path = tmp_path / "t.csv"
+    path.write_text("a1,a2,b,y\n" + "\n".join(map(",".join, rows)))
+    expected = np.array([[float(cell) for cell in row] for row in rows if " " not in row])
+    assert numbers(path).tobytes() == expected.tobytes()
+    monkeypatch.setattr(texts, "rows_at_a_time", lambda _: 7)
+    assert numbers(path).tobytes() == expected.tobytes()
+
+
+GAPS = {"", " ", "nan", "NaN", "None"}
 
 
 @pytest.mark.parametrize("cell", NO_CELLS)
@@ -89,59 +96,89 @@ def test_no_cell_but_a_decimal_number_is_read(tmp_path, cell: str) -> None:
     path = tmp_path / "t.csv"
     path.write_bytes(f"a1,a2,b,y\n1,2,3,4\n2,{cell},3,5\n".encode())
     told = message(path)
-    assert told.startswith("t.csv line 3")
+    assert told.startswith("t.csv has gaps in 1 of 2 rows, the first in line 3" if cell in GAPS else "t.csv line 3")
     assert "NUL" in told or "column 'a2'" in told
+
+
+@pytest.mark.parametrize("cells", [
+    ("1,000", "2,000"), ("1.000,5", "2.5"), ("10%", "20%"), ("$1", "2 €"), ("1 000", "2 000"), ("1'000", "2'000"),
+    ("1_0", "2_0"), ("٣", "٤"), ("−1", "−2"), ("(1)", "(2)"), ("0x10", "0x11"), ("1.0D+05", "2D0"), ("=1+1", "=2"),
+    ("inf", "Infinity"), ("True", "1"), ("2020-01-05", "2020-01-06"), ("5.1.2020", "6.1.2020"), ("12:30", "12:31"),
+    ("red", "2"), ("1e999", "2"),
+])  # fmt: skip
+def test_a_column_of_numbers_in_other_writing_is_no_category(tmp_path, monkeypatch, cells: tuple[str, str]) -> None:
+    """Whatever the size of the blocks, and wherever the odd cell stands."""
+    path = tmp_path / "t.csv"
+    for rows in (1, 3, 100):
+        monkeypatch.setattr(texts, "rows_at_a_time", lambda _, rows=rows: rows)
+        for order in (cells, cells[::-1]):
+            body = "".join(f'{i},"{order[i // 5]}",{i % 3},{i % 4}\n' for i in range(10))
+            path.write_text(f"a1,a2,b,y\n{body}")
+            told = message(path)
+            assert "column 'a2'" in told
+            assert any(says in told for says in ("is not a number", "dates or times", "is not finite"))
 
 
 MULTILINE = '\ufeffa1,"a2",b,note,y\r\n1,2,3,"red,\r\nor ""blue""",4\r\n\r\n2,"0",-1.5e0,x,1\r\n3,5,2,"é\n",.5'
 
 
 @pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
-@pytest.mark.parametrize("size", [*range(1, 12), 40, 2**20])
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 40, 2**20])
 def test_blocks_may_end_anywhere(tmp_path, monkeypatch, size: int, ends: str) -> None:
-    """Inside a quoted cell, between CR and LF, within a character."""
+    """Inside a quoted cell, between CR and LF, within a character; blocks of bytes, of characters and of rows."""
     path = tmp_path / "t.csv"
     path.write_bytes(MULTILINE.replace("\r\n", "\n").replace("\n", ends).encode())
-    monkeypatch.setattr(csv_blocks, "BLOCK", size)
-    monkeypatch.setattr(csv_blocks, "LONGEST_LINE", 50)
+    read = texts.Watched.read
+    monkeypatch.setattr(texts.Watched, "read", lambda self, _=-1: read(self, size))
+    monkeypatch.setattr(texts, "rows_at_a_time", lambda _: size)
+    monkeypatch.setattr(texts, "LONGEST_LINE", 50)
     data = read_table(path, "y", BLOCKS)
     same = Correlations.from_samples({"A": [[1, 2], [2, 0], [3, 5]], "B": [3, -1.5, 2]}, [4, 1, 0.5])
     np.testing.assert_array_equal(data.sigma, same.sigma)
-    for text, says in (("\r\n9,9,9,9", "line 8 has 4 cells, the header has 5"), ('\r\n9,9,z,"', "line 8 is no CSV")):
+    for text, says in (
+        ("\r\n9,9,9,z,9,9", "line 8 has 6 cells, the header has 5"),
+        ('\r\n9,9,z,"', "a quoted cell does not end in line 8"),
+        ("\r\n9,9,9,z,x", "line 8, column 'y': 'x' is not a number"),
+        ("\r\n9,9", "gaps in 1 of 4 rows, the first in line 8, column 'b'"),
+    ):
         path.write_bytes((MULTILINE + text).replace("\r\n", "\n").replace("\n", ends).encode())
         assert says in message(path)
+
+
+HEAD = b"a1,a2,b,y\n"
 
 
 @pytest.mark.parametrize(
     ("content", "says"),
     [
         (b"", "t.csv is empty"),
-        (b"\n1,2\n", "t.csv is empty"),
         (b"\xef\xbb\xbf", "t.csv is empty"),
         (b"a1,a2,b,y", "t.csv has no rows"),
-        (b"a1,a2,b,y\n\n\n", "t.csv has no rows"),
-        ("a1,a2,b,y\n1,2,3,4\n".encode("utf-16"), "no CSV in UTF-8: byte 0xff in line 1"),
+        (HEAD + b"\n\n", "t.csv has no rows"),
         ("a1,a2,b,y\n1,2,3,4\n".encode("utf-16-le"), "line 1 holds a NUL byte"),
-        (b"a1,a2,b,y\n1,2,3,4\n1,2,\xe9,4\n", "no CSV in UTF-8: byte 0xe9 in line 3"),
-        (b"a1,a2,b,note,y\n1,2,3,\xe9,4\n", "no CSV in UTF-8: byte 0xe9 in line 2"),
+        (HEAD + b"1,2,3,4\n1,2,\xe9,4\n", "t.csv is not in utf-8: byte 0xe9 in line 3; give its encoding"),
+        (b"a1,a2,b,note,y\n1,2,3,\xe9,4\n", "byte 0xe9 in line 2"),
         (b"a1,a2,b,note,y\n1,2,3,\0,4\n", "line 2 holds a NUL byte"),
-        (b"a1;a2;b;y\n1,5;2;3;4\n", "columns must be separated by commas"),
-        (b"a1\ta2\tb\ty\n1\t2\t3\t4\n", "columns must be separated by commas"),
-        (b"a1,a2,b,y\n1,5,2,3,4\n", "line 2 has 5 cells, the header has 4"),
-        (b'a1,a2,b,y\n"1,5",2,3,4\n', "line 2, column 'a1': '1,5' is not a finite number"),
-        (b"a1,a2,b,y\n1,2,3\n", "line 2 has 3 cells, the header has 4"),
-        (b"a1,a2,b,y\n1,2,3,4\n \n", "line 3 has 1 cells, the header has 4"),
-        (b"a1,a2,b,y\n1,2,3,red\n", "classes have to be coded as 0/1 columns first, one target each"),
-        (b"a1,a2,b,y\n1,blue,3,4\n", "a categorical column has to be coded as numbers first"),
-        (b'a1,a2,b,y\n1,"2"x,3,4\n', "line 2 is no CSV: ',' expected after"),
-        (b'a1,a2,b,y\n1,"2,3,4\n', "line 2 is no CSV: unexpected end of data"),
-        (b'a1,a2,b,y\n1,"' + b"2" * 140_000 + b'",3,4\n', "line 2 is no CSV: field larger"),
-        (b'a1,a2,b,"y\n', "line 1 is no CSV"),
+        (b"a1;a2;b;y\n1,5;2;3;4\n", "column 'a1': '1,5' is not a number: a decimal comma (decimal=',' reads it)"),
+        (HEAD + b"1,5,2,3,4\n1,5,2,3,4\n", "t.csv has 5 cells a row, the header has 4"),
+        (HEAD + b"1,2,3,4\n1,5,2,3,4\n", "line 3 has 5 cells, the header has 4"),
+        (HEAD + b"1,2,3,4\n" * 5000 + b"1,2,3,4,,9\n", "line 5002 has 6 cells, the header has 4"),
+        (HEAD + b'"1,5",2,3,4\n', "line 2, column 'a1': '1,5' is not a number: a decimal comma"),
+        (HEAD + b"1,2,3\n", "gaps in 1 of 1 rows, the first in line 2, column 'y'"),
+        (HEAD + b"1,2,3,4\n \n", "at least two samples are needed, got 1"),
+        (HEAD + b"1,2,3,red\n2,3,4,red\n", "'y' has one class only, 'red': there is nothing to learn"),
+        (HEAD + b'1,"2"x,3,4\n2,1,3,4\n', "line 2, column 'a2': '2x' is not a number"),
+        (HEAD + b'1,"2,3,4\n', "a quoted cell does not end in line 2"),
+        (HEAD + b'1,"' + b"2" * 140_000 + b'",3,4\n', "header and first rows cannot be read: field larger"),
+        (b'a1,a2,b,"y\n', "a quoted cell in line 1 does not end"),
         (b"a1,a2,b,z\n1,2,3,4\n", "has no column 'y'; it has 'a1', 'a2', 'b', 'z'"),
         (b"a1,a2,b,a1,y\n1,2,3,4,5\n", "has more than one column 'a1'"),
-        (b"a1,a2,b,y\n1,2,3," + b"4" * 2**20 + b"\n", "line 2 is longer than 1048576 characters"),
-        (b"a1,a2,b,y" * 2**17, "line 1 is longer than 1048576 characters"),
-        (bytes.fromhex("1f8b0800"), "no CSV in UTF-8: byte 0x8b in line 1"),
+        (HEAD + b"1,2,3," + b"4" * 2**20 + b"\n", "line 2 or later is longer than 1048576 characters"),
+        (b"a1,a2,b,y" * 2**17, "line 1 or later is longer than 1048576 characters"),
+        (bytes.fromhex("1f8b0800"), "t.csv cannot be unpacked: EOFError"),
+        (HEAD + b"1,2,3,4\n" + b"," * 10**6 + b"\n", "line 2 or later has more than 6 cells"),
+        (b"PK\x03\x04...", "is a ZIP archive or a workbook, not a table in text: save it as .csv or .xlsx"),
+        (HEAD + b",2,3,4\n1,,3,4\n1,2,3,\n", "gaps in 3 of 3 rows, the first in line 2, column 'a1': missing drop lea"),
     ],
 )
 def test_what_is_no_table_of_numbers_is_told_by_line(tmp_path, content: bytes, says: str) -> None:
@@ -150,12 +187,25 @@ def test_what_is_no_table_of_numbers_is_told_by_line(tmp_path, content: bytes, s
     assert says in message(path)
 
 
+@pytest.mark.parametrize(("content", "says"), [
+    (b"1" * 2**25, "line 2 or later is longer than"),
+    (b"1,2,3,4\n" * 2000 + b'1,"2' + (b"3" * 1000 + b"\n") * (2**15 + 2**11), "a quoted cell before line"),
+])  # fmt: skip
+def test_a_line_or_a_cell_without_an_end_is_refused_in_bounded_memory(tmp_path, content: bytes, says: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(HEAD + content)
+    tracemalloc.start()
+    assert says in message(path)
+    assert tracemalloc.get_traced_memory()[1] < 150e6
+    tracemalloc.stop()
+
+
 def test_gigabytes_without_a_line_end_are_refused_at_once(tmp_path) -> None:
     path = tmp_path / "t.csv"
     path.write_bytes(b"a1,a2,b,y\n")
     os.truncate(path, 2 * 10**9)
     tracemalloc.start()
-    assert "line 2 is longer than" in message(path)
+    assert "line 2 holds a NUL byte" in message(path)
     assert tracemalloc.get_traced_memory()[1] < 20e6
     tracemalloc.stop()
 
@@ -223,15 +273,15 @@ def test_a_long_csv_is_streamed_in_bounded_memory(tmp_path) -> None:
         ("y", None, "modalities must map each modality to its columns, as in"),
         ("y", {}, "modalities must map each modality to its columns, got {}"),
         ("y", ["a1"], "modalities must map each modality to its columns, got ['a1']"),
-        ("y", {"A": "a1"}, "modalities['A'] must be a list of columns, got 'a1'"),
-        ("y", {"A": []}, "modalities['A'] must be a list of columns, got []"),
-        ("y", {"A": {"a1"}}, "modalities['A'] must be a list of columns, got {'a1'}"),
+        ("y", {"A": "z"}, "has no column 'z'; it has 'a1', 'a2', 'b', 'y'"),
+        ("y", {"A": []}, "modalities['A'] must be a column or a list of columns, got []"),
+        ("y", {"A": {"a1"}}, "modalities['A'] must be a column or a list of columns, got {'a1'}"),
         ("y", {"A": [1.5]}, "modalities['A'] must be a list of columns, got 1.5 in it"),
         ("y", {"A": ["a1"], "B": ["a1"]}, "column 'a1' is used twice"),
         (["y", "y"], BLOCKS, "column 'y' is used twice"),
-        ([], BLOCKS, "target must be a list of columns, got []"),
-        (None, BLOCKS, "target must be a list of columns, got None"),
-        (True, BLOCKS, "target must be a list of columns, got True in it"),
+        ([], BLOCKS, "target must be a column or a list of columns, got []"),
+        (None, BLOCKS, "target must be a column or a list of columns, got None"),
+        (True, BLOCKS, "target must be a column or a list of columns, got True"),
         ("y", {"a+b": ["a1"]}, "a modality's name must not be 'trunk' nor hold '+', got 'a+b'"),
         ("y", {"": ["a1"]}, "a modality's name must be printable text, got ''"),
         ("y", {"A": [f"c{i}" for i in range(20_000)]}, "20001 columns are picked, at most 10000 are allowed"),
@@ -245,11 +295,11 @@ def test_misuse_is_told_before_anything_is_read(target: Any, modalities: Any, sa
 def test_text_from_outside_is_escaped_and_cut(tmp_path) -> None:
     """`message` checks the length and that every character is printable."""
     path = tmp_path / ("t\n\x1b[31m" + "x" * 200 + ".csv")
-    path.write_text("\x1b[2J,\u202e," + ",".join(f"column{i}" for i in range(10_000)) + "\n")
+    path.write_text("\x1b[2J,\u202e," + ",".join(f"column{i}" for i in range(10_000)) + "\n1\n")
     assert "(10002 in all)" in message(path)
-    path.write_text('"a\n1",y\n"\x1b[31m\u202e' + "z" * 900 + '",1\n')
-    told = message(path, "y", {"A": ["a\n1"]})
-    assert r"column 'a\n1': '\x1b[31m\u202ezzzz" in told
+    path.write_text('"a\n\x1b1",y\n1,1\n"\x1b[31m\u202e' + "z" * 900 + '",1\n')
+    told = message(path, "y", {"A": ["a \x1b1"]})
+    assert r"column 'a \x1b1': '\x1b[31m\u202ezzzz" in told
     assert told.startswith(r"t\n\x1b[31mxxxx")
 
 
