@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
 from numbers import Integral
@@ -96,6 +96,7 @@ class Correlations:
     columns : mapping modality -> names of its inputs, optional; see `column_names`
     notes : what was done to the table that these come from, a sentence each
     axes : where these are seen along some directions: modality -> (inputs, d), orthonormal columns; see `projected`
+    has_classes : the outputs stand for classes, which z-scoring leaves alone
 
     Entries may be SymPy expressions (then only shapes and symmetry are checked).
 
@@ -119,6 +120,7 @@ class Correlations:
     columns: Mapping[str, tuple[str, ...]] | None = None
     notes: tuple[str, ...] = ()
     axes: Mapping[str, np.ndarray] | None = None
+    has_classes: bool = False
 
     def __post_init__(self) -> None:
         set_field = object.__setattr__
@@ -252,7 +254,27 @@ class Correlations:
         x, y = np.hstack(list(samples.inputs.values())), samples.targets
         sizes = {name: block.shape[1] for name, block in samples.inputs.items()}
         sigma, sigma_yx, sigma_yy = (a.T @ b / len(x) for a, b in ((x, x), (y, x), (y, y)))
-        return cls(sigma, sigma_yx, sizes, sigma_yy, samples, found.columns, (*notes, *found.notes))
+        told = (*notes, *found.notes)
+        data = cls(sigma, sigma_yx, sizes, sigma_yy, samples, found.columns, told, has_classes=found.has_classes)
+        return data.of_full_rank()
+
+    def of_full_rank(self) -> Correlations:
+        """The same data with outputs that depend on one another (one-hot classes sum to one) turned to fewer.
+
+        An orthogonal change of the outputs changes no loss and no time, and those that are zero then are left out.
+        """
+        values, turn = np.linalg.eigh(np.atleast_2d(self.sigma_yy))
+        kept = values > RANGE_TOLERANCE**2 * values[-1]
+        count = int(np.sum(kept))
+        if count in (0, self.outputs):
+            return self
+        turn = turn[:, kept]
+        samples = self.samples and Samples(self.samples.inputs, frozen(self.samples.targets @ turn))
+        note = f"{self.outputs} outputs that depend on one another are turned to {count}, which changes no time"
+        return replace(
+            self, sigma_yx=turn.T @ self.sigma_yx, sigma_yy=turn.T @ self.sigma_yy @ turn, samples=samples,
+            notes=(*self.notes, note),
+        )  # fmt: skip
 
     @classmethod
     def symbolic(cls, sizes: Mapping[str, int]) -> Correlations:
@@ -283,7 +305,7 @@ class Correlations:
 
             diagonal = sp.diag(*(scale[m] for m, d in self.sizes.items() for _ in range(d)))
             sigma, sigma_yx = diagonal * self.sigma * diagonal, self.sigma_yx * diagonal
-            return Correlations(sigma, sigma_yx, self.sizes, self.sigma_yy, None, self.columns, self.notes)
+            return replace(self, sigma=sigma, sigma_yx=sigma_yx)
         for m, factor in scale.items():
             if real_array(factor, f"factors[{m!r}]").ndim or factor == 0:
                 raise DataError(f"factors[{m!r}] must be one number other than zero, got {factor}")
@@ -294,7 +316,7 @@ class Correlations:
             {m: frozen(x * scale[m]) for m, x in self.samples.inputs.items()}, self.samples.targets
         )
         sigma, sigma_yx = self.sigma * np.outer(each, each), self.sigma_yx * each
-        return Correlations(sigma, sigma_yx, self.sizes, self.sigma_yy, samples, self.columns, self.notes)
+        return replace(self, sigma=sigma, sigma_yx=sigma_yx, samples=samples)
 
     def projected(self, axes: Mapping[str, np.ndarray]) -> Correlations:
         """The same data seen along some directions of each modality's inputs, (inputs, d) of orthonormal columns.
@@ -311,17 +333,18 @@ class Correlations:
             {m: frozen(x @ axes[m]) for m, x in self.samples.inputs.items()}, self.samples.targets
         )
         inner = axes if self.axes is None else {m: self.axes[m] @ axes[m] for m in self.modalities}
-        return Correlations(
-            (sigma + sigma.T) / 2, self._target @ whole, sizes, self.sigma_yy, samples, None, self.notes, inner
-        )
+        return replace(
+            self, sigma=(sigma + sigma.T) / 2, sigma_yx=self._target @ whole, sizes=sizes, samples=samples,
+            columns=None, axes=inner,
+        )  # fmt: skip
 
     @property
     def drawn_sizes(self) -> dict[str, int]:
         """Inputs of each modality that a random first layer is drawn for: all of them, however few are looked at."""
         return {m: d if self.axes is None else len(self.axes[m]) for m, d in self.sizes.items()}
 
-    def standardized(self, targets: bool = True) -> Correlations:
-        """The same data with every input, and every output, z-scored: variance one; constant inputs stay.
+    def standardized(self) -> Correlations:
+        """The same data with every input, and every output but classes, z-scored: variance one.
 
         Needs no samples, but sigma_yy: without one given the target counts as free of noise.
 
@@ -340,7 +363,7 @@ class Correlations:
         scale, spread = np.sqrt(np.diag(self.sigma)), np.sqrt(np.diag(np.atleast_2d(self.sigma_yy)))
         if not np.all(spread):
             raise DataError(f"output {int(np.argmin(spread))} has variance zero: it cannot be z-scored")
-        spread = spread if targets else np.ones_like(spread)
+        spread = np.ones_like(spread) if self.has_classes else spread
         scale = np.where(scale > 0, scale, 1.0)
         samples = self.samples and Samples(
             {m: frozen(x / scale[self.span(m)]) for m, x in self.samples.inputs.items()},
@@ -348,7 +371,7 @@ class Correlations:
         )
         sigma, sigma_yx = self.sigma / scale / scale[:, None], self._target / scale / spread[:, None]
         sigma_yy = np.atleast_2d(self.sigma_yy) / spread / spread[:, None]
-        return Correlations(sigma, sigma_yx, self.sizes, sigma_yy, samples, self.columns, self.notes)
+        return replace(self, sigma=sigma, sigma_yx=sigma_yx, sigma_yy=sigma_yy, samples=samples)
 
     # -- blocks --------------------------------------------------------------------------------------
 

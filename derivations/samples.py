@@ -74,6 +74,7 @@ class Prepared:
     samples: Samples
     columns: Mapping[str, tuple[str, ...]] | None
     notes: tuple[str, ...]
+    has_classes: bool
 
 
 def prepared_samples(
@@ -82,7 +83,7 @@ def prepared_samples(
     standardize: bool,
     missing: Any = "error",
     classes: bool = False,
-    score_targets: bool = True,
+    has_classes: bool = False,
     columns: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Prepared:
     """Centred columns of every modality and of the target; with `standardize` of variance one, but for classes.
@@ -124,13 +125,15 @@ def prepared_samples(
         centred[m], constant = _centred(block, f"inputs[{m!r}]", standardize)
         frozen(centred[m])
         still += [each[i] for i in constant]
-    y, constant = _centred(spans[-1], "targets", standardize and score_targets and not notes)
+    has_classes = has_classes or bool(notes)
+    y, constant = _centred(spans[-1], "targets", standardize and not has_classes)
     if len(constant):
         raise DataError(f"targets column {constant[0]} is constant ({spans[-1][0, constant[0]]:g})")
     return Prepared(
         Samples(centred, frozen(y)),
         columns if columns is not None else labels if any(names.values()) else None,
         (*notes, *gaps.note(policy), *constant_notes(still)),
+        has_classes,
     )
 
 

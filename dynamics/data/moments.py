@@ -110,7 +110,7 @@ def correlations_of(table: Shaped, source: str, standardize: bool) -> Correlatio
         spans = np.cumsum([len(columns) for columns in picked.modalities.values()])
         *blocks, y = np.split(rows, spans, axis=1)
         samples = dict(zip(picked.modalities, blocks, strict=True))
-        found = prepared_samples(samples, y, standardize, score_targets=not table.free, columns=picked.modalities)
+        found = prepared_samples(samples, y, standardize, has_classes=bool(table.free), columns=picked.modalities)
         return Correlations.of_prepared(found, notes)
     sizes = {name: len(columns) for name, columns in picked.modalities.items()}
     units = np.ones_like(moments.scale) if standardize else moments.scale
@@ -125,8 +125,9 @@ def correlations_of(table: Shaped, source: str, standardize: bool) -> Correlatio
         None,
         picked.modalities,
         notes,
-    )
-    return data.standardized(targets=not table.free) if standardize else data
+        has_classes=bool(table.free),
+    ).of_full_rank()
+    return data.standardized() if standardize else data
 
 
 def _joined(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:

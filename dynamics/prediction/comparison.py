@@ -23,8 +23,10 @@ from dynamics.runs.trajectory import Trajectory
 from dynamics.simulation.descent import descend, start_learning_rate
 from dynamics.simulation.ensembles import checked_seeds
 from dynamics.simulation.flow import integrate
+from dynamics.simulation.narrowed import few_inputs
 from dynamics.simulation.reduced import integrate_reduced
 from dynamics.starts.start import random_start
+from dynamics.starts.weights import fitting_width
 from dynamics.strict_json import finite, told
 from dynamics.tables import Drawn, Shown, Table, number
 
@@ -141,7 +143,7 @@ def compare(
     data: Correlations,
     *,
     u0: float | Mapping[str, float] = 1e-3,
-    width: int = 100,
+    width: int | None = None,
     seeds: int | Sequence[int] = 5,
     learning_rate: float | None = None,
     descent: bool = True,
@@ -152,7 +154,7 @@ def compare(
 
     Parameters
     ----------
-    u0, width : start and hidden units of the random networks
+    u0, width : start and hidden units of the random networks; None for a width that fits the inputs, 100 or more
     seeds : n for 0..n-1, or the seeds themselves
     learning_rate : of gradient descent; None scales with the data (see `descend`)
     descent : run gradient descent too, which takes longest
@@ -165,7 +167,8 @@ def compare(
     >>> [row[0] for row in c.table.rows]
     ['law (8), (9)', 'reduced flow', 'typical network', 'gradient flow', 'gradient descent, rate 0.0093']
     """
-    problem, chosen = Problem.of(network, data), checked_seeds(seeds)
+    width = fitting_width(data) if width is None else width
+    problem, chosen = Problem.of(network, few_inputs(network, data, u0)), checked_seeds(seeds)
     learning_rate = None if learning_rate is None else checked_positive(learning_rate, "learning_rate")
     say = progress or (lambda _: None)
     seconds: dict[str, list[float]] = {}

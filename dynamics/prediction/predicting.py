@@ -29,6 +29,7 @@ from dynamics.starts.initializations import start_of
 from dynamics.starts.start import Start, StartKind, aligned_start, random_start
 from dynamics.starts.weights import WIDEST, along_axes, checked_weights, random_weights
 
+SEVERAL = 9  # random starts that are simulated where no law of them is known
 ELSEWHERE = "its plateaus are regressions that training does not come to here"
 SHOWN = {
     Road.LEADING: "the leading law, whose start is another one",
@@ -107,6 +108,9 @@ def predict(
             refined = Missing(Road.REFINED, ELSEWHERE)
     found: dict[Road, Estimate | Missing] = {Road.LEADING: leading, Road.REFINED: refined, Road.REDUCED: reduced}
     warnings, remarks = [*data.warnings], [*data.notes, *_notes(leading)]
+    if width is not None and seed is None and isinstance(refined, Missing) and seeds is None and narrow is not None:
+        seeds = SEVERAL  # more directions than the typical network of this width can hold
+        warnings.append(f"no law of random starts here ({refined.reason}): the times are medians of {SEVERAL} of them")
     if seed is not None and isinstance(refined, Missing) and seeds is None:
         seeds, stands = [seed], f"the times are those of seed {seed}, simulated"
         warnings.append(f"no law of a single seed here ({refined.reason}): {stands}")

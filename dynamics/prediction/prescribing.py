@@ -23,6 +23,7 @@ from dynamics.prediction.prescription import Option, Prescription
 from dynamics.prediction.refined import refined_typical
 from dynamics.problem import Problem
 from dynamics.runs.half_times import Status
+from dynamics.simulation.narrowed import few_inputs
 from dynamics.starts.start import aligned_start, random_start
 from dynamics.starts.weights import require_range, start_norms
 from dynamics.tables import number, percent
@@ -89,7 +90,8 @@ def prescribe(
     if block not in data.modalities:
         raise DomainError(f"block must be one of {', '.join(data.modalities)}, got {block!r}")
     until = math.inf if seconds is None else time.monotonic() + checked_positive(seconds, "seconds")
-    asked = _Question(Problem.of(network, data), u0, width, first, last, wanted, base.source, until)
+    problem = Problem.of(network, few_inputs(network, data, u0))
+    asked = _Question(problem, u0, width, first, last, wanted, base.source, until)
     factor = leading_factor(data, first, last, block)
     say(f"rescaling of {block}")
     rescale, sweep = asked.rescaled(block, factor)

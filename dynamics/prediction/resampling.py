@@ -18,6 +18,7 @@ from dynamics.prediction.confidence import Confidence, Quantiles
 from dynamics.problem import Problem
 from dynamics.simulation.batch import flow as batch_flow
 from dynamics.simulation.batch.members import Member, Runs, along_own_courses
+from dynamics.simulation.narrowed import few_inputs
 from dynamics.starts.start import aligned_start
 from dynamics.starts.weights import start_norms
 
@@ -49,7 +50,8 @@ def bootstrap(
     A pairs bootstrap: every draw takes as many rows as the data has, with replacement, centres their columns and runs
     the reduced flow from the aligned start, all draws in one batch: the order is that of `predict`. It assumes
     independent rows. Data that is z-scored, every input and every output of variance one, is z-scored again in every
-    draw; any other data stays in its units. A draw takes 2 to 5 milliseconds.
+    draw; any other data stays in its units. A draw takes 2 to 5 milliseconds. Of many inputs the draws are seen along
+    the directions that count for the data (`dynamics.simulation.narrowed`), in their units.
 
     A draw with a constant column, or of lower rank than the data, is counted (`degenerate`) and kept: the column
     carries nothing, and Sigma has a pseudo-inverse. Contributions of the draws lie above that of the data by about
@@ -78,10 +80,10 @@ def bootstrap(
     >>> round(sure.first["body"], 1), sure.rows, sure.standardized
     (0.7, 20, True)
     """
-    problem = Problem.of(network, data)
+    problem = Problem.of(network, few_inputs(network, data, u0))
     draws, seed = checked_integer(draws, "draws", LEAST_DRAWS, MOST_DRAWS), checked_integer(seed, "seed", 0)
     norms = start_norms(network, u0)
-    samples = data.samples
+    samples = problem.data.samples
     if samples is None:
         raise DataError(
             "data.samples is None, but a bootstrap draws rows: samples are needed, from a file at most 64 MiB of them"
@@ -89,7 +91,8 @@ def bootstrap(
     # Correlations does not record whether it is z-scored, but its variances tell
     variances = np.concatenate([np.diag(data.sigma), np.diag(np.atleast_2d(data.sigma_yy))])
     zscored, rng = bool(np.max(np.abs(variances - 1)) < UNIT_VARIANCE), np.random.default_rng(seed)
-    size, parts = max(1, min(MOST_AT_ONCE, BATCH // (len(data.sigma) + data.outputs) ** 2)), []
+    zscored = zscored and problem.data is data  # directions of z-scored columns have no unit of their own
+    size, parts = max(1, min(MOST_AT_ONCE, BATCH // (len(problem.data.sigma) + data.outputs) ** 2)), []
     for done in range(0, draws, size):
         several = min(size, draws - done)
         second = np.stack([_second_moments(samples, rng) for _ in range(several)])
@@ -168,7 +171,8 @@ def _evaluated(problem: Problem, norms: Mapping[str, float], second: np.ndarray)
     strength = np.stack([_norms(sigma_yx[:, :, span]) for span in spans], axis=1)
     worth = np.stack([_contributions(sigma[:, span, span], sigma_yx[:, :, span]) for span in spans], axis=1)
     ranking, decided, refused = _timed(problem, norms, list(zip(sigma, sigma_yx, sigma_yy, strict=True)))
-    constant = np.any(np.diagonal(second, axis1=1, axis2=2) == 0, axis=1)
+    varies = np.append(np.diag(data.sigma), np.diag(np.atleast_2d(data.sigma_yy))) > 0
+    constant = np.any((np.diagonal(second, axis1=1, axis2=2) == 0) & varies, axis=1)
     return _Draws(strength, worth, ranking, decided, np.sum(_spectrum(sigma)[2], axis=1), constant | refused)
 
 

@@ -79,6 +79,12 @@ def narrowed(network: FusionNetwork, data: Correlations, u0: float | Mapping[str
     return found
 
 
+def few_inputs(network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float]) -> Correlations:
+    """The data as `narrowed` sees them, or as they are."""
+    narrow = narrowed(network, data, u0)
+    return data if narrow is None else narrow.data
+
+
 def _in_range(data: Correlations) -> Narrowed | None:
     axes = {}
     for m in data.modalities:

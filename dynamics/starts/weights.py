@@ -114,6 +114,11 @@ def random_weights(
     return along_axes(data, drawn)
 
 
+def fitting_width(data: Correlations) -> int:
+    """100 hidden units, or as many hundreds as inputs and outputs need to be told apart."""
+    return 100 * math.ceil((sum(data.drawn_sizes.values()) + data.outputs) / 100)
+
+
 def along_axes(data: Correlations, weights: Mapping[str, list[np.ndarray]]) -> Weights:
     """First layers of all inputs as these act along the axes that the data are seen along."""
     axes = data.axes

@@ -83,7 +83,7 @@ def add_init(command: argparse.ArgumentParser, text: str) -> None:
 
 
 def add_start(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--width", type=whole, default=100, help="hidden units (default 100)")
+    command.add_argument("--width", type=whole, help="hidden units (default 100, or more where there are more inputs)")
     command.add_argument(
         "--learning-rate",
         type=real,

@@ -45,14 +45,17 @@ def _simulate(options: argparse.Namespace) -> int:
         return _simulate_many(options, network, data, start)
     if options.plot is not None:
         raise DomainError("--plot draws an ensemble: give --seeds")
+    from dynamics.starts.weights import fitting_width
+
     seed = 0 if options.seed is None else options.seed
-    random: dict[str, Any] = {"width": options.width, "seed": seed}
+    width = fitting_width(data) if options.width is None else options.width
+    random: dict[str, Any] = {"width": width, "seed": seed}
     if options.init is not None:
         from dynamics.starts.initializations import default_weights
 
         if options.method == "reduced":
             raise DomainError("--init draws random weights; --method reduced starts aligned")
-        random = {"weights": default_weights(network, data, options.init, options.width, seed)}
+        random = {"weights": default_weights(network, data, options.init, width, seed)}
     if options.method == "reduced":
         run = integrate_reduced(network, data, **start)
     elif options.method == "flow":
@@ -71,6 +74,7 @@ def _simulate_many(
     """An ensemble of random starts."""
     from dynamics.simulation.descent import start_learning_rate
     from dynamics.simulation.ensembles import ensemble
+    from dynamics.starts.weights import fitting_width
 
     one_run = given(options, "seed", "init", "output")
     if one_run or options.method == "reduced":
@@ -83,9 +87,9 @@ def _simulate_many(
     if options.plot is not None:
         draw_to_files(options.plot, options.data)
     say(f"drawing {options.seeds} starts ...")
+    width = fitting_width(data) if options.width is None else options.width
     runs = ensemble(
-        network, data, **start, width=options.width, seeds=options.seeds, learning_rate=rate,
-        progress=finished_counter(),
+        network, data, **start, width=width, seeds=options.seeds, learning_rate=rate, progress=finished_counter(),
     )  # fmt: skip
     print(as_json(runs.to_dict()) if options.json else runs)
     if options.plot is not None:

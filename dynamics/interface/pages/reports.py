@@ -18,6 +18,7 @@ from dynamics.prediction.prescribing import prescribe
 from dynamics.prediction.resampling import bootstrap
 from dynamics.prediction.scalings import both_scalings
 from dynamics.runs.portraits import portrait
+from dynamics.starts.weights import fitting_width
 
 PATIENCE = 60.0  # seconds for the prescription: some sixty predictions, which stiff data make slow
 MOST_STEPS = 20_000  # of gradient descent, a run
@@ -29,7 +30,7 @@ def report(
     data: Correlations,
     *,
     u0: float | Mapping[str, float] = 1e-3,
-    width: int = 100,
+    width: int | None = None,
     seeds: int = 5,
     draws: int = 1000,
     learning_rate: float | None = None,
@@ -42,7 +43,7 @@ def report(
     Parameters
     ----------
     u0 : norm of every layer before a fusion at t = 0, or chain name -> norm
-    width : hidden units of the random starts
+    width : hidden units of the random starts; None for one that fits the inputs, 100 or more
     seeds : 0 to seeds - 1 are simulated
     draws : of the bootstrap; 0 for none. A prescription that takes longer than a minute is left out
     learning_rate : gradient descent is run too, and times are given in steps
@@ -73,6 +74,7 @@ def report(
             missing[name] = str(error)
             return None
 
+    width = fitting_width(data) if width is None else width
     say("prediction")
     prediction = predict(network, data, u0=u0, width=width)
     comparison = compare(
