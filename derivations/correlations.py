@@ -409,14 +409,21 @@ class Correlations:
     @cached_property
     def root(self) -> np.ndarray:
         """(D, D) with root root^T = Sigma: outputs differ as rows of weights times it do."""
-        values, vectors = np.linalg.eigh(self.sigma)
-        values[values <= RANK_TOLERANCE * len(values) * values[-1]] = 0.0  # the root of a rounding is none
-        return frozen(vectors * np.sqrt(values))
+        values, vectors = self.eigen
+        kept = values > RANK_TOLERANCE * len(values) * values[-1]  # the root of a rounding is none
+        return frozen(vectors * np.sqrt(np.where(kept, values, 0.0)))
+
+    @cached_property
+    def eigen(self) -> tuple[np.ndarray, np.ndarray]:
+        """Eigenvalues of Sigma in these units, smallest first, and its eigenvectors."""
+        unit = float(np.max(np.abs(self.sigma))) or 1.0
+        values, vectors = np.linalg.eigh(self.sigma / unit)
+        return frozen(values * unit), frozen(vectors)
 
     @cached_property
     def condition(self) -> float:
         """Largest over smallest eigenvalue of Sigma that is not zero, in these units: a spread of paces."""
-        paces = np.linalg.eigvalsh(self.sigma / (np.max(np.abs(self.sigma)) or 1.0))
+        paces = self.eigen[0]
         paces = paces[paces > RANK_TOLERANCE * len(paces) * paces[-1]]
         return float(paces[-1] / paces[0]) if len(paces) else 1.0
 

@@ -23,7 +23,7 @@ from dynamics.runs.trajectory import Trajectory
 from dynamics.simulation.descent import descend, start_learning_rate
 from dynamics.simulation.ensembles import checked_seeds
 from dynamics.simulation.flow import integrate
-from dynamics.simulation.narrowed import few_inputs
+from dynamics.simulation.narrowed import few_inputs, narrowed
 from dynamics.simulation.reduced import integrate_reduced
 from dynamics.starts.start import random_start
 from dynamics.starts.weights import fitting_width
@@ -148,6 +148,7 @@ def compare(
     learning_rate: float | None = None,
     descent: bool = True,
     most_steps: int = MOST_STEPS,
+    seconds: float = math.inf,
     progress: Callable[[str], None] | None = None,
 ) -> Comparison:
     """Take all roads to the same question.
@@ -159,6 +160,7 @@ def compare(
     learning_rate : of gradient descent; None scales with the data (see `descend`)
     descent : run gradient descent too, which takes longest
     most_steps : runs of gradient descent that would take more are left out, which a warning says
+    seconds : after which no further seed is simulated, which a warning says
     progress : called with a line before each piece of work
 
     Examples
@@ -171,12 +173,12 @@ def compare(
     problem, chosen = Problem.of(network, few_inputs(network, data, u0)), checked_seeds(seeds)
     learning_rate = None if learning_rate is None else checked_positive(learning_rate, "learning_rate")
     say = progress or (lambda _: None)
-    seconds: dict[str, list[float]] = {}
+    took: dict[str, list[float]] = {}
 
     def timed(road: str, work: Callable[[], Any]) -> Any:
         begin = time.perf_counter()
         result = work()
-        seconds.setdefault(road, []).append(time.perf_counter() - begin)
+        took.setdefault(road, []).append(time.perf_counter() - begin)
         return result
 
     say("law and reduced flow")
@@ -189,10 +191,14 @@ def compare(
     flows: list[Trajectory] = []
     descents: list[Trajectory] = []
     skipped = ""
+    until = time.monotonic() + seconds
     for seed in chosen:
+        if flows and time.monotonic() > until:
+            skipped = f"{len(flows)} of {len(chosen)} random starts were simulated within {seconds:g} seconds"
+            break
         start: dict[str, Any] = {"u0": u0, "width": width, "seed": seed}
         say(f"gradient flow, seed {seed}")
-        flows.append(timed("gradient flow", partial(integrate, network, data, **start)))
+        flows.append(timed("gradient flow", partial(_flow, network, data, **start)))
         if not descent:
             continue
         horizon = _horizon(flows[-1])
@@ -210,10 +216,18 @@ def compare(
         tuple(flows),
         tuple(descents),
         _fusion_depths(problem, u0, reduced),
-        {road: statistics.median(values) for road, values in seconds.items()},
+        {road: statistics.median(values) for road, values in took.items()},
         typical,
         skipped,
     )
+
+
+def _flow(network: FusionNetwork, data: Correlations, u0: Any, width: int, seed: int) -> Trajectory:
+    """Of many inputs along the fewest directions that will do beside the scatter of random starts."""
+    narrow = narrowed(network, data, u0)
+    if narrow is None or narrow.rough is None:
+        return integrate(network, data, u0=u0, width=width, seed=seed)
+    return narrow.rough.widened(integrate(network, narrow.rough.data, u0=u0, width=width, seed=seed))
 
 
 def _typical(problem: Problem, u0: float | Mapping[str, float], width: int) -> Estimate | None:

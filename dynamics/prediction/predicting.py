@@ -23,8 +23,7 @@ from dynamics.prediction.words import SURE
 from dynamics.problem import Problem
 from dynamics.runs.half_times import Status
 from dynamics.runs.plateaus import as_told, follows
-from dynamics.runs.trajectory import Trajectory
-from dynamics.simulation.narrowed import Narrowed, narrowed
+from dynamics.simulation.narrowed import FINE, MANY, Narrowed, few_inputs, narrowed
 from dynamics.starts.initializations import start_of
 from dynamics.starts.start import Start, StartKind, aligned_start, random_start
 from dynamics.starts.weights import WIDEST, along_axes, checked_weights, random_weights
@@ -89,13 +88,14 @@ def predict(
     seed = None if seed is None else checked_integer(seed, "seed", 0)
     narrow = narrowed(network, data, u0)
     problem = Problem.of(network, data if narrow is None else narrow.data)
-    aligned, start = aligned_start(problem, u0), random_start(problem, u0, width, seed or 0)
+    rough = Problem.of(network, few_inputs(network, data, u0))
+    aligned, start = aligned_start(problem, u0), random_start(rough, u0, width, seed or 0)
     is_random = width is not None or weights is not None
     refuse_large_start(start)
     reduced, leading = reduced_estimate(aligned), leading_estimate(start)
     lost = [m for m in aligned.course.never if m not in start.course.never]
     if weights is not None:
-        layers = along_axes(problem.data, checked_weights(network, data, weights))
+        layers = along_axes(rough.data, checked_weights(network, data, weights))
         refined = _tried(lambda: refined_from(replace(start, kind=StartKind.GIVEN), layers, "given start"))
     elif width is None:
         refined = _tried(lambda: refined_wide(start) if lost else refined_aligned(aligned))
@@ -117,7 +117,10 @@ def predict(
     if seeds is not None:
         found[Road.ENSEMBLE] = ensemble_estimate(start, seeds)
     estimates = {road: _told_of(e, narrow) for road, e in found.items() if isinstance(e, Estimate)}
-    remarks += [] if narrow is None else [narrow.note]
+    if narrow is not None:
+        remarks.append(narrow.note)
+    elif len(data.sigma) >= MANY and data.axes is None:
+        remarks.append(f"all {len(data.sigma)} inputs are run: no few directions hold what they do to {FINE:.0%}")
     source = _source(estimates, is_random, bool(lost))
     if source is None:
         reasons = "; ".join(e.reason for e in (reduced, leading) if isinstance(e, Missing))
@@ -148,7 +151,7 @@ def predict(
         u0,
         source,
         together,
-        _misattribution(data, chosen, run if run is None or narrow is None else narrow.widened(run)),
+        _misattribution(data, chosen, estimates),
         {m: data.column_names(m) for m in data.modalities},
         worth,
         {m: value / power if power > 0 else math.nan for m, value in worth.items()},
@@ -174,9 +177,12 @@ def _together(estimate: Estimate) -> bool:
     return not lag > sum(estimate.times[m] * estimate.bound[m] for m in (one, other))
 
 
-def _misattribution(data: Correlations, estimate: Estimate, run: Trajectory | None) -> dict[str, np.ndarray]:
+def _misattribution(
+    data: Correlations, estimate: Estimate, estimates: Mapping[Road, Estimate]
+) -> dict[str, np.ndarray]:
     """Unimodal minus global weights; where training does not come to the regressions, what a run has instead."""
-    run = estimate.run or run
+    others = (estimates[road].run for road in (Road.REFINED, Road.REDUCED) if road in estimates)
+    run = estimate.run or next((run for run in others if run is not None), None)
     if run is None or not data.is_collinear:
         return preference.misattribution(data)
     found = {}
@@ -191,6 +197,7 @@ def _told_of(estimate: Estimate, narrow: Narrowed | None) -> Estimate:
     """With what few directions of many inputs leave out in its bounds, and the run of all inputs."""
     if narrow is None:
         return estimate
+    narrow = narrow if estimate.start is StartKind.ALIGNED else narrow.rough or narrow
     run = None if estimate.run is None else narrow.widened(estimate.run)
     return replace(estimate, run=run, bound={m: bound + narrow.error for m, bound in estimate.bound.items()})
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -43,6 +45,7 @@ def bootstrap(
     u0: float | Mapping[str, float] = 1e-3,
     draws: int = 2000,
     seed: int = 0,
+    seconds: float = math.inf,
     progress: Callable[[int, int], None] | None = None,
 ) -> Confidence:
     """How sure the data is of who is learned first, who alone explains most, and whether they differ.
@@ -64,6 +67,7 @@ def bootstrap(
     u0 : norm of every layer before a fusion at t = 0, or chain name -> norm
     draws : 100 to ten million
     seed : of the rows drawn
+    seconds : after which no more draws are begun, once there are LEAST_DRAWS; their number is in the result
     progress : called with the number of draws that have finished, and the number of all
 
     Raises
@@ -92,8 +96,20 @@ def bootstrap(
     variances = np.concatenate([np.diag(data.sigma), np.diag(np.atleast_2d(data.sigma_yy))])
     zscored, rng = bool(np.max(np.abs(variances - 1)) < UNIT_VARIANCE), np.random.default_rng(seed)
     zscored = zscored and problem.data is data  # directions of z-scored columns have no unit of their own
-    size, parts = max(1, min(MOST_AT_ONCE, BATCH // (len(problem.data.sigma) + data.outputs) ** 2)), []
+    size, parts = (
+        max(
+            1,
+            min(
+                MOST_AT_ONCE if seconds == math.inf else LEAST_DRAWS,
+                BATCH // (len(problem.data.sigma) + data.outputs) ** 2,
+            ),
+        ),
+        [],
+    )
+    until = time.monotonic() + seconds
     for done in range(0, draws, size):
+        if done >= LEAST_DRAWS and time.monotonic() > until:
+            break
         several = min(size, draws - done)
         second = np.stack([_second_moments(samples, rng) for _ in range(several)])
         parts.append(_evaluated(problem, norms, _zscored(second) if zscored else second))

@@ -235,6 +235,7 @@ def ensemble(
     if max_steps is not None:
         max_steps = checked_integer(max_steps, "max_steps", 1)
     narrow = narrowed(network, data, u0)
+    narrow = narrow and (narrow.rough or narrow)
     if narrow is not None:
         few = ensemble(
             network, narrow.data, u0=u0, width=width, seeds=seeds, learning_rate=learning_rate, rtol=rtol, t_end=t_end,

@@ -20,7 +20,8 @@ from dynamics.prediction.scalings import both_scalings
 from dynamics.runs.portraits import portrait
 from dynamics.starts.weights import fitting_width
 
-PATIENCE = 60.0  # seconds for the prescription: some sixty predictions, which stiff data make slow
+BUDGET = 15.0  # seconds for the random starts, and for the bootstrap: what is not reached is said
+PATIENCE = 30.0  # for the prescription: some sixty predictions, which stiff data make slow
 MOST_STEPS = 20_000  # of gradient descent, a run
 PACKAGES = ("fusion-dynamics", "numpy", "scipy", "sympy", "matplotlib")
 
@@ -79,7 +80,7 @@ def report(
     prediction = predict(network, data, u0=u0, width=width)
     comparison = compare(
         network, data, u0=u0, width=width, seeds=seeds, learning_rate=rate, descent=rate is not None,
-        most_steps=MOST_STEPS, progress=progress,
+        most_steps=MOST_STEPS, seconds=BUDGET, progress=progress,
     )  # fmt: skip
     confidence = None
     if data.samples is None:
@@ -88,7 +89,7 @@ def report(
         missing["bootstrap"] = "not asked for"
     else:
         say("bootstrap")
-        confidence = part("bootstrap", lambda: bootstrap(network, data, u0=u0, draws=draws))
+        confidence = part("bootstrap", lambda: bootstrap(network, data, u0=u0, draws=draws, seconds=BUDGET))
     say("what to change")
     asked: dict[str, Any] = {"u0": u0, "width": width, "seconds": PATIENCE}
     change = part("prescription", lambda: prescribe(network, data, **asked))
