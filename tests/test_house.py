@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import shlex
 import subprocess
 import sys
 from itertools import pairwise
@@ -118,11 +119,18 @@ def test_the_readmes_commands_run(command: str, tmp_path, monkeypatch, capsys) -
     (tmp_path / "data.csv").write_text(
         "a1,a2,b1,y\n" + "\n".join(f"{i % 7},{i % 5},{i % 3},{i % 11}" for i in range(40))
     )
+    rows = range(40)
+    study = [f"{i % 7},{i % 5},{i % 3 if i % 9 else ''},{i % 4 if i % 8 else -9999},{i % 6},{i % 11}" for i in rows]
+    (tmp_path / "study.csv").write_text("\n".join(["img_0,img_1,hb,na,crp,outcome", *study]))
+    (tmp_path / "labels.csv").write_text("patient,label\n" + "\n".join(f"p{i},{'ab'[i % 11 > 4]}" for i in rows))
+    for name in ("image", "text"):
+        table = [f"p{i},{i % 7},{i * i % len(name)}" for i in reversed(rows)]
+        (tmp_path / f"{name}.csv").write_text(f"patient,{name}_0,{name}_1\n" + "\n".join(table))
     (tmp_path / "docs").symlink_to(ROOT / "docs")
     monkeypatch.chdir(tmp_path)
     for whole, share in SHORTER.items() if not SOAK else ():
         command = re.sub(f"{whole}(?= |$)", share, command)
-    assert main(command.split()[1:]) == 0, capsys.readouterr().err
+    assert main(shlex.split(command)[1:]) == 0, capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["predict --example diabetes", "fixed-points --example star98 --width 100"])

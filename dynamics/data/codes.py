@@ -76,7 +76,7 @@ def suspects(ends: Ends, names: Sequence[str]) -> tuple[str, ...]:
         i = columns[0]
         is_low = code == ends.low[i]
         rest = (ends.above[i], ends.high[i]) if is_low else (ends.low[i], ends.below[i])
-        more = f" and {len(columns) - 1} more columns" if len(columns) > 1 else ""
+        more = f" and {len(columns) - 1} more" if len(columns) > 1 else ""
         times = int((ends.lows if is_low else ends.highs)[i])
         told.append(
             f"{code:g} stands {times} times in {shown(names[i], 30)}{more}, where all else lies in {rest[0]:.4g} to "

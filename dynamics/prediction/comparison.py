@@ -192,12 +192,12 @@ def compare(
     descents: list[Trajectory] = []
     skipped = ""
     until = time.monotonic() + seconds
-    for seed in chosen:
+    for i, seed in enumerate(chosen):
         if flows and time.monotonic() > until:
             skipped = f"{len(flows)} of {len(chosen)} random starts were simulated within {seconds:g} seconds"
             break
         start: dict[str, Any] = {"u0": u0, "width": width, "seed": seed}
-        say(f"gradient flow, seed {seed}")
+        say(f"gradient flow, seed {seed} ({i + 1} of {len(chosen)})")
         flows.append(timed("gradient flow", partial(_flow, network, data, **start)))
         if not descent:
             continue
@@ -206,7 +206,7 @@ def compare(
         if steps > most_steps:
             skipped = f"gradient descent is left out: it would take {steps:.1g} steps a run, more than {most_steps:.0e}"
             continue
-        say(f"gradient descent, seed {seed}")
+        say(f"gradient descent, seed {seed} ({i + 1} of {len(chosen)})")
         start |= {"learning_rate": learning_rate, "t_end": horizon}
         descents.append(timed("gradient descent", partial(descend, network, data, **start)))
     say("other fusion depths")

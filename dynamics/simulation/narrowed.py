@@ -27,6 +27,7 @@ from derivations.critical.saddles import Course
 from dynamics.problem import Problem
 from dynamics.provenance import origin_of
 from dynamics.runs.trajectory import Trajectory
+from dynamics.simulation.reduced_system import reduced_run
 from dynamics.simulation.widening import times_apart
 from dynamics.starts.weights import along_axes, checked_weights, start_norms
 
@@ -80,7 +81,8 @@ def narrowed(network: FusionNetwork, data: Correlations, u0: float | Mapping[str
 
     Half-times are compared from an aligned start of norm u0; without a u0 only what is exact is left out.
     """
-    if data.is_symbolic or data.axes is not None or len(data.sigma) < MANY:
+    Problem.of(network, data)
+    if data.axes is not None or len(data.sigma) < MANY:
         return None
     norms = None if u0 is None else start_norms(network, u0)
     key = ("narrowed", network, None if norms is None else tuple(norms.items()))
@@ -111,8 +113,6 @@ def _in_range(data: Correlations) -> Narrowed | None:
 
 
 def _compared(network: FusionNetwork, data: Correlations, norms: Mapping[str, float]) -> Narrowed | None:
-    from dynamics.simulation.reduced import integrate_reduced
-
     space = _Space(Problem.of(network, data).course(norms, {}))
     tried, gaps = list[tuple[Correlations, Trajectory]](), list[float]()
     for level in range(len(SHIFTS)):
@@ -121,7 +121,7 @@ def _compared(network: FusionNetwork, data: Correlations, norms: Mapping[str, fl
             break
         try:
             here = data.projected(axes)
-            tried.append((here, integrate_reduced(network, here, u0=norms, rtol=LOOSE, max_steps=STEPS)))
+            tried.append((here, reduced_run(network, here, norms, rtol=LOOSE, max_steps=STEPS)))
         except (DomainError, SolveError):
             return None
         gaps += [times_apart(tried[-2][1], tried[-1][1])] if len(tried) > 1 else []

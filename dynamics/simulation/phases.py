@@ -31,7 +31,7 @@ DIFFERENCE = 1e-7  # step of a difference quotient as a share of a component's t
 HELD = 300.0  # on a plateau explicit steps hold stiff directions at their tolerance, and weights multiply to more
 STIFF_STEP = 3.0  # |lambda| h from which their own interpolation is unstable; they end at 6.1
 EXPLICIT_COST = 12  # evaluations of a step of DOP853
-LOOSE = 1e-8  # relative tolerance from which the orders of BDF (5 at most) pay, with a large Jacobian of its own
+LARGE_STATE = 300  # beyond it LSODA's own factorization of a dense Jacobian is slower than BDF with LAPACK's
 LARGEST_JACOBIAN = 1500  # beyond this many weights a dense Jacobian costs more than explicit steps
 
 
@@ -128,7 +128,7 @@ class Phase:
         relative = self.rtol if self.system.relative is None else np.append(self.system.relative, self.rtol)
         step = min(1e-3 / (_fastest(slope[:-1], augmented[:-1]) or 1.0), 1e290, longest)
         tolerance = {"rtol": np.maximum(relative, 1e-12), "atol": atol}
-        if self.system.slope is not None and len(augmented) > SMALL_STATE and self.rtol >= LOOSE:
+        if self.system.slope is not None and len(augmented) > LARGE_STATE:
             return BDF(self.rhs, 0.0, augmented, 1e300, first_step=step, max_step=longest, jac=self.slope, **tolerance)
         jacobian = None if self.system.sizes is None else self.jacobian
         if self.system.slope is not None and len(augmented) > SMALL_STATE:

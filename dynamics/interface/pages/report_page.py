@@ -61,13 +61,14 @@ def _head(report: Report) -> str:
     p = report.prediction
     depths = {name: chain.depth for name, chain in p.network.chains.items() if chain.depth}
     layers = "; ".join(f"{name} {depth} layer{'' if depth == 1 else 's'}" for name, depth in depths.items())
+    done = "".join(f'<p class="note">Data: {escape(note)}.</p>' for note in report.data.notes)
     warned = "".join(f'<p class="warning">{escape(WARNING + w)}</p>' for w in report.warnings)
     return (
         f"<h1>{escape(_title(report))}</h1>"
         f'<p class="note">A deep linear network: {escape(layers)} (trunk: after the fusion). Loss: half the mean '
         f"squared error. Time is in units of tau = 1/learning rate{_rate_text(report)}.</p>"
         f'<p class="answer">{escape(p.answer)}</p>{_facts(report)}'
-        f'<p class="note">Holds for: {escape(p.holds_for)}.</p>{warned}'
+        f'<p class="note">Holds for: {escape(p.holds_for)}.</p>{done}{warned}'
     )
 
 

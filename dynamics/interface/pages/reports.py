@@ -76,11 +76,11 @@ def report(
             return None
 
     width = fitting_width(data) if width is None else width
-    say("prediction")
+    say("1 of 5: prediction")
     prediction = predict(network, data, u0=u0, width=width)
     comparison = compare(
         network, data, u0=u0, width=width, seeds=seeds, learning_rate=rate, descent=rate is not None,
-        most_steps=MOST_STEPS, seconds=BUDGET, progress=progress,
+        most_steps=MOST_STEPS, seconds=BUDGET, progress=lambda line: say(f"2 of 5: {line}"),
     )  # fmt: skip
     confidence = None
     if data.samples is None:
@@ -88,12 +88,12 @@ def report(
     elif draws == 0:
         missing["bootstrap"] = "not asked for"
     else:
-        say("bootstrap")
+        say("3 of 5: bootstrap")
         confidence = part("bootstrap", lambda: bootstrap(network, data, u0=u0, draws=draws, seconds=BUDGET))
-    say("what to change")
+    say("4 of 5: what to change")
     asked: dict[str, Any] = {"u0": u0, "width": width, "seconds": PATIENCE}
     change = part("prescription", lambda: prescribe(network, data, **asked))
-    say("phase portrait")
+    say("5 of 5: phase portrait")
     pair: Any = prediction.order[:2]
     if len(pair) < 2:
         plane, missing["portrait"] = None, f"a plane needs two modalities, got {pair[0]}"

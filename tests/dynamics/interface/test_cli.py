@@ -110,7 +110,7 @@ def test_compare_prints_draws_and_reports_progress(capsys, table: str, tmp_path)
     )
     assert code == 0
     assert "gradient descent" in out
-    assert "gradient flow, seed 0 ..." in err
+    assert "gradient flow, seed 0 (1 of " in err
     assert figure.stat().st_size > 10_000
     code, out, _ = run(capsys, "compare", table, *FLAGS, "--u0", "0.1", "--seeds", "1", "--width", "5", "--json")
     assert set(json.loads(out)) >= {"prediction", "flow", "descent", "fusion_depths"}
