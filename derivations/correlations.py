@@ -639,12 +639,24 @@ class Correlations:
             )
         elif spread > CONDITION_WARNING:
             found.append(f"inputs are nearly collinear: condition number {spread:.1e} at unit variances")
-        if np.isfinite(spread) and self.condition > max(SPREAD_WARNING, UNITS * spread):
+        if self.has_mixed_units:
             found.append(
-                f"columns are in very different units (condition number {self.condition:.1e}, {spread:.1e} at unit "
+                f"columns are in very different units (condition number {self._paces:.1e}, {spread:.1e} at unit "
                 "variances): what is in small units is learned very late; z-score them (--standardize)"
             )
         return tuple(found)
+
+    @property
+    def has_mixed_units(self) -> bool:
+        """Whether paces lie far apart because of the units of the columns."""
+        return bool(np.isfinite(self._spread)) and self._paces > max(SPREAD_WARNING, UNITS * self._spread)
+
+    @property
+    def _paces(self) -> float:
+        """The condition, or the ratio of variances where the smallest eigenvalues are below the rounding of it."""
+        variances = np.diag(self.sigma)
+        variances = variances[variances > 0]
+        return max(self.condition, float(np.max(variances) / np.min(variances)))
 
     # -- display -------------------------------------------------------------------------------------
 

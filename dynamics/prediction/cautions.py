@@ -90,9 +90,10 @@ def refuse_large_start(start: Start) -> None:
         log_size = sum(network.chains[c].depth * math.log(norms[c]) for c in network.path(m) if norms[c] > 0)
         size, plateau = math.exp(min(log_size, 700.0)), data.norm(plan.plateaus[m])
         if size >= plateau / 2:
+            units = "; the columns are in very different units: z-score them (--standardize)"
             raise DomainError(
                 f"u0 is too large to predict from: the initial weight of {m} can be {size:.3g}, "
-                f"half of its plateau is {plateau / 2:.3g}"
+                f"half of its plateau is {plateau / 2:.3g}{units if data.has_mixed_units else ''}"
             )
 
 
