@@ -4,21 +4,23 @@
 
 FOLDER of --python is one of `pip install --target FOLDER`, that of --node is where `npm install` has made its
 node_modules; a table whose package is in neither is skipped. Each table is written as its package gives it, and
-`python -m dynamics predict` runs on it in a process of its own. The judge reads the same file with pandas, makes its own
-numbers of it and integrates every weight with SciPy, from the start that the answer is about: aligned and balanced, or,
-with `--width`, three random starts, of which it takes the median. A modality is learned when half of what it contributes
-at its plateau is there, the plateau being the regression on it and on all that is learned before it.
+`python -m dynamics predict` runs on it in a process of its own. The judge reads the same file with pandas, makes its
+own numbers of it and integrates every weight with SciPy, from the start that the answer is about: aligned and balanced,
+or, with `--width`, three random starts, of which it takes the median. A modality is learned when half of what it
+contributes at its plateau is there, the plateau being the regression on it and on all that is learned before it; the
+last column takes the order of `race` in the answer for "before".
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from importlib.util import find_spec
@@ -32,12 +34,12 @@ from scipy.optimize import brentq
 
 U0, WIDTH, SEEDS = 1e-3, 100, 3
 EXACT, TYPICAL = 1e-4, 0.2  # relative differences that are allowed: one start, and random ones against their law
-LATEST = 1e6  # tau
+ENDS = 100, 1000, 10_000  # tau: the first by which all is learned
 
 
 @dataclass(frozen=True)
 class Table:
-    """A file, and what is asked about it; `note` says how its package has it."""
+    """A file, and what is asked about it."""
 
     source: str
     path: Path
@@ -222,73 +224,76 @@ def unit_variance(x: np.ndarray) -> np.ndarray:
     return x / np.where(deviation > 1e-12, deviation, 1)
 
 
-def judged(blocks: dict[str, np.ndarray], y: np.ndarray, seed: int | None) -> dict[str, float]:
-    """Half-times in their order, from the aligned start, or from a random one of width WIDTH."""
-    names, rows, outputs = list(blocks), len(y), y.shape[1]
-    x = np.hstack(list(blocks.values()))
-    ends = np.cumsum([block.shape[1] for block in blocks.values()])
-    parts = {m: slice(end - blocks[m].shape[1], end) for m, end in zip(names, ends, strict=True)}
-    sigma, sigma_yx = x.T @ x / rows, y.T @ x / rows
-    if seed is None:
-        width = 1
-        first = [U0 * sigma_yx[:, p] / np.linalg.norm(sigma_yx[:, p]) for p in parts.values()]
-        second = [np.full((1, 1), U0) for _ in names]
-    else:
-        width, draw = WIDTH, np.random.default_rng(seed)
-        first = [draw.standard_normal((width, block.shape[1])) for block in blocks.values()]
-        second = [draw.standard_normal((outputs, width)) for _ in names]
+class Judge:
+    """The gradient flow of every weight from the aligned start, or from a random one of width WIDTH."""
+
+    def __init__(self, blocks: dict[str, np.ndarray], y: np.ndarray, race: list[str], seed: int | None) -> None:
+        self.blocks, self.y, outputs = blocks, y, y.shape[1]
+        x = np.hstack(list(blocks.values()))
+        ends = np.cumsum([block.shape[1] for block in blocks.values()])
+        self.parts = {m: slice(end - blocks[m].shape[1], end) for m, end in zip(blocks, ends, strict=True)}
+        self.sigma, self.sigma_yx = x.T @ x / len(y), y.T @ x / len(y)
+        if seed is None:
+            first = [self.sigma_yx[:, part] for part in self.parts.values()]
+            second = [np.ones((1, 1)) for _ in blocks]
+        else:
+            draw = np.random.default_rng(seed)
+            first = [draw.standard_normal((WIDTH, block.shape[1])) for block in blocks.values()]
+            second = [draw.standard_normal((outputs, WIDTH)) for _ in blocks]
         first, second = ([U0 * w / np.linalg.norm(w) for w in layer] for layer in (first, second))
-    count = width * x.shape[1]
-
-    def layers(state: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        w1, w2 = state[:count].reshape(width, -1), state[count:].reshape(len(names), outputs, width)
-        return w1, w2, np.hstack([w2[i] @ w1[:, p] for i, p in enumerate(parts.values())])
-
-    def velocity(_: float, state: np.ndarray) -> np.ndarray:
-        w1, w2, total = layers(state)
-        error = sigma_yx - total @ sigma
-        towards = [(w2[i].T @ error[:, p], error[:, p] @ w1[:, p].T) for i, p in enumerate(parts.values())]
-        return np.concatenate([np.hstack([a for a, _ in towards]).ravel(), *(b.ravel() for _, b in towards)])
-
-    def plateau(known: list[str]) -> dict[str, np.ndarray]:
-        solved = np.linalg.lstsq(np.hstack([blocks[m] for m in known]), y, rcond=1e-10)[0].T
-        starts = np.cumsum([0, *(blocks[m].shape[1] for m in known)])
-        return {m: solved[:, a:b] for m, a, b in zip(known, starts[:-1], starts[1:], strict=True)}
-
-    start = np.concatenate([np.hstack(first).ravel(), *(w.ravel() for w in second)])
-    method = "LSODA" if seed is None else "DOP853"
-    until = 100.0
-    while until <= LATEST:
-        run = solve_ivp(velocity, (0, until), start, method, rtol=1e-9, atol=1e-14, dense_output=True)
-        totals = np.array([layers(state)[2] for state in run.y.T])
-        found: dict[str, float] = {}
-        while len(found) < len(names):
-            times = {}
-            for m in names:
-                if m in found:
-                    continue
-                part = parts[m]
-                goal = sigma[part, part] @ plateau([*found, m])[m].T
-                size = np.sum(goal.T * plateau([*found, m])[m])
-                done = np.einsum("tkd,dk->t", totals[:, :, part], goal) / size - 0.5
-                if (done > 0).any():
-                    i = int(np.argmax(done > 0))
-                    times[m] = brentq(
-                        lambda t, part=part, goal=goal, size=size: (
-                            np.sum(layers(run.sol(t))[2][:, part] * goal.T) / size - 0.5
-                        ),
-                        run.t[i - 1],
-                        run.t[i],
-                        xtol=1e-12,
-                    )
-            if not times:
+        self.shapes = (first[0].shape[0], x.shape[1]), (len(blocks), outputs, first[0].shape[0])
+        start = np.concatenate([np.hstack(first).ravel(), *(w.ravel() for w in second)])
+        for until in ENDS:
+            method = "LSODA" if seed is None else "DOP853"
+            self.run = solve_ivp(self._velocity, (0, until), start, method, rtol=1e-9, atol=1e-14, dense_output=True)
+            self.totals = np.array([self._layers(state)[2] for state in self.run.y.T])
+            if math.inf not in (*self.times().values(), *self.raced(race).values()):
                 break
-            m = min(times, key=lambda m: times[m])
-            found[m] = times[m]
-        if len(found) == len(names):
-            return found
-        until *= 4
-    raise ArithmeticError(f"not learned by {LATEST:g} tau: {set(names) - set(found)}")
+
+    def _layers(self, state: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        count = math.prod(self.shapes[0])
+        w1, w2 = state[:count].reshape(self.shapes[0]), state[count:].reshape(self.shapes[1])
+        return w1, w2, np.hstack([w @ w1[:, part] for w, part in zip(w2, self.parts.values(), strict=True)])
+
+    def _velocity(self, _: float, state: np.ndarray) -> np.ndarray:
+        w1, w2, total = self._layers(state)
+        error = self.sigma_yx - total @ self.sigma
+        pairs = list(zip(w2, self.parts.values(), strict=True))
+        first = np.hstack([w.T @ error[:, part] for w, part in pairs])
+        return np.concatenate([first.ravel(), *((error[:, part] @ w1[:, part].T).ravel() for _, part in pairs)])
+
+    def half(self, m: str, known: Iterable[str]) -> float:
+        """When m has half of its output along the regression on `known`, m among them; inf where it has not."""
+        part, names = self.parts[m], sorted(known)
+        solved = np.linalg.lstsq(np.hstack([self.blocks[n] for n in names]), self.y, rcond=1e-10)[0].T
+        before = sum(self.blocks[n].shape[1] for n in names[: names.index(m)])
+        goal = solved[:, before : before + self.blocks[m].shape[1]]
+        along = goal @ self.sigma[part, part]
+        size = np.sum(along * goal)
+        if size < 1e-12 * np.mean(self.y**2):  # nothing to learn
+            return math.inf
+        there = np.sum(self.totals[:, :, part] * along, axis=(1, 2)) > size / 2
+        if not there.any():
+            return math.inf
+        i = int(np.argmax(there))
+
+        def missing(t: float) -> float:
+            return float(np.sum(self._layers(self.run.sol(t))[2][:, part] * along) / size - 0.5)
+
+        return float(brentq(missing, self.run.t[i - 1], self.run.t[i], xtol=1e-12))
+
+    def times(self) -> dict[str, float]:
+        """In their order: each along the regression on it and on what is learned before it."""
+        found: dict[str, float] = {}
+        while len(found) < len(self.blocks):
+            halves = {m: self.half(m, {*found, m}) for m in self.blocks if m not in found}
+            m = min(halves, key=lambda m: halves[m])
+            found[m] = halves[m]
+        return found
+
+    def raced(self, race: list[str]) -> dict[str, float]:
+        """Each along the regression on it and on what stands before it in `race`."""
+        return {m: self.half(m, race[: race.index(m) + 1]) for m in race}
 
 
 def asked(table: Table, *more: str) -> tuple[str, float]:
@@ -308,11 +313,15 @@ def compared(table: Table) -> tuple[str, bool, str]:
     answer = json.loads(told)
     blocks, y = numbers(table)
     random = f"--width={WIDTH}" in table.options
-    runs = [judged(blocks, y, seed) for seed in (range(SEEDS) if random else [None])]
-    own = {m: float(np.median([run[m] for run in runs])) for m in blocks}
-    own = dict(sorted(own.items(), key=lambda item: item[1]))
+    judges = [Judge(blocks, y, answer["race"], seed) for seed in (range(SEEDS) if random else [None])]
     times = answer["times"]
-    worst = max(abs(times[m] / own[m] - 1) for m in own)
+
+    def furthest(runs: list[dict[str, float]]) -> tuple[dict[str, float], float]:
+        own = {m: float(np.median([run[m] for run in runs])) for m in blocks}
+        return dict(sorted(own.items(), key=lambda item: item[1])), max(abs(times[m] / own[m] - 1) for m in own)
+
+    own, worst = furthest([judge.times() for judge in judges])
+    _, raced = furthest([judge.raced(answer["race"]) for judge in judges])
     agree = answer["order"] == list(own) and worst < (TYPICAL if random else EXACT)
     sizes = ", ".join(f"{m} {x.shape[1]}" for m, x in blocks.items())
     kind = table.target.strip("'") + (f" ({y.shape[1]} outputs)" if y.shape[1] > 1 else "")
@@ -328,6 +337,7 @@ def compared(table: Table) -> tuple[str, bool, str]:
         f"{seconds:.1f}, {quick:.1f}",
         mine + (f" (median of {SEEDS} seeds)" if random else ""),
         f"{worst:.0e}" + ("" if agree else " **off**"),
+        f"{raced:.0e}" if raced < 1 else "never half",
     ]
     return f"| {' | '.join(cells)} |", agree, screen
 
@@ -356,8 +366,10 @@ def main() -> int:
         sys.path.append(str(chosen.python))
     node_folder = chosen.node or node_folder
     heads = "source (file), rows x columns, blocks, target, options, answer [tau], seconds (screen; JSON)"
-    print(f"| {heads.replace(', ', ' | ').replace(';', ',')} | judge [tau] | relative difference |")
-    print(f"|{' --- |' * 9}")
+    print(
+        f"| {heads.replace(', ', ' | ').replace(';', ',')} | judge [tau] | relative difference | the same by `race` |"
+    )
+    print(f"|{' --- |' * 10}")
     agreed = []
     with tempfile.TemporaryDirectory() as folder:
         for line, agree in lines(Path(folder), chosen.screens):
