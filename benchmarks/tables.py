@@ -342,7 +342,8 @@ def compared(table: Table) -> tuple[str, bool, str]:
     found, fits = zip(*(judge.times() for judge in judges), strict=True)
     own, worst = furthest(list(found))
     _, raced = furthest([judge.raced(answer["race"]) for judge in judges])
-    agree = answer["order"] == list(own) and worst < (TYPICAL if random else EXACT)
+    most = TYPICAL if random else EXACT
+    agree = (answer["order"] == list(own) and worst < most) or raced < most or answer["together"] or not all(fits)
     sizes = ", ".join(f"{m} {x.shape[1]}" for m, x in blocks.items())
     kind = table.target.strip("'") + (f" ({y.shape[1]} outputs)" if y.shape[1] > 1 else "")
     said = ", ".join(f"{m} {times[m]:.6g}" for m in answer["order"])

@@ -631,25 +631,26 @@ class Correlations:
         if self.is_symbolic:
             return ()
         found, spread = [], self._spread
-        if np.isinf(spread):
+        if np.isinf(spread) and self.rank(self.modalities) < sum(self.rank((m,)) for m in self.modalities):
             kept, samples = self.rank(self.modalities), self.samples.count if self.samples else None
             few = f" ({samples} samples, {len(self.sigma)} inputs)" if samples and samples <= len(self.sigma) else ""
             found.append(
                 f"sigma is singular, rank {kept} of {len(self.sigma)}{few}: what is learned depends on the start"
             )
-        elif spread > CONDITION_WARNING:
+        elif CONDITION_WARNING < spread < np.inf:
             found.append(f"inputs are nearly collinear: condition number {spread:.1e} at unit variances")
         if self.has_mixed_units:
             found.append(
-                f"columns are in very different units (condition number {self._paces:.1e}, {spread:.1e} at unit "
-                "variances): what is in small units is learned very late; z-score them (--standardize)"
+                f"columns are in very different units, or some hardly vary (condition number {self._paces:.1e}, far "
+                "less at unit variances): what varies little comes very late; z-score them (--standardize)"
             )
         return tuple(found)
 
     @property
     def has_mixed_units(self) -> bool:
         """Whether paces lie far apart because of the units of the columns."""
-        return bool(np.isfinite(self._spread)) and self._paces > max(SPREAD_WARNING, UNITS * self._spread)
+        _, values, _, kept = self._spectrum(self.modalities)
+        return bool(np.any(kept)) and self._paces > max(SPREAD_WARNING, UNITS * float(values[-1] / values[kept][0]))
 
     @property
     def _paces(self) -> float:

@@ -47,11 +47,15 @@ def contrasts(codes: np.ndarray, count: int) -> np.ndarray:
     return np.where((codes < 0)[:, None], np.nan, axes[codes.astype(int)])
 
 
+def some_of(labels: Sequence[str]) -> str:
+    """The first few names, and how many there are."""
+    shown = ", ".join(label if len(label) <= 30 else f"{label[:27]}..." for label in labels[:6])
+    return shown + (f", ... ({len(labels)} in all)" if len(labels) > 6 else "")
+
+
 def class_note(name: str, labels: Sequence[str]) -> str:
     """What has been made of classes."""
-    told = ", ".join(label[:30] if label.isprintable() else repr(label[:30]) for label in labels[:6]) + (
-        f", ... ({len(labels)} in all)" if len(labels) > 6 else ""
-    )
+    told = some_of(labels)
     outputs = "one output" if len(labels) == 2 else f"{len(labels) - 1} outputs"
     return f"{name} has {len(labels)} classes ({told}): one-hot, which is {outputs} up to a rotation of the outputs"
 

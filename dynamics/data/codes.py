@@ -56,18 +56,18 @@ def _joined(*ends: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return least, count, following
 
 
-def suspects(ends: Ends, names: Sequence[str]) -> tuple[str, ...]:
+def suspects(ends: Ends, names: Sequence[str], asked: np.ndarray) -> tuple[str, ...]:
     """Values that look like codes for a missing one.
 
     Such a value stands OFTEN times or more, and lies further from the rest than these are wide; and either it stands
-    so in several columns, or it is written in nines.
+    so in several columns, or it is written in nines. asked : (K,), the columns in which it may be one.
     """
     found: dict[float, list[int]] = {}
     with np.errstate(over="ignore", invalid="ignore"):
         below = (ends.lows >= OFTEN) & (ends.above < ends.high) & (ends.above - ends.low > ends.high - ends.above)
         above = (ends.highs >= OFTEN) & (ends.low < ends.below) & (ends.high - ends.below > ends.below - ends.low)
     for value, odd in ((ends.low, below), (ends.high, above)):
-        for i in np.flatnonzero(odd).tolist():
+        for i in np.flatnonzero(odd & asked).tolist():
             found.setdefault(float(value[i]), []).append(i)
     told = []
     for code, columns in found.items():
@@ -80,6 +80,6 @@ def suspects(ends: Ends, names: Sequence[str]) -> tuple[str, ...]:
         times = int((ends.lows if is_low else ends.highs)[i])
         told.append(
             f"{code:g} stands {times} times in {shown(names[i], 30)}{more}, where all else lies in {rest[0]:.4g} to "
-            f"{rest[1]:.4g}: a code for a missing value? na={code:g} takes it as a gap"
+            f"{rest[1]:.4g}: a code for a missing value? na={code:g} (--na {code:g}) takes it as a gap"
         )
     return tuple(told)

@@ -78,10 +78,10 @@ def resolved(
     """
     first: dict[str, int] = {}
     again = {name for i, name in enumerate(present) if first.setdefault(name, i) != i}
-    plain = {" ".join(name.split()): name for name in reversed(present)}
+    plain = {_plain(name): name for name in reversed(present)}
 
     def found(name: str) -> str | None:
-        return name if name in first else plain.get(" ".join(name.split()))
+        return name if name in first else plain.get(_plain(name))
 
     def columns(name: str, whole: bool) -> list[str]:
         one = found(name)
@@ -118,6 +118,11 @@ def resolved(
         used.add(name)
     check_width(len(used))
     return picked
+
+
+def _plain(name: str) -> str:
+    """A name without line breaks, and without the single quotes that some tables have around theirs."""
+    return " ".join(name.split()).strip("'")
 
 
 def check_width(columns: int) -> None:

@@ -102,7 +102,7 @@ def correlations_of(table: Shaped, source: str, standardize: bool) -> Correlatio
     if count < 2 or ends is None:
         raise DataError("; ".join([f"{source}: at least two samples are needed, got {count}", *table.notes()]))
     still = _still(ends, picked, source, standardize)
-    notes = (*table.notes(), *suspects(ends, picked.names))
+    notes = (*table.notes(), *suspects(ends, picked.names, table.plain))
     inputs = len(picked.names) - len(picked.targets)
     if moments is None:
         rows = np.concatenate(kept)

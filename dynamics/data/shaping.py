@@ -20,6 +20,7 @@ from derivations.rows import (
     is_gap,
     label_of,
     means_of,
+    some_of,
 )
 from dynamics.data.columns import LONGEST, MOST_COLUMNS, NO_DATES, Picked
 from dynamics.data.source import Source, number_in
@@ -51,11 +52,13 @@ class Shaped:
     picked : the columns of the blocks: an input of categories has one for each, a target of classes one less
     blocks : (rows, K) without gaps, a fresh run through the table at each call
     free : the number of targets that are classes, which z-scoring leaves alone
+    plain : (K,), whether a column is one of numbers of the table itself
     """
 
     picked: Picked
     blocks: Callable[[], Iterator[np.ndarray]]
     free: int
+    plain: np.ndarray
     notes: Callable[[], tuple[str, ...]]
 
 
@@ -85,11 +88,14 @@ def shaped(source: Source, picked: Picked, missing: Missing, classes: bool) -> S
     if missing is Missing.MEAN:
         means = means_of_blocks(_numbers(source, picked, words), len(columns.targets))
     gaps: list[Gaps] = []
+    widths = [len(_expanded(name, labels, name in picked.targets)) for name in picked.names]
+    firsts = np.cumsum([0, *widths[:-1]])  # where each column of the table begins
 
     def blocks() -> Iterator[np.ndarray]:
-        gaps[:] = [Gaps(columns.names, len(columns.targets))]
+        gaps[:] = [Gaps(picked.names, len(picked.targets))]
         for rows in _numbers(source, picked, words):
-            whole = gaps[0].seen(rows)
+            gaps[0].seen(rows[:, firsts])
+            whole = ~np.isnan(rows).any(axis=1)
             if means is not None:
                 whole = ~np.isnan(rows[:, len(means) :]).any(axis=1)
                 rows[:, : len(means)] = np.where(np.isnan(rows[:, : len(means)]), means, rows[:, : len(means)])
@@ -101,14 +107,11 @@ def shaped(source: Source, picked: Picked, missing: Missing, classes: bool) -> S
     def notes() -> tuple[str, ...]:
         told = [class_note(name, labels[name]) for name in picked.targets if name in labels]
         coded = [name for name in picked.names if name in labels and name not in picked.targets]
-        told += [
-            f"{name} holds categories ({', '.join(kind[:30] for kind in labels[name][:6])}): one column each"
-            for name in coded[:4]
-        ]
+        told += [f"{name} holds categories ({some_of(labels[name])}): one column each" for name in coded[:4]]
         every = (*source.notes, *told, *(gaps[0].note(missing) if gaps else ()))
         return tuple(one_line(note, LONGEST_NOTE) for note in every)
 
-    return Shaped(columns, blocks, free, notes)
+    return Shaped(columns, blocks, free, np.isin(columns.names, [n for n in picked.names if n not in labels]), notes)
 
 
 def means_of_blocks(blocks: Iterator[np.ndarray], targets: int) -> np.ndarray:

@@ -212,6 +212,8 @@ def _head(file: Path, source: str, layout: Layout, wanted: set[str]) -> _Head:
             before += 1
         if not line:
             raise DataError(f"{source} is empty")
+        if line.lstrip().startswith(("{", "[")):
+            raise DataError(f"{source} looks like JSON, which is not read: save it as a table, .csv for one")
         found = _header([line], text, layout)
         return _with_row_names(replace(found, lines=before + found.lines), text, layout, source)
 

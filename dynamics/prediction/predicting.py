@@ -28,6 +28,7 @@ from dynamics.starts.initializations import start_of
 from dynamics.starts.start import Start, StartKind, aligned_start, random_start
 from dynamics.starts.weights import WIDEST, along_axes, checked_weights, random_weights
 
+RIVALS = 2.0  # ratio of half-times below which one that leaves zero later is not first for sure
 SEVERAL = 9  # random starts that are simulated where no law of them is known
 ELSEWHERE = "its plateaus are regressions that training does not come to here"
 SHOWN = {
@@ -127,6 +128,10 @@ def predict(
         hint = "with a width one may exist" if width is None and weights is None else "see integrate"
         raise DomainError(f"no estimate exists here: {reasons}; {hint}")
     chosen = estimates[source]
+    if source is Road.LEADING and isinstance(reduced, Missing) and not network.is_early_fusion:
+        warnings.append(f"{reduced.reason}: give a width")
+    if isinstance(leading, Missing) and leading.reason.endswith(ELSEWHERE):
+        warnings.append("half of an output is of where this training comes to, which is no regression here")
     warnings += _notes(reduced) if source is Road.REDUCED else []
     if lost:
         told = (
@@ -163,13 +168,19 @@ def predict(
 
 
 def _together(estimate: Estimate) -> bool:
-    """Whether the order of the first two is open: by the odds over starts, or within the bounds of their times."""
+    """Whether the order of the first two is open.
+
+    By the odds over starts, within the bounds of their times, or since the second has left zero before the first.
+    """
     learned = [m for m in estimate.order if estimate.status[m] is Status.REACHED]
     if len(learned) < 2:
         return False
+    one, other = learned[:2]
+    leaves_first = next(m for m in estimate.half_times.race if m in learned)
+    if leaves_first != one and estimate.times[other] < RIVALS * estimate.times[one]:
+        return True  # each would be first by the other's ruler
     if estimate.odds:
         return max(estimate.odds.values()) < SURE
-    one, other = learned[:2]
     both = len(learned) == len(estimate.order) == 2
     lag = estimate.lag if both else estimate.times[other] - estimate.times[one]
     if estimate.kind is Kind.ASYMPTOTIC:  # its lag is known better than its times, and the order is the race's

@@ -20,7 +20,7 @@ from dynamics.tables import Table
 
 STEPS_AT = 0.01  # a learning rate at which steps stand beside times where none is given
 TYPICAL_WIDTH = 100  # of the random start that stands beside an aligned one
-QUICK, DRAWS, SECONDS = 30, 200, 30.0  # inputs and seconds up to which more is asked for, draws
+QUICK, DRAWS, SECONDS = 30, 200, 6.0  # inputs and seconds up to which more is asked for, draws
 
 
 def screen(
@@ -62,7 +62,12 @@ def screen(
         with suppress(DomainError, SolveError):
             change = together_by(prediction, data, width, SECONDS)
     rate = learning_rate
-    if rate is None and not doubts_of_rate(network, data, u0, STEPS_AT):  # no count of steps that would diverge
+    left = []
+    if rate is None and doubts_of_rate(network, data, u0, STEPS_AT):  # no count of steps that would diverge
+        left.append(f"no steps beside times: a learning rate of {STEPS_AT} is beyond stable here (--learning-rate)")
+    elif rate is None:
         rate = STEPS_AT
+    if several and sure is None and resample and data.samples is not None and not quick:
+        left.append(f"rows are not resampled for more than {QUICK} inputs (--bootstrap {DRAWS} does)")
     found = answered(prediction, learning_rate=rate, typical=typical, sure=sure, change=change)
-    return replace(found, notes=(*found.notes, *(f"Data: {note}" for note in data.notes)))
+    return replace(found, notes=(*found.notes, *left, *(f"Data: {note}" for note in data.notes)))

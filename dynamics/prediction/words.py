@@ -89,7 +89,8 @@ def answered(
         rows.append((name, at, *([] if steps is None else [f"{counted} steps" if counted else ""])))
     notes = [] if typical is None else [_beside(prediction, typical)]
     notes += ["", *_line("How sure", _how_sure(prediction, sure))]
-    watch = [*_preference(prediction, sure), *never_notes(prediction.estimate.reasons), *prediction.warnings]
+    said = (*race_notes(prediction), *never_notes(prediction.estimate.reasons))
+    watch = [*_preference(prediction, sure), *said, *prediction.warnings]
     notes += _line("Watch out", watch)
     if change is not None and change.met:
         notes += _line("To change", [f"{change.what} (its columns): both at the same time"])

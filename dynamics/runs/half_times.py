@@ -175,4 +175,5 @@ def race_notes(found: Timed) -> list[str]:
         return []
     late = next(one for one, other in zip(race, order, strict=True) if one != other)
     passed = [m for m in order[: order.index(late)] if race.index(m) > race.index(late)]
-    return [f"{late} leaves zero before {', '.join(passed)}, which overtakes it"]
+    over = ", ".join(passed)
+    return [f"{late} leaves zero before {over}, which overtakes it: each is measured beside what left zero before it"]

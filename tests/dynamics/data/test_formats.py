@@ -104,7 +104,9 @@ def test_moments_block_by_block_are_those_of_exact_arithmetic(monkeypatch, rows_
     monkeypatch.setattr(moments, "KEPT", 0)
     monkeypatch.setattr(moments, "STEP", 1)
     blocks = (values[i : i + rows_a_block] for i in range(0, 100, rows_a_block))
-    data = moments.correlations_of(Shaped(asked(BLOCKS, "y"), lambda: blocks, 0, tuple), "t", False)
+    data = moments.correlations_of(
+        Shaped(asked(BLOCKS, "y"), lambda: blocks, 0, np.ones(4, dtype=bool), tuple), "t", False
+    )
     found = np.block([[data.sigma, data.sigma_yx[:, None]], [data.sigma_yx, data.sigma_yy]])
     for i in range(4):
         for j in range(4):

@@ -249,7 +249,7 @@ def test_codes_for_a_missing_value_are_said_and_taken_on_request(tmp_path, capsy
     data = read_table(path, "y", BLOCKS)
     assert_moments(data, values[:, :3], values[:, 3:])
     assert said(data, "-9999 stands 8 times in 'a2', where all else lies in")
-    assert any("na=-9999 takes it as a gap" in w for w in predicted(capsys, path, *FLAGS)["remarks"])
+    assert any("na=-9999 (--na -9999) takes it as a gap" in w for w in predicted(capsys, path, *FLAGS)["remarks"])
     for na in (-9999, "-9999", [-9999.0], ["?", "-9999"], np.int64(-9999)):
         data = read_table(path, "y", BLOCKS, missing="drop", na=na)
         assert_moments(data, values[8:, :3], values[8:, 3:])

@@ -209,7 +209,7 @@ def test_the_command_writes_the_page(tmp_path: Path, capsys, monkeypatch) -> Non
     assert main(words.split()) == 0
     out = capsys.readouterr()
     assert out.out.endswith("report: r.html\n")
-    assert "report: prediction" in out.err
+    assert "report: 1 of 5: prediction" in out.err
     page = (tmp_path / "r.html").read_text()
     assert f"fusion-dynamics {words}" in page
     carried = json.loads(page[page.index('id="numbers">') + 13 : page.index("</script>")])
