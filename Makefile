@@ -11,7 +11,7 @@ soak:  # the scoreboard with a fresh seed, about an hour, into tests/SOAK.md (pi
 	OMP_NUM_THREADS=1 $(PYTHON) -m tests.soak --save
 long:  # the tests with more cases each, and every figure at its own setting
 	SOAK=1 $(PYTHON) -m pytest
-fuzz:  # a loader under a coverage-guided fuzzer (pip install atheris): csv, npz, statistics, npy, toml, trajectory, idx, idx.gz, digits
+fuzz:  # a loader under a coverage-guided fuzzer (pip install atheris): csv, csv.gz, xlsx, npz, statistics, npy, toml, trajectory, idx, idx.gz, digits
 	OMP_NUM_THREADS=1 $(PYTHON) -m tests.soak.fuzz $(KIND) $(RUNS)
 lint:
 	$(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check . && $(PYTHON) -m mypy

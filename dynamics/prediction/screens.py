@@ -20,7 +20,7 @@ from dynamics.tables import Table
 
 STEPS_AT = 0.01  # a learning rate at which steps stand beside times where none is given
 TYPICAL_WIDTH = 100  # of the random start that stands beside an aligned one
-QUICK, DRAWS, SECONDS = 30, 200, 6.0  # inputs and seconds up to which more is asked for, draws
+QUICK, DRAWS, SECONDS = 30, 200, 4.0  # inputs and seconds up to which more is asked for, draws
 
 
 def screen(
@@ -58,7 +58,13 @@ def screen(
         with suppress(DomainError, DataError, SolveError):
             sure = bootstrap(network, data, u0=u0, draws=DRAWS)
     quick = len(data.sigma) <= QUICK
-    if several and quick and not prediction.together and prediction.estimate.runs is None:
+    if (
+        len(prediction.order) == 2
+        and several
+        and quick
+        and not prediction.together
+        and prediction.estimate.runs is None
+    ):
         with suppress(DomainError, SolveError):
             change = together_by(prediction, data, width, SECONDS)
     rate = learning_rate

@@ -67,7 +67,8 @@ def integrate(
         `monitors["balance"]` is the drift of the conserved matrices (38), (39), relative to the largest |W^l|^2 at
         the end; `monitors["energy"]` by how much the loss that was lost differs from the integral of |velocity|^2,
         as a share of it, left out where the loss changes by less than 1000 roundings; `monitors["compression"]` an
-        estimate of what the narrow network misses of the half-times, 0 where the width is exact.
+        estimate of what the narrow network misses of the half-times, 0 where the width is exact; `monitors["inputs"]`
+        what few directions of many inputs miss (`dynamics.simulation.narrowed`; `exact` keeps all).
 
     Raises
     ------

@@ -34,7 +34,8 @@ def integrate_reduced(
     u0 : norm of every layer before a fusion at t = 0, or chain name -> norm
     t_end : in units of tau; None runs until all is learned and the loss has settled
     t_eval : times to store instead of the integrator's own steps
-    rtol : relative tolerance of the integrator
+    rtol : relative tolerance of the integrator; of many inputs, run along few directions, at least LOOSE, and
+        `monitors["inputs"]` of the run is what these miss of the half-times (`dynamics.simulation.narrowed`)
 
     Raises
     ------
