@@ -6,7 +6,7 @@ D is 50 to 400 inputs in two blocks, the condition of Sigma 1 to 1e6, rows 0.3 t
 
     reduced   the reduced flow along few directions against the same with all inputs, at a tighter tolerance
     flow      the gradient flow from a random start of width 50 against the same with every weight (`exact`), up to
-              FLOWS inputs: the judge takes minutes beyond
+              FLOWS inputs: the judge takes minutes beyond; so a member of an ensemble, and gradient descent
 
 Problems of which no few directions are found are run whole, which is counted.
 """
@@ -14,18 +14,29 @@ Problems of which no few directions are found are run whole, which is counted.
 from __future__ import annotations
 
 import argparse
+import math
 import statistics
 import time
 
 import numpy as np
 
-from dynamics import Correlations, DomainError, FusionNetwork, SolveError, integrate, integrate_reduced
+from dynamics import (
+    Correlations,
+    DomainError,
+    FusionNetwork,
+    SolveError,
+    descend,
+    ensemble,
+    integrate,
+    integrate_reduced,
+)
 from dynamics.runs.trajectory import Trajectory
 from dynamics.simulation import narrowed
 from dynamics.simulation.widening import times_apart
 
 NETWORKS = ((2, 2), (3, 2), (4, 3), (3, 3))
 FLOWS = 90
+MOST_STEPS = 20_000  # of gradient descent
 ROOM = 20.0  # tolerances that two integrations may differ by on their own
 SETTLED = 1e-3  # what training comes to is known so well where it is no regression
 
@@ -63,10 +74,17 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--problems", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1000)
+    parser.add_argument("--flows", type=int, default=FLOWS, help="inputs up to which random starts are judged")
     options = parser.parse_args()
     narrowed.MANY = 50
     begin, counts = time.monotonic(), {"narrow": 0, "rank": 0, "whole": 0, "unjudged": 0}
-    apart: dict[str, list[tuple[float, float]]] = {"reduced": [], "rough": [], "flow": []}
+    apart: dict[str, list[tuple[float, float]]] = {
+        "reduced": [],
+        "rough": [],
+        "flow": [],
+        "ensemble": [],
+        "descent": [],
+    }
     misses = []
     for seed in range(options.seed, options.seed + options.problems):
         network, data, u0, told = problem(seed)
@@ -83,13 +101,27 @@ def main() -> None:
                     gap, fine = within(run, judge, one.error + floor)
                     apart[road].append((gap, one.error + floor))
                     misses += [] if fine else [f"{road} {told}: {gap:.2g}, stated {one.error:.2g}"]
-            if len(data.sigma) <= FLOWS:
-                few = integrate(network, data, u0=u0, width=50, seed=seed)
+            if len(data.sigma) <= options.flows:
                 judge = integrate(network, data, u0=u0, width=50, seed=seed, exact=True)
-                stated = found.error + floor + 1e-4 + few.monitors["compression"]
-                gap, fine = within(few, judge, stated)
-                apart["flow"].append((gap, stated))
-                misses += [] if fine else [f"flow {told}: {gap:.2g}, stated {stated:.2g}"]
+                few = integrate(network, data, u0=u0, width=50, seed=seed)
+                steps, every = (
+                    descend(network, data, u0=u0, width=50, seed=seed, max_steps=MOST_STEPS, exact=whole_too)
+                    for whole_too in (False, True)
+                )
+                several = ensemble(network, data, u0=u0, width=50, seeds=[seed])
+                own = found.error + floor + 1e-4
+                member = max(
+                    abs(several.times[m][0] / judge.times[m] - 1)
+                    for m in data.modalities
+                    if math.isfinite(judge.times[m])
+                )
+                for road, gap, stated in (
+                    ("flow", times_apart(few, judge), own + few.monitors["compression"]),
+                    ("ensemble", member, several.compression + floor + 1e-3),
+                    ("descent", times_apart(steps, every), own + steps.monitors["compression"]),
+                ):
+                    apart[road].append((gap, stated))
+                    misses += [] if gap <= stated else [f"{road} {told}: {gap:.2g}, stated {stated:.2g}"]
         except (DomainError, SolveError) as error:
             counts["unjudged"] += 1
             print(f"{told}: {error}")

@@ -115,7 +115,7 @@ class Gaps:
         unlabelled = f", {self.unlabelled} rows without a target go" if self.unlabelled else ""
         return (
             f"gaps in {self.rows} of {self.total} rows, the first in {where}, column {self.names_of_first!r}: "
-            f"missing drop leaves {self.total - self.rows} rows, mean fills {self.cells} cells{unlabelled}"
+            f"missing=drop leaves {self.total - self.rows} rows, missing=mean fills {self.cells} cells{unlabelled}"
         )
 
     @property

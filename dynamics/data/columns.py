@@ -101,7 +101,9 @@ def resolved(
             if low > high:
                 raise DataError(f"{source}: {shown(start)} stands after {shown(end)}: the range {shown(name)} is empty")
             return [column for column in present[low : high + 1] if column not in left]
-        raise DataError(f"{source} has no {noun} {shown(name)}; it has {listed(present)}")
+        quoted = any(column.startswith(f"{name},") for column in present)
+        hint = '; a name with a comma goes into quotation marks, "a, b"' if quoted else ""
+        raise DataError(f"{source} has no {noun} {shown(name)}; it has {listed(present)}{hint}")
 
     left = set(but)
     targets = tuple(column for name in wanted.targets for column in columns(name, False))

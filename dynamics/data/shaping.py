@@ -107,7 +107,10 @@ def shaped(source: Source, picked: Picked, missing: Missing, classes: bool) -> S
     def notes() -> tuple[str, ...]:
         told = [class_note(name, labels[name]) for name in picked.targets if name in labels]
         coded = [name for name in picked.names if name in labels and name not in picked.targets]
-        told += [f"{name} holds categories ({some_of(labels[name])}): one column each" for name in coded[:4]]
+        told += [
+            f"{name} holds categories ({some_of(labels[name])}): one column{' each' * (len(labels[name]) > 2)}"
+            for name in coded[:4]
+        ]
         every = (*source.notes, *told, *(gaps[0].note(missing) if gaps else ()))
         return tuple(one_line(note, LONGEST_NOTE) for note in every)
 
@@ -145,8 +148,7 @@ def _words(source: Source, picked: Picked, classes: bool) -> Words:
         if name in logical:
             continue
         if any(map(_is_date, kinds)):
-            odd = shown(next(filter(_is_date, kinds)))
-            raise DataError(f"{source.name}: column {shown(name)} holds dates or times, such as {odd}: {NO_DATES}")
+            raise DataError(_free_text(source, name, kinds, ""))
         if name in picked.targets:
             labels[name] = checked_labels(f"{source.name}: {shown(name)}", list(kinds))
         elif len(kinds) > max(rows / 2, 2) and name not in forced:
@@ -179,6 +181,9 @@ def _kinds(
 
 
 def _free_text(source: Source, name: str, kinds: Iterable[str], told: str) -> str:
+    dated = next(filter(_is_date, kinds), None)
+    if dated is not None:
+        return f"{source.name}: column {shown(name)} holds dates or times, such as {shown(dated)}: {NO_DATES}"
     example = shown(next(iter(kinds)))
     return f"{source.name}: column {shown(name)} holds text of {told}, {example} for one: a name or free text, no input"
 
