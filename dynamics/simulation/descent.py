@@ -109,6 +109,10 @@ def descend(
     """
     narrow = None if exact else narrowed(network, data, u0 if weights is None else None)
     if narrow is not None:
+        if learning_rate is None:  # that of all inputs
+            learning_rate = default_learning_rate(
+                start_from(Problem.of(network, data), u0, width, seed, weights).course
+            )
         few = descend(
             network, narrow.data, u0=u0, width=width, seed=seed, weights=narrow.along(network, weights),
             learning_rate=learning_rate, on_samples=on_samples, t_end=t_end, max_steps=max_steps,
