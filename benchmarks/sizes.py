@@ -12,6 +12,7 @@ import math
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,10 @@ def whole(data: Correlations) -> Correlations:
     return data.projected({m: np.eye(d) for m, d in data.sizes.items()})
 
 
+def _page(data: Correlations) -> str:
+    return report(NETWORK, data).html()
+
+
 def row(name: str, took: float, of: float, said: str) -> None:
     print(f"| {name} | {took:.2f} s | {took / of:.1f} | {said} |", flush=True)
 
@@ -81,11 +86,12 @@ def main() -> None:
     print(f"| growth from 500 to 2000 inputs | | D^{math.log(costs[2000] / costs[500], 4):.2f} | |")
     x, y = two_blocks(100, 900, 600)
     took, data, found = predicted(x, y)
-    scores = {}
-    for m, block in data.samples.inputs.items():  # type: ignore[union-attr]
+    scores, samples = {}, data.samples
+    assert samples is not None
+    for m, block in samples.inputs.items():
         left, sizes, _ = np.linalg.svd(block, full_matrices=False)
         scores[m] = (left * sizes)[:, :99]
-    judge = integrate_reduced(NETWORK, Correlations.from_samples(scores, data.samples.targets), rtol=1e-9)  # type: ignore[union-attr]
+    judge = integrate_reduced(NETWORK, Correlations.from_samples(scores, samples.targets), rtol=1e-9)
     said = f"stated {max(found.estimate.bound.values()):.1e}, seen {times_apart(found.reduced.run, judge):.1e}"
     row("predict, 1500 columns, 100 rows", took, of, said)
     for modalities in (20, 50):
@@ -95,7 +101,7 @@ def main() -> None:
         target = sum(column * rng.uniform(0.2, 1) for column in several.values()) + rng.normal(size=2000)
         data = Correlations.from_samples(several, target, standardize=True)
         net = FusionNetwork.fused_at(2, 2, data.modalities)
-        took, found = seconds(lambda net=net, data=data: predict(net, data))  # type: ignore[misc]
+        took, found = seconds(partial(predict, net, data))
         row(f"predict, {modalities} modalities", took, of, f"stated {max(found.estimate.bound.values()):.1e}")
     for decay in (0.0, 0.5):
         x, y = two_blocks(5000, 128, 64, decay)
@@ -104,11 +110,11 @@ def main() -> None:
             np.savetxt(
                 file, np.column_stack([*x.values(), y]), "%.9g", ",", header=",".join([*names, "y"]), comments=""
             )
-            took, data = seconds(lambda file=file: read_table(file, "y", {"A": "A_*", "B": "B_*"}, True))  # type: ignore[misc]
+            took, data = seconds(partial(read_table, file, "y", {"A": "A_*", "B": "B_*"}, True))
         row(f"reading 5000 x 192 embeddings, decay {decay:g}", took, of, "none")
-        took, found = seconds(lambda data=data: predict(NETWORK, data, width=100))  # type: ignore[misc]
+        took, found = seconds(partial(predict, NETWORK, data, width=100))
         row("its predict, width 100", took, of, f"stated {max(found.estimate.bound.values()):.1e} over starts")
-        took, page = seconds(lambda data=data: report(NETWORK, data).html())  # type: ignore[misc]
+        took, page = seconds(partial(_page, data))
         judge = integrate_reduced(NETWORK, whole(data), rtol=1e-8)
         few = integrate_reduced(NETWORK, data)
         said = f"stated {few.monitors.get('inputs', 0):.1e}, seen {times_apart(few, judge):.1e}"

@@ -151,7 +151,7 @@ def cars(folder: Path) -> Table:
 
 
 def movies(folder: Path) -> Table:
-    pd.read_json(node_file("movies.json")).to_csv(path := folder / "movies.csv", index=False)
+    pd.read_json(node_file(folder, "movies.json")).to_csv(path := folder / "movies.csv", index=False)
     blocks = {
         "money": "US Gross,Worldwide Gross,Production Budget",
         "critics": "Rotten Tomatoes Rating,IMDB Votes",
@@ -160,14 +160,15 @@ def movies(folder: Path) -> Table:
     return Table("vega-datasets (npm) movies", path, "IMDB Rating", blocks, ("--standardize", "--missing=mean"))
 
 
-def birds(_: Path) -> Table:
+def birds(folder: Path) -> Table:
     blocks = {
         "flight": "Phase of flight,Speed IAS in knots",
         "bird": "Wildlife Size,Wildlife Species",
         "where": "Time of day,Origin State",
     }
     options = ("--standardize", "--missing=drop")
-    return Table("vega-datasets (npm) birdstrikes", node_file("birdstrikes.csv"), "Cost Total $", blocks, options)
+    file = node_file(folder, "birdstrikes.csv")
+    return Table("vega-datasets (npm) birdstrikes", file, "Cost Total $", blocks, options)
 
 
 MAKERS: list[Maker] = [
@@ -185,11 +186,10 @@ MAKERS: list[Maker] = [
     movies,
     birds,
 ]
-node_folder = Path()
 
 
-def node_file(name: str) -> Path:
-    path = node_folder / "node_modules/vega-datasets/data" / name
+def node_file(folder: Path, name: str) -> Path:
+    path = folder / "node_modules/vega-datasets/data" / name
     if not path.exists():
         raise FileNotFoundError("npm package vega-datasets")
     return path
@@ -377,7 +377,6 @@ def lines(folder: Path, show: bool) -> Iterator[tuple[str, bool]]:
 
 
 def main() -> int:
-    global node_folder  # noqa: PLW0603
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--python", type=Path, metavar="FOLDER", help="of pip install --target")
     parser.add_argument("--node", type=Path, metavar="FOLDER", help="where npm install was run")
@@ -385,7 +384,6 @@ def main() -> int:
     chosen = parser.parse_args()
     if chosen.python:
         sys.path.append(str(chosen.python))
-    node_folder = chosen.node or node_folder
     heads = "source (file), rows x columns, blocks, target, options, answer [tau], seconds (screen; JSON)"
     print(
         f"| {heads.replace(', ', ' | ').replace(';', ',')} | judge [tau] | relative difference | the same by `race` |"
@@ -393,6 +391,8 @@ def main() -> int:
     print(f"|{' --- |' * 10}")
     agreed = []
     with tempfile.TemporaryDirectory() as folder:
+        if chosen.node:
+            (Path(folder) / "node_modules").symlink_to((chosen.node / "node_modules").resolve())
         for line, agree in lines(Path(folder), chosen.screens):
             print(line, flush=True)
             agreed.append(agree)

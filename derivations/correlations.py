@@ -333,10 +333,12 @@ class Correlations:
             {m: frozen(x @ axes[m]) for m, x in self.samples.inputs.items()}, self.samples.targets
         )
         inner = axes if self.axes is None else {m: self.axes[m] @ axes[m] for m in self.modalities}
-        return replace(
+        found = replace(
             self, sigma=(sigma + sigma.T) / 2, sigma_yx=self._target @ whole, sizes=sizes, samples=samples,
             columns=None, axes=inner,
         )  # fmt: skip
+        vars(found)["warnings"] = self.warnings  # what is to be said is said of all inputs
+        return found
 
     @property
     def drawn_sizes(self) -> dict[str, int]:

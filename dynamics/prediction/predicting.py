@@ -103,7 +103,9 @@ def predict(
     else:
         refined = _tried(lambda: _with_odds(start) if seed is None else _of_seed(start))
     run = next((e.run for e in (refined, reduced) if isinstance(e, Estimate) and e.run is not None), None)
-    if run is not None and not follows(aligned.course if run.provenance["start"] == "aligned" else start.course, run):
+    expected = aligned.course if run is not None and run.provenance["start"] == "aligned" else start.course
+    strays = run is not None and not follows(expected, run)
+    if strays:
         leading = Missing(Road.LEADING, f"no leading law: {ELSEWHERE}")
         if isinstance(refined, Estimate) and refined.run is None:
             refined = Missing(Road.REFINED, ELSEWHERE)
@@ -130,7 +132,7 @@ def predict(
     chosen = estimates[source]
     if source is Road.LEADING and isinstance(reduced, Missing) and not network.is_early_fusion:
         warnings.append(f"{reduced.reason}: give a width")
-    if isinstance(leading, Missing) and leading.reason.endswith(ELSEWHERE):
+    if strays:
         warnings.append("half of an output is of where this training comes to, which is no regression here")
     warnings += _notes(reduced) if source is Road.REDUCED else []
     if lost:

@@ -242,7 +242,7 @@ def ensemble(
             max_steps=max_steps, verify=verify, progress=progress,
         )  # fmt: skip
         error, origin = max(few.compression, narrow.error), {**few.provenance, **origin_of(data)}
-        return replace(few, compression=error, warnings=(*data.warnings, *few.warnings), provenance=origin)
+        return replace(few, compression=error, provenance=origin)
     problem = Problem.of(network, data)
     width = checked_integer(width, "width", 1, WIDEST)
     plan = random_start(problem, u0).simulated().course

@@ -66,7 +66,7 @@ class Narrowed:
         return along_axes(self.data, checked_weights(network, self.whole, weights))
 
     def widened(self, run: Trajectory) -> Trajectory:
-        """A run on them with total weights of all inputs."""
+        """A run on them with total weights of all inputs, without what a random start has across the directions."""
         axes = self.data.axes
         assert axes is not None
         total = {m: np.ascontiguousarray(w @ axes[m].T) for m, w in run.total.items()}
