@@ -9,6 +9,7 @@ from functools import cached_property
 from derivations import Correlations, DomainError, FusionNetwork
 from derivations.correlations import require_problem
 from derivations.critical.saddles import Course, aligned_signs, course
+from derivations.terms import PLAIN, Terms
 
 MOST_COURSES = 64  # kept of one problem: a prescription asks for some forty starts
 
@@ -19,13 +20,16 @@ class Problem:
 
     What follows from the data alone (regressions, spectrum) is kept by `Correlations`; what follows from both is kept
     here, and the problem itself with the data, so that all roads to one question share it.
+
+    terms : what training adds to the gradient flow, of a `Recipe`
     """
 
     network: FusionNetwork
     data: Correlations
+    terms: Terms = PLAIN
 
     @classmethod
-    def of(cls, network: FusionNetwork, data: Correlations) -> Problem:
+    def of(cls, network: FusionNetwork, data: Correlations, terms: Terms = PLAIN) -> Problem:
         """The problem of a user's arguments.
 
         Raises
@@ -37,10 +41,22 @@ class Problem:
         for name, value in (("sigma and sigma_yx", data), ("depth and fusion_depth", network)):
             if value.is_symbolic:
                 raise DomainError(f"this needs numbers for {name}, got symbols; see derivations.reduce")
-        if network not in data.kept:
-            data.kept[network] = cls(network, data)
-        found: Problem = data.kept[network]
+        key = ("problem", network, terms)
+        if key not in data.kept:
+            data.kept[key] = cls(network, data, terms)
+        found: Problem = data.kept[key]
         return found
+
+    def on(self, data: Correlations) -> Problem:
+        """The same network and training on other data."""
+        return Problem.of(self.network, data, self.terms)
+
+    def in_network(self, network: FusionNetwork) -> Problem:
+        """The same data with another network; decay of branches goes with it where all layers have one."""
+        rates = {rate for _, rate in self.terms.decay}
+        if len(rates) > 1:
+            raise DomainError("layers decay at rates of their own: another network has other layers")
+        return Problem.of(network, self.data, Terms.of(network, max(rates, default=0.0), {}, self.terms.modulation))
 
     @cached_property
     def aligned_signs(self) -> dict[str, float]:
@@ -58,5 +74,5 @@ class Problem:
         if key not in self._courses:
             if len(self._courses) == MOST_COURSES:
                 del self._courses[next(iter(self._courses))]
-            self._courses[key] = course(self.network, self.data, norms, signs)
+            self._courses[key] = course(self.network, self.data, norms, signs, self.terms)
         return self._courses[key]

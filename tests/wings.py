@@ -13,7 +13,7 @@ from pathlib import Path
 
 FLOORS = {  # from the ground up; wings of one floor do not import each other, modules of the ground may
     "derivations": (
-        {"errors", "network", "rows", "samples", "correlations", "public"},
+        {"errors", "network", "rows", "samples", "correlations", "effective", "terms", "public"},
         {"algebra"},
         {"flow"},
         {"critical"},
@@ -22,7 +22,7 @@ FLOORS = {  # from the ground up; wings of one floor do not import each other, m
         {"equations"},
     ),
     "dynamics": (
-        {"tables", "files", "messages", "checks", "provenance", "lambdified", "strict_json", "problem"},
+        {"tables", "files", "messages", "checks", "provenance", "lambdified", "strict_json", "problem", "recipe"},
         {"data", "starts"},
         {"runs"},
         {"simulation"},

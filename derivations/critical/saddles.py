@@ -7,7 +7,7 @@ the network visits once m is learned. Numbers only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -15,8 +15,11 @@ from itertools import pairwise
 import numpy as np
 
 from derivations.correlations import Correlations, require_problem
+from derivations.critical.decayed import require_one_output, resting_weights
+from derivations.critical.runners import DecayingRace, Runner, runners, unshared
 from derivations.flow.gradient_flow import Weights, loss, total_weights
-from derivations.network import TRUNK, FusionNetwork
+from derivations.network import FusionNetwork
+from derivations.terms import PLAIN, Terms
 
 ZERO_DRIVE = 1e-13  # a residual below this share of its own terms is rounding
 ZERO_DRIVE_SINGULAR = 1e-10  # the same where Sigma is singular: pseudo-inverses lose digits
@@ -26,7 +29,6 @@ GIVEN_UP = (
     "ends at zero; a random start can"
 )
 DEAD = "nothing of it grows at the start, u0 of {} = 0: layers of zero stay so, layers that cancel decay"
-Runner = tuple[str, ...]  # modalities that are learned in one transition
 BALANCE = 1e-12  # layers balanced to this share cannot change the sign of a scalar total weight
 
 
@@ -52,6 +54,7 @@ class Course:
     tie : two modalities leave zero together, so that the order means nothing.
     network, data : whose course it is.
     rivals : at each saddle: who escapes, who would be next, and the share of its way that this one has left then.
+    terms : what training adds to the flow.
     """
 
     order: tuple[str, ...]
@@ -63,6 +66,13 @@ class Course:
     network: FusionNetwork
     data: Correlations
     rivals: tuple[tuple[str, str, float], ...]
+    terms: Terms = PLAIN
+
+    def resting(self, learned: Iterable[str]) -> dict[str, np.ndarray]:
+        """Modality -> (outputs, d) where a network that has learned some comes to rest; signs are free."""
+        if not self.terms.decay:
+            return self.data.regression(learned)
+        return resting_weights(self.network, self.data, self.terms, tuple(learned), {})
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
@@ -166,21 +176,12 @@ def kept_signs(network: FusionNetwork, data: Correlations, weights: Weights) -> 
     return kept
 
 
-def runners(network: FusionNetwork) -> tuple[Runner, ...]:
-    """Who races: each modality for itself, but those with one layer into the same fusion together.
-
-    Such siblings share all layers but the first, in which the error is linear: they are learned in one
-    transition, as in early fusion, and no saddle has only some of them.
-    """
-    groups: dict[str, list[str]] = {}
-    parents = network.parents
-    for m in network.modalities:
-        groups.setdefault(parents[m] if network.chains[m].depth == 1 else m, []).append(m)
-    return tuple(tuple(members) for members in groups.values())
-
-
 def course(
-    network: FusionNetwork, data: Correlations, norms: Mapping[str, float], signs: Mapping[str, float]
+    network: FusionNetwork,
+    data: Correlations,
+    norms: Mapping[str, float],
+    signs: Mapping[str, float],
+    terms: Terms = PLAIN,
 ) -> Course:
     """Run the race of growing modes from saddle to saddle, to leading order in u0.
 
@@ -188,19 +189,23 @@ def course(
     ----------
     norms : nominal norm of the layers of each leaf chain at t = 0; a deep chain at 0 stays there
     signs : modality -> the sign that its total weight keeps (see `aligned_signs`)
+    terms : weight decay moves the saddles (`decayed`) and slows every runner, some to a standstill (137, 140)
 
     Each runner has a way Psi to go (`_ways`), by the number n of layers that no learned modality shares yet
     (those after the last fusion are shared by all); at a saddle it runs at the speed |residual|.
     A scalar input has one race a sign. Psi/|Sigma_yx_m| decides the first (theory behind (28), (49), (113)).
     """
     require_problem(network, data)
+    if terms.decay:
+        require_one_output(data)
     left = {g: dict.fromkeys((1.0, -1.0), 1.0) for g in runners(network)}  # share of the way, for either sign
     dead = [m for m in data.modalities if norms[m] == 0 and network.depths[m] >= 2]
     learned: tuple[str, ...] = ()
     order: list[str] = []
     never: dict[str, str] = {}
     plateaus = {m: np.zeros_like(data.target_block(m)) for m in data.modalities}
-    saddles = [_saddle(data, learned, signs)]
+    saddles = [_saddle(network, data, learned, signs, terms)]
+    clock = DecayingRace(network, data, norms, terms) if terms.decay else None
     largest = dict.fromkeys(data.modalities, 0.0)
     tie = False
     rivals: list[tuple[str, str, float]] = []
@@ -212,12 +217,16 @@ def course(
         for g, (sign, speed) in drives.items():
             if speed > 0 and signs.get(g[0], sign) == sign and g[0] not in dead:
                 arrivals[g] = left[g][sign] * ways[g] / speed
+        if clock is not None:
+            arrivals = clock.arrivals({g: drives[g] for g in arrivals}, saddles[-1].total, learned)
         if not arrivals:
             break
         first = min(arrivals, key=lambda g: arrivals[g])
         others = [t for g, t in arrivals.items() if g != first]
         tie = tie or (not learned and any(t <= arrivals[first] * (1 + TIE) for t in others))
-        for g, (sign, speed) in drives.items():
+        if clock is not None:
+            left |= clock.passed(drives, saddles[-1].total, learned, arrivals[first])
+        for g, (sign, speed) in drives.items() if clock is None else ():
             gone = speed * arrivals[first] / ways[g]
             left[g][sign] -= gone
             if len(g) == data.sizes[g[0]] == 1:  # the mode of the other sign decays as fast as this one grows
@@ -226,7 +235,7 @@ def course(
             second = min((g for g in arrivals if g != first), key=lambda g: arrivals[g])
             rivals.append((first[0], second[0], left[second][drives[second][0]]))
         learned = (*learned, *first)
-        saddles.append(_saddle(data, learned, signs))
+        saddles.append(_saddle(network, data, learned, signs, terms))
         total = saddles[-1].total
         nothing = _without_weight(data, first, total)
         never |= dict.fromkeys(nothing, f"its weight at {saddles[-1].name} is zero")
@@ -236,7 +245,7 @@ def course(
         tie = tie or (len(order) == len(first) and len(together) > 1 and together[1] >= together[0] * (1 - TIE))
     for g in ways:
         dead_ends = {m: DEAD.format(m) for m in g if m in dead}
-        never |= {m: dead_ends.get(m) or _reason(data, m, saddles[-1], drives[g]) for m in g}
+        never |= {m: dead_ends.get(m) or _reason(data, m, saddles[-1], drives[g], signs, terms) for m in g}
     order += sorted((m for g in ways for m in g), key=lambda m: -data.strength(m))
     for m in [m for m in order if m not in never]:
         alone, size = data.norm(data.regression((m,))[m]), data.norm(plateaus[m])
@@ -245,13 +254,7 @@ def course(
     order.sort(key=lambda m: m in never)
     if tie and len(order) > 1 and order[1] not in never:  # neither is ever alone
         plateaus[order[0]] = next(s.total for s in saddles if set(order[:2]) <= set(s.learned))[order[0]]
-    return Course(tuple(order), plateaus, never, tuple(saddles), largest, tie, network, data, tuple(rivals))
-
-
-def _unshared(network: FusionNetwork, m: str, learned: tuple[str, ...]) -> int:
-    """Layers from a modality up to the first chain that all, or a learned modality, share."""
-    own = [c for c in network.path(m) if c != TRUNK and not set(learned) & set(network.chains[c].modalities)]
-    return sum(int(network.chains[c].depth) for c in own)
+    return Course(tuple(order), plateaus, never, tuple(saddles), largest, tie, network, data, tuple(rivals), terms)
 
 
 def _ways(
@@ -262,7 +265,7 @@ def _ways(
     U for one layer, ln(U/u0) for two, (u0^(2-n) - U^(2-n))/(n-2) for n > 2: the same in any units. Runners of
     equal depth and start are compared by their speeds alone, to leading order.
     """
-    layers = {g: _unshared(network, g[0], learned) for g in runners(network) if g[0] not in learned}
+    layers = {g: unshared(network, g[0], learned) for g in runners(network) if g[0] not in learned}
     starts = {g: float(np.hypot.reduce([norms[m] for m in g])) for g in layers}
     alike = len(set(layers.values())) <= 1 and max(starts.values(), default=0.0) <= (1 + TIE) * min(
         starts.values(), default=0.0
@@ -312,7 +315,12 @@ def drive(data: Correlations, m: str, total: Mapping[str, np.ndarray]) -> tuple[
     return sign or 1.0, size if size > floor else 0.0
 
 
-def _reason(data: Correlations, m: str, saddle: Saddle, drive: tuple[float, float]) -> str:
+def _reason(
+    data: Correlations, m: str, saddle: Saddle, drive: tuple[float, float], signs: Mapping[str, float], terms: Terms
+) -> str:
+    if drive[1] > 0 and terms.decay and signs.get(m, drive[0]) == drive[0]:
+        what = f"its residual at {saddle.name} is {drive[1]:.3g}" if saddle.learned else f"|Sigma_yx| is {drive[1]:.3g}"
+        return f"weight decay {terms.decay_of(m):.3g} holds it at zero: {what}"
     if drive[1] > 0:
         return f"the residual of {m} at {saddle.name} has the sign opposite to its weight, which a balanced start keeps"
     if saddle.learned:
@@ -320,8 +328,14 @@ def _reason(data: Correlations, m: str, saddle: Saddle, drive: tuple[float, floa
     return f"Sigma_yx of {m} is zero"
 
 
-def _saddle(data: Correlations, learned: tuple[str, ...], signs: Mapping[str, float]) -> Saddle:
-    """Least loss on the learned modalities, none of which changes a kept sign."""
+def _saddle(
+    network: FusionNetwork, data: Correlations, learned: tuple[str, ...], signs: Mapping[str, float], terms: Terms
+) -> Saddle:
+    """Least loss on the learned modalities, with its decay, none of which changes a kept sign."""
+    if terms.decay:
+        total = resting_weights(network, data, terms, learned, signs)
+        alive = tuple(m for m in learned if np.any(total[m]))
+        return Saddle(saddle_name(data.modalities, alive), learned, total, float(loss(data, total)))
     alive = _alive(data, learned, signs)
     total = data.regression(alive)
     return Saddle(saddle_name(data.modalities, alive), learned, total, float(loss(data, total)))

@@ -97,6 +97,15 @@ def refuse_large_start(start: Start) -> None:
             )
 
 
+def refuse_silent(*starts: Start) -> None:
+    """Refuse weight decay that holds every modality at zero, from either start."""
+    decay = starts[0].problem.terms.decay
+    if not decay or any(set(s.course.never) != set(s.problem.data.modalities) for s in starts):
+        return
+    reasons = "; ".join(f"{m}: {why}" for m, why in starts[-1].course.never.items())
+    raise DomainError(f"weight_decay = {max(rate for _, rate in decay):g} is beyond every modality: {reasons}")
+
+
 def disagreements(estimates: Mapping[Road, Estimate]) -> list[str]:
     """Say, with the cause, where two estimates of a half-time differ by half or by more than both leave out.
 

@@ -6,7 +6,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -18,13 +18,16 @@ from dynamics.prediction.prediction import Prediction
 from dynamics.prediction.refined import refined_typical
 from dynamics.prediction.words import named
 from dynamics.problem import Problem
+from dynamics.recipe import MODULATED, Ingredient, Recipe
 from dynamics.runs.half_times import Status
 from dynamics.runs.trajectory import Trajectory
+from dynamics.simulation.asked import as_asked
 from dynamics.simulation.descent import descend, start_learning_rate
 from dynamics.simulation.ensembles import checked_seeds
-from dynamics.simulation.flow import integrate
+from dynamics.simulation.flow import flow
 from dynamics.simulation.narrowed import few_inputs, narrowed
 from dynamics.simulation.reduced import integrate_reduced
+from dynamics.starts.recipes import Trained, trained
 from dynamics.starts.start import random_start
 from dynamics.starts.weights import fitting_width
 from dynamics.strict_json import finite, told
@@ -150,6 +153,7 @@ def compare(
     most_steps: int = MOST_STEPS,
     seconds: float = math.inf,
     progress: Callable[[str], None] | None = None,
+    recipe: Recipe | None = None,
 ) -> Comparison:
     """Take all roads to the same question.
 
@@ -162,6 +166,7 @@ def compare(
     most_steps : runs of gradient descent that would take more are left out, which a warning says
     seconds : after which no further seed is simulated, which a warning says
     progress : called with a line before each piece of work
+    recipe : how it is trained; gradient descent takes real masks and batches where the data have rows
 
     Examples
     --------
@@ -170,7 +175,9 @@ def compare(
     ['law (8), (9)', 'reduced flow', 'typical network', 'gradient flow', 'gradient descent, rate 0.0093']
     """
     width = fitting_width(data) if width is None else width
-    problem, chosen = Problem.of(network, few_inputs(network, data, u0)), checked_seeds(seeds)
+    asked, chosen = trained(network, data, u0, recipe, MODULATED, "compare"), checked_seeds(seeds)
+    norms, problem = asked.u0, few_inputs(asked.problem, asked.u0)
+    learning_rate = asked.recipe.learning_rate if learning_rate is None else learning_rate
     learning_rate = None if learning_rate is None else checked_positive(learning_rate, "learning_rate")
     say = progress or (lambda _: None)
     took: dict[str, list[float]] = {}
@@ -182,12 +189,12 @@ def compare(
         return result
 
     say("law and reduced flow")
-    prediction = predict(network, data, u0=u0)
+    prediction = predict(network, data, u0=u0, recipe=recipe)
     reduced = None
     if prediction.reduced is not None:
-        reduced = timed("reduced flow", lambda: integrate_reduced(network, data, u0=u0))
+        reduced = timed("reduced flow", lambda: integrate_reduced(network, data, u0=u0, recipe=recipe))
     say("law of random starts")
-    typical = timed("typical", lambda: _typical(problem, u0, width))
+    typical = timed("typical", lambda: _typical(problem, norms, width))
     flows: list[Trajectory] = []
     descents: list[Trajectory] = []
     skipped = ""
@@ -196,18 +203,18 @@ def compare(
         if flows and time.monotonic() > until:
             skipped = f"{len(flows)} of {len(chosen)} random starts were simulated within {seconds:g} seconds"
             break
-        start: dict[str, Any] = {"u0": u0, "width": width, "seed": seed}
+        start: dict[str, Any] = {"width": width, "seed": seed}
         say(f"gradient flow, seed {seed} ({i + 1} of {len(chosen)})")
-        flows.append(timed("gradient flow", partial(_flow, network, data, **start)))
+        flows.append(timed("gradient flow", partial(_flow, asked, **start)))
         if not descent:
             continue
         horizon = _horizon(flows[-1])
-        steps = horizon / (learning_rate or start_learning_rate(network, data, u0))
+        steps = horizon / (learning_rate or start_learning_rate(asked.problem, norms))
         if steps > most_steps:
             skipped = f"gradient descent is left out: it would take {steps:.1g} steps a run, more than {most_steps:.0e}"
             continue
         say(f"gradient descent, seed {seed} ({i + 1} of {len(chosen)})")
-        start |= {"learning_rate": learning_rate, "t_end": horizon}
+        start |= {"u0": u0, "learning_rate": learning_rate, "t_end": horizon, **_steps_of(asked)}
         descents.append(timed("gradient descent", partial(descend, network, data, **start)))
     say("other fusion depths")
     return Comparison(
@@ -215,19 +222,28 @@ def compare(
         reduced,
         tuple(flows),
         tuple(descents),
-        _fusion_depths(problem, u0, reduced),
+        _fusion_depths(asked, u0, reduced),
         {road: statistics.median(values) for road, values in took.items()},
         typical,
         skipped,
     )
 
 
-def _flow(network: FusionNetwork, data: Correlations, u0: Any, width: int, seed: int) -> Trajectory:
+def _flow(asked: Trained, width: int, seed: int) -> Trajectory:
     """Of many inputs along the fewest directions that will do beside the scatter of random starts."""
-    narrow = narrowed(network, data, u0)
+    narrow = narrowed(asked.problem, asked.u0)
     if narrow is None or narrow.rough is None:
-        return integrate(network, data, u0=u0, width=width, seed=seed)
-    return narrow.rough.widened(integrate(network, narrow.rough.data, u0=u0, width=width, seed=seed))
+        return as_asked(asked, flow(asked.problem, asked.u0, width=width, seed=seed))
+    few = asked.problem.on(narrow.rough.data)
+    return as_asked(asked, narrow.rough.widened(flow(few, asked.u0, width=width, seed=seed)))
+
+
+def _steps_of(asked: Trained) -> dict[str, Any]:
+    """How gradient descent takes the recipe: with masks and batches where there are rows, else their mean."""
+    noisy = {Ingredient.DROPOUT, Ingredient.BATCH_SIZE} & set(asked.recipe.ingredients)
+    if noisy and asked.data.samples is not None:
+        return {"recipe": asked.recipe, "on_samples": True}
+    return {"recipe": replace(asked.recipe, batch_size=None)}
 
 
 def _typical(problem: Problem, u0: float | Mapping[str, float], width: int) -> Estimate | None:
@@ -245,11 +261,12 @@ def _horizon(flow: Trajectory) -> float:
 
 
 def _fusion_depths(
-    problem: Problem, u0: float | Mapping[str, float], reduced: Trajectory | None
+    asked: Trained, u0: float | Mapping[str, float], reduced: Trajectory | None
 ) -> dict[int, Trajectory]:
     """The same total depth, fused at each layer; empty unless all branches are equally deep and fused once."""
     if reduced is None or isinstance(u0, Mapping):
         return {}
-    own = problem.network
+    own, recipe = asked.network, asked.recipe
+    data = few_inputs(asked.problem, asked.u0).data if not recipe.ingredients else asked.data
     others = own.other_fusions().items()
-    return {d: reduced if n == own else integrate_reduced(n, problem.data, u0=u0) for d, n in others}
+    return {d: reduced if n == own else integrate_reduced(n, data, u0=u0, recipe=recipe) for d, n in others}

@@ -98,12 +98,12 @@ class Estimate(Timed):
 
 
 def reduced_estimate(start: Start, rtol: float = RTOL) -> Estimate | Missing:
-    from dynamics.simulation.reduced import integrate_reduced
+    from dynamics.simulation.reduced import reduced_flow
 
     data = start.problem.data
     assert start.u0 is not None
     try:
-        run = integrate_reduced(start.problem.network, data, u0=start.u0, rtol=rtol)
+        run = reduced_flow(start.problem, start.u0, rtol=rtol)
     except DomainError as error:
         return Missing(Road.REDUCED, f"no reduced flow: {error}")
     bound = SOLVED * rtol / RTOL + ROUNDING * data.condition

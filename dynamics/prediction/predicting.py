@@ -14,17 +14,27 @@ from derivations import Correlations, DomainError, FusionNetwork, SolveError
 from derivations.critical import preference
 from derivations.critical.saddles import Course
 from dynamics.checks import checked_integer
-from dynamics.prediction.cautions import close_calls, disagreements, first_by_inputs, refuse_large_start, upset
+from dynamics.prediction.cautions import (
+    close_calls,
+    disagreements,
+    first_by_inputs,
+    refuse_large_start,
+    refuse_silent,
+    upset,
+)
 from dynamics.prediction.estimates import Estimate, Kind, Missing, Road, leading_estimate, reduced_estimate
 from dynamics.prediction.order_odds import CLEAR, order_probability
 from dynamics.prediction.prediction import Prediction
 from dynamics.prediction.refined import ensemble_estimate, refined_aligned, refined_from, refined_typical, refined_wide
 from dynamics.prediction.words import SURE
 from dynamics.problem import Problem
+from dynamics.recipe import MODULATED, Recipe
 from dynamics.runs.half_times import Status
 from dynamics.runs.plateaus import as_told, follows
+from dynamics.simulation.asked import as_asked
 from dynamics.simulation.narrowed import FINE, MANY, Narrowed, few_inputs, narrowed
 from dynamics.starts.initializations import start_of
+from dynamics.starts.recipes import trained
 from dynamics.starts.start import Start, StartKind, aligned_start, random_start
 from dynamics.starts.weights import WIDEST, along_axes, checked_weights, random_weights
 
@@ -47,6 +57,7 @@ def predict(
     seed: int | None = None,
     seeds: int | Sequence[int] | None = None,
     weights: Mapping[str, Any] | None = None,
+    recipe: Recipe | None = None,
 ) -> Prediction:
     """Predict order, half-times, unimodal phase and misattribution.
 
@@ -62,6 +73,7 @@ def predict(
         that start is simulated, which a warning says, and is the source as `ensemble`
     seeds : with a width: n for 0..n-1, or a list: `ensemble` simulates these
     weights : chain name -> [(out, in), ...], instead of u0, width and seed: the law from these weights
+    recipe : how it is trained; a road that does not know an ingredient is left out, and says so
 
     Raises
     ------
@@ -82,21 +94,24 @@ def predict(
         if given:
             raise DomainError(f"weights are a start: {given[0]} says another one")
         Problem.of(network, data)
-        u0 = start_of(network, data, weights).u0
+        u0 = start_of(network, data, weights).u0  # below in the units of the effective data, as the weights
     elif width is None and (seed is not None or seeds is not None):
         raise DomainError(f"{'seed' if seed is not None else 'seeds'} goes with a width")
     width = None if width is None else checked_integer(width, "width", 1, WIDEST)
     seed = None if seed is None else checked_integer(seed, "seed", 0)
-    narrow = narrowed(network, data, u0)
-    problem = Problem.of(network, data if narrow is None else narrow.data)
-    rough = Problem.of(network, few_inputs(network, data, u0))
-    aligned, start = aligned_start(problem, u0), random_start(rough, u0, width, seed or 0)
+    asked = trained(network, data, u0, recipe, MODULATED, "predict")
+    seen, norms = asked.problem.data, asked.u0  # what training sees, and from where it starts in these units
+    narrow = narrowed(asked.problem, norms)
+    problem = asked.problem if narrow is None else asked.problem.on(narrow.data)
+    rough = few_inputs(asked.problem, norms)
+    aligned, start = aligned_start(problem, norms), random_start(rough, norms, width, seed or 0)
+    refuse_silent(aligned, start)
     is_random = width is not None or weights is not None
     refuse_large_start(start)
     reduced, leading = reduced_estimate(aligned), leading_estimate(start)
     lost = [m for m in aligned.course.never if m not in start.course.never]
     if weights is not None:
-        layers = along_axes(rough.data, checked_weights(network, data, weights))
+        layers = along_axes(rough.data, checked_weights(network, seen, asked.weights(weights) or {}))
         refined = _tried(lambda: refined_from(replace(start, kind=StartKind.GIVEN), layers, "given start"))
     elif width is None:
         refined = _tried(lambda: refined_wide(start) if lost else refined_aligned(aligned))
@@ -119,7 +134,8 @@ def predict(
         warnings.append(f"no law of a single seed here ({refined.reason}): {stands}")
     if seeds is not None:
         found[Road.ENSEMBLE] = ensemble_estimate(start, seeds)
-    estimates = {road: _told_of(e, narrow) for road, e in found.items() if isinstance(e, Estimate)}
+    wrong_from = {road: _told_of(e, narrow) for road, e in found.items() if isinstance(e, Estimate)}
+    estimates = {road: e if e.run is None else replace(e, run=as_asked(asked, e.run)) for road, e in wrong_from.items()}
     if narrow is not None:
         remarks.append(narrow.note)
     elif len(data.sigma) >= MANY and data.axes is None:
@@ -150,6 +166,8 @@ def predict(
     remarks += [*close_calls(start), *upset(start), *(first_by_inputs(start) if width is not None else [])]
     remarks += [] if source is Road.REDUCED else _notes(reduced)
     remarks += disagreements(estimates)
+    remarks += asked.notes
+    wrong = asked.back(_misattribution(asked.problem, wrong_from[source], wrong_from))
     worth, together = preference.contribution(data), start.course.tie or _together(chosen)
     power = float(np.trace(np.atleast_2d(data.sigma_yy)))
     alike = network.is_early_fusion or len(data.modalities) == 1
@@ -158,7 +176,7 @@ def predict(
         u0,
         source,
         together,
-        _misattribution(data, chosen, estimates),
+        wrong,
         {m: data.column_names(m) for m in data.modalities},
         worth,
         {m: value / power if power > 0 else math.nan for m, value in worth.items()},
@@ -166,6 +184,7 @@ def predict(
         tuple(dict.fromkeys(warnings)),
         tuple(dict.fromkeys(w for w in remarks if w not in warnings)),
         *(estimates.get(road) for road in Road),
+        recipe=asked.recipe,
     )
 
 
@@ -190,10 +209,14 @@ def _together(estimate: Estimate) -> bool:
     return not lag > sum(estimate.times[m] * estimate.bound[m] for m in (one, other))
 
 
-def _misattribution(
-    data: Correlations, estimate: Estimate, estimates: Mapping[Road, Estimate]
-) -> dict[str, np.ndarray]:
+def _misattribution(problem: Problem, estimate: Estimate, estimates: Mapping[Road, Estimate]) -> dict[str, np.ndarray]:
     """Unimodal minus global weights; where training does not come to the regressions, what a run has instead."""
+    data = problem.data
+    if problem.terms.decay:
+        plan = problem.course(dict.fromkeys(data.modalities, 1.0), {})
+        end = plan.resting(data.modalities)
+        rows: Any = 0 if data.outputs == 1 else slice(None)
+        return {m: (plan.resting((m,))[m] - end[m])[rows] for m in data.modalities}
     others = (estimates[road].run for road in (Road.REFINED, Road.REDUCED) if road in estimates)
     run = estimate.run or next((run for run in others if run is not None), None)
     if run is None or not data.is_collinear:

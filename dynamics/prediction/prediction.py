@@ -13,6 +13,7 @@ import numpy as np
 
 from derivations import FusionNetwork
 from dynamics.prediction.estimates import Estimate, Road
+from dynamics.recipe import PLAIN, Recipe
 from dynamics.runs.half_times import HalfTimes, Timed
 from dynamics.strict_json import told
 from dynamics.tables import Drawn, Shown, Table
@@ -39,6 +40,7 @@ class Prediction(Timed, Shown, Drawn):
     refined : next order from an aligned start, or the law of random starts
     reduced : the reduced flow, exact for an aligned start
     ensemble : medians of simulated random starts (`.runs` has all of them), on request
+    recipe : how the network is trained
     """
 
     figure: ClassVar[str] = "figures.predictions"
@@ -59,6 +61,7 @@ class Prediction(Timed, Shown, Drawn):
     refined: Estimate | None
     reduced: Estimate | None
     ensemble: Estimate | None = None
+    recipe: Recipe = PLAIN
 
     @property
     def estimate(self) -> Estimate:
@@ -90,7 +93,10 @@ class Prediction(Timed, Shown, Drawn):
         """What the numbers hold for: network, loss, start and recipe."""
         norms = self.u0.values() if isinstance(self.u0, Mapping) else [self.u0]
         size = " to ".join(f"{v:g}" for v in dict.fromkeys((min(norms), max(norms))))
-        return f"linear network, squared loss, {self.estimate.assumes} of size u0 = {size}, full-batch gradient descent"
+        batch = "mini-batches" if self.recipe.batch_size else "full-batch"
+        more = f", {self.recipe}" if self.recipe.ingredients else ""
+        start = f"{self.estimate.assumes} of size u0 = {size}"
+        return f"linear network, squared loss, {start}, {batch} gradient descent{more}"
 
     @property
     def table(self) -> Table:
@@ -123,7 +129,7 @@ class Prediction(Timed, Shown, Drawn):
         wrong = {m: np.ravel(v).tolist() for m, v in self.misattribution.items()}
         head = {**self.half_times.to_dict(), **told(self, "source superficial together order_probability")}
         names = f"holds_for weight_times columns contribution explained warnings remarks {' '.join(Road)}"
-        return {**head, "misattribution": wrong, **told(self, names)}
+        return {**head, "recipe": self.recipe.to_dict(), "misattribution": wrong, **told(self, names)}
 
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), indent=2, allow_nan=False)

@@ -17,7 +17,7 @@ from dynamics.prediction.laws.race import SIZES, Passage, aligned_field, race, r
 from dynamics.prediction.typical_runs import typical_runs
 from dynamics.runs.half_times import HalfTimes, Status
 from dynamics.runs.plateaus import as_told
-from dynamics.simulation.flow import integrate
+from dynamics.simulation.flow import flow
 from dynamics.starts.compression import is_exact
 from dynamics.starts.start import Start, StartKind
 from dynamics.starts.typical import typical_weights
@@ -27,8 +27,15 @@ RANDOM_TWO_LAYERS = 5 / math.sqrt(2e6)  # five deviations of ln |w_1 + w_2^T| at
 DEVIATIONS = 5.0  # over seeds, that a bound of a typical network covers
 
 
+def require_plain(start: Start) -> None:
+    """The race of the next order knows no decay and no modulation: a run does."""
+    if start.problem.terms:
+        raise DomainError("the next order is for plain gradient flow, without weight decay or modulation")
+
+
 def refined_aligned(start: Start) -> Estimate:
     """Next order in u0 (117-119), for any number of scalar modalities and branches fused once."""
+    require_plain(start)
     if not start.trunk_by_rule():
         given = start.norms[TRUNK]
         raise DomainError(f"the next order needs a trunk at {start.rule:.6g}, by (41), got u0['trunk'] = {given:.6g}")
@@ -42,6 +49,7 @@ def refined_aligned(start: Start) -> Estimate:
 
 def refined_wide(start: Start) -> Estimate:
     """Two layers from a random start as the width grows: both modes of a scalar start at u0/sqrt(2), (127)."""
+    require_plain(start)
     network, data, norms = start.problem.network, start.problem.data, start.norms
     require_raceable(network, data)
     if set(network.path_depths.values()) != {2}:
@@ -56,6 +64,7 @@ def refined_wide(start: Start) -> Estimate:
 
 def refined_from(start: Start, weights: Weights, assumes: str) -> Estimate:
     """From actual weights: late fusion, scalar inputs."""
+    require_plain(start)
     field = random_field(start.problem.network, start.problem.data, weights)
     return _raced(field, start, "(120), ways from the weights", ("120",), assumes)
 
@@ -79,7 +88,7 @@ def refined_typical(start: Start, spread: bool = True) -> Estimate:
             pass
     exact, run = is_exact(network), None
     if exact:  # two layers: one more run is cheap, and knows its own plateaus and weights
-        run = integrate(network, data, weights=typical_weights(network, data, start.norms, width))
+        run = flow(problem, weights=typical_weights(network, data, start.norms, width))
         half_times, plan = run.half_times, as_told(plan, run.plateaus, run.reasons)
         start = replace(start, own_course=plan)
     found: Mapping[str, float] = dict.fromkeys(data.modalities, 0.0)
@@ -114,6 +123,7 @@ def _promised(bound: Mapping[str, float], plan: Course, spread: Mapping[str, flo
 
 def _raced_typical(start: Start, width: int, spread: bool) -> Estimate:
     """(120) with typical ways (130); a race with each way one deviation longer gives the spread."""
+    require_plain(start)
     network, data, norms = start.problem.network, start.problem.data, start.norms
     require_raceable(network, data)
     names, depths = data.modalities, network.depths
@@ -144,12 +154,12 @@ def ensemble_estimate(start: Start, seeds: int | Sequence[int]) -> Estimate:
     """Medians over simulated random starts; the bound holds for each of them."""
     import numpy as np
 
-    from dynamics.simulation.ensembles import ensemble
+    from dynamics.simulation.ensembles import members
 
     data, width = start.problem.data, start.width
     assert width is not None
     assert start.u0 is not None
-    runs = ensemble(start.problem.network, data, u0=start.u0, width=width, seeds=seeds)
+    runs = members(start.problem, start.u0, width=width, seeds=seeds)
     middle = runs.quantile(0.5)
     status, bound, deviation = {}, {}, {}
     for m in data.modalities:

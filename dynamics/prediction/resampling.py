@@ -13,14 +13,15 @@ import numpy as np
 from derivations import Correlations, DataError, DomainError, FusionNetwork
 from derivations.correlations import RANK_TOLERANCE
 from derivations.critical import preference
-from derivations.critical.saddles import course
 from derivations.samples import Samples
 from dynamics.checks import checked_integer
 from dynamics.prediction.confidence import Confidence, Quantiles
 from dynamics.problem import Problem
+from dynamics.recipe import MODULATED, PLAIN, Recipe
 from dynamics.simulation.batch import flow as batch_flow
 from dynamics.simulation.batch.members import Member, Runs, along_own_courses
 from dynamics.simulation.narrowed import few_inputs
+from dynamics.starts.recipes import trained
 from dynamics.starts.start import aligned_start
 from dynamics.starts.weights import start_norms
 
@@ -47,6 +48,7 @@ def bootstrap(
     seed: int = 0,
     seconds: float = math.inf,
     progress: Callable[[int, int], None] | None = None,
+    recipe: Recipe | None = None,
 ) -> Confidence:
     """How sure the data is of who is learned first, who alone explains most, and whether they differ.
 
@@ -69,6 +71,7 @@ def bootstrap(
     seed : of the rows drawn
     seconds : after which no more draws are begun, once there are LEAST_DRAWS; their number is in the result
     progress : called with the number of draws that have finished, and the number of all
+    recipe : how it is trained, in every draw
 
     Raises
     ------
@@ -84,7 +87,9 @@ def bootstrap(
     >>> round(sure.first["body"], 1), sure.rows, sure.standardized
     (0.7, 20, True)
     """
-    problem = Problem.of(network, few_inputs(network, data, u0))
+    recipe = PLAIN if recipe is None else recipe
+    trained(network, data, u0, recipe, MODULATED, "a bootstrap")  # refused before the work
+    problem = few_inputs(Problem.of(network, data), u0)
     draws, seed = checked_integer(draws, "draws", LEAST_DRAWS, MOST_DRAWS), checked_integer(seed, "seed", 0)
     norms = start_norms(network, u0)
     samples = problem.data.samples
@@ -112,7 +117,7 @@ def bootstrap(
             break
         several = min(size, draws - done)
         second = np.stack([_second_moments(samples, rng) for _ in range(several)])
-        parts.append(_evaluated(problem, norms, _zscored(second) if zscored else second))
+        parts.append(_evaluated(problem, norms, recipe, _zscored(second) if zscored else second))
         if progress is not None:
             progress(done + several, draws)
     return _summary(problem, norms, _joined(parts), seed, zscored)
@@ -179,14 +184,14 @@ def _unit_diagonal(second: np.ndarray) -> np.ndarray:
     return np.where(spread > 0, spread, 1.0)
 
 
-def _evaluated(problem: Problem, norms: Mapping[str, float], second: np.ndarray) -> _Draws:
+def _evaluated(problem: Problem, norms: Mapping[str, float], recipe: Recipe, second: np.ndarray) -> _Draws:
     """All that is asked of the draws with these covariances (n, K, K)."""
     data, inputs = problem.data, len(problem.data.sigma)
     sigma, sigma_yx, sigma_yy = second[:, :inputs, :inputs], second[:, inputs:, :inputs], second[:, inputs:, inputs:]
     spans = [data.span(m) for m in data.modalities]
     strength = np.stack([_norms(sigma_yx[:, :, span]) for span in spans], axis=1)
     worth = np.stack([_contributions(sigma[:, span, span], sigma_yx[:, :, span]) for span in spans], axis=1)
-    ranking, decided, refused = _timed(problem, norms, list(zip(sigma, sigma_yx, sigma_yy, strict=True)))
+    ranking, decided, refused = _timed(problem, norms, recipe, list(zip(sigma, sigma_yx, sigma_yy, strict=True)))
     varies = np.append(np.diag(data.sigma), np.diag(np.atleast_2d(data.sigma_yy))) > 0
     constant = np.any((np.diagonal(second, axis1=1, axis2=2) == 0) & varies, axis=1)
     return _Draws(strength, worth, ranking, decided, np.sum(_spectrum(sigma)[2], axis=1), constant | refused)
@@ -220,7 +225,10 @@ def _contributions(sigma: np.ndarray, sigma_yx: np.ndarray) -> np.ndarray:
 
 
 def _timed(
-    problem: Problem, norms: Mapping[str, float], moments: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]
+    problem: Problem,
+    norms: Mapping[str, float],
+    recipe: Recipe,
+    moments: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Ranking by half-times, whether someone is first, and whether the moments are refused.
 
@@ -238,12 +246,13 @@ def _timed(
         except DataError:  # nearly collinear: what is rounding in Sigma is not in Sigma_yx or <y^2>
             refused[k] = True
             continue
+        asked = trained(network, data, norms, recipe, MODULATED, "a bootstrap")
         try:
-            start = aligned_start(Problem.of(network, data), norms)
+            start = aligned_start(asked.problem, asked.u0)
             members.append(Member(start.full(), start.course))
             drawn.append(k)
         except DomainError:
-            plan = course(network, data, norms, {})
+            plan = asked.problem.course(start_norms(network, asked.u0), {})
             ranking[k] = [names.index(m) for m in plan.order]
             decided[k] = not plan.tie and plan.order[0] not in plan.never
     if not members:

@@ -9,6 +9,7 @@ from typing import Any
 from derivations import Correlations, DataError, DomainError, FusionNetwork, SolveError
 from dynamics.prediction.predicting import predict
 from dynamics.prediction.prediction import Prediction
+from dynamics.recipe import Recipe
 from dynamics.tables import Shown, Table, number
 
 RAW, SCORED = "as given", "z-scored"
@@ -52,7 +53,12 @@ class Scalings(Shown):
         return {units: p if isinstance(p, str) else p.to_dict() for units, p in self.predictions.items()}
 
 
-def both_scalings(network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float] = 1e-3) -> Scalings:
+def both_scalings(
+    network: FusionNetwork,
+    data: Correlations,
+    u0: float | Mapping[str, float] = 1e-3,
+    recipe: Recipe | None = None,
+) -> Scalings:
     """Predict for the data as they are and with every column and target z-scored.
 
     Examples
@@ -64,7 +70,7 @@ def both_scalings(network: FusionNetwork, data: Correlations, u0: float | Mappin
     found: dict[str, Prediction | str] = {}
     for units in (RAW, SCORED):
         try:
-            found[units] = predict(network, data if units == RAW else data.standardized(), u0=u0)
+            found[units] = predict(network, data if units == RAW else data.standardized(), u0=u0, recipe=recipe)
         except (DataError, DomainError, SolveError) as error:
             found[units] = str(error)
     return Scalings(found)

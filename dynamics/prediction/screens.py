@@ -13,8 +13,9 @@ from dynamics.prediction.prescribing import together_by
 from dynamics.prediction.refined import refined_typical
 from dynamics.prediction.resampling import bootstrap
 from dynamics.prediction.words import answered
-from dynamics.problem import Problem
+from dynamics.recipe import MODULATED
 from dynamics.simulation.descent import doubts_of_rate
+from dynamics.starts.recipes import trained
 from dynamics.starts.start import random_start
 from dynamics.tables import Table
 
@@ -49,14 +50,15 @@ def screen(
     serum is learned first, body follows 1.46 times as late; they overlap.
     """
     typical = change = None
-    network, u0 = prediction.network, prediction.u0
+    network, u0, recipe = prediction.network, prediction.u0, prediction.recipe
+    asked = trained(network, data, u0, recipe, MODULATED, "a prediction")
     several = len(prediction.order) > 1 and not network.is_early_fusion
     if prediction.source is Road.REDUCED:
         with suppress(DomainError, SolveError):
-            typical = refined_typical(random_start(Problem.of(network, data), u0, TYPICAL_WIDTH), spread=False)
+            typical = refined_typical(random_start(asked.problem, asked.u0, TYPICAL_WIDTH), spread=False)
     if several and sure is None and resample and data.samples is not None and len(data.sigma) <= QUICK:
         with suppress(DomainError, DataError, SolveError):
-            sure = bootstrap(network, data, u0=u0, draws=DRAWS)
+            sure = bootstrap(network, data, u0=u0, draws=DRAWS, recipe=recipe)
     quick = len(data.sigma) <= QUICK
     if (
         len(prediction.order) == 2
@@ -67,9 +69,9 @@ def screen(
     ):
         with suppress(DomainError, SolveError):
             change = together_by(prediction, data, width, SECONDS)
-    rate = learning_rate
+    rate = recipe.learning_rate if learning_rate is None else learning_rate
     left = []
-    if rate is None and doubts_of_rate(network, data, u0, STEPS_AT):  # no count of steps that would diverge
+    if rate is None and doubts_of_rate(asked.problem, asked.u0, STEPS_AT):  # no count of steps that would diverge
         left.append(f"no steps beside times: a learning rate of {STEPS_AT} is beyond stable here (--learning-rate)")
     elif rate is None:
         rate = STEPS_AT

@@ -61,6 +61,8 @@ def visits(course: Course, t: np.ndarray, packed: np.ndarray, loss: np.ndarray) 
     end = int(np.argmin(gaps[-1]))
     final = np.hstack([course.saddles[-1].total[m] for m in data.modalities])
     goal = int(np.argmin(output_distances(data, final[None], points)[0]))
+    if course.terms.decay:  # its end is not the least loss: how far the output is from there
+        left = float(output_distances(data, packed[-1:], final[None])[0, 0]) ** 2 / 2
     settled = left <= SETTLED * excess and gaps[-1, goal] <= (1 + LEVEL) * gaps[-1, end]
     end = goal if settled else end
     inside[-1, end] |= settled  # it may settle before it is near, where little is left to learn
@@ -95,7 +97,7 @@ def _saddles(course: Course) -> tuple[list[str], np.ndarray]:
     few = count_learned_sets(course.network) <= MOST
     found = learned_sets(course.network) if few else [saddle.learned for saddle in course.saddles]
     sets = [everyone, (), *found]
-    points = np.array([np.hstack([data.regression(s)[m] for m in everyone]) for s in sets])
+    points = np.array([np.hstack([rests[m] for m in everyone]) for rests in map(course.resting, sets)])
     gaps = output_distances(data, points, points)
     size = float(np.max(gaps)) or 1.0
     kept = [i for i in range(len(sets)) if not np.any(gaps[i, :i] <= SAME * size)]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 WORTHLESS = 0.01  # part of the output alone, below which a modality counts as never learned
 NEAR = 1 / 3  # of a plateau, in the output: closer than that it is visited
+DECAYED = "weight decay takes it back to zero"
 NEGLIGIBLE = "what it adds to the output in the end is below 1 % of what it would add alone"
 
 
@@ -56,12 +57,14 @@ def as_run(course: Course, t: np.ndarray, packed: np.ndarray, status: Mapping[st
     """
     data = course.data
     missed = [m for m in data.modalities if m not in course.never and status[m] is not Status.REACHED]
-    if not missed and not data.is_collinear:
+    open_end = data.is_collinear or bool(course.terms.decay)  # the end says what is learned
+    if not missed and not open_end:
         return course
     end, names = packed[-1], data.modalities
     worth = {m: part(data, m, end) for m in names}
-    unsure = names if data.is_collinear else missed
-    never = {m: course.never.get(m, NEGLIGIBLE) for m in unsure if worth[m] < WORTHLESS}
+    unsure = missed if not open_end else names if data.is_collinear else [*missed, *course.never]
+    nothing = DECAYED if course.terms.decay else NEGLIGIBLE
+    never = {m: course.never.get(m, nothing) for m in unsure if worth[m] < WORTHLESS}
     never |= {m: why for m, why in course.never.items() if m not in unsure}
     asked = names if data.is_singular else [*missed, *(m for m in course.never if m in unsure)]
     own = [m for m in asked if m not in never and not _visited(course, m, packed)]

@@ -11,11 +11,15 @@ from typing import Any, ClassVar
 import numpy as np
 
 from derivations import Correlations, DomainError, FusionNetwork
+from derivations.critical.decayed import resting_weights
+from derivations.critical.runners import unshared
 from derivations.critical.saddles import drive, saddle_name
 from derivations.critical.strata import learned_sets
+from derivations.terms import PLAIN, Terms
 from dynamics.checks import checked_integer
-from dynamics.problem import Problem
+from dynamics.recipe import FLOW, Recipe
 from dynamics.runs.trajectory import Trajectory
+from dynamics.starts.recipes import trained
 from dynamics.tables import Drawn
 
 MOST_POINTS = 2000  # along an axis
@@ -79,6 +83,7 @@ def portrait(
     *,
     runs: Sequence[Trajectory] = (),
     points: int = 81,
+    recipe: Recipe | None = None,
 ) -> Portrait:
     """The phase portrait of two modalities: the reduced flow with saturation, exact for balanced weights.
 
@@ -87,6 +92,8 @@ def portrait(
     modalities : of the two axes, the first two by default; others are held at zero
     runs : trajectories to draw over it
     points : of the grid along each axis
+    recipe : how it is trained. Weight decay moves the saddles, and the one with a modality alone turns into the minimum
+        at the critical decay of the other; modulated encoders are not balanced and have no plane
 
     Inputs that are vectors turn, which no plane shows: each such block is replaced by its own best predictor, whose
     weight 1 is the unimodal solution. `note` says so. The portrait of those scalars is exact; a run over it is a
@@ -104,7 +111,10 @@ def portrait(
     [('M_0', 'nothing learned', (0.0, 0.0)), ('M_A', 'saddle', (1.0, 0.0)), ('M_B', 'saddle', (0.0, 1.0)),
      ('M_*', 'global minimum', (1.0, 1.0))]
     """
-    Problem.of(network, data)
+    asked = trained(network, data, None, recipe, FLOW, "a portrait")
+    user, data, terms = data, asked.problem.data, asked.problem.terms
+    if terms.decay and network.trunk.depth and not terms.is_uniform:
+        raise DomainError("rates of branches with a trunk and weight_decay leave no balanced plane")
     if data.outputs > 1:
         raise DomainError(f"portrait needs one output, got {data.outputs}")
     pair = _pair(data, modalities)
@@ -115,15 +125,16 @@ def portrait(
     if not isinstance(runs, Sequence) or not all(isinstance(run, Trajectory) for run in runs):
         raise DomainError(f"runs must be a list of trajectories, got {type(runs).__name__}")
     scalars, rows = _scalar_inputs(data)
-    found = _points(network, scalars, pair)
-    paths = tuple(_path(data, run, rows, pair) for run in runs)
+    found = _points(network, scalars, pair, terms)
+    own = asked.back(rows)  # runs are in the user's units
+    paths = tuple(_path(user, run, own, pair) for run in runs)
     everything = np.vstack([np.array([p.position for p in found]), *paths])
     low, high = everything.min(axis=0), everything.max(axis=0)
     room = MARGIN * np.where(high > low, high - low, 1.0)
     axes = tuple(_axis(a, b, count) for a, b in zip(low - room, high + room, strict=True))
     grid = dict(zip(pair, np.meshgrid(*axes), strict=True))
     total = {m: grid.get(m, np.zeros((count, count))) for m in data.modalities}
-    moved = velocity_of_totals(network, scalars, total)
+    moved = velocity_of_totals(network, scalars, total, terms)
     note = PREDICTORS if any(size > 1 for size in data.sizes.values()) else ""
     barriers = tuple(m for m in pair if network.depths[m] >= 2)
     starts = tuple(str(run.provenance.get("start", "given")) for run in runs)
@@ -139,9 +150,12 @@ def _axis(low: float, high: float, count: int) -> np.ndarray:
 
 
 def velocity_of_totals(
-    network: FusionNetwork, data: Correlations, total: dict[str, np.ndarray]
+    network: FusionNetwork, data: Correlations, total: dict[str, np.ndarray], terms: Terms = PLAIN
 ) -> dict[str, np.ndarray]:
-    """dw_m/dt of arrays of total weights of scalar inputs in a balanced network (`reduction.total_velocity`)."""
+    """dw_m/dt of arrays of total weights of scalar inputs in a balanced network (`reduction.total_velocity`).
+
+    Weight decay takes every layer of a path back at lambda: the product at the sum of these, (135).
+    """
     from derivations.critical.escape import balanced_norms
     from derivations.flow.reduction import chain_norms, error_symbols, total_symbols, total_velocity
     from dynamics.lambdified import array_function
@@ -155,7 +169,9 @@ def velocity_of_totals(
     names = [*symbols.values(), *w.values(), *e.values()]
     values = [*(norms[c] for c in symbols), *total.values(), *error.values()]
     with np.errstate(divide="ignore", invalid="ignore"):  # u_c = 0 only where all its weights are: nothing moves there
-        return {m: np.nan_to_num(array_function(law, *names)(*values)) for m, law in total_velocity(network).items()}
+        plain = {m: np.nan_to_num(array_function(law, *names)(*values)) for m, law in total_velocity(network).items()}
+    back = {m: sum(network.chains[c].depth * terms.decay_of(c) for c in network.path(m)) for m in plain}
+    return {m: moved - back[m] * total[m] for m, moved in plain.items()}
 
 
 def _scalar_inputs(data: Correlations) -> tuple[Correlations, dict[str, np.ndarray]]:
@@ -192,7 +208,9 @@ def _pair(data: Correlations, modalities: Any) -> tuple[str, str]:
     return modalities[0], modalities[1]
 
 
-def _points(network: FusionNetwork, data: Correlations, pair: tuple[str, str]) -> tuple[PortraitPoint, ...]:
+def _points(
+    network: FusionNetwork, data: Correlations, pair: tuple[str, str], terms: Terms
+) -> tuple[PortraitPoint, ...]:
     """The critical manifolds with only these two learned; those at one place once, as the one with most learned.
 
     Where nothing is left to learn, a point is a minimum however few are learned.
@@ -201,8 +219,8 @@ def _points(network: FusionNetwork, data: Correlations, pair: tuple[str, str]) -
     for learned in learned_sets(network):
         if not set(learned) <= set(pair):
             continue
-        total = data.regression(learned)
-        left = any(drive(data, m, total)[1] > 0 for m in data.modalities if m not in learned)
+        total = resting_weights(network, data, terms, learned, {}) if terms.decay else data.regression(learned)
+        left = any(_grows(network, data, m, total, terms) for m in data.modalities if m not in learned)
         place = (float(total[pair[0]][0, 0]), float(total[pair[1]][0, 0]))
         at_zero = not any(total[m].any() for m in pair)
         kind = PointKind.SINK if not left else PointKind.SOURCE if at_zero else PointKind.SADDLE
@@ -212,3 +230,11 @@ def _points(network: FusionNetwork, data: Correlations, pair: tuple[str, str]) -
         key = alike[0] if alike else place
         found[key] = PortraitPoint(saddle_name(data.modalities, learned), kind, key)
     return tuple(found.values())
+
+
+def _grows(network: FusionNetwork, data: Correlations, m: str, total: dict[str, np.ndarray], terms: Terms) -> bool:
+    """Whether something small of m grows there: with weight decay only where its residual is beyond it, (137)."""
+    speed, layers = drive(data, m, total)[1], unshared(network, m, tuple(n for n in total if np.any(total[n])))
+    if not terms.decay or layers < 2:
+        return speed > 0
+    return layers == 2 and speed > terms.decay_of(m)

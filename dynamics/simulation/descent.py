@@ -13,19 +13,26 @@ from derivations.critical.saddles import Course
 from derivations.flow import gradient_flow
 from dynamics.checks import checked_integer, checked_positive
 from dynamics.problem import Problem
+from dynamics.recipe import MODULATED, Ingredient, Recipe
 from dynamics.runs.half_times import EARLY, EXCESS, HalfTimes, Status, before_it, end_notes
 from dynamics.runs.plateaus import as_run, doubted
 from dynamics.runs.trajectory import Trajectory, losses, weight_times
+from dynamics.simulation.asked import as_asked
 from dynamics.simulation.batch.members import DIVERGED
 from dynamics.simulation.full_system import pack
+from dynamics.simulation.modulation import encoders, kept, shares
 from dynamics.simulation.narrowed import narrowed
+from dynamics.simulation.rest import Rest
+from dynamics.simulation.sampling import Sampled
 from dynamics.simulation.widening import COMPRESSED, widened
+from dynamics.starts.recipes import Trained, trained
 from dynamics.starts.start import random_start, start_from
 from dynamics.starts.weights import Weights, require_products
 
 STORED = 4000  # points kept of a run; every second one is dropped when they are full
 WITHIN_STEP = 0.05  # share of a step to which a narrow descent knows its half-times
 ROUNDED = 1e-15  # of a loss
+LOOKED = 50  # steps between two looks whether a run with weight decay rests
 SAFE_CURVATURE = 0.1  # default learning rate times the largest curvature met (2 is unstable): times 2-3 % off the flow
 
 
@@ -54,16 +61,14 @@ def unstable(plan: Course, rate: float) -> list[str]:
     return [f"learning_rate {rate:g} is beyond {most:.3g}, up to which descent is stable: half-times may be accidents"]
 
 
-def doubts_of_rate(
-    network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float], rate: float
-) -> list[str]:
+def doubts_of_rate(problem: Problem, u0: float | Mapping[str, float], rate: float) -> list[str]:
     """What to say of steps of a learning rate counted from the times of a flow."""
-    return unstable(random_start(Problem.of(network, data), u0).course, rate)
+    return unstable(random_start(problem, u0).course, rate)
 
 
-def start_learning_rate(network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float]) -> float:
+def start_learning_rate(problem: Problem, u0: float | Mapping[str, float]) -> float:
     """The default learning rate of a random start."""
-    return default_learning_rate(random_start(Problem.of(network, data), u0).simulated().course)
+    return default_learning_rate(random_start(problem, u0).simulated().course)
 
 
 def descend(
@@ -79,19 +84,22 @@ def descend(
     t_end: float | None = None,
     max_steps: int = 200_000,
     exact: bool = False,
+    recipe: Recipe | None = None,
 ) -> Trajectory:
-    """Full-batch gradient descent. Step n is time n * learning_rate in units of tau.
+    """Gradient descent. Step n is time n * learning_rate in units of tau.
 
     Parameters
     ----------
     u0, width, seed, weights : the start, as for `integrate`
     learning_rate : None scales it with Sigma's largest eigenvalue and the curvature at the plateaus; see
-        `provenance["learning_rate"]`
-    on_samples : take e_m = <(y - y_hat) x_m^T> from the samples at each step, not from Sigma
+        `provenance["learning_rate"]`; or that of the recipe
+    on_samples : take e_m = <(y - y_hat) x_m^T> from the samples at each step, not from Sigma: with a recipe's masks,
+        batches (epochs shuffled by `seed`) and scores. Without it dropout is its mean, and batches are refused
     t_end : None runs until all is learned and the loss has settled
     max_steps : budget; a run that it ends has modalities `not reached` and a warning
     exact : keep the full width. Without it the network is descended narrow, as in `integrate`: two layers take the
         same steps, deeper ones are widened until half-times are known to WITHIN_STEP of a step
+    recipe : how it is trained
 
     Raises
     ------
@@ -107,32 +115,47 @@ def descend(
     >>> run.order, run.status["B"].value
     (('A', 'B'), 'reached')
     """
-    narrow = None if exact else narrowed(network, data, u0 if weights is None else None)
+    known = MODULATED if on_samples else MODULATED - {Ingredient.BATCH_SIZE}
+    road = "gradient descent" if on_samples else "gradient descent on correlations (on_samples=True takes real batches)"
+    asked = trained(network, data, u0 if weights is None else None, recipe, known, road)
+    if learning_rate is None:
+        learning_rate = asked.recipe.learning_rate
+    if on_samples and data.samples is None:
+        raise DomainError("on_samples needs Correlations made by from_samples, these have no samples")
+    given = asked.weights(weights)
+    run = _descent(asked, asked.problem, width, seed, given, learning_rate, on_samples, t_end, max_steps, exact)
+    return as_asked(asked, run)
+
+
+def _descent(
+    asked: Trained, problem: Problem, width: int, seed: int, weights: Mapping[str, Any] | None,
+    learning_rate: float | None, on_samples: bool, t_end: float | None, max_steps: int, exact: bool,
+) -> Trajectory:  # fmt: skip
+    network, u0, samples = problem.network, asked.u0, problem.data.samples
+    narrow = None if exact or (on_samples and samples is None) else narrowed(problem, u0)
     if narrow is not None:
         if learning_rate is None:  # that of all inputs
-            learning_rate = default_learning_rate(
-                start_from(Problem.of(network, data), u0, width, seed, weights).course
-            )
-        few = descend(
-            network, narrow.data, u0=u0, width=width, seed=seed, weights=narrow.along(network, weights),
-            learning_rate=learning_rate, on_samples=on_samples, t_end=t_end, max_steps=max_steps,
-        )  # fmt: skip
-        return narrow.widened(few)
-    start = start_from(Problem.of(network, data), u0, width, seed, weights)
+            learning_rate = default_learning_rate(start_from(problem, u0, width, seed, weights).course)
+        few, along = problem.on(narrow.data), narrow.along(network, weights)
+        return narrow.widened(
+            _descent(asked, few, width, seed, along, learning_rate, on_samples, t_end, max_steps, exact)
+        )
+    start = start_from(problem, u0, width, seed, weights)
     plan = start.course
     max_steps = checked_integer(max_steps, "max_steps", 1)
     stop = math.inf if t_end is None else checked_positive(t_end, "t_end")
     if learning_rate is None:
         learning_rate = default_learning_rate(plan)
     rate = checked_positive(learning_rate, "learning_rate")
-    if on_samples and data.samples is None:
-        raise DomainError("on_samples needs Correlations made by from_samples, these have no samples")
     last_step = max_steps if stop / rate >= max_steps else math.floor(stop / rate + 1e-9)
-    asked = {"learning_rate": rate, "on_samples": on_samples, "t_end": t_end, "max_steps": max_steps}
-    origin = {"producer": "gradient descent", "network": str(network), **start.origin, **asked}
+    origin = {
+        "producer": "gradient descent", "network": str(network), **start.origin, "learning_rate": rate,
+        "on_samples": on_samples, "t_end": t_end, "max_steps": max_steps,
+    }  # fmt: skip
 
     def run(layers: Weights) -> Trajectory:
-        return _descended(plan, layers, rate, on_samples, last_step, t_end is None, origin)
+        sampled = Sampled(samples or asked.scaled_samples, asked.recipe, seed) if on_samples else None
+        return _descended(plan, layers, rate, sampled, last_step, t_end is None, origin)
 
     def target(trajectory: Trajectory) -> float:
         latest = max((t for t in trajectory.times.values() if math.isfinite(t)), default=0.0)
@@ -145,7 +168,7 @@ def _descended(
     plan: Course,
     start: Weights,
     rate: float,
-    on_samples: bool,
+    sampled: Sampled | None,
     last_step: int,
     stops_early: bool,
     origin: Mapping[str, Any],
@@ -155,11 +178,16 @@ def _descended(
 
     Where the run disagrees with the course (`runs.plateaus`), once more along its own, which is `final`.
     """
-    network, data, current = plan.network, plan.data, dict(start)
+    network, data, current, terms = plan.network, plan.data, dict(start), plan.terms
+    noisy = sampled is not None and sampled.is_noisy
+    kept_of, modulated = shares([data]), encoders(network)
+    layers = [(name, i) for name, own in start.items() for i in range(len(own))]
+    rest = Rest([plan], layers) if terms.decay and not noisy else None
     goals = [m for m in plan.order if m not in plan.never]
     clock, status = before_it(plan)
     warnings = [*data.warnings, *plan.remarks, *unstable(plan, rate)]
-    kept: list[tuple[int, np.ndarray]] = []
+    stored: list[tuple[int, np.ndarray]] = []
+    resting = False
     stride, step, before = 1, 0, dict.fromkeys(goals, -math.inf)
     products = gradient_flow.above(network, current)
     totals = gradient_flow.total_weights(network, current, products)
@@ -174,9 +202,9 @@ def _descended(
         if not np.max(np.abs(packed)) < most:  # catches nan too
             raise SolveError(f"gradient descent diverged at step {step}: learning_rate {rate:.3g} is too large")
         if step % stride == 0:
-            kept.append((step, packed))
-            if len(kept) == STORED:
-                del kept[1::2]
+            stored.append((step, packed))
+            if len(stored) == STORED:
+                del stored[1::2]
                 stride *= 2
         for m in goals:
             now = plan.share(m, totals[m]) - 0.5
@@ -189,24 +217,40 @@ def _descended(
         done = stops_early and (
             data.is_singular or all(s is not Status.NOT_REACHED or m in plan.overtaken for m, s in status.items())
         )
-        if step >= last_step or (done and losses(data, packed[None])[0] <= settled):
+        low = noisy or (rest is None and bool(losses(data, packed[None])[0] <= settled))
+        if step >= last_step or (done and low):
             break
-        error = _sample_errors(data, totals) if on_samples else gradient_flow.errors(data, totals)
+        if sampled is None:
+            error = gradient_flow.errors(data, totals)
+            kept_now = kept_of(packed[..., None], terms.modulation) if terms.modulation else None
+        else:
+            error, misses = sampled.step(totals)
+            kept_now = kept(misses, terms.modulation) if terms.modulation else None
         with np.errstate(over="ignore", invalid="ignore"):
             velocity = gradient_flow.flow(network, current, error, products)
+            if kept_now is not None:
+                for (name, i), m in modulated.items():
+                    velocity[name][i] = velocity[name][i] * kept_now[data.modalities.index(m), 0]
+            for name, held in terms.decay:
+                velocity[name] = [change - held * w for w, change in zip(current[name], velocity[name], strict=True)]
+            if rest is not None and stops_early and step % LOOKED == 0:
+                norms, speeds = (_layer_norms(w, layers) for w in (current, velocity))
+                resting = bool(rest.settled(norms, speeds, packed[..., None])[0])
+                if resting:
+                    break
             for name, layers in velocity.items():
                 current[name] = [w + rate * change for w, change in zip(current[name], layers, strict=True)]
             products = gradient_flow.above(network, current)
             totals = gradient_flow.total_weights(network, current, products)
         step += 1
-    if kept[-1][0] != step:
-        kept.append((step, packed))
-    steps, path = zip(*kept, strict=True)
-    settled_in_time = done and step < last_step
+    if stored[-1][0] != step:
+        stored.append((step, packed))
+    steps, path = zip(*stored, strict=True)
+    settled_in_time = (done or resting) and step < last_step
     t, packed_path = np.array(steps) * rate, np.array(path)
-    by_run = as_run(plan, t, packed_path, status) if settled_in_time and not final else plan
+    by_run = as_run(plan, t, packed_path, status) if settled_in_time and not final and not noisy else plan
     if by_run is not plan:
-        return _descended(by_run, start, rate, on_samples, last_step, stops_early, origin, final=True)
+        return _descended(by_run, start, rate, sampled, last_step, stops_early, origin, final=True)
     status = doubted(plan, packed, status, settled_in_time)
     warnings += end_notes(plan, status, settled_in_time, f"step {step} (t = {step * rate:.6g})")
     return Trajectory.of(
@@ -216,9 +260,5 @@ def _descended(
     )  # fmt: skip
 
 
-def _sample_errors(data: Correlations, totals: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """e_m = <(y - y_hat) x_m^T> over the samples: the second line of (14a)."""
-    assert data.samples is not None
-    inputs, targets = data.samples.inputs, data.samples.targets
-    misfit = targets - sum(x @ totals[m].T for m, x in inputs.items())
-    return {m: misfit.T @ x / data.samples.count for m, x in inputs.items()}
+def _layer_norms(weights: Mapping[str, list[np.ndarray]], layers: list[tuple[str, int]]) -> np.ndarray:
+    return np.array([[float(np.linalg.norm(weights[name][i]))] for name, i in layers])

@@ -15,11 +15,13 @@ from derivations import Correlations, DomainError, FusionNetwork
 from dynamics.checks import checked_integer, checked_positive, checked_rtol
 from dynamics.problem import Problem
 from dynamics.provenance import origin_of
+from dynamics.recipe import MODULATED, Recipe
 from dynamics.runs.half_times import EARLY, ENDS_BELOW, LATE, Status
 from dynamics.simulation.batch.members import STILL, Runs
 from dynamics.simulation.flow import RERUN
 from dynamics.simulation.jobs import PILOTS, Job, moved, run_jobs
 from dynamics.simulation.narrowed import narrowed
+from dynamics.starts.recipes import trained
 from dynamics.starts.start import random_start
 from dynamics.starts.weights import WIDEST
 from dynamics.strict_json import told
@@ -195,6 +197,7 @@ def ensemble(
     max_steps: int | None = None,
     verify: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    recipe: Recipe | None = None,
 ) -> Ensemble:
     """Gradient flow, or gradient descent, from many random starts at once.
 
@@ -215,6 +218,7 @@ def ensemble(
     max_steps : budget of each member
     verify : run again at a tenth of rtol; `monitors["rerun"]` is how far half-times move, warned of beyond 100 rtol
     progress : called with the number of members that have finished, and the number of all
+    recipe : how all of them are trained
 
     Raises
     ------
@@ -229,21 +233,47 @@ def ensemble(
     >>> e.times["A"].shape, round(e.quantile(0.5).ratio, 1)
     ((20,), 4.9)
     """
+    asked = trained(network, data, u0, recipe, MODULATED, "an ensemble")
+    rate = asked.recipe.learning_rate if learning_rate is None else learning_rate
+    found = members(
+        asked.problem, asked.u0, width=width, seeds=seeds, learning_rate=rate, rtol=rtol, t_end=t_end,
+        max_steps=max_steps, verify=verify, progress=progress,
+    )  # fmt: skip
+    if not asked.recipe.ingredients:
+        return found
+    warnings = tuple(dict.fromkeys((*found.warnings, *asked.notes)))
+    provenance = {**found.provenance, **origin_of(data), "recipe": asked.recipe.to_dict()}
+    return replace(found, warnings=warnings, provenance=provenance)
+
+
+def members(
+    problem: Problem,
+    u0: float | Mapping[str, float],
+    *,
+    width: int = 100,
+    seeds: int | Sequence[int] = 100,
+    learning_rate: float | None = None,
+    rtol: float = 1e-5,
+    t_end: float | None = None,
+    max_steps: int | None = None,
+    verify: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Ensemble:
+    """The same of a problem."""
     chosen, rtol = checked_seeds(seeds), checked_rtol(rtol)
     end = math.inf if t_end is None else checked_positive(t_end, "t_end")
     rate = None if learning_rate is None else checked_positive(learning_rate, "learning_rate")
     if max_steps is not None:
         max_steps = checked_integer(max_steps, "max_steps", 1)
-    narrow = narrowed(network, data, u0)
+    network, data, narrow = problem.network, problem.data, narrowed(problem, u0)
     narrow = narrow and (narrow.rough or narrow)
     if narrow is not None:
-        few = ensemble(
-            network, narrow.data, u0=u0, width=width, seeds=seeds, learning_rate=learning_rate, rtol=rtol, t_end=t_end,
+        few = members(
+            problem.on(narrow.data), u0, width=width, seeds=seeds, learning_rate=learning_rate, rtol=rtol, t_end=t_end,
             max_steps=max_steps, verify=verify, progress=progress,
         )  # fmt: skip
         error, origin = max(few.compression, narrow.error), {**few.provenance, **origin_of(data)}
         return replace(few, compression=error, provenance=origin)
-    problem = Problem.of(network, data)
     width = checked_integer(width, "width", 1, WIDEST)
     plan = random_start(problem, u0).simulated().course
     jobs = [

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,13 +13,16 @@ from derivations import Correlations, FusionNetwork, SolveError, differences
 from derivations.critical.saddles import Course
 from dynamics.checks import checked_integer, checked_rtol, checked_times
 from dynamics.problem import Problem
+from dynamics.recipe import MODULATED, Recipe
 from dynamics.runs.trajectory import Trajectory, losses
+from dynamics.simulation.asked import as_asked
 from dynamics.simulation.cancellation import cancelled, digits_left, tightened
 from dynamics.simulation.full_system import full_system
 from dynamics.simulation.march import march
 from dynamics.simulation.narrowed import narrowed
 from dynamics.simulation.system import System
 from dynamics.simulation.widening import COMPRESSED, times_apart, weights_apart, widened
+from dynamics.starts.recipes import trained
 from dynamics.starts.start import start_from
 from dynamics.starts.weights import Weights, require_products
 
@@ -40,6 +44,7 @@ def integrate(
     max_steps: int = 20_000,
     exact: bool = False,
     verify: bool = False,
+    recipe: Recipe | None = None,
 ) -> Trajectory:
     """Integrate the full gradient flow of every weight, from a random start or from given weights.
 
@@ -60,6 +65,7 @@ def integrate(
     verify : run again at a tenth of rtol. `monitors["rerun"]` is how far half-times move, `monitors["rerun_weights"]`
         how far total weights do anywhere along the run, as a share of the largest; with a warning beyond 100 rtol:
         what an integrator stuck at zero cannot hide, though nothing drifts there
+    recipe : how it is trained; compression to a narrow network holds for weight decay and modulated encoders, too
 
     Returns
     -------
@@ -81,16 +87,39 @@ def integrate(
     >>> run.order, run.status["B"].value
     (('A', 'B'), 'reached')
     """
+    asked = trained(network, data, u0 if weights is None else None, recipe, MODULATED, "the full flow")
+    run = flow(
+        asked.problem, asked.u0, width=width, seed=seed, weights=asked.weights(weights), t_end=t_end, t_eval=t_eval,
+        rtol=rtol, max_steps=max_steps, exact=exact, verify=verify,
+    )  # fmt: skip
+    return as_asked(asked, run)
+
+
+def flow(
+    problem: Problem,
+    u0: float | Mapping[str, float] | None = None,
+    *,
+    width: int = 100,
+    seed: int = 0,
+    weights: Mapping[str, Any] | None = None,
+    t_end: float | None = None,
+    t_eval: Any = None,
+    rtol: float = 1e-6,
+    max_steps: int = 20_000,
+    exact: bool = False,
+    verify: bool = False,
+) -> Trajectory:
+    """The same of a problem; u0 is None where weights are given."""
     rtol = checked_rtol(rtol)
     t_end, times = checked_times(t_end, t_eval)
-    narrow = None if exact else narrowed(network, data, u0 if weights is None else None)
+    network, data = problem.network, problem.data
+    narrow = None if exact else narrowed(problem, u0)
     if narrow is not None:
-        few = integrate(
-            network, narrow.data, u0=u0, width=width, seed=seed, weights=narrow.along(network, weights), t_end=t_end,
+        few = flow(
+            problem.on(narrow.data), u0, width=width, seed=seed, weights=narrow.along(network, weights), t_end=t_end,
             t_eval=t_eval, rtol=rtol, max_steps=max_steps, verify=verify,
         )  # fmt: skip
         return narrow.widened(few)
-    problem = Problem.of(network, data)
     start = start_from(problem, u0, width, seed, weights)
     plan = start.course
     max_steps = checked_integer(max_steps, "max_steps", 1)
@@ -113,9 +142,12 @@ def integrate(
             system, plan, rtol=tolerance, t_end=t_end, t_eval=times, max_steps=max_steps, provenance=provenance,
             warnings=(*data.warnings, *notes),
         )  # fmt: skip
-        found = {"balance": _balance_drift(network, layers, unpack(last)), "compression": 0.0}
-        (lost, rounding), worked = _lost(plan, system, last), float(last[-1])
-        if worked > max(1e3 * rounding, 0.0):
+        found, terms = {"compression": 0.0}, plan.terms
+        if terms.is_uniform and not terms.modulation:
+            left = math.exp(-2 * max((rate for _, rate in terms.decay), default=0.0) * float(trajectory.t[-1]))
+            found["balance"] = _balance_drift(network, layers, unpack(last), left)
+        (lost, rounding), worked = _lost(plan, system, layers, unpack, last), float(last[-1])
+        if worked > max(1e3 * rounding, 0.0) and not terms.modulation:
             found["energy"] = abs(lost - worked) / worked
         return replace(trajectory, monitors={**trajectory.monitors, **found})
 
@@ -123,9 +155,9 @@ def integrate(
     if not verify:
         return found
     end = t_end or float(found.t[-1]) or None  # the same stretch, stored at the same times
-    again = integrate(
-        network, data, u0=u0, width=width, seed=seed, weights=weights, t_end=end,
-        t_eval=found.t, rtol=max(rtol / 10, 1e-13), max_steps=4 * max_steps, exact=exact,
+    again = flow(
+        problem, u0, width=width, seed=seed, weights=weights, t_end=end, t_eval=found.t,
+        rtol=max(rtol / 10, 1e-13), max_steps=4 * max_steps, exact=exact,
     )  # fmt: skip
     change, off = times_apart(found, again), weights_apart(found, again)
     more = [RERUN.format(change, rtol)] if change > 100 * rtol else []
@@ -134,15 +166,27 @@ def integrate(
     return replace(found, monitors=monitors, warnings=(*found.warnings, *more))
 
 
-def _lost(plan: Course, system: System, last: np.ndarray) -> tuple[float, float]:
-    """Loss at the start less loss at the end, and the rounding of it, in units of the excess at the start."""
+def _lost(
+    plan: Course, system: System, layers: Weights, unpack: Callable[[np.ndarray], Weights], last: np.ndarray
+) -> tuple[float, float]:
+    """Loss at the start less loss at the end, and the rounding of it, in units of the excess at the start.
+
+    With the energy of weight decay, lambda |W|^2 / 2.
+    """
     begin, end = losses(plan.data, np.stack([system.total(system.start), system.total(last)]))
-    excess = (begin - plan.lowest_loss) or 1.0
+    excess = begin - plan.lowest_loss
+    excess = excess if excess > 0 else 1.0  # as in `full_system`
+    for name, rate in plan.terms.decay:
+        begin += rate / 2 * sum(float(np.sum(w * w)) for w in layers[name])
+        end += rate / 2 * sum(float(np.sum(w * w)) for w in unpack(last)[name])
     return float((begin - end) / excess), float(np.finfo(float).eps * begin / excess)
 
 
-def _balance_drift(network: FusionNetwork, first: Weights, last: Weights) -> float:
-    """Largest change of a conserved matrix (38), (39), in norm, as a share of the largest |W^l|^2 at the end."""
+def _balance_drift(network: FusionNetwork, first: Weights, last: Weights, left: float) -> float:
+    """Largest change of a conserved matrix (38), (39), in norm, as a share of the largest |W^l|^2 at the end.
+
+    left : share of it that weight decay leaves, (135)
+    """
     before, after = differences(network, first), differences(network, last)
     largest = max(1e-300, *(float(np.sum(w * w)) for layers in last.values() for w in layers))
-    return max((float(np.linalg.norm((after[k] - before[k]) / largest)) for k in before), default=0.0)
+    return max((float(np.linalg.norm((after[k] - left * before[k]) / largest)) for k in before), default=0.0)

@@ -12,8 +12,11 @@ from derivations import Correlations, FusionNetwork
 from derivations.critical.saddles import Course
 from derivations.critical.stratum_points import flat, unflat
 from derivations.flow import gradient_flow
+from derivations.terms import Terms
 from dynamics.runs.trajectory import losses
 from dynamics.simulation.batch.kernel import Kernel
+from dynamics.simulation.modulation import encoders, shares
+from dynamics.simulation.rest import Rest
 from dynamics.simulation.system import System
 from dynamics.starts.weights import Weights, count
 
@@ -38,8 +41,15 @@ class _Form(NamedTuple):
     sensitivity: Callable[[np.ndarray], np.ndarray] | None = None
 
 
-def _wide(network: FusionNetwork, data: Correlations, weights: Weights) -> _Form:
+def _wide(network: FusionNetwork, data: Correlations, weights: Weights, terms: Terms) -> _Form:
     """By matrix products, one state at a time."""
+    layers = [(name, i) for name, own in weights.items() for i in range(len(own))]
+    decay = np.concatenate([np.full(weights[name][i].size, terms.decay_of(name)) for name, i in layers])
+    kept, modulated = shares([data]), encoders(network)
+    owner = np.concatenate([
+        np.full(weights[name][i].size, data.modalities.index(modulated[name, i]) if (name, i) in modulated else -1)
+        for name, i in layers
+    ])  # fmt: skip
 
     def moved(current: Weights, errors: Mapping[str, np.ndarray], products: Mapping[str, list[Any]]) -> np.ndarray:
         found = gradient_flow.flow(network, current, errors, products)
@@ -49,7 +59,11 @@ def _wide(network: FusionNetwork, data: Correlations, weights: Weights) -> _Form
         current = unflat(state, weights)
         products = gradient_flow.above(network, current)
         totals = gradient_flow.total_weights(network, current, products)
-        return moved(current, gradient_flow.errors(data, totals), products)
+        found = moved(current, gradient_flow.errors(data, totals), products)
+        if terms.modulation:
+            share = kept(pack(data, totals)[..., None], terms.modulation)[:, 0]
+            found = found * np.append(share, 1.0)[owner]
+        return found - decay * state if terms.decay else found
 
     def sensitivity(state: np.ndarray) -> np.ndarray:
         """d W^tot / d weights, a column for each entry: the flow for an error of one there."""
@@ -64,15 +78,15 @@ def _wide(network: FusionNetwork, data: Correlations, weights: Weights) -> _Form
         velocity,
         lambda state: pack(data, gradient_flow.total_weights(network, unflat(state, weights))),
         lambda state: unflat(state, weights),
-        [(name, i) for name, layers in weights.items() for i in range(len(layers))],
+        layers,
         lambda state: np.array([np.linalg.norm(w) for layers in unflat(state, weights).values() for w in layers]),
         sensitivity=sensitivity,
     )
 
 
-def _narrow(network: FusionNetwork, data: Correlations, weights: Weights) -> _Form:
+def _narrow(network: FusionNetwork, data: Correlations, weights: Weights, terms: Terms) -> _Form:
     """By the kernel, which takes many states (n, K) at once."""
-    kernel = Kernel(network, [data], [weights])
+    kernel = Kernel(network, [data], [weights], [terms])
     belongs = kernel.belongs()
     entries = np.sum(belongs, axis=1)
     layer = np.argmax(belongs, axis=0)
@@ -99,11 +113,12 @@ def full_system(
 ) -> tuple[System, Callable[[np.ndarray], Weights]]:
     """The flow of every weight as the march needs it, and what unpacks its state.
 
-    The last component is the integral of |velocity|^2, in units of the excess loss at the start: what must be lost.
+    The last component is the integral of |velocity|^2, in units of the excess loss at the start: what must be lost,
+    with the energy of weight decay; nothing of the kind with modulated encoders.
     `wide` asks for matrix products, and with them the linearly implicit method, at any size.
     """
     network, data = plan.network, plan.data
-    form = (_wide if wide or count(weights) > LARGEST_KERNEL else _narrow)(network, data, weights)
+    form = (_wide if wide or count(weights) > LARGEST_KERNEL else _narrow)(network, data, weights, plan.terms)
     places = {layer: i for i, layer in enumerate(form.layers)}
     paths = {m: [places[c, i] for c in network.path(m) for i in range(len(weights[c]))] for m in data.modalities}
 
@@ -129,7 +144,16 @@ def full_system(
     sizes, sensitivity, metric = form.sizes, form.sensitivity, np.kron(np.eye(data.outputs), data.sigma)
     wider = sizes and (lambda state: np.append(sizes(state[:-1]), 1.0))
     taller = sensitivity and (lambda state: np.pad(sensitivity(state[:-1]), ((0, 1), (0, 0))))  # the work is not stiff
+    rest = Rest([plan], form.layers) if plan.terms.decay else None
+
+    def rests(state: np.ndarray) -> bool:
+        assert rest is not None
+        here = state[:-1]
+        norms, speeds = form.norms(here), form.norms(form.velocity(here))
+        return bool(rest.settled(norms[:, None], speeds[:, None], form.total(here)[..., None])[0])
+
     system = System(
-        velocity, lambda state: form.total(state[:-1]), start, atol, sizes=wider, sensitivity=taller, metric=metric
-    )
+        velocity, lambda state: form.total(state[:-1]), start, atol, sizes=wider, sensitivity=taller, metric=metric,
+        rests=rests if rest else None,
+    )  # fmt: skip
     return system, lambda state: form.unpack(state[:-1])

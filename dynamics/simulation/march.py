@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from derivations import Correlations, SolveError
+from derivations import SolveError
 from derivations.critical.saddles import Course
 from dynamics.runs.half_times import EARLY, HalfTimes, Status, before_it, end_notes, excess_left
 from dynamics.runs.plateaus import as_run, doubted
@@ -76,12 +76,10 @@ def march(
     }
     events: list[tuple[str, float]] = []  # modality, clock since the event before
     offset, settled, stuck = 0.0, False, False
-    lowest = course.lowest_loss
-    excess = max(float(losses(data, begin[None])[0]) - lowest, 0.0)
     moving = bool(np.any(system.velocity(state)[0] != 0))
     while moving:
         patient = any(m not in course.overtaken for m in waiting) and not data.is_singular
-        ends = None if patient else _settled(data, lowest, excess, AT_REST if not waiting and stop < math.inf else 0.0)
+        ends = _settled(course, system, begin, AT_REST if not waiting and stop < math.inf else 0.0, patient)
         outcome = Phase(system, state, waiting, course, ends, rtol, record, offset, stop - offset, max_steps).run()
         state, offset = outcome.state, offset + outcome.elapsed
         if outcome.end is End.LEARNED and outcome.modality is not None:
@@ -133,7 +131,30 @@ def march(
     return trajectory, state
 
 
-def _settled(data: Correlations, lowest: float, excess: float, least: float) -> Callable[[np.ndarray, float], bool]:
-    """Whether the loss is within `excess_left` of the lowest one, and the phase's clock has passed `least`."""
-    goal = lowest + excess_left(data) * excess
-    return lambda packed, clock: clock >= least and bool(losses(data, packed[None])[0] <= goal)
+def _settled(
+    course: Course, system: System, begin: np.ndarray, least: float, patient: bool
+) -> Callable[[np.ndarray, np.ndarray, float], bool] | None:
+    """Whether the loss is within `excess_left` of the lowest one, and the phase's clock has passed `least`.
+
+    With weight decay: as near to where training rests, or at rest anywhere. A patient phase waits for a modality,
+    and ends only where nothing can be learned any more.
+    """
+    data, rests = course.data, system.rests
+    if rests is None:
+        if patient:
+            return None
+        lowest = course.lowest_loss
+        excess = max(float(losses(data, begin[None])[0]) - lowest, 0.0)
+        goal = lowest + excess_left(data) * excess
+        return lambda _, packed, clock: clock >= least and bool(losses(data, packed[None])[0] <= goal)
+    end = np.hstack([course.saddles[-1].total[m] for m in data.modalities])
+
+    def far(packed: np.ndarray) -> float:
+        return float(np.sum(((packed - end) @ data.sigma) * (packed - end)))
+
+    near = excess_left(data) * far(begin)
+
+    def ended(state: np.ndarray, packed: np.ndarray, clock: float) -> bool:
+        return clock >= least and ((not patient and far(packed) <= near) or rests(state))
+
+    return ended

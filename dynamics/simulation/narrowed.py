@@ -76,26 +76,26 @@ class Narrowed:
         return replace(run, total=total, plateaus=plateaus, monitors=monitors, provenance=origin)
 
 
-def narrowed(network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float] | None) -> Narrowed | None:
+def narrowed(problem: Problem, u0: float | Mapping[str, float] | None) -> Narrowed | None:
     """The data along the directions that count; None where there are few inputs, or all of them count.
 
     Half-times are compared from an aligned start of norm u0; without a u0 only what is exact is left out.
     """
-    Problem.of(network, data)
+    network, data = problem.network, problem.data
     if data.axes is not None or len(data.sigma) < MANY:
         return None
     norms = None if u0 is None else start_norms(network, u0)
-    key = ("narrowed", network, None if norms is None else tuple(norms.items()))
+    key = ("narrowed", network, problem.terms, None if norms is None else tuple(norms.items()))
     if key not in data.kept:
-        data.kept[key] = _in_range(data) if data.is_singular else norms and _compared(network, data, norms)
+        data.kept[key] = _in_range(data) if data.is_singular else norms and _compared(problem, norms)
     found: Narrowed | None = data.kept[key]
     return found
 
 
-def few_inputs(network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float]) -> Correlations:
-    """The data along the fewest directions that leave an error of ROUGH, or as they are."""
-    narrow = narrowed(network, data, u0)
-    return data if narrow is None else (narrow.rough or narrow).data
+def few_inputs(problem: Problem, u0: float | Mapping[str, float]) -> Problem:
+    """The problem along the fewest directions that leave an error of ROUGH, or as it is."""
+    narrow = narrowed(problem, u0)
+    return problem if narrow is None else problem.on((narrow.rough or narrow).data)
 
 
 def _in_range(data: Correlations) -> Narrowed | None:
@@ -112,8 +112,8 @@ def _in_range(data: Correlations) -> Narrowed | None:
     return Narrowed(data.projected(axes), data, 0.0, note)
 
 
-def _compared(network: FusionNetwork, data: Correlations, norms: Mapping[str, float]) -> Narrowed | None:
-    space = _Space(Problem.of(network, data).course(norms, {}))
+def _compared(problem: Problem, norms: Mapping[str, float]) -> Narrowed | None:
+    data, space = problem.data, _Space(problem.course(norms, {}))
     tried, gaps = list[tuple[Correlations, Trajectory]](), list[float]()
     for level in range(len(SHIFTS)):
         axes = space.wider(level)
@@ -121,7 +121,7 @@ def _compared(network: FusionNetwork, data: Correlations, norms: Mapping[str, fl
             break
         try:
             here = data.projected(axes)
-            tried.append((here, reduced_run(network, here, norms, rtol=LOOSE, max_steps=STEPS)))
+            tried.append((here, reduced_run(problem.on(here), norms, rtol=LOOSE, max_steps=STEPS)))
         except (DomainError, SolveError):
             return None
         gaps += [times_apart(tried[-2][1], tried[-1][1])] if len(tried) > 1 else []

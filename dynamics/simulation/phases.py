@@ -41,7 +41,7 @@ class Phase:
 
     waiting : modalities that end the phase when they pass half of their plateau
     begin : the state at its start
-    settled : says from total weights and clock whether the loss is as low as it gets; None where the phase
+    settled : says from state, total weights and clock whether the loss is as low as it gets; None where the phase
         must go on however low it is: what is still to be learned may be worth next to nothing
     remaining : time left to t_end, inf without one
     """
@@ -50,7 +50,7 @@ class Phase:
     begin: np.ndarray
     waiting: tuple[str, ...]
     course: Course
-    settled: Callable[[np.ndarray, float], bool] | None
+    settled: Callable[[np.ndarray, np.ndarray, float], bool] | None
     rtol: float
     record: Record
     offset: float
@@ -155,7 +155,7 @@ class Phase:
         while True:
             if solver.y[-1] >= remaining:
                 return self._outcome(End.STOPPED, solver.y)
-            if self.settled is not None and self.settled(here, float(solver.y[-1])):
+            if self.settled is not None and self.settled(solver.y[:-1], here, float(solver.y[-1])):
                 return self._outcome(End.SETTLED, solver.y)
             if record.steps >= self.max_steps:
                 return self._outcome(End.BUDGET, solver.y)

@@ -7,9 +7,13 @@ from typing import Any
 
 from derivations import Correlations, FusionNetwork
 from dynamics.checks import checked_rtol
+from dynamics.problem import Problem
+from dynamics.recipe import MODULATED, Recipe
 from dynamics.runs.trajectory import Trajectory
+from dynamics.simulation.asked import as_asked
 from dynamics.simulation.narrowed import LOOSE, narrowed
 from dynamics.simulation.reduced_system import reduced_run
+from dynamics.starts.recipes import trained
 
 
 def integrate_reduced(
@@ -21,6 +25,7 @@ def integrate_reduced(
     t_eval: Any = None,
     rtol: float = 1e-9,
     max_steps: int = 100_000,
+    recipe: Recipe | None = None,
 ) -> Trajectory:
     """Integrate the reduced flow, equation (44) with saturation, from an aligned balanced start.
 
@@ -36,6 +41,8 @@ def integrate_reduced(
     t_eval : times to store instead of the integrator's own steps
     rtol : relative tolerance of the integrator; of many inputs, run along few directions, at least LOOSE, and
         `monitors["inputs"]` of the run is what these miss of the half-times (`dynamics.simulation.narrowed`)
+    recipe : how it is trained. Changes of the data and weight decay keep the reduction; modulated encoders, or a trunk
+        off (41) with decay, are run as the narrowest network that starts so
 
     Raises
     ------
@@ -52,10 +59,26 @@ def integrate_reduced(
     >>> {m: round(t, 4) for m, t in run.times.items()}
     {'A': 4.167, 'B': 20.7087}
     """
-    narrow = narrowed(network, data, u0)
+    asked = trained(network, data, u0, recipe, MODULATED, "the reduced flow")
+    return as_asked(
+        asked, reduced_flow(asked.problem, asked.u0, t_end=t_end, t_eval=t_eval, rtol=rtol, max_steps=max_steps)
+    )
+
+
+def reduced_flow(
+    problem: Problem,
+    u0: float | Mapping[str, float],
+    *,
+    t_end: float | None = None,
+    t_eval: Any = None,
+    rtol: float = 1e-9,
+    max_steps: int = 100_000,
+) -> Trajectory:
+    """The same of a problem, many inputs along few directions."""
+    narrow = narrowed(problem, u0)
     if narrow is None:
-        return reduced_run(network, data, u0, t_end=t_end, t_eval=t_eval, rtol=rtol, max_steps=max_steps)
+        return reduced_run(problem, u0, t_end=t_end, t_eval=t_eval, rtol=rtol, max_steps=max_steps)
     tolerance = max(checked_rtol(rtol), LOOSE)
     return narrow.widened(
-        reduced_run(network, narrow.data, u0, t_end=t_end, t_eval=t_eval, rtol=tolerance, max_steps=max_steps)
+        reduced_run(problem.on(narrow.data), u0, t_end=t_end, t_eval=t_eval, rtol=tolerance, max_steps=max_steps)
     )

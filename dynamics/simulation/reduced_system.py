@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from derivations import Correlations, DomainError, FusionNetwork, SolveError
+from derivations import DomainError, SolveError
 from derivations.critical.saddles import Course, drive
 from dynamics.checks import checked_integer, checked_rtol, checked_times
 from dynamics.problem import Problem
 from dynamics.runs.trajectory import Trajectory
 from dynamics.simulation.full_system import full_system
 from dynamics.simulation.march import march
+from dynamics.simulation.rest import Rest
 from dynamics.simulation.system import System
 from dynamics.starts.start import Start, aligned_start
 from dynamics.starts.weights import aligned_directions
@@ -25,8 +26,7 @@ TIGHTEST = 1e-12  # relative tolerance of a logarithm, whose absolute error is w
 
 
 def reduced_run(
-    network: FusionNetwork,
-    data: Correlations,
+    problem: Problem,
     u0: float | Mapping[str, float],
     *,
     t_end: float | None = None,
@@ -35,11 +35,11 @@ def reduced_run(
     max_steps: int,
 ) -> Trajectory:
     """The reduced flow of all inputs; see `dynamics.simulation.reduced.integrate_reduced`."""
-    start = aligned_start(Problem.of(network, data), u0)
+    network, data, start = problem.network, problem.data, aligned_start(problem, u0)
     rtol = checked_rtol(rtol)
     t_end, times = checked_times(t_end, t_eval)
     max_steps = checked_integer(max_steps, "max_steps", 1)
-    plan, norms, one_output = start.course, start.norms, data.outputs == 1
+    plan, norms, one_row = start.course, start.norms, _is_reducible(start)
     provenance = {"producer": "reduced flow", "start": "aligned", "network": str(network), "u0": norms, "rtol": rtol}
 
     def run(flow: System) -> Trajectory:
@@ -50,8 +50,8 @@ def reduced_run(
 
     rows = aligned_directions(data)
     try:
-        # several outputs: modes mix, and the narrowest network that starts so is its own reduction
-        system = _Reduced(start, rows, rtol).system() if one_output else full_system(plan, start.full(), rtol)[0]
+        # else modes mix or layers differ, and the narrowest network that starts so is its own reduction
+        system = _Reduced(start, rows, rtol).system() if one_row else full_system(plan, start.full(), rtol)[0]
         rates = system.velocity(system.start)[1]
         dead = [name for name, chain in network.chains.items() if chain.depth and norms[name] == 0]
         if not dead and any(rates[m] == 0 for m in data.modalities):
@@ -59,7 +59,7 @@ def reduced_run(
         try:
             return run(system)
         except SolveError:  # beyond the corrector of LSODA; at width 1 the full flow is the reduced one
-            if not one_output:
+            if not one_row:
                 raise
             return run(full_system(plan, start.full(), rtol, wide=True)[0])
     except (OverflowError, ZeroDivisionError):
@@ -67,6 +67,18 @@ def reduced_run(
         raise DomainError(
             f"u0^(L-2) leaves the range of floats at u0 = {u0!r} and depth {depth}: use the law in logarithms"
         ) from None
+
+
+def _is_reducible(start: Start) -> bool:
+    """Whether one norm a chain says all: one output, layers of a chain alike, and (41) kept or restored by decay."""
+    problem, norms = start.problem, start.norms
+    if problem.data.outputs > 1 or problem.terms.modulation:
+        return False
+    if not problem.terms.decay:
+        return True
+    fused = [(name, chain) for name, chain in problem.network.chains.items() if chain.children and chain.depth]
+    by_rule = all(math.isclose(norms[n], math.hypot(*(norms[c.name] for c in chain.children))) for n, chain in fused)
+    return not fused or (problem.terms.is_uniform and by_rule)
 
 
 def _dips(plan: Course, signs: Mapping[str, float], m: str) -> bool:
@@ -91,6 +103,7 @@ class _Reduced:
         plan, norms, self.rtol, self.start, self.rows = start.course, start.norms, rtol, start, rows
         symbols, chains, self.parents = chain_norms(network), network.chains, network.parents
         self.modalities, self.names = self.data.modalities, tuple(symbols)
+        self.decay = np.concatenate([np.full(d, start.problem.terms.decay_of(m)) for m, d in self.data.sizes.items()])
         self.gain_of = function(tuple(gains(network).values()), *symbols.values())
         fused = {name: [c.name for c in chain.children] for name, chain in chains.items() if name in symbols}
         self.joints = [  # chains after a fusion, children first: their norm follows from the conserved difference
@@ -133,7 +146,7 @@ class _Reduced:
         v = self.rows_of(state)
         gain, rates = self._paces(v)
         factor = np.array(gain)[self.owner]
-        moved = factor * (self.data.sigma_yx - (factor * v) @ self.data.sigma)
+        moved = factor * (self.data.sigma_yx - (factor * v) @ self.data.sigma) - self.decay * v
         if self.logged:
             moved[self.places] /= v[self.places]
         return moved, rates
@@ -144,7 +157,7 @@ class _Reduced:
         Gains and rates depend on v through the norms alone: their slopes by central differences of these.
         """
         factor, sigma = np.array(self.current(v)[1])[self.owner], self.data.sigma
-        found = -factor[:, None] * sigma * factor
+        found = -factor[:, None] * sigma * factor - np.diag(self.decay)
         error = self.data.sigma_yx - (factor * v) @ sigma
         slopes = {m: np.zeros(len(v)) for m in self.modalities}
         for m, begin in zip(self.modalities, self.begins, strict=True):
@@ -186,4 +199,23 @@ class _Reduced:
         start[places], atol[places], relative[places] = np.log(np.abs(start[places])), rtol, TIGHTEST
         owned = {m: data.span(m) for m in data.sizes}
         slope = None if self.logged or min(norms[m] for m in data.sizes) == 0 else self.slope
-        return System(self.velocity, self.total, start, atol, owned, relative if self.logged else None, slope=slope)
+        relative = relative if self.logged else None
+        rests = self._rests() if self.start.problem.terms.decay else None
+        return System(self.velocity, self.total, start, atol, owned, relative, slope=slope, rests=rests)
+
+    def _rests(self) -> Callable[[np.ndarray], bool]:
+        chains = self.start.problem.network.chains
+        layers = [(name, i) for name in self.names for i in range(chains[name].depth)]
+        rest = Rest([self.start.course], layers)
+
+        def rests(state: np.ndarray) -> bool:
+            v = self.rows_of(state)
+            u, gain = self.current(v)
+            factor = np.array(gain)[self.owner]
+            moved = factor * (self.data.sigma_yx - (factor * v) @ self.data.sigma) - self.decay * v
+            speed = dict(zip(self.modalities, np.sqrt(np.add.reduceat(moved**2, self.begins)), strict=True))
+            norms = np.array([u[name] for name, _ in layers])
+            speeds = np.array([speed.get(name, 0.0) for name, _ in layers])  # norms after a fusion follow
+            return bool(rest.settled(norms[:, None], speeds[:, None], self.total(state)[..., None])[0])
+
+        return rests

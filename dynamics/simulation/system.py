@@ -23,6 +23,7 @@ class System:
     sensitivity(state) -> G (n, K), and metric (K, K): -G metric G^T is the stiff part of the Jacobian of a state too
         large for a dense one (`batch.steppers.rosenbrock`).
     slope(state) -> d velocity / d state (n, n), and modality -> d rate / d state (n,), where they are cheap.
+    rests(state) : with weight decay, whether nothing can be learned any more.
     """
 
     velocity: Callable[[np.ndarray], tuple[np.ndarray, Mapping[str, float]]]
@@ -35,6 +36,7 @@ class System:
     sensitivity: Callable[[np.ndarray], np.ndarray] | None = None
     metric: np.ndarray | None = None
     slope: Callable[[np.ndarray], tuple[np.ndarray, Mapping[str, np.ndarray]]] | None = None
+    rests: Callable[[np.ndarray], bool] | None = None
 
 
 @dataclass

@@ -149,10 +149,11 @@ def given_start(problem: Problem, weights: Mapping[str, Any]) -> Start:
 
 
 def start_from(
-    problem: Problem, u0: float | Mapping[str, float], width: int, seed: int, weights: Mapping[str, Any] | None
+    problem: Problem, u0: float | Mapping[str, float] | None, width: int, seed: int, weights: Mapping[str, Any] | None
 ) -> Start:
-    """What a simulation starts from: given weights, or a random start."""
+    """What a simulation starts from: given weights, or a random start of norm u0."""
     if weights is not None:
         return given_start(problem, weights)
+    assert u0 is not None
     width, seed = checked_integer(width, "width", 1, WIDEST), checked_integer(seed, "seed", 0)
     return random_start(problem, u0, width, seed).simulated()

@@ -14,9 +14,11 @@ from dynamics.interface.pages.findings import Report
 from dynamics.interface.pages.report_page import page
 from dynamics.prediction.comparison import compare
 from dynamics.prediction.predicting import predict
+from dynamics.prediction.prediction import Prediction
 from dynamics.prediction.prescribing import prescribe
 from dynamics.prediction.resampling import bootstrap
 from dynamics.prediction.scalings import both_scalings
+from dynamics.recipe import Recipe
 from dynamics.runs.portraits import portrait
 from dynamics.starts.weights import fitting_width
 
@@ -38,6 +40,7 @@ def report(
     units: bool = False,
     source: Mapping[str, Any] | None = None,
     progress: Callable[[str], None] | None = None,
+    recipe: Recipe | None = None,
 ) -> Report:
     """All that is known of a network on a data set, as one page: `report(...).save("report.html")`.
 
@@ -51,6 +54,7 @@ def report(
     units : predict for z-scored columns too
     source : where the data come from, to be shown
     progress : called with a line before each piece of work
+    recipe : how it is trained
 
     Raises
     ------
@@ -76,11 +80,12 @@ def report(
             return None
 
     width = fitting_width(data) if width is None else width
+    asked: dict[str, Any] = {"u0": u0, "recipe": recipe}
     say("1 of 5: prediction")
-    prediction = predict(network, data, u0=u0, width=width)
+    prediction = predict(network, data, u0=u0, width=width, recipe=recipe)
     comparison = compare(
         network, data, u0=u0, width=width, seeds=seeds, learning_rate=rate, descent=rate is not None,
-        most_steps=MOST_STEPS, seconds=BUDGET, progress=lambda line: say(f"2 of 5: {line}"),
+        most_steps=MOST_STEPS, seconds=BUDGET, progress=lambda line: say(f"2 of 5: {line}"), recipe=recipe,
     )  # fmt: skip
     confidence = None
     if data.samples is None:
@@ -89,16 +94,18 @@ def report(
         missing["bootstrap"] = "not asked for"
     else:
         say("3 of 5: bootstrap")
-        confidence = part("bootstrap", lambda: bootstrap(network, data, u0=u0, draws=draws, seconds=BUDGET))
+        confidence = part(
+            "bootstrap", lambda: bootstrap(network, data, u0=u0, draws=draws, seconds=BUDGET, recipe=recipe)
+        )
     say("4 of 5: what to change")
-    asked: dict[str, Any] = {"u0": u0, "width": width, "seconds": PATIENCE}
-    change = part("prescription", lambda: prescribe(network, data, **asked))
+    asked: dict[str, Any] = {"u0": u0, "recipe": recipe}
+    change = part("prescription", lambda: prescribe(network, data, width=width, seconds=PATIENCE, **asked))
     say("5 of 5: phase portrait")
     pair: Any = prediction.order[:2]
     if len(pair) < 2:
         plane, missing["portrait"] = None, f"a plane needs two modalities, got {pair[0]}"
     else:
-        plane = part("portrait", lambda: portrait(network, data, pair, runs=comparison.flows[:1]))
+        plane = part("portrait", lambda: portrait(network, data, pair, runs=comparison.flows[:1], recipe=recipe))
     return Report(
         data,
         prediction,
@@ -106,24 +113,26 @@ def report(
         confidence,
         change,
         plane,
-        both_scalings(network, data, u0) if units else None,
+        both_scalings(network, data, u0, recipe) if units else None,
         missing,
         rate,
         page,
-        _provenance(network, data, u0, width, seeds, draws, source or {}),
+        _provenance(prediction, data, width, seeds, draws, source or {}),
     )
 
 
 def _provenance(
-    network: FusionNetwork, data: Correlations, u0: Any, width: int, seeds: int, draws: int, source: Mapping[str, Any]
+    prediction: Prediction, data: Correlations, width: int, seeds: int, draws: int, source: Mapping[str, Any]
 ) -> dict[str, Any]:
+    u0, chains = prediction.u0, prediction.network.chains
     inputs = {m: list(data.column_names(m)) for m in data.modalities}
     return {
         **source,
         "rows": None if data.samples is None else data.samples.count,
         "columns": inputs,
         "outputs": data.outputs,
-        "layers": {name: int(chain.depth) for name, chain in network.chains.items()},
+        "layers": {name: int(chain.depth) for name, chain in chains.items()},
+        "recipe": prediction.recipe.to_dict(),
         "u0": dict(u0) if isinstance(u0, Mapping) else u0,
         "width": width,
         "seeds": f"0 to {seeds - 1}",

@@ -42,7 +42,7 @@ def run(
     last, ended, settled = begin.copy(), np.zeros(count, dtype=int), np.zeros(count, dtype=bool)
     ids, slope, step, evaluations = everyone, kernel.slope(everyone), 0, 1
     while True:
-        settled[ids] = record.finished(ids, total, restless)
+        settled[ids] = record.finished(ids, total, restless) | batch.at_rest(state, moved, total, ids)
         through = settled[ids] | (step >= last_steps[ids])
         if np.any(through):
             last[..., ids[through]], ended[ids[through]] = total[..., through], step

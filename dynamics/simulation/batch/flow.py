@@ -119,8 +119,13 @@ def run(
                 with np.errstate(over="ignore", invalid="ignore"):  # a step that overflows is tried again, shorter
                     evaluations += _advance(record, live, columns, stiff, slopes[key], t_end)
         settled[live.ids] = record.finished(live.ids, live.total, settling)
+        if batch.rest is not None:
+            settled[live.ids] |= batch.at_rest(live.y, live.slope, live.total, live.ids)
         finished = settled[live.ids] | (live.t >= t_end) | (live.steps >= max_steps)
-    return record.runs(last, ended, steps, settled, evaluations, kernel.drift(start, final), work)
+    decayed = batch.decay_energy(start) - batch.decay_energy(final)
+    drift = kernel.drift(start, final, batch.balance_kept(ended))
+    known = None if kernel.kept is not None else work  # modulation does not go down the loss
+    return record.runs(last, ended, steps, settled, evaluations, drift, known, decayed)
 
 
 def _smallest(kernel: Kernel, y: np.ndarray) -> np.ndarray:

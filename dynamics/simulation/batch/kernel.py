@@ -16,6 +16,8 @@ import numpy as np
 
 from derivations import Correlations, FusionNetwork
 from derivations.network import TRUNK
+from derivations.terms import PLAIN, Terms
+from dynamics.simulation.modulation import encoders, shares
 from dynamics.starts.compression import Space, layers_of
 from dynamics.starts.weights import Weights
 
@@ -55,9 +57,16 @@ class Kernel:
     ----------
     data : one for all networks, or one each
     weights : of each network; they may differ in width
+    terms : what training adds to the flow of each network, or of all
     """
 
-    def __init__(self, network: FusionNetwork, data: Sequence[Correlations], weights: Sequence[Weights]) -> None:
+    def __init__(
+        self,
+        network: FusionNetwork,
+        data: Sequence[Correlations],
+        weights: Sequence[Weights],
+        terms: Sequence[Terms] = (PLAIN,),
+    ) -> None:
         self.network, self.outputs = network, data[0].outputs
         self.inputs = len(data[0].sigma)
         self.widths = [{name: [w.shape for w in layers] for name, layers in one.items()} for one in weights]
@@ -91,6 +100,18 @@ class Kernel:
             top = None if free else (key_of[str(goal)], members[key_of[str(goal)]].index(str(goal)))
             self.groups[key] = _Group(tuple(spans), tuple(shapes), tuple(names), leaves, joints, top)
         self.size = begin
+        self.decay = self._decay_rows(terms) if any(one.decay for one in terms) else None
+        self.alpha = np.array([one.modulation for one in terms])
+        self.kept = shares(data) if np.any(self.alpha) else None
+        if self.kept is not None:
+            modulated, belongs = encoders(network), self.belongs()
+            each = [[modulated.get(layer) == m for layer in self.layers] for m in network.modalities]
+            self.encoders = [np.any(belongs[rows] > 0, axis=0) for rows in np.array(each)]
+
+    def _decay_rows(self, terms: Sequence[Terms]) -> np.ndarray:
+        """lambda of each row of the state, (n, N), or (n, 1) for one of all."""
+        rates = [[one.decay_of(chain) for chain, _ in self.layers] for one in terms]
+        return np.asarray(self.belongs().T @ np.array(rates).T)
 
     def pack(self, weights: Sequence[Weights]) -> np.ndarray:
         """(n, N) from the weights of each network."""
@@ -131,9 +152,10 @@ class Kernel:
         """W^tot of all modalities, (outputs, D, N)."""
         return self._down(state).total
 
-    def drift(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    def drift(self, before: np.ndarray, after: np.ndarray, kept: Any = 1.0) -> np.ndarray:
         """(N,): largest change of a conserved matrix (38), (39), in norm, as a share of the largest |W|^2 at the end.
 
+        kept : share of it that weight decay leaves, exp(-2 lambda t), (135); nan where nothing is conserved
         `derivations.flow.balance.differences` for a batch; a test holds the two equal.
         """
         changes = [np.zeros(before.shape[1])]
@@ -141,13 +163,13 @@ class Kernel:
         for key, group in self.groups.items():
             for i in range(len(group.spans) - 1):
                 low, high = (outer[key][i] - inner[key][i + 1] for outer, inner in squares)
-                changes.append(np.sqrt(np.max(np.sum((high - low) ** 2, axis=(0, 1)), axis=0)))
+                changes.append(np.sqrt(np.max(np.sum((high - low * kept) ** 2, axis=(0, 1)), axis=0)))
             for j, sources in group.joints:
                 low, high = (
                     sum(outer[source][-1].sum(axis=2) for source in sources) - inner[key][0][:, :, j]
                     for outer, inner in squares
                 )
-                changes.append(np.sqrt(np.sum((high - low) ** 2, axis=(0, 1))))
+                changes.append(np.sqrt(np.sum((high - low * kept) ** 2, axis=(0, 1))))
         largest = np.max(self.belongs() @ after**2, axis=0)
         return np.asarray(np.max(changes, axis=0) / np.maximum(largest, 1e-300))
 
@@ -170,11 +192,15 @@ class Kernel:
         """The function `velocity` of some of the networks: state (n, their number) -> slope, total weights."""
         own = self.sigma.shape[2] > 1  # one data set for all is not copied
         sigma, target = (self.sigma[:, :, active], self.target[:, :, active]) if own else (self.sigma, self.target)
-        return partial(self._velocity, sigma=sigma, target=target)
+        decay = self.decay if self.decay is None or self.decay.shape[1] == 1 else self.decay[:, active]
+        pace = None
+        if self.kept is not None:
+            pace = partial(self.kept, alpha=self.alpha if len(self.alpha) == 1 else self.alpha[active], active=active)
+        return partial(self._velocity, sigma=sigma, target=target, decay=decay, pace=pace)
 
     def velocity(self, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """d state / dt (n, N), equations (3) and (4), and W^tot (outputs, D, N)."""
-        return self._velocity(state, self.sigma, self.target)
+        return self.slope()(state)
 
     def sensitivity(self, state: np.ndarray) -> np.ndarray:
         """G = d W^tot / d weights, (n, outputs D, N): the velocity is G e, with e of equation (5)."""
@@ -190,10 +216,23 @@ class Kernel:
         rank = self.outputs * self.inputs
         return np.asarray(blocks.reshape(rank, rank, -1))
 
-    def _velocity(self, state: np.ndarray, sigma: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _velocity(
+        self,
+        state: np.ndarray,
+        sigma: np.ndarray,
+        target: np.ndarray,
+        decay: np.ndarray | None,
+        pace: Callable[[np.ndarray], np.ndarray] | None,
+    ) -> tuple[np.ndarray, np.ndarray]:
         down = self._down(state)
         error = target - np.einsum("pdn,den->pen", down.total, sigma)
-        return self._up(state, down, error), down.total
+        moved = self._up(state, down, error)
+        if pace is not None:
+            for rows, kept in zip(self.encoders, pace(down.total), strict=True):
+                moved[rows] *= kept
+        if decay is not None:
+            moved -= decay * state
+        return moved, down.total
 
     def _up(self, state: np.ndarray, down: _Down, error: np.ndarray) -> np.ndarray:
         """The gradient of every layer, P_l^T (error pushed forward), (n, N)."""

@@ -13,6 +13,7 @@ from derivations.critical.saddles import Course
 from dynamics.runs.half_times import Status, excess_left
 from dynamics.runs.plateaus import as_run, doubted
 from dynamics.simulation.batch.kernel import Kernel
+from dynamics.simulation.rest import Rest
 from dynamics.starts.weights import Weights, require_products
 
 OUT_OF_RANGE = "weights or units leave the range of floats: rescale the data, or use the law in logarithms"
@@ -88,7 +89,10 @@ class Batch:
         self.count, self.names, self.labels = len(members), names, [m.label for m in members]
         shared = all(m.data is members[0].data for m in members)
         sets = [m.data for m in (members[:1] if shared else members)]
-        self.kernel = Kernel(members[0].course.network, sets, [m.weights for m in members])
+        one_way = shared and all(m.course.terms == members[0].course.terms for m in members)
+        terms = [m.course.terms for m in (members[:1] if one_way else members)]
+        self.kernel = Kernel(members[0].course.network, sets, [m.weights for m in members], terms)
+        self.decays = self.kernel.decay is not None
         self.never = np.array([[m in one.course.never for one in members] for m in names])
         self.overtaken = np.array([[m in one.course.overtaken for one in members] for m in names])
         self.share = np.array([excess_left(one.data) for one in members])
@@ -102,6 +106,12 @@ class Batch:
         self.least = np.array([_least_loss(one.data) for one in chosen])
         self.reachable = np.array([one.course.lowest_loss for one in chosen]) - self.least
         self.shared = shared
+        self.end, self.rest = self.optimum, None
+        if self.decays:  # what is left to settle is the way to where training rests, which is not the least loss
+            ends = [one.course.saddles[-1].total for one in chosen]
+            self.end = np.stack([np.hstack([end[m] for m in names]) for end in ends], axis=-1)
+            self.reachable = np.zeros(len(chosen))
+            self.rest, self.belongs = Rest([one.course for one in chosen], self.kernel.layers), self.kernel.belongs()
 
     def _of(self, array: np.ndarray, ids: np.ndarray) -> np.ndarray:
         return array if self.shared else array[..., ids]
@@ -112,13 +122,41 @@ class Batch:
 
     def excess(self, total: np.ndarray, ids: np.ndarray) -> np.ndarray:
         """Loss above the optimum, (len(ids),)."""
-        gap = total - self._of(self.optimum, ids)
+        return self._above(total, self.optimum, ids)
+
+    def left(self, total: np.ndarray, ids: np.ndarray) -> np.ndarray:
+        """What is left to settle: loss above the optimum, or above where weight decay lets training rest."""
+        return self._above(total, self.end, ids)
+
+    def _above(self, total: np.ndarray, goal: np.ndarray, ids: np.ndarray) -> np.ndarray:
+        gap = total - self._of(goal, ids)
         return np.asarray(np.sum(gap * np.einsum("pdn,den->pen", gap, self._of(self.sigma, ids)), axis=(0, 1)) / 2)
 
     def settled(self, total: np.ndarray) -> np.ndarray:
         """Excess at which each trajectory, at `total` now, will have settled, (N,)."""
-        begin = self.excess(total, np.arange(self.count))
+        begin = self.left(total, np.arange(self.count))
         return np.asarray(self.reachable + self.share * np.maximum(begin - self.reachable, 0.0))
+
+    def at_rest(self, state: np.ndarray, moved: np.ndarray, total: np.ndarray, ids: np.ndarray) -> np.ndarray:
+        """(len(ids),): with weight decay, whether nothing can be learned any more, whatever the course expects."""
+        if self.rest is None:
+            return np.zeros(len(ids), dtype=bool)
+        norms, speeds = np.sqrt(self.belongs @ state**2), np.sqrt(self.belongs @ moved**2)
+        return self.rest.settled(norms, speeds, total, slice(None) if self.shared else ids)
+
+    def balance_kept(self, t: np.ndarray) -> np.ndarray | float:
+        """Share of a conserved matrix that is left at t, (135); nan where decays differ or encoders are modulated."""
+        kernel = self.kernel
+        if kernel.kept is not None:
+            return math.nan
+        if kernel.decay is None:
+            return 1.0
+        even = np.all(kernel.decay == kernel.decay[0], axis=0)
+        return np.asarray(np.where(even, np.exp(-2 * kernel.decay[0] * t), math.nan))
+
+    def decay_energy(self, state: np.ndarray) -> np.ndarray:
+        """1/2 sum of lambda |W|^2, (N,)."""
+        return np.zeros(state.shape[1]) if not self.decays else np.sum(self.kernel.decay * state**2, axis=0) / 2
 
 
 def along_own_courses(members: Sequence[Member], attempt: Callable[[Sequence[int], Sequence[Member]], Runs]) -> Runs:
@@ -201,19 +239,22 @@ class HalfTimeRecord:
         done = ~np.any(waiting & ~self.batch.overtaken[:, ids], axis=0) | self.batch.singular[ids]
         unsure = settle[ids] | self.batch.collinear[ids] | np.any(waiting, axis=0)  # nothing is sure to come
         if np.any(done & unsure):
-            done &= ~unsure | (self.batch.excess(total, ids) <= self.goal[ids])
+            done &= ~unsure | (self.batch.left(total, ids) <= self.goal[ids])
         return np.asarray(done | self.still[ids])
 
     def runs(
         self, last: np.ndarray, t: np.ndarray, steps: np.ndarray, settled: np.ndarray, evaluations: int,
-        balance: np.ndarray, work: np.ndarray | None = None,
+        balance: np.ndarray, work: np.ndarray | None = None, decayed: np.ndarray | float = 0.0,
     ) -> Runs:  # fmt: skip
-        """All of it, from the total weights at the end; `work` is the integral of |velocity|^2 where it is known."""
+        """All of it, from the total weights at the end; `work` is the integral of |velocity|^2 where it is known.
+
+        decayed : by how much the energy of weight decay has fallen
+        """
         everyone = np.arange(self.batch.count)
         excess, energy = self.batch.excess(last, everyone), np.full(len(everyone), math.nan)
         with np.errstate(invalid="ignore", divide="ignore"):
             if work is not None:
-                lost = self.batch.excess(self.begin, everyone) - excess
+                lost = self.batch.excess(self.begin, everyone) - excess + decayed
                 energy = np.where(work > 0, np.abs(lost - work) / work, 0.0)
             grown = np.max(np.abs(last), axis=(0, 1)) / np.max(np.abs(self.begin), axis=(0, 1))
         reached = np.isfinite(self.times)

@@ -15,6 +15,7 @@ from typing import Any
 
 from derivations import Correlations, DataError, DomainError
 from dynamics.checks import checked_integer
+from dynamics.recipe import PLAIN, Recipe
 from dynamics.simulation.sweeps.dataset import assembled, require_xarray
 from dynamics.simulation.sweeps.spec import Point, Spec, make_spec, read_spec
 from dynamics.simulation.sweeps.store import open_store, read_batch, write_batch
@@ -32,19 +33,22 @@ def sweep(
     jobs: int = 1,
     scheduler: str | None = None,
     progress: Progress | None = None,
+    recipe: Recipe | None = None,
 ) -> Any:
     """Half-times over a grid or a list of parameters, as an xarray.Dataset.
 
     Parameters
     ----------
     spec : a TOML file, or its sections as a mapping: [network] depth, fusion_depth; [data] sigma_a, sigma_b, rho, w_a,
-        w_b, or example, factor; [start] u0, width, seed; [run] learning_rate (0: gradient flow), rtol. A list of values
-        makes an axis; layout = "list" pairs lists instead of combining them
+        w_b, or example, factor; [start] u0, width, seed; [recipe] weight_decay, unimodal_loss, ogm, and of the last
+        modality rate, dropout; [run] learning_rate (0: gradient flow), rtol. A list of values makes an axis;
+        layout = "list" pairs lists instead of combining them
     store : a folder that keeps what is finished; a run that was killed goes on from there. None keeps nothing
     data : Correlations of one's own, instead of the data parameters
     jobs : processes on this machine
     scheduler : address of a Dask scheduler, whose workers run the batches instead
     progress : called with finished batches, all batches and the seconds left, nan while not known
+    recipe : how all points are trained, but for what [recipe] says; goes with a mapping
 
     Returns
     -------
@@ -65,7 +69,7 @@ def sweep(
     >>> found["ratio"].mean("seed").values.round(1).tolist()  # doctest: +SKIP
     [4.0, 5.0]
     """
-    plan = _spec(spec, data)
+    plan = _spec(spec, data, recipe)
     jobs = checked_integer(jobs, "jobs", 1)
     modalities_of(plan.fixed, plan.data)  # before the work: whether there is such an example, and what the result needs
     require_xarray()
@@ -77,7 +81,7 @@ def sweep(
     tell(len(found), len(batches), math.nan)
     missing = [i for i in range(len(batches)) if i not in found]
     pending = ((i, plan.at(batches[i])) for i in missing)
-    for i, result in _run(pending, plan.data, jobs if len(missing) > 1 else 1, scheduler) if missing else ():
+    for i, result in _run(pending, plan, jobs if len(missing) > 1 else 1, scheduler) if missing else ():
         if folder is not None:
             write_batch(folder, i, *result)
         found[i] = result
@@ -86,22 +90,27 @@ def sweep(
     return assembled(plan, batches, found)
 
 
-def _spec(spec: Spec | Mapping[str, Any] | str | os.PathLike[str], data: Correlations | None) -> Spec:
+def _spec(
+    spec: Spec | Mapping[str, Any] | str | os.PathLike[str], data: Correlations | None, recipe: Recipe | None
+) -> Spec:
+    given = "data" if data is not None else "recipe" if recipe is not None else None
     if isinstance(spec, Spec):
-        if data is not None:
-            raise DataError("data goes with a mapping; this spec is made already")
+        if given:
+            raise DataError(f"{given} goes with a mapping; this spec is made already")
         return spec
     if isinstance(spec, Mapping):
-        return make_spec(spec, data)
-    if data is not None:
-        raise DataError("data goes with a mapping, not with a file")
+        return make_spec(spec, data, recipe)
+    if given:
+        raise DataError(f"{given} goes with a mapping, not with a file")
     return read_spec(spec)
 
 
-def one_batch(number: int, points: list[Point], data: Correlations | None) -> tuple[int, tuple[Result, list[str]]]:
+def one_batch(
+    number: int, points: list[Point], data: Correlations | None, recipe: Recipe = PLAIN
+) -> tuple[int, tuple[Result, list[str]]]:
     """What a worker runs: one thread, so that bytes do not depend on the machine's threads."""
     with single_thread():
-        return number, attempted(points, data)
+        return number, attempted(points, data, recipe)
 
 
 def single_thread() -> AbstractContextManager[Any]:
@@ -139,18 +148,18 @@ def held_interrupts() -> Iterator[None]:
 
 
 def _run(
-    pending: Iterable[tuple[int, list[Point]]], data: Correlations | None, jobs: int, scheduler: str | None
+    pending: Iterable[tuple[int, list[Point]]], plan: Spec, jobs: int, scheduler: str | None
 ) -> Iterator[tuple[int, tuple[Result, list[str]]]]:
     """Batches as they finish."""
     if jobs == 1 and scheduler is None:
         for number, points in pending:
-            yield one_batch(number, points, data)
+            yield one_batch(number, points, plan.data, plan.recipe)
         return
     try:
         from joblib import Parallel, delayed, parallel_config
     except ImportError:
         raise DomainError("more than one process needs joblib: pip install 'fusion-dynamics[sweep]'") from None
-    tasks = (delayed(one_batch)(number, points, data) for number, points in pending)
+    tasks = (delayed(one_batch)(number, points, plan.data, plan.recipe) for number, points in pending)
     if scheduler is None:
         with parallel_config(backend="loky", inner_max_num_threads=1):
             yield from Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)(tasks)

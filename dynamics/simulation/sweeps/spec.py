@@ -9,7 +9,7 @@ import math
 import os
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from numbers import Integral, Real
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from derivations import Correlations, DataError, DomainError
+from dynamics.recipe import PLAIN, Recipe
 
 MOST_POINTS = 10_000_000
 BATCH = 64  # points that are run together: one result, one file
@@ -59,6 +60,11 @@ PARAMETERS: dict[str, Parameter] = {
     "u0": Parameter("start", float, 1e-3, 0, meaning="norm of every layer before the fusion at t = 0"),
     "width": Parameter("start", int, 100, 1, meaning="hidden units"),
     "seed": Parameter("start", int, 0, 0, meaning="of the random start"),
+    "weight_decay": Parameter("recipe", float, None, 0, "1/tau", "of every layer"),
+    "unimodal_loss": Parameter("recipe", float, None, 0, meaning="weight of the loss of each modality alone"),
+    "rate": Parameter("recipe", float, None, SMALLEST, meaning="factor on the learning rate of the last branch"),
+    "dropout": Parameter("recipe", float, None, 0, meaning="probability of masking the last modality", most=1 - 1e-9),
+    "ogm": Parameter("recipe", float, None, 0, meaning="alpha of gradient modulation"),
     "learning_rate": Parameter("run", float, 0.0, 0, "tau", "of gradient descent; 0 is gradient flow"),
     "rtol": Parameter("run", float, 1e-5, 1e-13, meaning="relative tolerance of the integrator", most=1e-3),
 }
@@ -75,6 +81,7 @@ class Spec:
     axes: Mapping[str, tuple[Value, ...]]
     fixed: Mapping[str, Value]
     data: Correlations | None = None
+    recipe: Recipe = PLAIN
 
     @property
     def count(self) -> int:
@@ -113,6 +120,8 @@ class Spec:
             "name": self.name, "layout": self.layout.value, "axes": [[k, list(v)] for k, v in self.axes.items()],
             "fixed": dict(sorted(self.fixed.items())), "data": digest, "batch": batch,
         }  # fmt: skip
+        if self.recipe.ingredients:
+            document["recipe"] = self.recipe.to_dict()
         return json.dumps(document, sort_keys=True, allow_nan=False)
 
     @property
@@ -162,8 +171,8 @@ def read_spec(source: str | os.PathLike[str]) -> Spec:
     return make_spec(document)
 
 
-def make_spec(document: Mapping[str, Any], data: Correlations | None = None) -> Spec:
-    """From sections [network], [data], [start], [run] (or the same names without sections), `name` and `layout`."""
+def make_spec(document: Mapping[str, Any], data: Correlations | None = None, recipe: Recipe | None = None) -> Spec:
+    """From the sections of a spec (or the same names without sections), `name` and `layout`."""
     flat: dict[str, Any] = {}
     name, layout = "sweep", Layout.GRID
     for key, value in document.items():
@@ -190,7 +199,7 @@ def make_spec(document: Mapping[str, Any], data: Correlations | None = None) -> 
         if twice:
             raise DataError(f"{twice[0]} is given twice")
         flat |= given
-    return _checked(name, layout, flat, data)
+    return replace(_checked(name, layout, flat, data), recipe=recipe or PLAIN)
 
 
 def _checked(name: str, layout: Layout, flat: Mapping[str, Any], data: Correlations | None) -> Spec:

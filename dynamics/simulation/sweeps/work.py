@@ -10,18 +10,20 @@ import numpy as np
 
 from derivations import Correlations, DataError, DomainError, FusionNetwork, SolveError
 from dynamics.data.examples import load_example
-from dynamics.problem import Problem
+from dynamics.recipe import MODULATED, PLAIN, Recipe
 from dynamics.runs.half_times import Status
 from dynamics.simulation.batch.members import STILL, Runs
 from dynamics.simulation.jobs import PILOTS, Job, run_jobs
-from dynamics.simulation.sweeps.spec import SCALARS, Point
+from dynamics.simulation.sweeps.spec import PARAMETERS, SCALARS, Point
+from dynamics.starts.recipes import trained
 from dynamics.starts.start import Start, random_start
 
 STATUSES = (Status.REACHED, Status.NEVER, Status.NOT_REACHED)  # a code is a place in this
+SWEPT = [name for name, parameter in PARAMETERS.items() if parameter.section == "recipe"]
 Result = dict[str, np.ndarray]
 
 
-def run_batch(points: Sequence[Point], data: Correlations | None) -> tuple[Result, list[str]]:
+def run_batch(points: Sequence[Point], data: Correlations | None, recipe: Recipe = PLAIN) -> tuple[Result, list[str]]:
     """Arrays with one entry a point, modalities first, and what a user should know.
 
     half_time (M, n), status (M, n) as a place in STATUSES, ratio, lag, balance, steps (n,), compression (n,)
@@ -39,14 +41,19 @@ def run_batch(points: Sequence[Point], data: Correlations | None) -> tuple[Resul
         here = sets[which]
         network = FusionNetwork.fused_at(head["depth"], head["fusion_depth"], here.modalities)
         u0, width, seed = float(point["u0"]), int(point["width"]), int(point["seed"])
-        begin = u0, seed, tuple(here.sizes.items())
+        own = recipe_of(point, recipe, here.modalities[-1])
+        asked = trained(network, here, u0, own, MODULATED, "a sweep")
+        warnings += asked.notes
+        scaled = asked.u0 if isinstance(asked.u0, float) else tuple(asked.u0.items())
+        begin = scaled, seed, tuple(here.sizes.items())
         if begin not in drawn:  # the same weights meet all the data of their shape
-            drawn[begin] = random_start(Problem.of(network, here), u0, width, seed).simulated()
-        if (which, u0, seed) not in starts:
-            starts[which, u0, seed] = replace(drawn[begin], problem=Problem.of(network, here))
-            warnings += starts[which, u0, seed].course.notes
-        rate = float(point["learning_rate"]) or None
-        jobs.append(Job(starts[which, u0, seed], _label(point), rate))
+            drawn[begin] = random_start(asked.problem, asked.u0, width, seed).simulated()
+        key = which, scaled, seed, id(asked.problem)
+        if key not in starts:
+            starts[key] = replace(drawn[begin], problem=asked.problem)
+            warnings += starts[key].course.notes
+        rate = float(point["learning_rate"]) or own.learning_rate
+        jobs.append(Job(starts[key], _label(point), rate))
     pilots = sorted({round(i) for i in np.linspace(0, len(jobs) - 1, PILOTS)})
     done = run_jobs(jobs, pilots, rtol=float(head["rtol"]))
     runs = done.runs
@@ -63,6 +70,14 @@ def run_batch(points: Sequence[Point], data: Correlations | None) -> tuple[Resul
     }
     warnings += _notes(jobs, runs)
     return result, list(dict.fromkeys([*warnings, *done.warnings]))
+
+
+def recipe_of(point: Mapping[str, Any], recipe: Recipe, last: str) -> Recipe:
+    """The recipe of a point: what it sweeps instead of what all have."""
+    given = {name: point[name] for name in ("weight_decay", "unimodal_loss", "ogm") if name in point}
+    given |= {"rates": {**recipe.rates, last: point["rate"]}} if "rate" in point else {}
+    given |= {"dropout": {**recipe.dropout, last: point["dropout"]}} if "dropout" in point else {}
+    return replace(recipe, **given) if given else recipe
 
 
 def _compared(runs: Runs) -> tuple[np.ndarray, np.ndarray]:
@@ -87,14 +102,14 @@ def _notes(jobs: Sequence[Job], runs: Runs) -> list[str]:
     return [f"{int(np.sum(chosen))} of {count} points of a batch: {text}" for chosen, text in found if np.any(chosen)]
 
 
-def attempted(points: Sequence[Point], data: Correlations | None) -> tuple[Result, list[str]]:
+def attempted(points: Sequence[Point], data: Correlations | None, recipe: Recipe = PLAIN) -> tuple[Result, list[str]]:
     """The same; where a batch fails its points are run one by one, and those that fail are nan, with a warning."""
     try:
-        return run_batch(points, data)
+        return run_batch(points, data, recipe)
     except (DataError, DomainError, SolveError) as error:
         if len(points) == 1:
             return _failed(points[0], data), [f"failed: {_label(points[0])}: {error}"]
-    parts = [attempted([point], data) for point in points]
+    parts = [attempted([point], data, recipe) for point in points]
     names = parts[0][0].keys()
     joined = {name: np.concatenate([part[name] for part, _ in parts], axis=-1) for name in names}
     return joined, list(dict.fromkeys(w for _, warnings in parts for w in warnings))
@@ -128,5 +143,5 @@ def _data(point: Mapping[str, Any], data: Correlations | None) -> Correlations:
 
 
 def _label(point: Point) -> str:
-    shown = ("sigma_a", "sigma_b", "rho", "example", "factor", "u0", "seed", "learning_rate")
+    shown = ("sigma_a", "sigma_b", "rho", "example", "factor", "u0", "seed", "learning_rate", *SWEPT)
     return ", ".join(f"{name} = {point[name]}" for name in shown if name in point)

@@ -1,0 +1,171 @@
+"""Recipe: how a network is trained, beside plain gradient flow."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from derivations import DomainError, FusionNetwork
+from derivations.terms import Terms
+from dynamics.checks import checked_integer, checked_number, checked_positive, one_of
+from dynamics.tables import number
+
+
+class Optimizer(StrEnum):
+    SGD = "sgd"
+    ADAM = "adam"
+    ADAMW = "adamw"
+    RMSPROP = "rmsprop"
+
+
+class Loss(StrEnum):
+    SQUARED = "squared"
+    LOGISTIC = "logistic"
+
+
+class Ingredient(StrEnum):
+    """What a recipe may hold; the name of its field."""
+
+    OPTIMIZER = "optimizer"
+    LEARNING_RATE = "learning_rate"
+    MOMENTUM = "momentum"
+    WEIGHT_DECAY = "weight_decay"
+    BATCH_SIZE = "batch_size"
+    LOSS = "loss"
+    RATES = "rates"
+    DROPOUT = "dropout"
+    UNIMODAL_LOSS = "unimodal_loss"
+    OGM = "ogm"
+
+
+DATA = frozenset({Ingredient.RATES, Ingredient.DROPOUT, Ingredient.UNIMODAL_LOSS})  # exact changes of the data, 132-134
+#: Changes of the data, and decay in the flow; steps and batches of gradient descent to first order (144, 145).
+FLOW = DATA | {Ingredient.WEIGHT_DECAY, Ingredient.LEARNING_RATE, Ingredient.BATCH_SIZE}
+MODULATED = FLOW | {Ingredient.OGM}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained; without anything it is gradient flow of the squared loss.
+
+    optimizer : "sgd", "adam", "adamw", "rmsprop"
+    learning_rate : of each step; None for the flow. Time is the sum of learning rates over steps
+    momentum, betas, eps : of the optimizer
+    weight_decay : lambda of dW/dt = -gradient - lambda W, for every layer
+    batch_size : rows of each step; None for all
+    loss : "squared" is half the mean squared error; "logistic"
+    rates : modality -> factor on the learning rate of its branch (the layers before the fusion)
+    dropout : modality -> probability that its inputs are masked (set to zero), row by row, not rescaled
+    unimodal_loss : c, the weight of the loss of each modality alone, through the same layers, beside that of all
+    ogm : alpha of on-the-fly gradient modulation: the encoder (all layers of a branch but the last) of the modality
+        with the higher score takes 1 - tanh(alpha ratio of scores) of its gradient; of two modalities
+
+    Raises
+    ------
+    DomainError
+        Naming the field and the value.
+
+    Examples
+    --------
+    >>> print(Recipe(weight_decay=0.1, dropout={"A": 0.2}))
+    weight decay 0.1, dropout A 0.2
+    >>> print(Recipe())
+    gradient flow
+    """
+
+    optimizer: Optimizer | str = Optimizer.SGD
+    learning_rate: float | None = None
+    momentum: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    batch_size: int | None = None
+    loss: Loss | str = Loss.SQUARED
+    rates: Mapping[str, float] = field(default_factory=dict, hash=False)
+    dropout: Mapping[str, float] = field(default_factory=dict, hash=False)
+    unimodal_loss: float = 0.0
+    ogm: float | None = None
+
+    def __post_init__(self) -> None:
+        def put(name: str, value: Any) -> None:
+            object.__setattr__(self, name, value)
+
+        put("optimizer", one_of(Optimizer, self.optimizer, "optimizer"))
+        put("loss", one_of(Loss, self.loss, "loss"))
+        if self.learning_rate is not None:
+            put("learning_rate", checked_positive(self.learning_rate, "learning_rate"))
+        if self.batch_size is not None:
+            put("batch_size", checked_integer(self.batch_size, "batch_size", 1))
+        if self.ogm is not None:
+            put("ogm", checked_number(self.ogm, "ogm"))
+        put("eps", checked_positive(self.eps, "eps"))
+        for name in ("weight_decay", "unimodal_loss"):
+            put(name, checked_number(getattr(self, name), name))
+        put("momentum", _below_one(self.momentum, "momentum"))
+        betas = self.betas
+        if isinstance(betas, str) or not isinstance(betas, Collection) or len(betas) != 2:
+            raise DomainError(f"betas must be two numbers below 1, got {betas!r}")
+        put("betas", tuple(_below_one(beta, "betas") for beta in betas))
+        put("rates", {m: checked_positive(v, f"rates[{m!r}]") for m, v in _pairs(self.rates, "rates")})
+        put("dropout", {m: _below_one(v, f"dropout[{m!r}]") for m, v in _pairs(self.dropout, "dropout")})
+
+    @property
+    def ingredients(self) -> tuple[Ingredient, ...]:
+        """Those that change training: a rate of 1 or a dropout of 0 is none."""
+        there = {
+            Ingredient.OPTIMIZER: self.optimizer is not Optimizer.SGD,
+            Ingredient.RATES: any(value != 1 for value in self.rates.values()),
+            Ingredient.DROPOUT: any(self.dropout.values()),
+            Ingredient.LOSS: self.loss is not Loss.SQUARED,
+        }
+        return tuple(i for i in Ingredient if there.get(i, bool(getattr(self, i.value))))
+
+    def require(self, known: Collection[Ingredient], road: str) -> None:
+        """Refuse what a road does not know."""
+        for one in self.ingredients:
+            if one not in known:
+                raise DomainError(f"{one.value} = {_shown(getattr(self, one.value))} is not known to {road}")
+
+    def require_modalities(self, modalities: Collection[str]) -> None:
+        """Refuse names that are not there, and modulation without a pair."""
+        for name in ("rates", "dropout"):
+            for m in getattr(self, name):
+                if m not in modalities:
+                    raise DomainError(f"{name} must name modalities among {', '.join(modalities)}, got {m!r}")
+        if self.ogm and len(modalities) != 2:
+            raise DomainError(f"ogm compares two modalities, got {len(modalities)}: {', '.join(modalities)}")
+
+    def terms(self, network: FusionNetwork) -> Terms:
+        """What it adds to the gradient flow."""
+        return Terms.of(network, self.weight_decay, self.rates, self.ogm or 0.0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What is not the default."""
+        return {one.value: getattr(self, one.value) for one in self.ingredients}
+
+    def __str__(self) -> str:
+        return ", ".join(f"{one.value.replace('_', ' ')} {_shown(getattr(self, one.value))}" for one in self.ingredients
+        ) or "gradient flow"  # fmt: skip
+
+
+def _below_one(value: Any, name: str) -> float:
+    if checked_number(value, name) >= 1:
+        raise DomainError(f"{name} must be at least 0 and below 1, got {value!r}")
+    return float(value)
+
+
+def _pairs(value: Any, name: str) -> Iterator[tuple[str, Any]]:
+    if not isinstance(value, Mapping):
+        raise DomainError(f"{name} must map modality to a number, got {value!r}")
+    yield from value.items()
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return " and ".join(f"{m} {number(v)}" for m, v in value.items())
+    return number(value) if isinstance(value, float) else str(value)
+
+
+PLAIN = Recipe()

@@ -1,0 +1,50 @@
+"""On-the-fly gradient modulation (OGM): what an encoder takes of its gradient, from the scores of both modalities.
+
+The score of a modality is one over the mean squared error of the network with that modality alone. Where its score is
+higher, the encoder takes k = 1 - tanh(alpha ratio of the scores), (141), else all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from derivations import Correlations, FusionNetwork
+
+LARGEST_RATIO = 1e9  # beyond it nothing is left of the gradient
+
+
+def encoders(network: FusionNetwork) -> dict[tuple[str, int], str]:
+    """(chain, layer) of every encoder's layer -> modality: its branch, in late fusion but for the last layer.
+
+    That layer is a part of the head, which reads all branches and is not modulated.
+    """
+    late = network.trunk.depth == 0
+    return {(m, i): m for m, depth in network.depths.items() for i in range(depth - 1 if late else depth)}
+
+
+def shares(data: Sequence[Correlations]) -> Callable[..., np.ndarray]:
+    """The function of total weights (outputs, D, N) that gives k of each modality, (M, N); one data set or one each."""
+    power = np.array([float(np.trace(np.atleast_2d(d.sigma_yy))) for d in data])
+    spans = [data[0].span(m) for m in data[0].modalities]
+    target = np.stack([np.atleast_2d(d.sigma_yx) for d in data], axis=-1)
+    sigma = np.stack([np.asarray(d.sigma) for d in data], axis=-1)
+    one = len(data) == 1
+
+    def found(total: np.ndarray, alpha: Any, active: Any = slice(None)) -> np.ndarray:
+        y, s, p = (target, sigma, power) if one else (target[..., active], sigma[..., active], power[active])
+        misses = np.stack([
+            p - np.sum(total[:, c] * (2 * y[:, c] - np.einsum("pdn,den->pen", total[:, c], s[c, c])), axis=(0, 1))
+            for c in spans
+        ])  # fmt: skip
+        return kept(misses, alpha)
+
+    return found
+
+
+def kept(misses: np.ndarray, alpha: Any) -> np.ndarray:
+    """k of both modalities from the errors that each alone leaves, (2, N)."""
+    ratio = np.minimum(misses[::-1] / np.maximum(misses, 1e-300), LARGEST_RATIO)
+    return np.where(ratio > 1, 1 - np.tanh(alpha * ratio), 1.0)
