@@ -140,11 +140,14 @@ class _Balanced:
 def _minimum(balanced: _Balanced) -> dict[str, np.ndarray]:
     """By Newton's method, held back where F would rise, from the regression."""
     x = balanced.start()
+    begins, sizes = balanced.begins, np.array([balanced.alone[m] for m in balanced.learned])
     value, damping = float(balanced.value(x[:, None])[0]), 1e-3
     for _ in range(ROUNDS):
-        gradient, sizes = (column[:, 0] for column in balanced.gradient(x[:, None]))
-        if np.max(np.abs(gradient)) <= CLOSE * np.max(sizes):
-            break
+        gradient, made_of = (column[:, 0] for column in balanced.gradient(x[:, None]))
+        packed = np.hstack([w[0] for w in balanced.weights(x).values()])
+        left = np.sqrt(np.add.reduceat(packed**2, begins))
+        if np.max(np.abs(gradient)) <= CLOSE * np.max(made_of) or np.any(left <= NOTHING * sizes):
+            break  # who has nothing left is taken out, and the rest starts again
         values, vectors = np.linalg.eigh(balanced.slope(x))
         unit = float(np.max(np.abs(values))) or 1.0
         moved = False

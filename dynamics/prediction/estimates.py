@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from derivations import DomainError
+from derivations.critical.saddles import Course
 from dynamics.runs.half_times import EXCESS, HalfTimes, Status, Timed
 from dynamics.runs.plateaus import follows
 from dynamics.starts.start import Start, StartKind
@@ -129,8 +130,12 @@ def leading_estimate(start: Start) -> Estimate | Missing:
     from dynamics.prediction.laws.bounds import neglected
     from dynamics.prediction.laws.leading import TwoBranches
 
-    data, plan = start.problem.data, start.course
+    data, plan, terms = start.problem.data, start.course, start.problem.terms
     try:
+        if terms.modulation:
+            return _modulated(start)
+        if terms.decay:
+            return _decayed(start)
         if len(data.modalities) == 1:
             return _alone(start)
         law = TwoBranches.of(start.problem.network, data, plan.order, start.norms)
@@ -165,6 +170,39 @@ def leading_estimate(start: Start) -> Estimate | Missing:
     return Estimate(
         _named(numbers), Kind.ASYMPTOTIC, kind, f"{kind} start", half_times, bound, plan.never, numbers,
         printed_ratio=printed, notes=notes,
+    )  # fmt: skip
+
+
+def _decayed(start: Start) -> Estimate:
+    """(139) or (140): weight decay, late fusion."""
+    from dynamics.prediction.laws.decayed import with_decay
+
+    plan = start.course
+    numbers, times, lag, bound = with_decay(start)
+    return _timed(numbers, plan, times, lag, bound)
+
+
+def _modulated(start: Start) -> Estimate:
+    """(142): modulated encoders, two layers."""
+    from dynamics.prediction.laws.modulated import with_modulation
+
+    numbers, times, lag, bound = with_modulation(start)
+    return _timed(numbers, start.course, times, lag, bound)
+
+
+def _timed(
+    numbers: tuple[str, ...], plan: Course, times: Mapping[str, float], lag: float, bound: Mapping[str, float]
+) -> Estimate:
+    """A leading law by its times."""
+    status = {m: Status.REACHED if math.isfinite(t) else Status.NEVER for m, t in times.items()}
+    first, last = plan.order[0], plan.order[-1]
+    known = last != first and status[last] is Status.REACHED
+    excess = math.log(lag / times[first]) if known and lag > 0 else math.nan
+    logs = {m: math.log(t) for m, t in times.items()}
+    half_times = HalfTimes.by_time(plan.order, logs, status, lag if known else math.nan, excess)
+    kind = StartKind.ALIGNED
+    return Estimate(
+        _named(numbers), Kind.ASYMPTOTIC, kind, "aligned start", half_times, bound, plan.never, numbers
     )  # fmt: skip
 
 

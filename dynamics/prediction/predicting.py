@@ -183,8 +183,11 @@ def predict(
         None if alike else preference.superficial(chosen.order, worth, together),
         tuple(dict.fromkeys(warnings)),
         tuple(dict.fromkeys(w for w in remarks if w not in warnings)),
-        *(estimates.get(road) for road in Road),
-        recipe=asked.recipe,
+        estimates.get(Road.LEADING),
+        estimates.get(Road.REFINED),
+        estimates.get(Road.REDUCED),
+        estimates.get(Road.ENSEMBLE),
+        asked.recipe,
     )
 
 

@@ -13,6 +13,7 @@ from derivations import DataError, DomainError
 if TYPE_CHECKING:
     from derivations.correlations import Correlations
     from derivations.network import FusionNetwork
+    from dynamics.recipe import Recipe
 
 DATA = """DATA is a table: text with a header (.csv, .tsv, ..., also .gz), .xlsx, .parquet or .npy (name columns with
 --target and --modality), or a .npz with sigma, sigma_yx, sizes, or with one array per modality and the target. Columns
@@ -75,6 +76,48 @@ def add_command(commands: Any, name: str, run: Action, text: str) -> argparse.Ar
     command.add_argument("--u0", type=real, help="norm of every pre-fusion layer at t = 0 (default 1e-3)")
     command.add_argument("--json", action="store_true", help="print JSON")
     return command
+
+
+def add_recipe(command: argparse.ArgumentParser) -> None:
+    """How the network is trained."""
+    group = command.add_argument_group("recipe", "how it is trained, beside plain gradient descent")
+    group.add_argument("--optimizer", metavar="NAME", help="sgd (default)")
+    group.add_argument("--momentum", type=real, help="of the optimizer")
+    group.add_argument("--weight-decay", type=real, metavar="LAMBDA", help="of every layer, in the loss or SGD's own")
+    group.add_argument("--batch-size", type=whole, metavar="ROWS", help="rows of a step (default: all)")
+    group.add_argument("--loss", metavar="NAME", help="squared (default)")
+    each = "append"
+    group.add_argument("--rate", action=each, metavar="NAME=FACTOR", help="on the learning rate of a branch")
+    group.add_argument("--dropout", action=each, metavar="NAME=P", help="probability that a modality is masked")
+    group.add_argument("--unimodal-loss", type=real, metavar="WEIGHT", help="of the loss of each modality alone")
+    group.add_argument("--ogm", type=real, metavar="ALPHA", help="of on-the-fly gradient modulation")
+
+
+def recipe_of(options: argparse.Namespace) -> Recipe:
+    """The recipe of a command line."""
+    from dynamics.recipe import Recipe
+
+    names = ("optimizer", "momentum", "weight_decay", "batch_size", "loss", "unimodal_loss", "ogm")
+    asked: dict[str, Any] = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    for flag, name in (("rate", "rates"), ("dropout", "dropout")):
+        pairs = [_named_number(text, flag) for text in getattr(options, flag) or ()]
+        twice = [m for i, (m, _) in enumerate(pairs) if m in dict(pairs[:i])]
+        if twice:
+            raise DomainError(f"--{flag} names {twice[0]} twice")
+        asked |= {name: dict(pairs)} if pairs else {}
+    return Recipe(**asked)
+
+
+def _named_number(text: str, flag: str) -> tuple[str, float]:
+    name, sign, value = text.rpartition("=")
+    try:
+        return (name, real(value)) if sign and name else _refused(text, flag)
+    except argparse.ArgumentTypeError:
+        return _refused(text, flag)
+
+
+def _refused(text: str, flag: str) -> tuple[str, float]:
+    raise DomainError(f"--{flag} must be NAME=NUMBER, such as --{flag} A=0.5, got {text!r}")
 
 
 def add_init(command: argparse.ArgumentParser, text: str) -> None:

@@ -22,6 +22,7 @@ def add_predict(commands: Any) -> None:
     predict = add_command(commands, "predict", _predict, "half-times by the law and the reduced flow (milliseconds)")
     predict.add_argument("--learning-rate", type=real, help="print steps of gradient descent beside the times")
     add_init(predict, "u0 from a named initialisation and --width, instead of --u0")
+    add_recipe(predict)
     predict.add_argument("--width", type=whole, help="hidden units: the law of random starts of this width")
     predict.add_argument("--seed", type=whole, help="with --width: from the weights of this random start")
     predict.add_argument("--seeds", type=whole, metavar="N", help="with --width: simulate N random starts beside it")
@@ -38,7 +39,9 @@ def _predict(options: argparse.Namespace) -> int:
     from dynamics.prediction.scalings import both_scalings
     from dynamics.prediction.screens import screen
     from dynamics.prediction.words import explained
+    from dynamics.recipe import MODULATED
     from dynamics.simulation.descent import doubts_of_rate
+    from dynamics.starts.recipes import trained
     from dynamics.strict_json import finite
 
     if options.explain:
@@ -46,9 +49,12 @@ def _predict(options: argparse.Namespace) -> int:
         return 0
     network, data = problem_of(options)
     start: Any = None
+    recipe = recipe_of(options)
     u0: float | Mapping[str, float] = u0_of(options)
     if options.init is None:
-        prediction = predict(network, data, u0=u0, width=options.width, seed=options.seed, seeds=options.seeds)
+        prediction = predict(
+            network, data, u0=u0, width=options.width, seed=options.seed, seeds=options.seeds, recipe=recipe
+        )
     else:
         from dynamics.starts.initializations import default_start
 
@@ -57,30 +63,35 @@ def _predict(options: argparse.Namespace) -> int:
         start = default_start(network, data, options.init, 100 if options.width is None else options.width)
         u0 = start.u0
         try:
-            prediction = predict(network, data, u0=u0)
+            prediction = predict(network, data, u0=u0, recipe=recipe)
         except DomainError as error:
             norms = ", ".join(f"{name} {norm:.3g}" for name, norm in start.u0.items())
             raise DomainError(
                 f"{error} (u0 of {options.init}: {norms}); simulate --init {options.init} runs the flow from there"
             ) from None
     rate = options.learning_rate
-    doubts = [] if rate is None else doubts_of_rate(network, data, u0, rate)
+    doubts = []
+    if rate is not None:
+        asked = trained(network, data, u0, recipe, MODULATED, "predict")
+        doubts = doubts_of_rate(asked.problem, asked.u0, rate)
     sure = None
     if options.bootstrap is not None and options.bootstrap > 0:
-        sure = bootstrap(network, data, u0=u0, draws=options.bootstrap, progress=finished_counter("draws"))
+        sure = bootstrap(
+            network, data, u0=u0, draws=options.bootstrap, progress=finished_counter("draws"), recipe=recipe
+        )
     if options.json:
         document = prediction.to_dict()
         if rate is not None:
             document["warnings"] += doubts
             document["steps"] = {m: finite(t / rate) for m, t in prediction.times.items()}
         if _in_own_units(options):
-            document["scalings"] = both_scalings(network, data, u0).to_dict()
+            document["scalings"] = both_scalings(network, data, u0, recipe).to_dict()
         if sure is not None:
             document["bootstrap"] = sure.to_dict()
         print(as_json(document))
         return 0
     found = screen(prediction, data, options.width, rate, sure, resample=options.bootstrap is None)
-    scaled = both_scalings(network, data, u0) if _in_own_units(options) else None
+    scaled = both_scalings(network, data, u0, recipe) if _in_own_units(options) else None
     units = [] if scaled is None else scaled.disagreement
     table = replace(found, notes=(*found.notes, *(f"Warning: {w}" for w in (*units, *doubts))))
     if options.details:
@@ -98,6 +109,7 @@ def _in_own_units(options: argparse.Namespace) -> bool:
 
 def add_prescribe(commands: Any) -> None:
     prescribe = add_command(commands, "prescribe", _prescribe, "what to change: rescaling, fusion depth, u0, width")
+    add_recipe(prescribe)
     prescribe.add_argument("--ratio", type=real, default=1.0, help="half-time of the last over the first (default 1)")
     prescribe.add_argument("--width", type=whole, help="hidden units of random starts (default: aligned)")
     prescribe.add_argument("--block", metavar="NAME", help="modality to rescale (default: the last one)")
@@ -116,7 +128,7 @@ def _answered(options: argparse.Namespace, work: Callable[..., Any], asked: Mapp
     if options.plot:
         draw_to_files(options.plot, options.data)
     network, data = problem_of(options)
-    found = work(network, data, u0=u0_of(options), progress=at_work(), **asked)
+    found = work(network, data, u0=u0_of(options), recipe=recipe_of(options), progress=at_work(), **asked)
     if options.plot:
         save_figure(found.plot(), options.plot)
     print(as_json(found.to_dict()) if options.json else str(found))
@@ -126,6 +138,7 @@ def _answered(options: argparse.Namespace, work: Callable[..., Any], asked: Mapp
 def add_compare(commands: Any) -> None:
     compare = add_command(commands, "compare", _compare, "all roads side by side, several seeds (seconds to minutes)")
     add_start(compare)
+    add_recipe(compare)
     compare.add_argument("--seeds", type=whole, default=5, help="number of random starts (default 5)")
     compare.add_argument("--plot", metavar="FILE", help="save the figure (.png, .pdf, .svg)")
 
@@ -142,6 +155,7 @@ def add_report(commands: Any) -> None:
         commands, "report", _report, "one page of HTML with all of this, for a browser (half a minute)"
     )
     add_start(report)
+    add_recipe(report)
     report.add_argument("--seeds", type=whole, default=5, help="number of random starts to simulate (default 5)")
     report.add_argument("--bootstrap", type=whole, default=1000, metavar="DRAWS", help="default 1000; 0 for none")
     report.add_argument("-o", "--output", metavar="FILE.html", default="report.html", help="default report.html")
@@ -158,7 +172,7 @@ def _report(options: argparse.Namespace) -> int:
     found = report(
         network, data, u0=u0_of(options), width=options.width, seeds=options.seeds, draws=options.bootstrap,
         learning_rate=options.learning_rate, units=_in_own_units(options), source=_source(options),
-        progress=at_work("report: "),
+        progress=at_work("report: "), recipe=recipe_of(options),
     )  # fmt: skip
     found.save(options.output)
     print(found.to_json() if options.json else f"{found}\nreport: {options.output}")

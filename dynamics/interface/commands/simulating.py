@@ -7,7 +7,18 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from derivations import DomainError
-from dynamics.interface.commands.options import add_command, add_init, add_start, given, problem_of, real, u0_of, whole
+from dynamics.interface.commands.options import (
+    add_command,
+    add_init,
+    add_recipe,
+    add_start,
+    given,
+    problem_of,
+    real,
+    recipe_of,
+    u0_of,
+    whole,
+)
 from dynamics.interface.outputs import as_json, check_target, draw_to_files, finished_counter, save_figure, say
 
 if TYPE_CHECKING:
@@ -21,6 +32,8 @@ def add_simulate(commands: Any) -> None:
     )
     simulate.add_argument("--method", choices=("flow", "reduced", "descent"), default="flow", help="default: flow")
     add_start(simulate)
+    add_recipe(simulate)
+    simulate.add_argument("--on-samples", action="store_true", help="descent with real masks and batches of the rows")
     add_init(simulate, "weights drawn from a named initialisation, instead of --u0")
     simulate.add_argument("--seed", type=whole, help="of the random start (default 0)")
     simulate.add_argument("--seeds", type=whole, metavar="N", help="an ensemble of N random starts")
@@ -40,7 +53,9 @@ def _simulate(options: argparse.Namespace) -> int:
     network, data = problem_of(options)
     if options.learning_rate is not None and options.method != "descent":
         raise DomainError(f"--learning-rate goes with --method descent, got --method {options.method}")
-    start: dict[str, Any] = {"u0": u0_of(options), "t_end": options.t_end}
+    start: dict[str, Any] = {"u0": u0_of(options), "t_end": options.t_end, "recipe": recipe_of(options)}
+    if options.on_samples and (options.method != "descent" or options.seeds is not None):
+        raise DomainError("--on-samples goes with --method descent, one run")
     if options.seeds is not None:
         return _simulate_many(options, network, data, start)
     if options.plot is not None:
@@ -61,7 +76,9 @@ def _simulate(options: argparse.Namespace) -> int:
     elif options.method == "flow":
         run = integrate(network, data, **random, **start)
     else:
-        run = descend(network, data, learning_rate=options.learning_rate, **random, **start)
+        run = descend(
+            network, data, learning_rate=options.learning_rate, on_samples=options.on_samples, **random, **start
+        )
     if options.output:
         run.save(options.output)
     print(as_json(run_dict(run)) if options.json else run)
@@ -72,8 +89,10 @@ def _simulate_many(
     options: argparse.Namespace, network: FusionNetwork, data: Correlations, start: dict[str, Any]
 ) -> int:
     """An ensemble of random starts."""
+    from dynamics.recipe import MODULATED
     from dynamics.simulation.descent import start_learning_rate
     from dynamics.simulation.ensembles import ensemble
+    from dynamics.starts.recipes import trained
     from dynamics.starts.weights import fitting_width
 
     one_run = given(options, "seed", "init", "output")
@@ -83,7 +102,8 @@ def _simulate_many(
         )
     rate = options.learning_rate
     if options.method == "descent" and rate is None:
-        rate = start_learning_rate(network, data, start["u0"])
+        asked = trained(network, data, start["u0"], start["recipe"], MODULATED, "an ensemble")
+        rate = start_learning_rate(asked.problem, asked.u0)
     if options.plot is not None:
         draw_to_files(options.plot, options.data)
     say(f"drawing {options.seeds} starts ...")
@@ -101,7 +121,7 @@ def add_sweep(commands: Any) -> None:
     sweep = commands.add_parser(
         "sweep",
         help="half-times over a grid of networks, data and starts; resumable",
-        description="Runs the sweep that a TOML file describes: sections [network], [data], [start], [run]; a list of "
+        description="Runs the sweep that a TOML file describes: sections [network], [data], [start], [recipe], [run]; a list of "
         "values makes an axis. Finished batches are kept in STORE, and a run that was killed goes on from there. The "
         "result is written to STORE.nc (netCDF).",
     )

@@ -94,9 +94,7 @@ def report(
         missing["bootstrap"] = "not asked for"
     else:
         say("3 of 5: bootstrap")
-        confidence = part(
-            "bootstrap", lambda: bootstrap(network, data, u0=u0, draws=draws, seconds=BUDGET, recipe=recipe)
-        )
+        confidence = part("bootstrap", lambda: bootstrap(network, data, draws=draws, seconds=BUDGET, **asked))
     say("4 of 5: what to change")
     asked: dict[str, Any] = {"u0": u0, "recipe": recipe}
     change = part("prescription", lambda: prescribe(network, data, width=width, seconds=PATIENCE, **asked))

@@ -18,7 +18,7 @@ def neglected(p: TwoBranches, data: Correlations) -> dict[str, float]:
     """Bound on the relative error of each half-time from what the leading order leaves out.
 
     Sizes only, signs are not used. Left out of t_A: the end of its transition (from the escape at infinity
-    back to the plateau, psi, and the saturation up to half of it, `_half_relaxation`, slow where inputs of one
+    back to the plateau, psi, and the saturation up to half of it, `half_relaxation`, slow where inputs of one
     modality are collinear). Left out of the lag: A's transition as B sees it, until all of A has relaxed;
     the end of B's; the turn of B's first layer at L_B = 2; the growth of the trunk by B itself; and
     everything, once B is no longer small when A is learned. A share e of the law's time is an error of up
@@ -34,7 +34,7 @@ def neglected(p: TwoBranches, data: Correlations) -> dict[str, float]:
     if p.log_lead > 1e-12:  # the race calls A first though K > 1: a near tie that the law cannot decide
         return dict.fromkeys(shares, math.inf)
     if math.isinf(log_lag) or p.r == 0:
-        return {m: _of_true(share) for m, share in shares.items()}
+        return {m: of_true(share) for m, share in shares.items()}
     goal = data.regression(data.modalities)[p.second]
     cross = data.input_block(p.first, p.second)
     inverse = np.linalg.pinv(own)
@@ -48,8 +48,8 @@ def neglected(p: TwoBranches, data: Correlations) -> dict[str, float]:
     slow = data.norm(plateau @ inverse @ cross) / scale ** (2 * depth - 2)  # int |e_B - residual| dt
     lag = (
         ((p.k * p.a + p.r) * first_end + slow) / p.r
-        + (_psi(size, fused) + turn + trunk) / growth
-        + _half_relaxation(schur, goal, depth, data.input_block(p.second, p.second))
+        + (scaled_time(size, fused) + turn + trunk) / growth
+        + half_relaxation(schur, goal, depth, data.input_block(p.second, p.second))
         / (size ** (2 * fused - 2) * scale ** (2 * shared))
     )
     if progress < 0.5:
@@ -59,7 +59,7 @@ def neglected(p: TwoBranches, data: Correlations) -> dict[str, float]:
         lag = math.inf
     total = np.logaddexp(log_first, log_lag)
     shares[p.second] = (first_end + lag) / math.exp(min(float(total), 700.0))
-    return {m: _of_true(share) for m, share in shares.items()}
+    return {m: of_true(share) for m, share in shares.items()}
 
 
 def neglected_alone(data: Correlations, depth: int, log_time: float) -> float:
@@ -67,15 +67,15 @@ def neglected_alone(data: Correlations, depth: int, log_time: float) -> float:
     (m,) = data.modalities
     plateau = data.regression((m,))[m]
     end = _end(data.norm(plateau) ** (1 / depth), depth, data.strength(m), data.sigma, plateau)
-    return _of_true(end / math.exp(min(log_time, 700.0)))
+    return of_true(end / math.exp(min(log_time, 700.0)))
 
 
 def _end(scale: float, depth: int, strength: float, own: np.ndarray, plateau: np.ndarray) -> float:
     """Time of a transition's end: back from infinity to the plateau, and the saturation up to half of it."""
-    return _psi(scale, depth) / strength + _half_relaxation(own, plateau, depth, own) / scale ** (2 * depth - 2)
+    return scaled_time(scale, depth) / strength + half_relaxation(own, plateau, depth, own) / scale ** (2 * depth - 2)
 
 
-def _of_true(share: float) -> float:
+def of_true(share: float) -> float:
     """An error of `share` of the law's time as a share of the true one, which it may exceed."""
     return share / (1 - share) if share < 1 else math.inf
 
@@ -100,12 +100,12 @@ def _power_integral(low: float, high: float, power: int) -> float:
     return math.exp(min(n * top, 700.0)) * -math.expm1(-abs(n) * log_ratio) / abs(n)
 
 
-def _psi(size: float, depth: int) -> float:
+def scaled_time(size: float, depth: int) -> float:
     """Scaled time from norm `size` to infinity (from 1, at depth 2)."""
     return abs(math.log(size)) if depth == 2 else size ** (2 - depth) / (depth - 2)
 
 
-def _half_relaxation(matrix: np.ndarray, goal: np.ndarray, depth: int, metric: np.ndarray) -> float:
+def half_relaxation(matrix: np.ndarray, goal: np.ndarray, depth: int, metric: np.ndarray) -> float:
     """Time until w(s) = goal (1 - exp(-matrix s)) has half of the goal's output, ds = |w/goal|^(2-2/L) dt.
 
     The output is measured along the goal, in the metric of its inputs. The pace is taken where w is at most at half of
