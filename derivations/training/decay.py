@@ -80,6 +80,8 @@ __all__ = [
 size = named("|W_A_tot|", r"\|\mathbf{W}_A^{\mathrm{tot}}\|", positive=True)
 residual_decayed = matrix("Sigma_tilde_yxB(lambda)", r"\tilde\Sigma_{yx_B}(\lambda)")
 r_lambda = named("r_lambda", r"\|\tilde\Sigma_{yx_B}(\lambda)\|", positive=True)
+#: lambda/|W_A^tot|.
+ridge = sp.Symbol("mu", positive=True)
 critical = named("lambda_*", r"\lambda_*", positive=True)
 
 # The forms that are printed below.
@@ -230,6 +232,13 @@ def _lasso(eq135: sp.Tuple, eq2: sp.Tuple, eq5a: sp.Eq) -> sp.Eq:
     return equation(eq5a.rhs, _stationary(eq135, eq2).subs(L, 2))
 
 
+def _ridge(eq135: sp.Tuple, eq2: sp.Tuple, eq5a: sp.Eq) -> sp.Eq:
+    """A alone, sorted by Sigma_yx_A; mu is lambda over the size of its total weights."""
+    law = _lasso(eq135, eq2, eq5a)
+    shrunk = normal(law.rhs).subs(decay, ridge * size)
+    return equation(Y_A, sp.expand(Y_A - normal(law.lhs.subs(W_B_tot, 0)) + shrunk))
+
+
 def _least_squares() -> sp.Expr:
     """The least sum of squared norms of L layers whose product has the norm |p|, by induction on L.
 
@@ -270,15 +279,19 @@ EXT_136 = Entry(
         Statement(
             equation(Y_A - W_A_tot * S_A - W_B_tot * S_BA, decay * size**-1 * W_A_tot), _lasso,
         ),
+        Statement(equation(Y_A, W_A_tot * S_A + ridge * W_A_tot), _ridge),
         Statement(equation(_BALANCED_PENALTY, PENALTY), _penalty),
         Statement(equation(_LEAST_PENALTY, PENALTY), lambda: decay / 2 * _least_squares()),
     ),
     (EXT_135, EQ_2, EQ_5A),
-    condition="L_f = L, one output, balanced layers (by (135) they become so), W_A^tot not 0; the second line L = 2",
+    condition="L_f = L, one output, balanced layers (by (135) they become so), W_A^tot not 0; lines two and three L "
+    "= 2, the third A alone, mu = lambda/|W_A^tot|",
     proof="P times the resting first layer is P P^T e_A = lambda W_A^tot, P = W^L ... W^2 of norm |W_A^tot|^(1-1/L). "
     "The least penalty of one product is that of equal norms, by induction.",
     note="At two layers the end is the group lasso by modality: the loss and lambda sum_m |W_m^tot|, convex in the "
-    "total weights. Beyond, the power 2/L < 1 is not convex: W_m^tot = 0 is always a minimum, and the start decides.",
+    "total weights; for A alone a ridge whose mu solves mu |Sigma_yx_A (Sigma_A + mu)^-1| = lambda, the left side "
+    "growing from 0 to a. Beyond two layers the power 2/L < 1 is not convex: W_m^tot = 0 is always a minimum, and "
+    "the start decides.",
 )  # fmt: skip
 
 # ---- 137.
@@ -452,8 +465,8 @@ EXT_139 = Entry(
         ),
     ),
     (EXT_135, EQ_5A, EQ_5B, EQ_2, EXT_137),
-    condition="u_0 -> 0 at a fixed lambda below a and below r_lambda; r_lambda as in (137), c the sign with which it "
-    "points along Sigma_yx_B; the last line scalar inputs",
+    condition="L = L_f = 2; u_0 -> 0 at a fixed lambda below a and below r_lambda; r_lambda as in (137), c the sign "
+    "with which it points along Sigma_yx_B; the last line scalar inputs",
     proof="Modes grow at a - lambda, c b - lambda until t_A and r_lambda - lambda after it; the lag is ln 1/u_B(t_A) "
     "over the last.",
     note="Near lambda_* it fails at any start that is not extremely small: what is left out, of order one in "
