@@ -19,6 +19,10 @@ Each entry lives beside its law; this module only collects them, every `Entry` t
     nonlinear.relu            126
     times.next_order          117-120: what saturation adds for scalar inputs
     times.random_starts       127-131: the way of a branch from its own weights
+    training.effective        132-134: dropout of modalities, unimodal losses, a rate for each branch
+    training.decay            135-140: weight decay
+    training.modulation       141-143: gradient modulation
+    training.noise            144, 145: mini-batches, schedules
 """
 
 from __future__ import annotations
@@ -53,6 +57,10 @@ HOMES = (
     "nonlinear.relu",
     "times.next_order",
     "times.random_starts",
+    "training.effective",
+    "training.decay",
+    "training.modulation",
+    "training.noise",
 )
 
 

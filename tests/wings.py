@@ -18,7 +18,7 @@ FLOORS = {  # from the ground up; wings of one floor do not import each other, m
         {"flow"},
         {"critical"},
         {"times"},
-        {"nonlinear"},
+        {"nonlinear", "training"},
         {"equations"},
     ),
     "dynamics": (

@@ -42,6 +42,13 @@ x, y = sp.symbols("x y", positive=True)  # variables of integration
 start_A, start_B, starts = sp.symbols("u_A(0) u_B(0) s", positive=True)
 K, P = sp.symbols("K P", positive=True)
 
+#: Training: weight decay, keep probabilities, weights of unimodal losses, learning rates of the branches and of the
+#: trunk, modulation and the factor it puts before a gradient, size of a mini-batch.
+decay = named("lambda", r"\lambda", positive=True)
+q_A, q_B, c_A, c_B = sp.symbols("q_A q_B c_A c_B", positive=True)
+eta_A, eta_B, eta_0 = sp.symbols("eta_A eta_B eta_0", positive=True)
+alpha, kappa, batch = sp.symbols("alpha kappa n", positive=True)
+
 
 def rate(symbol: sp.Symbol | str) -> sp.Symbol:
     """The name of tau d(symbol)/dt, the left side of a flow."""
