@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 
 import numpy as np
 from scipy.optimize import brentq
@@ -84,7 +85,7 @@ def _exact(problem: Problem, m: str) -> float:
         return float(top)
     scan = np.linspace(top, 0.0, SCANNED + 1)[:-1]
     scan = np.append(scan, scan[-1] * np.geomspace(0.5, 1e-6, 8))
-    for above, below in zip(scan, scan[1:], strict=False):
+    for above, below in pairwise(scan):
         if beyond(below) > 0:
             return float(brentq(beyond, below, above, xtol=CLOSE * top, rtol=1e-13)) if beyond(above) < 0 else above
     return 0.0

@@ -11,7 +11,17 @@ from dataclasses import replace
 from typing import Any
 
 from derivations import DataError, DomainError
-from dynamics.interface.commands.options import add_command, add_init, add_start, problem_of, real, u0_of, whole
+from dynamics.interface.commands.options import (
+    add_command,
+    add_init,
+    add_recipe,
+    add_start,
+    problem_of,
+    real,
+    recipe_of,
+    u0_of,
+    whole,
+)
 from dynamics.interface.outputs import as_json, at_work, check_target, draw_to_files, finished_counter, save_figure
 
 MORE = "1 tau = 1/learning rate. More: --details (all estimates and their errors), --explain (every word)"

@@ -121,8 +121,8 @@ def add_sweep(commands: Any) -> None:
     sweep = commands.add_parser(
         "sweep",
         help="half-times over a grid of networks, data and starts; resumable",
-        description="Runs the sweep that a TOML file describes: sections [network], [data], [start], [recipe], [run]; a list of "
-        "values makes an axis. Finished batches are kept in STORE, and a run that was killed goes on from there. The "
+        description="Runs the sweep that a TOML file describes: sections [network], [data], [start], [recipe], [run]; "
+        "a list of values makes an axis. Finished batches are kept in STORE, and a run that was killed goes on from there. The "
         "result is written to STORE.nc (netCDF).",
     )
     sweep.set_defaults(run=_sweep)

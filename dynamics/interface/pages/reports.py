@@ -96,7 +96,6 @@ def report(
         say("3 of 5: bootstrap")
         confidence = part("bootstrap", lambda: bootstrap(network, data, draws=draws, seconds=BUDGET, **asked))
     say("4 of 5: what to change")
-    asked: dict[str, Any] = {"u0": u0, "recipe": recipe}
     change = part("prescription", lambda: prescribe(network, data, width=width, seconds=PATIENCE, **asked))
     say("5 of 5: phase portrait")
     pair: Any = prediction.order[:2]

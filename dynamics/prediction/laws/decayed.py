@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
-from derivations.training import decay as law
 
 from derivations import DomainError
 from derivations.algebra import notation as sym
+from derivations.training import decay as law
 from dynamics.lambdified import function
 from dynamics.prediction.laws.bounds import half_relaxation, of_true, scaled_time
 from dynamics.starts.start import Start
@@ -46,12 +46,7 @@ def with_decay(begin: Start) -> tuple[tuple[str, ...], dict[str, float], float, 
     used = ("139",) if depth == 2 else ("140",)
     if not others or others[0] in plan.never:
         times |= dict.fromkeys(others, math.inf)
-        return (
-            used,
-            times,
-            math.inf,
-            {m: of_true(share) for m, share in shares.items()} | dict.fromkeys(others, math.nan),
-        )
+        return used, times, math.inf, {first: of_true(shares[first])} | dict.fromkeys(others, math.nan)
     (second,) = others
     b = data.strength(second)
     residual = data.target_block(second) - alone[first] @ data.input_block(first, second)
