@@ -72,6 +72,7 @@ __all__ = [
     "PLATEAU_WITH_DECAY",
     "RATIO_WITH_DECAY",
     "RATIO_WITH_DECAY_SCALAR",
+    "SECOND_POWER_WITH_DECAY",
     "SECOND_THRESHOLD",
     "THRESHOLD",
 ]
@@ -377,13 +378,8 @@ EXT_137 = Entry(
             sp.Le(r_lambda, decay), lambda eq135, eq5b, eq2: sp.Le(_late_rate(eq135, eq5b, eq2).subs(c, 1), 0),
         ),
         Statement(equation(_alone, PLATEAU_WITH_DECAY), _plateau),
-        Statement(
-            equation(critical, CRITICAL_DECAY_SCALAR), _critical
-        ),
-        Statement(
-            equation(r_lambda - decay, r * (1 - decay / critical)),
-            _distance,
-        ),
+        Statement(equation(critical, CRITICAL_DECAY_SCALAR), _critical),
+        Statement(equation(r_lambda - decay, r * (1 - decay / critical)), _distance),
     ),
     (EXT_135, EXT_136, EQ_5B, EQ_2, EQ_31),
     condition="L = L_f = 2, one output, W_A^tot the plateau of A alone with decay; second line: c = 1 for the mode "
@@ -392,9 +388,9 @@ EXT_137 = Entry(
     proof="Near W_B = 0 the mode that the residual drives grows at r_lambda - lambda. Where that is not positive, "
     "W_B = 0 meets the condition of the group lasso, |e_B| <= lambda: it is the minimum of a convex function, and B "
     "is never learned. Scalars: r_lambda is linear in lambda and meets it at lambda_*.",
-    note="lambda_* = a/(t_B/t_A) with the ratio (9) and its sign c: the more biased, the less decay it takes. For a "
-    "> b it lies between 0 and a for either sign. A start of B that is not small falls back to zero, which takes "
-    "long near lambda_*.",
+    note="lambda_* = a/(t_B/t_A) with the ratio (9) and its sign c: the more biased, the less decay it takes. For "
+    "a > b it lies between 0 and a for either sign; for c = -1 below it too B is learned from a random start only. A "
+    "start of B that is not small falls back to zero, which takes long near lambda_*.",
     claims=(
         Statement(
             equation(critical, a / (1 + (a - c * b) / r)), lambda: CRITICAL_DECAY_SCALAR,
@@ -454,10 +450,7 @@ EXT_139 = Entry(
             equation(t_A, tau * FIRST_WITH_DECAY), lambda eq135, eq5a, eq5b, eq2: _times(eq135, eq5a, eq5b, eq2)[0],
             lead=small(u_0), neglected=LOG_ORDER,
         ),
-        Statement(
-            equation(RATIO, RATIO_WITH_DECAY), _ratio,
-            lead=small(u_0), neglected=LOG_ORDER,
-        ),
+        Statement(equation(RATIO, RATIO_WITH_DECAY), _ratio, lead=small(u_0), neglected=LOG_ORDER),
         Statement(
             equation(RATIO, RATIO_WITH_DECAY_SCALAR),
             lambda eq135, eq5a, eq5b, eq2, eq137: _ratio(eq135, eq5a, eq5b, eq2).subs(r_lambda, decay + eq137[5].rhs),

@@ -80,10 +80,7 @@ EXT_142 = Entry(
             lambda eq141: tau * (sp.log(X) - sp.log(u_0)) / eq141.rhs.subs(c, 1),
             lead=small(u_0), neglected=LOG_ORDER,
         ),
-        Statement(
-            equation(RATIO, MODULATED_RATIO), _ratio,
-            lead=small(u_0), neglected=LOG_ORDER,
-        ),
+        Statement(equation(RATIO, MODULATED_RATIO), _ratio, lead=small(u_0), neglected=LOG_ORDER),
     ),
     (EXT_141, EQ_22B, EQ_32),
     condition="sqrt(kappa) a > b, kappa = 1 - tanh(alpha); late fusion, u_0 -> 0; c as in (102)",
