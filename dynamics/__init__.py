@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from dynamics.nonlinear.relu import train_relu as train_relu
     from dynamics.paper.gallery import reproduce as reproduce
     from dynamics.prediction.comparison import compare as compare
+    from dynamics.prediction.critical import critical_weight_decay as critical_weight_decay
     from dynamics.prediction.laws.grids import law_grid as law_grid
+    from dynamics.prediction.laws.modulated import critical_modulation as critical_modulation
     from dynamics.prediction.predicting import predict as predict
     from dynamics.prediction.prescribing import prescribe as prescribe
     from dynamics.prediction.resampling import bootstrap as bootstrap

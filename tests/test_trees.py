@@ -7,7 +7,8 @@ import pytest
 from scipy.integrate import solve_ivp
 
 from derivations import Chain, Correlations, DomainError, FusionNetwork
-from derivations.critical.saddles import course, runners
+from derivations.critical.runners import runners
+from derivations.critical.saddles import course
 from derivations.flow import gradient_flow as law
 from derivations.flow.balance import differences
 from dynamics import aligned_weights, compare, descend, integrate, integrate_reduced, predict, random_weights

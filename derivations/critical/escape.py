@@ -25,7 +25,8 @@ import numpy as np
 import sympy as sp
 
 from derivations.correlations import Correlations
-from derivations.critical.saddles import drive, runners
+from derivations.critical.runners import runners
+from derivations.critical.saddles import drive
 from derivations.errors import DomainError
 from derivations.flow.reduction import chain_norms, path_product
 from derivations.network import TRUNK, Chain, FusionNetwork

@@ -1,4 +1,4 @@
-"""Prescribe: the rescaling, depth, start or width at which a wanted ratio is met."""
+"""Prescribe: the rescaling, depth, start, width or training recipe at which a wanted ratio is met."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -16,14 +16,18 @@ from scipy.optimize import brentq
 from derivations import Correlations, DomainError, FusionNetwork, SolveError
 from dynamics.checks import checked_integer, checked_positive
 from dynamics.prediction.cautions import refuse_large_start
+from dynamics.prediction.critical import critical_weight_decay
 from dynamics.prediction.estimates import Estimate, Road, reduced_estimate
+from dynamics.prediction.laws.modulated import critical_modulation
 from dynamics.prediction.predicting import predict
 from dynamics.prediction.prediction import Prediction
 from dynamics.prediction.prescription import Option, Prescription
 from dynamics.prediction.refined import refined_typical
 from dynamics.problem import Problem
+from dynamics.recipe import FLOW, MODULATED, Recipe
 from dynamics.runs.half_times import Status
 from dynamics.simulation.narrowed import few_inputs
+from dynamics.starts.recipes import trained
 from dynamics.starts.start import aligned_start, random_start
 from dynamics.starts.weights import require_range, start_norms
 from dynamics.tables import number, percent
@@ -47,6 +51,7 @@ def prescribe(
     block: str | None = None,
     seconds: float | None = None,
     progress: Callable[[str], None] | None = None,
+    recipe: Recipe | None = None,
 ) -> Prescription:
     """Which change makes the modality that is last now be learned `ratio` times as late as the first.
 
@@ -60,6 +65,7 @@ def prescribe(
     block : modality whose columns are rescaled; None for the last one
     seconds : give up after this time with a SolveError; None never does
     progress : called with a line before each piece of work
+    recipe : how it is trained now; dropout, a learning rate, unimodal losses and modulation are looked for beside it
 
     Half of the output is counted of what a modality contributes once *it* is learned: the first one alone, later ones
     with the others there. Where the order turns these change places, and the ratio may jump past 1.
@@ -82,7 +88,7 @@ def prescribe(
     require_range(network, start_norms(network, u0))
     say = progress or (lambda _: None)
     say("as it is")
-    base = predict(network, data, u0=u0, width=width)
+    base = predict(network, data, u0=u0, width=width, recipe=recipe)
     if len(base.order) < 2:
         raise DomainError(f"a ratio needs two modalities, got {', '.join(base.order)}")
     first, last = base.order[0], base.order[-1]
@@ -90,8 +96,8 @@ def prescribe(
     if block not in data.modalities:
         raise DomainError(f"block must be one of {', '.join(data.modalities)}, got {block!r}")
     until = math.inf if seconds is None else time.monotonic() + checked_positive(seconds, "seconds")
-    problem = Problem.of(network, few_inputs(network, data, u0))
-    asked = _Question(problem, u0, width, first, last, wanted, base.source, until)
+    few = few_inputs(Problem.of(network, data), u0).data
+    asked = _Question(network, few, u0, width, base.recipe, first, last, wanted, base.source, until)
     factor = leading_factor(data, first, last, block)
     say(f"rescaling of {block}")
     rescale, sweep = asked.rescaled(block, factor)
@@ -103,18 +109,30 @@ def prescribe(
     if width is not None:
         say("width")
         widths = asked.other_width()
-    now = asked.option("as it is", math.nan, asked.at())
+    recipes = []
+    for name, work in asked.ingredients().items():
+        say(name)
+        recipes.append(work())
+    now = asked.option("as it is", math.nan, asked.at(), recipe=base.recipe)
     return Prescription(
         wanted, base.order, block, base.source.value, base.estimate.assumes, now, rescale, factor, depths, start,
-        widths, sweep, base.holds_for, base.warnings,
+        widths, sweep, base.holds_for, base.warnings, tuple(recipes), _too_large(base, few),
     )  # fmt: skip
+
+
+def _too_large(base: Prediction, data: Correlations) -> Mapping[str, float]:
+    """Critical weight decays, where they are known at once: two layers."""
+    if max(base.network.path_depths.values()) > 2 or data.outputs > 1:
+        return {}
+    seen = trained(base.network, data, base.u0, replace(base.recipe, weight_decay=0.0, ogm=None), FLOW, "prescribe")
+    return critical_weight_decay(base.network, seen.problem.data)
 
 
 def together_by(base: Prediction, data: Correlations, width: int | None = None, seconds: float = math.inf) -> Option:
     """The rescaling of the last modality at which it is learned together with the first, for a prediction's screen."""
     first, last = base.order[0], base.order[-1]
     until = time.monotonic() + seconds
-    asked = _Question(Problem.of(base.network, data), base.u0, width, first, last, 1.0, base.source, until)
+    asked = _Question(base.network, data, base.u0, width, base.recipe, first, last, 1.0, base.source, until)
     return asked.rescaled(last, leading_factor(data, first, last, last))[0]
 
 
@@ -126,11 +144,13 @@ def leading_factor(data: Correlations, first: str, last: str, block: str) -> flo
 
 @dataclass(frozen=True, eq=False)
 class _Question:
-    """One question, asked at other networks, data, starts and widths."""
+    """One question, asked at other networks, data, starts, widths and recipes."""
 
-    problem: Problem
+    network: FusionNetwork
+    data: Correlations
     u0: float | Mapping[str, float]
     width: int | None
+    recipe: Recipe
     first: str
     last: str
     wanted: float
@@ -140,11 +160,16 @@ class _Question:
 
     def at(self, **changed: Any) -> tuple[float, float]:
         """Half-times of the two; nan where there is no prediction. Searches meet where they have been."""
-        given: dict[str, Any] = {"problem": self.problem, "u0": self.u0, "width": self.width} | changed
+        given: dict[str, Any] = self._as_is | changed
         key = (*(str(value) if isinstance(value, Mapping) else value for value in given.values()),)
         if key not in self.known:
             self.known[key] = self.answered(given)
         return self.known[key]
+
+    @property
+    def _as_is(self) -> dict[str, Any]:
+        names = ("network", "data", "u0", "width", "recipe")
+        return {name: getattr(self, name) for name in names}
 
     def answered(self, given: Mapping[str, Any]) -> tuple[float, float]:
         if time.monotonic() > self.until:
@@ -157,22 +182,39 @@ class _Question:
         pair = [found.times[m] if found.status[m] is Status.REACHED else math.inf for m in (self.first, self.last)]
         return pair[0], pair[1]
 
-    def estimate(self, problem: Problem, u0: float | Mapping[str, float], width: int | None) -> Estimate | None:
+    def estimate(
+        self, network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float], width: int | None,
+        recipe: Recipe,
+    ) -> Estimate | None:  # fmt: skip
         """By the source, and by none with another start. The spread over seeds is not asked for: it takes longest."""
-        start = random_start(problem, u0, width)
+        asked = trained(network, data, u0, recipe, MODULATED, "prescribe")
+        start = random_start(asked.problem, asked.u0, width)
         refuse_large_start(start)
         if self.source is Road.REFINED and width is not None:
             return refined_typical(start, spread=False)
-        aligned = aligned_start(problem, u0)
+        aligned = aligned_start(asked.problem, asked.u0)
         if self.source is Road.REDUCED and set(aligned.course.never) <= set(start.course.never):
             found = reduced_estimate(aligned, SEARCHED)  # what `predict` would speak of, without the other roads
             return found if isinstance(found, Estimate) else None
-        other = predict(problem.network, problem.data, u0=u0, width=width)
+        other = predict(network, data, u0=u0, width=width, recipe=recipe)
         return other.estimate if other.source is self.source else None
 
-    def option(self, what: str, value: float, times: tuple[float, float], note: str = "") -> Option:
+    def kept(self, recipe: Recipe) -> float:
+        """Share of what the best fit explains that is left where training with a recipe ends."""
+        asked = trained(self.network, self.data, self.u0, recipe, MODULATED, "prescribe")
+        plan = random_start(asked.problem, asked.u0).course
+        end = asked.back(plan.saddles[-1].total)
+        packed, target = np.hstack([end[m] for m in self.data.modalities]), np.atleast_2d(self.data.sigma_yx)
+        best = float(np.sum(np.atleast_2d(self.data.optimum) * target))
+        explained = float(np.sum(packed * (2 * target - packed @ self.data.sigma)))
+        return explained / best if best > 0 else math.nan
+
+    def option(
+        self, what: str, value: float, times: tuple[float, float], note: str = "", recipe: Recipe | None = None
+    ) -> Option:
         ratio = times[1] / times[0] if math.isfinite(times[0]) and times[0] > 0 else math.nan
-        return Option(what, value, *times, ratio, self.gap(times) <= MET, note)
+        kept = self.kept(self.recipe if recipe is None else recipe)
+        return Option(what, value, *times, ratio, self.gap(times) <= MET, note, kept)
 
     def gap(self, times: tuple[float, float]) -> float:
         """Distance from what is wanted, as a share."""
@@ -219,10 +261,9 @@ class _Question:
         if not math.isfinite(factor) or factor <= 0:
             note = f"{block} has no correlation with the target"
             return self.option(f"{block} x ?", math.nan, (math.nan, math.nan), note), ()
-        network, data = self.problem.network, self.problem.data
 
         def at(factor: float) -> tuple[float, float]:
-            return self.at(problem=Problem.of(network, data.rescaled({block: factor})))
+            return self.at(data=self.data.rescaled({block: factor}))
 
         reach = math.log(FAR)
         steps = np.concatenate([[0.0], np.geomspace(0.03, reach, 6)])
@@ -235,8 +276,8 @@ class _Question:
         """Empty unless the branches are alike and fused once."""
         if isinstance(self.u0, Mapping):
             return ()
-        others = self.problem.network.other_fusions().items()
-        times = {depth: self.at(problem=Problem.of(network, self.problem.data)) for depth, network in others}
+        others = self.network.other_fusions().items()
+        times = {depth: self.at(network=network) for depth, network in others}
         notes = {1: "no modality is alone"}
         return tuple(self.option(f"fusion depth {d}", d, found, notes.get(d, "")) for d, found in times.items())
 
@@ -258,9 +299,8 @@ class _Question:
 
     def doubt(self, note: str, **changed: Any) -> str:
         """What the estimate says of its own error, where that is large: a close ratio means little then."""
-        at: dict[str, Any] = {"u0": self.u0, "width": self.width} | changed
         try:
-            found = predict(self.problem.network, self.problem.data, **at).estimate
+            found = predict(**(self._as_is | changed)).estimate
         except (DomainError, SolveError):
             return note
         worst = max(found.bound.get(m, math.inf) for m in (self.first, self.last))
@@ -269,8 +309,58 @@ class _Question:
         return "; ".join(filter(None, [note, f"est. error of its half-times {percent(worst)}"]))
 
     def other_width(self) -> Option:
-        least = sum(self.problem.data.sizes.values()) + self.problem.data.outputs
+        least = sum(self.data.sizes.values()) + self.data.outputs
         logs = np.log(np.geomspace(max(least, 10), WIDEST, 6))
         near = math.log(self.width or least)
         value, times, note, _ = self.search(lambda h: self.at(width=round(h)), logs, near)
         return self.option(f"width {round(value)}", round(value), times, note)
+
+    def ingredients(self) -> dict[str, Callable[[], Option]]:
+        """What of the recipe may be changed here, by name."""
+        found: dict[str, Callable[[], Option]] = {"learning rates": self.other_rate, "dropout": self.dropout}
+        found["unimodal losses"] = self.unimodal_losses
+        if len(self.data.modalities) == 2 and not self.network.is_early_fusion:
+            found["gradient modulation"] = self.modulation
+        return found
+
+    def trained_with(
+        self, what: str, values: np.ndarray, near: float, change: Callable[[float], dict[str, Any]], note: str = ""
+    ) -> Option:
+        """The value of an ingredient at which the ratio is as wanted, or comes closest."""
+
+        def at(value: float) -> tuple[float, float]:
+            return self.at(recipe=replace(self.recipe, **change(value)))
+
+        value, times, missed, _ = self.search(at, np.log(values), math.log(near))
+        notes = "; ".join(filter(None, [missed, note]))
+        return self.option(f"{what} {number(value)}", value, times, notes, replace(self.recipe, **change(value)))
+
+    def other_rate(self) -> Option:
+        """Of the branch of the last one: as its columns times rate^(layers/2), (134)."""
+        now, last = self.recipe.rates, self.last
+        factor = leading_factor(self.data, self.first, last, last)
+        near = factor ** (2 / self.network.depths[last]) if math.isfinite(factor) else 1.0
+        values = near * np.geomspace(1 / 16, 16, 9)
+        return self.trained_with(f"rate of {last} x", values, near, lambda v: {"rates": {**now, last: v}})
+
+    def dropout(self) -> Option:
+        """Of the first one, which slows it; keep probabilities are searched in logarithms."""
+        now, first = self.recipe.dropout, self.first
+        left = np.geomspace(0.05, 1.0, 8)
+        found = self.trained_with(
+            "keep", left, 1.0, lambda keep: {"dropout": {**now, first: max(0.0, 1 - keep)}}, "mean over masks"
+        )
+        masked = 1 - found.value
+        return replace(found, what=f"dropout of {first} {number(masked, 3)}", value=masked)
+
+    def unimodal_losses(self) -> Option:
+        values = np.geomspace(0.05, 20.0, 8)
+        return self.trained_with("unimodal losses of weight", values, 0.05, lambda v: {"unimodal_loss": v})
+
+    def modulation(self) -> Option:
+        """Up to twice the alpha at which both grow alike, (143)."""
+        critical = 1.0
+        with suppress(DomainError):
+            critical = critical_modulation(self.network, self.data)
+        values = min(critical, 2.0) * np.array([0.1, 0.3, 0.5, 0.7, 0.9, 1.1, 1.5])
+        return self.trained_with("modulation (OGM) alpha", values, critical, lambda v: {"ogm": v})

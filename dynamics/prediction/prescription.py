@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from dynamics.strict_json import told
-from dynamics.tables import Drawn, Shown, Table, number
+from dynamics.tables import Drawn, Shown, Table, number, percent
 
 RULERS = "Half is of what the first contributes alone, and of what the last contributes beside it."
 
@@ -21,6 +23,7 @@ class Option:
     ratio : last / first
     met : within 1 % of the wanted ratio
     note : why not, if not
+    kept : share of what the best fit explains that is left where training ends: what the change costs
     """
 
     what: str
@@ -30,6 +33,7 @@ class Option:
     ratio: float
     met: bool
     note: str = ""
+    kept: float = math.nan
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -47,6 +51,8 @@ class Prescription(Shown, Drawn):
     width : other hidden units; None for an aligned start, which has none
     sweep : (factor of the block, ratio), all that were tried, in order
     holds_for : network, loss, start and recipe
+    recipes : a learning rate, dropout, unimodal losses, gradient modulation
+    too_large : modality -> weight decay beyond which it is never learned; empty for more than two layers
     """
 
     figure: ClassVar[str] = "figures.prescriptions"
@@ -65,30 +71,35 @@ class Prescription(Shown, Drawn):
     sweep: tuple[tuple[float, float], ...]
     holds_for: str
     warnings: tuple[str, ...]
+    recipes: tuple[Option, ...] = ()
+    too_large: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def options(self) -> tuple[Option, ...]:
         """All of them, what is now first."""
         rest = () if self.width is None else (self.width,)
-        return (self.now, self.rescale, *self.fusion_depths, self.start, *rest)
+        return (self.now, self.rescale, *self.fusion_depths, self.start, *rest, *self.recipes)
 
     @property
     def table(self) -> Table:
         first, last = self.order[0], self.order[-1]
         rows = [
-            (o.what, number(o.first), number(o.last), number(o.ratio), "yes" if o.met else "no", o.note)
+            (o.what, *map(number, (o.first, o.last, o.ratio)), "yes" if o.met else "no", percent(o.kept), o.note)
             for o in self.options
         ]
         aim = "together" if self.wanted == 1 else f"at the ratio {number(self.wanted)}"
         title = f"To learn {first} and {last} {aim} [{self.source}, {self.assumes}]"
-        head = ("change", f"half of {first} [tau]", f"half of {last} [tau]", "ratio", "met", "")
+        head = ("change", f"half of {first} [tau]", f"half of {last} [tau]", "ratio", "met", "fit kept", "")
         notes = [f"Holds for: {self.holds_for}"] if self.holds_for else []
         notes.append(f"To leading order |Sigma_yx| of both are equal at {self.block} x {number(self.leading_factor)}.")
         if self.wanted == 1:
             notes.append(RULERS)
+        if self.too_large:
+            decays = ", ".join(f"{m} beyond {number(rate)}" for m, rate in self.too_large.items())
+            notes.append(f"Weight decay that is too large, never learned: {decays}.")
         return Table(title, head, tuple(rows), (*notes, *(f"Warning: {w}" for w in self.warnings)))
 
     def to_dict(self) -> dict[str, Any]:
         """What `prescribe --json` prints."""
         names = "wanted order block source assumes holds_for now rescale leading_factor fusion_depths start width"
-        return told(self, f"{names} warnings")
+        return told(self, f"{names} recipes too_large warnings")

@@ -181,8 +181,8 @@ def _descended(
     network, data, current, terms = plan.network, plan.data, dict(start), plan.terms
     noisy = sampled is not None and sampled.is_noisy
     kept_of, modulated = shares([data]), encoders(network)
-    layers = [(name, i) for name, own in start.items() for i in range(len(own))]
-    rest = Rest([plan], layers) if terms.decay and not noisy else None
+    places = [(name, i) for name, own in start.items() for i in range(len(own))]
+    rest = Rest([plan], places) if terms.decay and not noisy else None
     goals = [m for m in plan.order if m not in plan.never]
     clock, status = before_it(plan)
     warnings = [*data.warnings, *plan.remarks, *unstable(plan, rate)]
@@ -234,7 +234,7 @@ def _descended(
             for name, held in terms.decay:
                 velocity[name] = [change - held * w for w, change in zip(current[name], velocity[name], strict=True)]
             if rest is not None and stops_early and step % LOOKED == 0:
-                norms, speeds = (_layer_norms(w, layers) for w in (current, velocity))
+                norms, speeds = (_layer_norms(w, places) for w in (current, velocity))
                 resting = bool(rest.settled(norms, speeds, packed[..., None])[0])
                 if resting:
                     break

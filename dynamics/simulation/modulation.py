@@ -1,7 +1,8 @@
 """On-the-fly gradient modulation (OGM): what an encoder takes of its gradient, from the scores of both modalities.
 
 The score of a modality is one over the mean squared error of the network with that modality alone. Where its score is
-higher, the encoder takes k = 1 - tanh(alpha ratio of the scores), (141), else all.
+higher, the encoder takes k = 1 - tanh(alpha ratio of the scores), (141), else all. A flow switches over in the last
+EDGE of equality, so that it can stay there, as steps do that zigzag about it, (143).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 
 from derivations import Correlations, FusionNetwork
 
+EDGE = 0.05  # of what both explain: half-times move by less than 1 % against a tenth of it
 LARGEST_RATIO = 1e9  # beyond it nothing is left of the gradient
 
 
@@ -35,16 +37,18 @@ def shares(data: Sequence[Correlations]) -> Callable[..., np.ndarray]:
 
     def found(total: np.ndarray, alpha: Any, active: Any = slice(None)) -> np.ndarray:
         y, s, p = (target, sigma, power) if one else (target[..., active], sigma[..., active], power[active])
-        misses = np.stack([
-            p - np.sum(total[:, c] * (2 * y[:, c] - np.einsum("pdn,den->pen", total[:, c], s[c, c])), axis=(0, 1))
+        gains = np.stack([
+            np.sum(total[:, c] * (2 * y[:, c] - np.einsum("pdn,den->pen", total[:, c], s[c, c])), axis=(0, 1))
             for c in spans
         ])  # fmt: skip
-        return kept(misses, alpha)
+        ahead = (gains - gains[::-1]) / np.maximum(np.sum(np.abs(gains), axis=0), 1e-300)
+        on = np.clip(ahead / EDGE, 0.0, 1.0)
+        return kept(p - gains, alpha, on * on * (3 - 2 * on))
 
     return found
 
 
-def kept(misses: np.ndarray, alpha: Any) -> np.ndarray:
-    """k of both modalities from the errors that each alone leaves, (2, N)."""
+def kept(misses: np.ndarray, alpha: Any, on: Any = 1.0) -> np.ndarray:
+    """k of both modalities from the errors that each alone leaves, (2, N); `on` is how far it is switched on."""
     ratio = np.minimum(misses[::-1] / np.maximum(misses, 1e-300), LARGEST_RATIO)
-    return np.where(ratio > 1, 1 - np.tanh(alpha * ratio), 1.0)
+    return np.asarray(np.where(ratio > 1, 1 - on * np.tanh(alpha * ratio), 1.0))

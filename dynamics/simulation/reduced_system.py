@@ -199,9 +199,9 @@ class _Reduced:
         start[places], atol[places], relative[places] = np.log(np.abs(start[places])), rtol, TIGHTEST
         owned = {m: data.span(m) for m in data.sizes}
         slope = None if self.logged or min(norms[m] for m in data.sizes) == 0 else self.slope
-        relative = relative if self.logged else None
         rests = self._rests() if self.start.problem.terms.decay else None
-        return System(self.velocity, self.total, start, atol, owned, relative, slope=slope, rests=rests)
+        tight = relative if self.logged else None
+        return System(self.velocity, self.total, start, atol, owned, tight, slope=slope, rests=rests)
 
     def _rests(self) -> Callable[[np.ndarray], bool]:
         chains = self.start.problem.network.chains

@@ -122,8 +122,8 @@ def add_sweep(commands: Any) -> None:
         "sweep",
         help="half-times over a grid of networks, data and starts; resumable",
         description="Runs the sweep that a TOML file describes: sections [network], [data], [start], [recipe], [run]; "
-        "a list of values makes an axis. Finished batches are kept in STORE, and a run that was killed goes on from there. The "
-        "result is written to STORE.nc (netCDF).",
+        "a list of values makes an axis. Finished batches are kept in STORE, and a run that was killed goes on from "
+        "there. The result is written to STORE.nc (netCDF).",
     )
     sweep.set_defaults(run=_sweep)
     sweep.add_argument("spec", metavar="SPEC.toml")

@@ -109,4 +109,5 @@ def _left_of_lag(
     cosine = float(np.sum(residual * data.target_block(second))) / (data.norm(residual) * b)
     turn = abs(math.log((1 + cosine) / 2)) if depth == 2 and cosine > -1 else 0.0
     relaxed = half_relaxation(schur, goal, depth, data.input_block(second, second)) / size ** (2 * depth - 2)
-    return (change + slow + scaled_time(size, depth) + turn) / pace + relaxed + lag * progress / (0.5 - progress)
+    waits = (change + slow + scaled_time(size, depth) + turn) / pace
+    return float(waits + relaxed + lag * progress / (0.5 - progress))
