@@ -19,7 +19,7 @@ from dynamics.simulation.reduced import reduced_flow
 
 SCANNED = 96  # decays between zero and the largest |Sigma_yx| that are looked at: a modality may leave and come back
 CLOSE = 1e-12  # of a root
-BRACKET = 1e-4  # relative width of a bracket between runs that learn a modality and runs that do not
+BRACKET = 1e-3  # relative width of a bracket between runs that learn a modality and runs that do not
 RTOL = 1e-7  # of these runs
 DOUBLINGS = 60
 
@@ -32,7 +32,9 @@ def critical_weight_decay(
     Two layers: exact and for any start, (136), (137). Training ends at the group lasso by modality, and m has a weight
     there iff |Sigma_yx_m - sum of p_n Sigma_nm| > lambda, p the weights that the others have without it. More layers:
     from the aligned start of norm u0 (a branch must be large enough for its decay, (140)), by runs of the reduced flow
-    to a bracket of 1e-4. Along lambda a modality may leave and come back: the largest one that learns it counts.
+    to a bracket of 1e-3. Along lambda a modality may leave and come back: the largest one that learns it counts.
+
+    Beyond the threshold of a start every branch shrinks; only the flow decides which one comes back.
 
     Returns
     -------
@@ -60,7 +62,8 @@ def critical_weight_decay(
         return {m: _exact(problem, m) for m in data.modalities}
     if depths == {1}:
         return {m: math.inf if drive(data, m, _nothing(data))[1] else 0.0 for m in data.modalities}
-    return {m: _by_runs(problem, u0, m) for m in data.modalities}
+    known: dict[float, Mapping[str, Status]] = {}
+    return {m: _by_runs(problem, u0, m, known) for m in data.modalities}
 
 
 def _nothing(data: Correlations) -> dict[str, np.ndarray]:
@@ -91,12 +94,16 @@ def _exact(problem: Problem, m: str) -> float:
     return 0.0
 
 
-def _by_runs(problem: Problem, u0: float | Mapping[str, float], m: str) -> float:
+def _by_runs(
+    problem: Problem, u0: float | Mapping[str, float], m: str, known: dict[float, Mapping[str, Status]]
+) -> float:
+    """`known` : what runs at other decays have learned."""
     network, data = problem.network, problem.data
 
     def learned(rate: float) -> bool:
-        run = reduced_flow(Problem.of(network, data, Terms.of(network, rate, {})), u0, rtol=RTOL)
-        return run.status[m] is Status.REACHED
+        if rate not in known:
+            known[rate] = reduced_flow(Problem.of(network, data, Terms.of(network, rate, {})), u0, rtol=RTOL).status
+        return known[rate][m] is Status.REACHED
 
     if not learned(0.0):
         return 0.0
