@@ -24,6 +24,7 @@ import argparse
 import json
 import math
 import sys
+import tempfile
 import time
 import warnings
 from collections import Counter
@@ -38,7 +39,7 @@ import numpy as np
 from benchmarks.decay_flows import U0, deep_critical, half_times, learned, race, random_learns, reduced
 from benchmarks.group_lasso import Problem, critical, draw, lasso
 
-TRUTH = Path("/tmp/hlasso_truth.json")
+TRUTH = Path(tempfile.gettempdir()) / "fusion_dynamics_decay.json"
 EXAMPLES = ("star98", "diabetes")
 FRACTIONS = (0.1, 0.5, 0.9, 0.97)
 SHALLOW, DEEP = 1e-6, 1e-2  # critical decays may differ by this share

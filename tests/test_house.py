@@ -15,7 +15,7 @@ from tests.cases import ROOT, SOAK, commands_of
 from tests.wings import parsed
 
 PYTHON = sorted([*ROOT.glob("derivations/**/*.py"), *ROOT.glob("dynamics/**/*.py")])
-NOTEBOOKS = sorted(ROOT.glob("notebooks/*.ipynb"))
+NOTEBOOKS = sorted(ROOT.glob("notebooks/*.ipynb"), key=lambda path: int(path.name.partition("_")[0]))
 
 
 def imports(path: Path) -> set[str]:
@@ -91,7 +91,7 @@ def test_a_cell_that_draws_shows_its_picture(path: Path) -> None:
 
 def test_the_notebooks_are_one_course() -> None:
     """Each says which one is next; the numbers run from 1."""
-    assert [path.name[0] for path in NOTEBOOKS] == [str(i + 1) for i in range(len(NOTEBOOKS))]
+    assert [path.name.partition("_")[0] for path in NOTEBOOKS] == [str(i + 1) for i in range(len(NOTEBOOKS))]
     for path, following in pairwise(NOTEBOOKS):
         last = "".join(json.loads(path.read_text())["cells"][-1]["source"])
         assert last.startswith("**Next:**"), path.name
@@ -202,11 +202,12 @@ def test_every_scalar_law_of_dynamics_is_an_expression_of_the_ledger() -> None:
     import sympy as sp
 
     from derivations import ledger
-    from derivations.algebra.notation import P, tau
+    from derivations.algebra.notation import P, c, tau
     from derivations.algebra.positive_powers import equal
     from derivations.times import any_branches as branch_times
     from derivations.times import closed_forms
     from derivations.times import formulas as timescales
+    from derivations.training import decay, modulation
 
     known: list[sp.Expr] = []
     for entry in ledger():
@@ -214,14 +215,17 @@ def test_every_scalar_law_of_dynamics_is_an_expression_of_the_ledger() -> None:
             for line in form if isinstance(form, sp.Tuple) else (form,):
                 if isinstance(line, sp.Eq) and line.rhs.is_commutative:
                     known += [line.rhs.subs(tau, 1), *(i.function for i in line.rhs.atoms(sp.Integral))]
+                    known += [known[-1].subs(c, 1)] if c in line.rhs.free_symbols else []
     used = set()
     for path in ROOT.glob("dynamics/**/*.py"):
         for node in parsed(path.read_text()):
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
                 used |= {node.attr} if node.value.id in {"law", "closed_forms"} and node.attr.isupper() else set()
-    laws = {n: getattr(m, n) for n in used for m in (branch_times, closed_forms) if hasattr(m, n)}
+    homes = (branch_times, closed_forms, decay, modulation)
+    laws = {n: getattr(m, n) for n in used for m in homes if hasattr(m, n)}
     laws = {n: e for n, e in laws.items() if isinstance(e, sp.Expr) and not e.is_Symbol}
-    assert {"FIRST", "FIRST_AT_DEPTH_2"} <= set(laws)
+    assert {"FIRST", "FIRST_AT_DEPTH_2", "RATIO_WITH_DECAY", "MODULATED_RATIO"} <= set(laws)
+    del laws["STRENGTH"]  # what the method is, not what follows from it
     laws |= {"rotation": timescales.ROTATION_INTEGRAND}
     for i, kind in enumerate(branch_times.KINDS):  # see tests/derivations/times/test_any_branches.py for log_integrand
         laws |= {f"lead {i}": kind.lead, f"lag {i}": kind.lag, f"integrand {i}": kind.integrand.subs(P, kind.progress)}
@@ -231,8 +235,9 @@ def test_every_scalar_law_of_dynamics_is_an_expression_of_the_ledger() -> None:
 
 def test_no_second_copy_of_a_law_in_dynamics() -> None:
     """A power with a depth in its exponent stands in `dynamics` only where errors or step sizes are estimated."""
-    allowed = {("bounds.py", name) for name in ("neglected", "neglected_alone", "_psi", "_end", "_half_relaxation")}
-    allowed |= {("descent.py", "curvature")}
+    sizes = ("neglected", "neglected_alone", "scaled_time", "_end", "half_relaxation")
+    allowed = {("bounds.py", name) for name in sizes} | {("descent.py", "curvature")}
+    allowed |= {("decayed.py", name) for name in ("_end", "_left_of_lag", "with_decay")}
     for path in sorted(ROOT.glob("dynamics/**/*.py")):
         for function in (n for n in parsed(path.read_text()) if isinstance(n, ast.FunctionDef)):
             for node in ast.walk(function):

@@ -122,6 +122,11 @@ class Course:
         return float(np.sum(packed[:, self.data.span(m)] * self._lengthwise[m])) - 0.5
 
     @property
+    def is_open(self) -> bool:
+        """Whether only a run knows what is learned: weight decay and more than two layers, (140)."""
+        return bool(self.terms.decay) and max(self.network.path_depths.values()) > 2
+
+    @property
     def given_up(self) -> tuple[str, ...]:
         """Modalities that are learned and whose weight ends at zero."""
         end = self.saddles[-1]

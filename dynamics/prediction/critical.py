@@ -21,6 +21,7 @@ SCANNED = 96  # decays between zero and the largest |Sigma_yx| that are looked a
 CLOSE = 1e-12  # of a root
 BRACKET = 1e-3  # relative width of a bracket between runs that learn a modality and runs that do not
 RTOL = 1e-7  # of these runs
+KEPT = 0.01  # share of its plateau that is left in the end of what is learned, and not taken back
 DOUBLINGS = 60
 
 
@@ -62,7 +63,7 @@ def critical_weight_decay(
         return {m: _exact(problem, m) for m in data.modalities}
     if depths == {1}:
         return {m: math.inf if drive(data, m, _nothing(data))[1] else 0.0 for m in data.modalities}
-    known: dict[float, Mapping[str, Status]] = {}
+    known: dict[float, Mapping[str, bool]] = {}
     return {m: _by_runs(problem, u0, m, known) for m in data.modalities}
 
 
@@ -95,15 +96,19 @@ def _exact(problem: Problem, m: str) -> float:
 
 
 def _by_runs(
-    problem: Problem, u0: float | Mapping[str, float], m: str, known: dict[float, Mapping[str, Status]]
+    problem: Problem, u0: float | Mapping[str, float], m: str, known: dict[float, Mapping[str, bool]]
 ) -> float:
-    """`known` : what runs at other decays have learned."""
+    """`known` : what runs at other decays have learned, in the end."""
     network, data = problem.network, problem.data
 
     def learned(rate: float) -> bool:
         if rate not in known:
-            known[rate] = reduced_flow(Problem.of(network, data, Terms.of(network, rate, {})), u0, rtol=RTOL).status
-        return known[rate][m] is Status.REACHED
+            run = reduced_flow(Problem.of(network, data, Terms.of(network, rate, {})), u0, rtol=RTOL)
+            known[rate] = {
+                n: s is Status.REACHED and data.norm(run.total[n][-1]) > KEPT * data.norm(run.plateaus[n])
+                for n, s in run.status.items()
+            }
+        return known[rate][m]
 
     if not learned(0.0):
         return 0.0

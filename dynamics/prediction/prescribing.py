@@ -336,12 +336,10 @@ class _Question:
         return self.option(f"{what} {number(value)}", value, times, notes, replace(self.recipe, **change(value)))
 
     def other_rate(self) -> Option:
-        """Of the branch of the last one: as its columns times rate^(layers/2), (134)."""
+        """Of the branch of the last one, (134)."""
         now, last = self.recipe.rates, self.last
-        factor = leading_factor(self.data, self.first, last, last)
-        near = factor ** (2 / self.network.depths[last]) if math.isfinite(factor) else 1.0
-        values = near * np.geomspace(1 / 16, 16, 9)
-        return self.trained_with(f"rate of {last} x", values, near, lambda v: {"rates": {**now, last: v}})
+        values = np.geomspace(1 / FAR, FAR, 13)
+        return self.trained_with(f"rate of {last} x", values, 1.0, lambda v: {"rates": {**now, last: v}})
 
     def dropout(self) -> Option:
         """Of the first one, which slows it; keep probabilities are searched in logarithms."""

@@ -110,6 +110,19 @@ def doubted(course: Course, end: np.ndarray, status: Mapping[str, Status], settl
     }
 
 
+def taken_back(course: Course, end: np.ndarray, status: Mapping[str, Status]) -> list[str]:
+    """Who is half there on the way and ends at nothing, which weight decay may do close to a critical one."""
+    if not course.terms.decay:
+        return []
+    lost = [m for m, s in status.items() if s is Status.REACHED and not _is_kept(course, m, end)]
+    return [f"{m} is learned and taken back to zero by weight decay" for m in lost]
+
+
+def _is_kept(course: Course, m: str, end: np.ndarray) -> bool:
+    size, goal = (size_of_output(course.data, m, w[None])[0] for w in (end[:, course.data.span(m)], course.plateaus[m]))
+    return bool(size > WORTHLESS * goal)
+
+
 def _visited(course: Course, m: str, packed: np.ndarray) -> bool:
     """Whether the run comes near the plateau of m, in the output of m."""
     goal = course.plateaus[m]

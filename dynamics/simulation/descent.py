@@ -218,7 +218,7 @@ def _descended(
             data.is_singular or all(s is not Status.NOT_REACHED or m in plan.overtaken for m, s in status.items())
         )
         low = noisy or (rest is None and bool(losses(data, packed[None])[0] <= settled))
-        if step >= last_step or (done and low):
+        if step >= last_step or (done and low and not plan.is_open):
             break
         if sampled is None:
             error = gradient_flow.errors(data, totals)

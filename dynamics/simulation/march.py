@@ -22,7 +22,7 @@ import numpy as np
 from derivations import SolveError
 from derivations.critical.saddles import Course
 from dynamics.runs.half_times import EARLY, HalfTimes, Status, before_it, end_notes, excess_left
-from dynamics.runs.plateaus import as_run, doubted
+from dynamics.runs.plateaus import as_run, doubted, taken_back
 from dynamics.runs.trajectory import Trajectory, losses
 from dynamics.simulation.phases import Phase
 from dynamics.simulation.system import End, Record, System
@@ -78,7 +78,7 @@ def march(
     offset, settled, stuck = 0.0, False, False
     moving = bool(np.any(system.velocity(state)[0] != 0))
     while moving:
-        patient = any(m not in course.overtaken for m in waiting) and not data.is_singular
+        patient = course.is_open or (any(m not in course.overtaken for m in waiting) and not data.is_singular)
         ends = _settled(course, system, begin, AT_REST if not waiting and stop < math.inf else 0.0, patient)
         outcome = Phase(system, state, waiting, course, ends, rtol, record, offset, stop - offset, max_steps).run()
         state, offset = outcome.state, offset + outcome.elapsed
@@ -119,7 +119,7 @@ def march(
                 warnings=warnings, final=True,
             )  # fmt: skip
     status = doubted(course, own[-1], status, settled)
-    found += end_notes(course, status, settled, f"t = {offset:.6g}")
+    found += end_notes(course, status, settled, f"t = {offset:.6g}") + taken_back(course, own[-1], status)
     half_times = HalfTimes.from_clock(course.order, clock, status, events)
     t, packed = (own_t, own) if t_eval is None else (np.array(record.asked_t), np.array(record.asked_total))
     trajectory = Trajectory.of(

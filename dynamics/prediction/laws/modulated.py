@@ -20,7 +20,7 @@ def critical_modulation(network: FusionNetwork, data: Correlations) -> float:
     Examples
     --------
     >>> round(critical_modulation(FusionNetwork.fused_at(2, 2), Correlations.scalar(2, 1, 0)), 3)
-    1.757
+    1.717
     """
     Problem.of(network, data)
     if set(network.path_depths.values()) != {2} or network.trunk.depth or len(data.modalities) != 2:

@@ -106,7 +106,7 @@ class Batch:
         self.least = np.array([_least_loss(one.data) for one in chosen])
         self.reachable = np.array([one.course.lowest_loss for one in chosen]) - self.least
         self.shared = shared
-        self.end, self.rest = self.optimum, None
+        self.end, self.rest, self.open = self.optimum, None, np.array([one.course.is_open for one in members])
         if self.decays:  # what is left to settle is the way to where training rests, which is not the least loss
             ends = [one.course.saddles[-1].total for one in chosen]
             self.end = np.stack([np.hstack([end[m] for m in names]) for end in ends], axis=-1)
@@ -240,7 +240,7 @@ class HalfTimeRecord:
         unsure = settle[ids] | self.batch.collinear[ids] | np.any(waiting, axis=0)  # nothing is sure to come
         if np.any(done & unsure):
             done &= ~unsure | (self.batch.left(total, ids) <= self.goal[ids])
-        return np.asarray(done | self.still[ids])
+        return np.asarray((done & ~self.batch.open[ids]) | self.still[ids])
 
     def runs(
         self, last: np.ndarray, t: np.ndarray, steps: np.ndarray, settled: np.ndarray, evaluations: int,

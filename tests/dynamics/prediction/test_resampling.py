@@ -47,7 +47,7 @@ def drawn_rows(rows: int, draws: int, seed: int = 0) -> list[np.ndarray]:
 @pytest.fixture
 def untimed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Strengths and contributions ask for no half-times."""
-    nobody = lambda _, __, moments: (np.zeros((len(moments), 2), int), *np.zeros((2, len(moments)), bool))
+    nobody = lambda _, __, ___, moments: (np.zeros((len(moments), 2), int), *np.zeros((2, len(moments)), bool))
     monkeypatch.setattr(resampling, "_timed", nobody)
 
 

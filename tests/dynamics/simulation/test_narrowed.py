@@ -32,7 +32,7 @@ def whole(data: Correlations) -> Correlations:
 @pytest.mark.parametrize(("net", "u0"), [(NET, 1e-3), (FusionNetwork.fused_at(4, 3), 0.05)])
 def test_few_directions_keep_half_times_within_the_stated_error(net: FusionNetwork, u0: float) -> None:
     data = table(60, 800, 1)
-    found = narrowed.narrowed(net, data, u0)
+    found = narrowed.narrowed(Problem.of(net, data), u0)
     assert found is not None
     assert found.rough is not None
     judge = integrate_reduced(net, whole(data), u0=u0, rtol=1e-9)
@@ -51,7 +51,9 @@ def test_few_directions_keep_half_times_within_the_stated_error(net: FusionNetwo
 def test_a_random_start_is_the_same_one_seen_along_few_directions() -> None:
     data = table(60, 800, 2)
     judges = [integrate(NET, data, u0=0.01, width=12, seed=seed, exact=True) for seed in (0, 1)]
-    stated = narrowed.narrowed(NET, data, 0.01).error + 1e-3  # u0/sqrt(width) across the directions, and integration
+    stated = (
+        narrowed.narrowed(Problem.of(NET, data), 0.01).error + 1e-3
+    )  # u0/sqrt(width) across the directions, and integration
     runs = [integrate(NET, data, u0=0.01, width=12, seed=seed) for seed in (0, 1)]
     assert all(run.monitors["inputs"] > 0 for run in runs)
     assert max(times_apart(run, judge) for run, judge in zip(runs, judges, strict=True)) <= stated
@@ -66,7 +68,7 @@ def test_a_random_start_is_the_same_one_seen_along_few_directions() -> None:
 
 def test_fewer_rows_than_columns_are_run_in_the_row_space() -> None:
     data = table(150, 40, 3)
-    found = narrowed.narrowed(NET, data, 1e-3)
+    found = narrowed.narrowed(Problem.of(NET, data), 1e-3)
     assert found.error == 0
     assert dict(found.data.sizes) == {"A": 39, "B": 39}
     u, s, _ = np.linalg.svd(data.samples.inputs["A"], full_matrices=False)
@@ -77,7 +79,7 @@ def test_fewer_rows_than_columns_are_run_in_the_row_space() -> None:
 
 def test_where_few_directions_do_not_do_all_are_run_and_it_is_said() -> None:
     data = table(52, 1000, 4, decay=1.5)
-    assert narrowed.narrowed(NET, data, 1e-3) is None
+    assert narrowed.narrowed(Problem.of(NET, data), 1e-3) is None
     assert any(remark.startswith("all 104 inputs are run") for remark in predict(NET, data).remarks)
 
 

@@ -145,6 +145,23 @@ def test_roads_agree(recipe):
     assert run.monitors.get("balance", 0.0) < 1e-4  # (135)
 
 
+def test_effective_data_are_the_entries():
+    """The functions that numbers go through, on symbols, are the forms that (132)-(134) derive."""
+    import sympy as sp
+
+    from derivations.algebra.notation import L_f, eta_0, eta_A
+    from derivations.effective import rate_factors
+    from derivations.training import effective as entries
+
+    assert rate_factors({"A": L_f}, {"A": eta_A})["A"] == entries.SCALE_OF_RATES.subs(eta_0, 1)
+    q, c = sp.symbols("q_A q_B"), sp.Symbol("c")
+    plain = Correlations.symbolic({"A": 1, "B": 1})
+    found = masked(plain, dict(zip("AB", q, strict=True)))
+    assert found.sigma == sp.Matrix([[q[0] * plain.sigma[0, 0], q[0] * q[1] * plain.sigma[0, 1]],
+                                     [q[0] * q[1] * plain.sigma[1, 0], q[1] * plain.sigma[1, 1]]])  # fmt: skip
+    assert with_unimodal_losses(plain, c).sigma_yx == (1 + c) * plain.sigma_yx
+
+
 def test_descent_on_samples_has_real_masks_and_batches():
     """Its median over seeds is that of the effective data; each step sees rows, so runs differ."""
     recipe = Recipe(dropout={"A": 0.5}, batch_size=50)
@@ -176,7 +193,9 @@ def test_two_layers_with_decay_end_at_the_group_lasso(rate):
     total = resting_weights(LATE, DATA, Terms.of(LATE, rate, {}), ("A", "B"), {})
     assert np.allclose(np.hstack([total["A"][0], total["B"][0]]), lasso(DATA, rate), atol=1e-9)
     run = integrate_reduced(LATE, DATA, u0=0.01, recipe=Recipe(weight_decay=rate))
-    assert np.allclose(np.hstack([run.total["A"][-1], run.total["B"][-1]]), lasso(DATA, rate), atol=5e-3)  # runs end at 1e-6 of the loss
+    assert np.allclose(
+        np.hstack([run.total["A"][-1], run.total["B"][-1]]), lasso(DATA, rate), atol=5e-3
+    )  # runs end at 1e-6 of the loss
 
 
 def test_critical_weight_decay():

@@ -146,8 +146,8 @@ def test_a_broken_flow_is_caught_by_the_monitors(monkeypatch: pytest.MonkeyPatch
     fine = flow.run(members, rtol=1e-6)
     right = Kernel._velocity
 
-    def wrong(self, state, sigma, target):
-        moved, total = right(self, state, sigma, target)
+    def wrong(self, state, **given):
+        moved, total = right(self, state, **given)
         moved[:3] *= 1.01
         return moved, total
 
