@@ -93,7 +93,7 @@ class Prediction(Timed, Shown, Drawn):
         """What the numbers hold for: network, loss, start and recipe."""
         norms = self.u0.values() if isinstance(self.u0, Mapping) else [self.u0]
         size = " to ".join(f"{v:g}" for v in dict.fromkeys((min(norms), max(norms))))
-        batch = "mini-batches" if self.recipe.batch_size else "full-batch"
+        batch = "mini-batch" if self.recipe.batch_size else "full-batch"
         more = f", {self.recipe}" if self.recipe.ingredients else ""
         start = f"{self.estimate.assumes} of size u0 = {size}"
         return f"linear network, squared loss, {start}, {batch} gradient descent{more}"

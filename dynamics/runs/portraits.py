@@ -216,10 +216,11 @@ def _points(
     Where nothing is left to learn, a point is a minimum however few are learned.
     """
     found: dict[tuple[float, float], PortraitPoint] = {}
-    for learned in learned_sets(network):
-        if not set(learned) <= set(pair):
+    for some in learned_sets(network):
+        if not set(some) <= set(pair):
             continue
-        total = resting_weights(network, data, terms, learned, {}) if terms.decay else data.regression(learned)
+        total = resting_weights(network, data, terms, some, {}) if terms.decay else data.regression(some)
+        learned = tuple(m for m in some if np.any(total[m])) if terms.decay else some  # without a weight it is not
         left = any(_grows(network, data, m, total, terms) for m in data.modalities if m not in learned)
         place = (float(total[pair[0]][0, 0]), float(total[pair[1]][0, 0]))
         at_zero = not any(total[m].any() for m in pair)

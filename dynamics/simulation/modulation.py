@@ -48,7 +48,11 @@ def shares(data: Sequence[Correlations]) -> Callable[..., np.ndarray]:
     return found
 
 
-def kept(misses: np.ndarray, alpha: Any, on: Any = 1.0) -> np.ndarray:
-    """k of both modalities from the errors that each alone leaves, (2, N); `on` is how far it is switched on."""
-    ratio = np.minimum(misses[::-1] / np.maximum(misses, 1e-300), LARGEST_RATIO)
-    return np.asarray(np.where(ratio > 1, 1 - on * np.tanh(alpha * ratio), 1.0))
+def kept(misses: np.ndarray, alpha: Any, on: np.ndarray | None = None) -> np.ndarray:
+    """k of both modalities from the errors that each alone leaves, (2, N).
+
+    on : how far modulation is switched on; without it by which error is the smaller one. Near zero weights the errors
+        are equal to rounding, so that a flow has to say
+    """
+    ratio = np.clip(misses[::-1] / np.maximum(misses, 1e-300), 1.0, LARGEST_RATIO)
+    return np.asarray(1 - (ratio > 1 if on is None else on) * np.tanh(alpha * ratio))

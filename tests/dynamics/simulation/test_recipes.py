@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -19,14 +20,19 @@ from dynamics import (
     DomainError,
     FusionNetwork,
     Recipe,
+    critical_modulation,
     critical_weight_decay,
     descend,
     ensemble,
     integrate,
     integrate_reduced,
     load_example,
+    portrait,
+    predict,
     random_weights,
+    sweep,
 )
+from dynamics.interface.cli import main
 from dynamics.lambdified import function
 
 RNG = np.random.default_rng(26)
@@ -304,3 +310,71 @@ def test_recipe_is_kept_in_what_runs_leave():
     assert run.provenance["recipe"] == {"weight_decay": 0.1, "rates": {"B": 2.0}}
     assert replace(recipe, weight_decay=0.0) != recipe
     assert str(recipe) == "weight decay 0.1, rates B 2"
+
+
+def test_a_sweep_takes_recipes():
+    """[recipe] of a spec, and `recipe=` of all points, against single ensembles."""
+    spec = {
+        "sigma_a": 2.0,
+        "rho": 0.5,
+        "u0": 1e-2,
+        "width": 10,
+        "seed": [0, 1],
+        "weight_decay": [0.0, 0.5],
+        "rate": 2.0,
+    }
+    found = sweep(spec, recipe=Recipe(dropout={"A": 0.2}))
+    for rate in (0.0, 0.5):
+        recipe = Recipe(weight_decay=rate, rates={"B": 2.0}, dropout={"A": 0.2})
+        single = ensemble(LATE, SCALAR, u0=1e-2, width=10, seeds=2, recipe=recipe)
+        assert np.allclose(found["half_time"].sel(weight_decay=rate, modality="B").values, single.times["B"], rtol=1e-3)
+
+
+def test_the_second_saddle_turns_into_the_minimum():
+    """Of scalars without correlation B is never learned beyond |Sigma_yx_B| = 1."""
+    free = Correlations.scalar(2, 1, 0)
+    below, above = (portrait(LATE, free, points=9, recipe=Recipe(weight_decay=rate)).points for rate in (0.5, 1.2))
+    assert [(p.name, p.kind.value) for p in below][-1] == ("M_*", "global minimum")
+    assert below[-1].position == pytest.approx(((4 - 0.5) / 4, (1 - 0.5) / 1))
+    assert [(p.name, p.kind.value) for p in above] == [("M_0", "nothing learned"), ("M_A", "global minimum")]
+    assert above[-1].position == pytest.approx(((4 - 1.2) / 4, 0.0))
+
+
+@pytest.mark.parametrize(("depth", "u0"), [(2, 1e-6), (3, 1e-2)])
+@pytest.mark.parametrize("share", [0.1, 0.9])
+def test_the_law_with_decay_is_within_its_bound(depth, u0, share):
+    network = FusionNetwork.fused_at(depth, depth)
+    rate = share * critical_weight_decay(LATE, SCALAR)["B"] * u0 ** (depth - 2)  # to leading order, (140)
+    p = predict(network, SCALAR, u0=u0, recipe=Recipe(weight_decay=rate))
+    for m in "AB":
+        assert abs(np.log(p.leading.times[m] / p.reduced.times[m])) <= p.leading.bound[m] < 0.6
+
+
+def test_a_decay_beyond_every_modality_is_refused():
+    with pytest.raises(DomainError, match=r"weight_decay = 6 is beyond every modality: A: weight decay 6 holds it"):
+        predict(LATE, SCALAR, recipe=Recipe(weight_decay=6.0))
+
+
+def test_critical_modulation_evens_out_growth():
+    """At alpha* both grow alike: from a tiny start the wait is that of B alone, and beyond it nobody is first."""
+    free = Correlations.scalar(1.2, 1, 0)
+    alpha = critical_modulation(LATE, free)
+    at, beyond = (integrate_reduced(LATE, free, u0=1e-12, recipe=Recipe(ogm=s * alpha)).times for s in (1.0, 1.5))
+    assert at["A"] == pytest.approx(at["B"], rel=0.05)
+    assert beyond["A"] == pytest.approx(beyond["B"], rel=0.05)
+
+
+def test_the_command_line_has_a_recipe(capsys):
+    flags = ["--rate", "exercise=2", "--dropout", "body=0.2", "--weight-decay", "0.02", "--unimodal-loss", "0.5"]
+    assert main(["predict", "--example", "linnerud", *flags, "--json"]) == 0
+    recipe = json.loads(capsys.readouterr().out)["recipe"]
+    assert recipe == {"weight_decay": 0.02, "rates": {"exercise": 2.0}, "dropout": {"body": 0.2}, "unimodal_loss": 0.5}
+    for flags, line in (
+        (["--dropout", "body"], "--dropout must be NAME=NUMBER, such as --dropout A=0.5, got 'body'"),
+        (["--dropout", "body=1"], "dropout['body'] must be at least 0 and below 1, got 1.0"),
+        (["--rate", "legs=2"], "rates must name modalities among exercise, body, got 'legs'"),
+        (["--optimizer", "lion"], "optimizer must be one of sgd, adam, adamw, rmsprop, got 'lion'"),
+        (["--weight-decay", "5"], "weight_decay = 5 is beyond every modality"),
+    ):
+        assert main(["predict", "--example", "linnerud", *flags]) == 2
+        assert line in capsys.readouterr().err
