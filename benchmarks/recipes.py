@@ -585,7 +585,8 @@ def compare(path: Path, deep_drawn: int) -> str:
             if at[last] in run.get("crossings", {}):
                 with np.errstate(invalid="ignore"):
                     whole = np.array(run["crossings"][at[last]]) / np.array(run["crossings"][at[first]])
-                note += f"; at the predicted plateaus {100 * (said / median_and_error(whole)[0] - 1):+.2f} %"
+                middle = median_and_error(whole)[0]
+                note += f"; at the predicted plateaus {100 * (said / middle - 1):+.2f} %" if middle else ""
         rows.append(f"| {case.kind}, {case.name} | {table.name} | {text} | {note} |")
     lines = [
         "| kind | cases | ratio: median miss [%] | at 90 % | worst | paired | first half-time | last | out of reach |"
@@ -597,7 +598,64 @@ def compare(path: Path, deep_drawn: int) -> str:
         rest = f"{np.median(pair):.2f} | {np.median(one):.2f} | {np.median(two):.2f} | {outside.get(kind, 0)}"
         lines.append(f"| {kind} | {len(all_of)} | {marks} | {rest} |")
     head = "| case | problem | trained ratio | predicted | miss [%] | paired [%] | first half-time [%] | last [%] | |"
-    return "\n".join([*lines, "", head, "|---|---|---|---|---|---|---|---|---|", *rows])
+    return "\n".join([*lines, modulations(), "", head, "|---|---|---|---|---|---|---|---|---|", *rows])
+
+
+def evened_out(table: Table, start: float = 1e-5, width: int = 50, rate: float = 0.01) -> float:
+    """The alpha at which both grow alike near zero, by bisection on full-batch training with the hard switch.
+
+    Growth is that of ln|w| over the second half of the way of the slower one, while nothing has saturated.
+    """
+    data = table.data
+    spans = [data.span(m) for m in data.modalities]
+    target, power = np.ravel(data.sigma_yx), float(data.sigma_yy)
+    strengths = [float(np.linalg.norm(target[span])) for span in spans]
+    steps = round(1.4 * math.log(1 / start) / max(strengths) / rate)
+
+    def faster(alpha: float) -> float:
+        """Growth of the stronger one over that of the other, less one; beyond alpha* they stay equal."""
+        rng = np.random.default_rng(0)
+        one = [
+            rng.normal(size=(width, s.stop - s.start)) * start / math.sqrt(width * (s.stop - s.start)) for s in spans
+        ]
+        two = [rng.normal(size=(1, width)) * start / math.sqrt(width) for _ in spans]
+        sizes = []
+        for _ in range(steps):
+            total = [b @ a for a, b in zip(one, two, strict=True)]
+            error = target - np.hstack(total)[0] @ data.sigma
+            gain = [float(w[0] @ (2 * target[s] - data.sigma[s, s] @ w[0])) for w, s in zip(total, spans, strict=True)]
+            left = [power - g for g in gain]
+            lead = int(gain[1] > gain[0])
+            kept = [1.0, 1.0]
+            kept[lead] = 1 - math.tanh(alpha * left[1 - lead] / left[lead])
+            for m, s in enumerate(spans):
+                moved = two[m].T @ error[None, s]
+                two[m] = two[m] + rate * error[None, s] @ one[m].T
+                one[m] = one[m] + rate * kept[m] * moved
+            sizes.append([math.log(np.linalg.norm(w)) for w in total])
+            if max(abs(g) for g in gain) > 1e-4 * power:  # still linear
+                break
+        half = len(sizes) // 2
+        growth = np.array(sizes[-1]) - np.array(sizes[half])
+        strong = int(strengths[1] > strengths[0])
+        return float(growth[strong] / growth[1 - strong] - 1)
+
+    low, high = 0.0, 6.0
+    for _ in range(16):
+        middle = (low + high) / 2
+        low, high = (middle, high) if faster(middle) > 0.005 else (low, middle)
+    return (low + high) / 2
+
+
+def modulations() -> str:
+    """alpha* by training, and as it is predicted, of the problems with two modalities."""
+    from dynamics import critical_modulation
+
+    rows = ["", "| problem | alpha* by training | predicted |", "|---|---|---|"]
+    for table in [t for t in tables() if len(t.inputs) == 2][:12]:
+        said = critical_modulation(FusionNetwork.fused_at(2, 2, tuple(table.inputs)), table.data)
+        rows.append(f"| {table.name} | {evened_out(table):.3f} | {said:.3f} |")
+    return "\n".join(rows)
 
 
 def halved(path: Path) -> str:

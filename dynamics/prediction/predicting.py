@@ -23,6 +23,7 @@ from dynamics.prediction.cautions import (
     upset,
 )
 from dynamics.prediction.estimates import Estimate, Kind, Missing, Road, leading_estimate, reduced_estimate
+from dynamics.prediction.laws.modulated import slides
 from dynamics.prediction.order_odds import CLEAR, order_probability
 from dynamics.prediction.prediction import Prediction
 from dynamics.prediction.refined import ensemble_estimate, refined_aligned, refined_from, refined_typical, refined_wide
@@ -168,7 +169,8 @@ def predict(
     remarks += disagreements(estimates)
     remarks += asked.notes
     wrong = asked.back(_misattribution(asked.problem, wrong_from[source], wrong_from))
-    worth, together = preference.contribution(data), start.course.tie or _together(chosen)
+    worth = preference.contribution(data)
+    together = start.course.tie or slides(asked.problem) or _together(chosen)
     power = float(np.trace(np.atleast_2d(data.sigma_yy)))
     alike = network.is_early_fusion or len(data.modalities) == 1
     return Prediction(

@@ -1,8 +1,8 @@
 """On-the-fly gradient modulation (OGM): what an encoder takes of its gradient, from the scores of both modalities.
 
 The score of a modality is one over the mean squared error of the network with that modality alone. Where its score is
-higher, the encoder takes k = 1 - tanh(alpha ratio of the scores), (141), else all. A flow switches over in the last
-EDGE of equality, so that it can stay there, as steps do that zigzag about it, (143).
+higher, the encoder takes k = 1 - tanh(alpha ratio of the scores), (141), else all. A flow switches over within EDGE
+of equality, each encoder modulated for a share of the time, so that it can stay there as steps do that zigzag, (143).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def shares(data: Sequence[Correlations]) -> Callable[..., np.ndarray]:
             for c in spans
         ])  # fmt: skip
         ahead = (gains - gains[::-1]) / np.maximum(np.sum(np.abs(gains), axis=0), 1e-300)
-        on = np.clip(ahead / EDGE, 0.0, 1.0)
+        on = np.clip((1 + ahead / EDGE) / 2, 0.0, 1.0)  # at equality each is modulated for half of the time
         return kept(p - gains, alpha, on * on * (3 - 2 * on))
 
     return found

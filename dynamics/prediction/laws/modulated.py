@@ -31,6 +31,15 @@ def critical_modulation(network: FusionNetwork, data: Correlations) -> float:
     return float(function(law.CRITICAL_MODULATION, sym.a, sym.b)(strong, weak))
 
 
+def slides(problem: Problem) -> bool:
+    """Whether modulation keeps both scores equal, so that nobody is first."""
+    alpha = problem.terms.modulation
+    try:
+        return alpha > 0 and alpha >= critical_modulation(problem.network, problem.data)
+    except DomainError:
+        return False
+
+
 def with_modulation(begin: Start) -> tuple[tuple[str, ...], dict[str, float], float, dict[str, float]]:
     """Numbers of the law, times, lag, and what each leaves out as a share of its time; two layers, late fusion.
 
