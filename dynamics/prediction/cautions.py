@@ -31,7 +31,7 @@ def close_calls(start: Start) -> list[str]:
     found = []
     for winner, other, left in plan.rivals:
         layers, goal = network.depths[other], data.norm(plan.plateaus[other])
-        if other in plan.never or norms[other] == 0 or goal == 0 or layers < 2:
+        if {winner, other} & set(plan.never) or norms[other] == 0 or goal == 0 or layers < 2:
             continue
         if left <= 0:
             log_size = math.inf
