@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -30,9 +31,6 @@ MOST_STEPS = 200_000
 SETTLED = 1e-3  # of the excess loss: steps of a fixed length never come closer than that length
 BEYOND = 1.3  # of the last half-time, after which nothing is waited for
 TYPICAL = math.sqrt(2 / math.pi)  # mean size of a normal entry, in deviations
-HEURISTIC = (
-    "of a random start: it comes to the manifold of equal entries within a few steps; the steps before are left out"
-)
 
 
 def coordinatewise(
@@ -50,7 +48,7 @@ def coordinatewise(
     network, data = problem.network, problem.data
     rate = checked_positive(recipe.learning_rate, "learning_rate") if recipe.learning_rate is not None else None
     if rate is None:
-        raise DomainError(f"optimizer {recipe.optimizer.value} needs a learning_rate: its steps do not shrink with it")
+        raise DomainError(f"optimizer {recipe.optimizer} needs a learning_rate: its steps do not shrink with it")
     if network.trunk.depth or min(network.depths.values()) < 2 or data.outputs > 1:
         raise DomainError("the reduced form of such optimizers is for late fusion of two layers or more, one output")
     width, max_steps = checked_integer(width, "width", 1), checked_integer(max_steps, "max_steps", 1)
@@ -105,9 +103,7 @@ def _timed(
     recipe: Recipe,
     settled: bool,
 ) -> Trajectory:
-    """Who is learned when, each along the regression on it and those before it; the order is the run's own."""
-    from dataclasses import replace
-
+    """Who is learned when, each along the regression on it and those learned before it by this rule."""
     network, data = problem.network, problem.data
     plan = problem.course(norms, {})
     t, packed = np.arange(len(path)) * rate, path[:, None, :]
@@ -130,14 +126,14 @@ def _timed(
     never = {m: NEGLIGIBLE for m in left if settled}
     status |= dict.fromkeys(never, Status.NEVER)
     plateaus |= {m: np.zeros_like(plateaus[m]) for m in never}
-    order = (*learned, *left)
+    order = (*sorted(learned, key=lambda m: clock[m]), *left)
     found = replace(plan, order=order, plateaus=plateaus, never=never)
     warnings = [*data.warnings] + ([] if settled else [f"stopped after {len(path) - 1} steps"])
     return Trajectory.of(
         found, t, packed, HalfTimes.from_clock(order, clock, status), weight_times=weight_times(found, t, packed),
         monitors={"steps": float(len(path) - 1)}, warnings=warnings,
         provenance={
-            "producer": f"reduced {recipe.optimizer.value}", "start": "on the manifold", "network": str(network),
+            "producer": f"reduced {recipe.optimizer}", "start": "on the manifold", "network": str(network),
             "u0": dict(norms), "width": width, "learning_rate": rate,
         },
     )  # fmt: skip
