@@ -44,6 +44,8 @@ DATA = frozenset({Ingredient.RATES, Ingredient.DROPOUT, Ingredient.UNIMODAL_LOSS
 #: Changes of the data, and decay in the flow; steps and batches of gradient descent to first order (144, 145).
 FLOW = DATA | {Ingredient.WEIGHT_DECAY, Ingredient.LEARNING_RATE, Ingredient.BATCH_SIZE}
 MODULATED = FLOW | {Ingredient.OGM}
+#: Optimizers that divide each entry's gradient by its own size: noise and rates do not go over into the data there.
+COORDINATEWISE = frozenset({Ingredient.OPTIMIZER, Ingredient.LEARNING_RATE, Ingredient.UNIMODAL_LOSS})
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,11 @@ class Recipe:
             Ingredient.LOSS: self.loss is not Loss.SQUARED,
         }
         return tuple(i for i in Ingredient if there.get(i, bool(getattr(self, i.value))))
+
+    @property
+    def is_coordinatewise(self) -> bool:
+        """Whether each entry is divided by its own size: Adam, AdamW, RMSprop."""
+        return self.optimizer is not Optimizer.SGD
 
     def require(self, known: Collection[Ingredient], road: str) -> None:
         """Refuse what a road does not know."""

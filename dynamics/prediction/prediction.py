@@ -96,7 +96,8 @@ class Prediction(Timed, Shown, Drawn):
         batch = "mini-batch" if self.recipe.batch_size else "full-batch"
         more = f", {self.recipe}" if self.recipe.ingredients else ""
         start = f"{self.estimate.assumes} of size u0 = {size}"
-        return f"linear network, squared loss, {start}, {batch} gradient descent{more}"
+        method = "" if self.recipe.is_coordinatewise else " gradient descent"
+        return f"linear network, squared loss, {start}, {batch}{method}{more}"
 
     @property
     def table(self) -> Table:

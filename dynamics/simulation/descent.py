@@ -13,7 +13,7 @@ from derivations.critical.saddles import Course
 from derivations.flow import gradient_flow
 from dynamics.checks import checked_integer, checked_positive
 from dynamics.problem import Problem
-from dynamics.recipe import MODULATED, Ingredient, Recipe
+from dynamics.recipe import COORDINATEWISE, MODULATED, Ingredient, Recipe
 from dynamics.runs.half_times import EARLY, EXCESS, HalfTimes, Status, before_it, end_notes
 from dynamics.runs.plateaus import as_run, doubted
 from dynamics.runs.trajectory import Trajectory, losses, weight_times
@@ -22,6 +22,7 @@ from dynamics.simulation.batch.members import DIVERGED
 from dynamics.simulation.full_system import pack
 from dynamics.simulation.modulation import encoders, kept, shares
 from dynamics.simulation.narrowed import narrowed
+from dynamics.simulation.optimizers import Stepper, stepper
 from dynamics.simulation.rest import Rest
 from dynamics.simulation.sampling import Sampled
 from dynamics.simulation.widening import COMPRESSED, widened
@@ -116,6 +117,10 @@ def descend(
     (('A', 'B'), 'reached')
     """
     known = MODULATED if on_samples else MODULATED - {Ingredient.BATCH_SIZE}
+    if recipe is not None and recipe.is_coordinatewise:  # entries do not turn with the units: every weight is stepped
+        known, exact = COORDINATEWISE | (known & {Ingredient.BATCH_SIZE, Ingredient.DROPOUT}), True
+    elif recipe is not None and recipe.momentum:
+        known = known | {Ingredient.MOMENTUM}
     road = "gradient descent" if on_samples else "gradient descent on correlations (on_samples=True takes real batches)"
     asked = trained(network, data, u0 if weights is None else None, recipe, known, road)
     if learning_rate is None:
@@ -155,7 +160,8 @@ def _descent(
 
     def run(layers: Weights) -> Trajectory:
         sampled = Sampled(samples or asked.scaled_samples, asked.recipe, seed) if on_samples else None
-        return _descended(plan, layers, rate, sampled, last_step, t_end is None, origin)
+        move = stepper(asked.recipe, rate) if asked.recipe.is_coordinatewise or asked.recipe.momentum else None
+        return _descended(plan, layers, rate, sampled, last_step, t_end is None, origin, move=move)
 
     def target(trajectory: Trajectory) -> float:
         latest = max((t for t in trajectory.times.values() if math.isfinite(t)), default=0.0)
@@ -173,6 +179,7 @@ def _descended(
     stops_early: bool,
     origin: Mapping[str, Any],
     final: bool = False,
+    move: Stepper | None = None,
 ) -> Trajectory:
     """Descend from the weights `start`; `stops_early` where all is learned and the loss has settled.
 
@@ -238,8 +245,11 @@ def _descended(
                 resting = bool(rest.settled(norms, speeds, packed[..., None])[0])
                 if resting:
                     break
-            for name, layers in velocity.items():
-                current[name] = [w + rate * change for w, change in zip(current[name], layers, strict=True)]
+            if move is None:
+                for name, layers in velocity.items():
+                    current[name] = [w + rate * change for w, change in zip(current[name], layers, strict=True)]
+            else:
+                current = moved(current, velocity, move)
             products = gradient_flow.above(network, current)
             totals = gradient_flow.total_weights(network, current, products)
         step += 1
@@ -258,6 +268,12 @@ def _descended(
         weight_times=weight_times(plan, t, packed_path),
         monitors={"steps": step, "compression": 0.0}, warnings=warnings, provenance=origin,
     )  # fmt: skip
+
+
+def moved(weights: Weights, velocity: Mapping[str, list[np.ndarray]], move: Stepper) -> Weights:
+    """A step of an optimizer with a memory."""
+    flat = iter(move([w for own in weights.values() for w in own], [g for name in weights for g in velocity[name]]))
+    return {name: [next(flat) for _ in own] for name, own in weights.items()}
 
 
 def _layer_norms(weights: Mapping[str, list[np.ndarray]], layers: list[tuple[str, int]]) -> np.ndarray:

@@ -81,7 +81,7 @@ def add_command(commands: Any, name: str, run: Action, text: str) -> argparse.Ar
 def add_recipe(command: argparse.ArgumentParser) -> None:
     """How the network is trained."""
     group = command.add_argument_group("recipe", "how it is trained, beside plain gradient descent")
-    group.add_argument("--optimizer", metavar="NAME", help="sgd (default)")
+    group.add_argument("--optimizer", metavar="NAME", help="sgd (default), adam, adamw, rmsprop")
     group.add_argument("--momentum", type=real, help="of the optimizer")
     group.add_argument("--weight-decay", type=real, metavar="LAMBDA", help="of every layer, in the loss or SGD's own")
     group.add_argument("--batch-size", type=whole, metavar="ROWS", help="rows of a step (default: all)")
@@ -105,6 +105,9 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
         if twice:
             raise DomainError(f"--{flag} names {twice[0]} twice")
         asked |= {name: dict(pairs)} if pairs else {}
+    rate = getattr(options, "learning_rate", None)
+    if rate is not None and asked.get("optimizer", "sgd") != "sgd":  # its steps do not shrink with the rate
+        asked["learning_rate"] = rate
     return Recipe(**asked)
 
 
