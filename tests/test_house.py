@@ -230,13 +230,15 @@ def test_every_scalar_law_of_dynamics_is_an_expression_of_the_ledger() -> None:
     for i, kind in enumerate(branch_times.KINDS):  # see tests/derivations/times/test_any_branches.py for log_integrand
         laws |= {f"lead {i}": kind.lead, f"lag {i}": kind.lag, f"integrand {i}": kind.integrand.subs(P, kind.progress)}
     for name, value in laws.items():
-        assert any(equal(value, form) for form in known), name
+        alike = [form for form in known if form.free_symbols == value.free_symbols]
+        assert any(equal(value, form) for form in alike), name
 
 
 def test_no_second_copy_of_a_law_in_dynamics() -> None:
     """A power with a depth in its exponent stands in `dynamics` only where errors or step sizes are estimated."""
     sizes = ("neglected", "neglected_alone", "scaled_time", "_end", "half_relaxation")
     allowed = {("bounds.py", name) for name in sizes} | {("descent.py", "curvature")}
+    allowed |= {("coordinatewise.py", "coordinatewise")}  # sums over as many units
     allowed |= {("decayed.py", name) for name in ("_end", "_left_of_lag", "with_decay")}
     for path in sorted(ROOT.glob("dynamics/**/*.py")):
         for function in (n for n in parsed(path.read_text()) if isinstance(n, ast.FunctionDef)):

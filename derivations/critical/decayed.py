@@ -38,22 +38,40 @@ def resting_weights(
 
     signs : of scalar weights that cannot cross zero; what would, has none
     """
-    alive, out = [m for m in data.modalities if m in learned], set[str]()
-    total = {m: np.zeros_like(data.target_block(m)) for m in data.modalities}
-    for _ in range(3 * len(alive) + 1):
-        if alive:
-            found = _minimum(_Balanced(network, data, terms, tuple(alive)))
-            total = {m: found.get(m, np.zeros_like(data.target_block(m))) for m in data.modalities}
-        else:
-            total = {m: np.zeros_like(data.target_block(m)) for m in data.modalities}
+    zero = {m: np.zeros_like(data.target_block(m)) for m in data.modalities}
+    alive, total = [m for m in data.modalities if m in learned], zero
+    convex = not network.trunk.depth and all(network.depths[m] == 2 for m in learned)
+    begin: np.ndarray | None = None
+    for _ in range(4 * len(alive) + 1):
+        balanced = _Balanced(network, data, terms, tuple(alive))
+        total = zero | (_minimum(balanced, balanced.start() if begin is None else begin) if alive else {})
+        begin = None
         lost = [m for m in alive if not np.any(total[m]) or total[m][0, 0] * signs.get(m, total[m][0, 0]) < 0]
         lost = lost or [m for m in alive if m in signs and not total[m][0, 0] * signs[m] > 0]
-        if not lost:
+        if lost:
+            alive.remove(min(lost, key=data.strength))
+            continue
+        driven = _driven(data, terms, [m for m in learned if m not in alive], total, signs) if convex else {}
+        if not driven:
             break
-        weakest = min(lost, key=data.strength)
-        out.add(weakest)
-        alive.remove(weakest)
+        m = max(driven, key=lambda n: float(np.linalg.norm(driven[n])))  # on its way it was taken for nothing
+        total = total | {m: driven[m]}
+        alive = [n for n in data.modalities if n in alive or n == m]
+        begin = _Balanced(network, data, terms, tuple(alive)).start(total)
     return total
+
+
+def _driven(
+    data: Correlations, terms: Terms, left: Sequence[str], total: Mapping[str, np.ndarray], signs: Mapping[str, float]
+) -> dict[str, np.ndarray]:
+    """Who has no weight and grows all the same, two layers: weights along its residual to begin with."""
+    found = {}
+    for m in left:
+        residual = data.target_block(m) - sum(total[n] @ data.input_block(n, m) for n in data.modalities)
+        size, decay = float(np.linalg.norm(residual)), terms.decay_of(m)
+        if size > decay * (1 + 1e-9) and residual[0, 0] * signs.get(m, residual[0, 0]) >= 0:
+            found[m] = residual * ((size - decay) / size / data.norm(data.input_block(m, m)))
+    return found
 
 
 class _Balanced:
@@ -82,11 +100,12 @@ class _Balanced:
         self.paths = np.array([network.path_depths[m] for m in learned])
         self.goal = np.hstack([total[m][0] for m in learned])
 
-    def start(self) -> np.ndarray:
-        """The regression, balanced as well as one norm a layer of a path can be."""
-        sizes = np.sqrt(np.add.reduceat(self.goal**2, self.begins))
+    def start(self, total: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
+        """The regression, or other weights, balanced as well as one norm a layer of a path can be."""
+        goal = self.goal if total is None else np.hstack([total[m][0] for m in self.learned])
+        sizes = np.sqrt(np.add.reduceat(goal**2, self.begins))
         each = np.maximum(sizes, 1e-12 * (np.max(sizes) or 1.0)) ** (1 / self.paths)
-        rows = self.goal / np.where(sizes > 0, sizes, 1.0)[self.owner] * each[self.owner]
+        rows = goal / np.where(sizes > 0, sizes, 1.0)[self.owner] * each[self.owner]
         empty = (sizes == 0)[self.owner]
         rows[empty] = (each / np.sqrt(self.sizes))[self.owner][empty]
         return np.append(rows, [float(np.hypot.reduce(each[under])) for _, _, under in self.fused])
@@ -137,9 +156,8 @@ class _Balanced:
         return {m: packed[None, begin : begin + size] for m, begin, size in parts}
 
 
-def _minimum(balanced: _Balanced) -> dict[str, np.ndarray]:
-    """By Newton's method, held back where F would rise, from the regression."""
-    x = balanced.start()
+def _minimum(balanced: _Balanced, x: np.ndarray) -> dict[str, np.ndarray]:
+    """By Newton's method, held back where F would rise, from x."""
     begins, sizes = balanced.begins, np.array([balanced.alone[m] for m in balanced.learned])
     value, damping = float(balanced.value(x[:, None])[0]), 1e-3
     for _ in range(ROUNDS):

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from itertools import pairwise
 
 import numpy as np
-from scipy.optimize import brentq
+from scipy.optimize import brentq, minimize_scalar
 
 from derivations import Correlations, DomainError, FusionNetwork
 from derivations.critical.decayed import require_one_output, resting_weights
@@ -17,11 +16,12 @@ from dynamics.problem import Problem
 from dynamics.runs.half_times import Status
 from dynamics.simulation.reduced import reduced_flow
 
-SCANNED = 96  # decays between zero and the largest |Sigma_yx| that are looked at: a modality may leave and come back
+SMALLEST = 1e-6  # share of the largest |Sigma_yx| down to which is looked
+SCANNED = 48  # decays between it and zero, and as many in logarithms: a modality may leave and come back
 CLOSE = 1e-12  # of a root
 BRACKET = 1e-3  # relative width of a bracket between runs that learn a modality and runs that do not
 RTOL = 1e-7  # of these runs
-KEPT = 0.01  # share of its plateau that is left in the end of what is learned, and not taken back
+KEPT = 0.1  # share of its plateau that is left in the end of what is learned, and not taken back
 DOUBLINGS = 60
 
 
@@ -85,14 +85,27 @@ def _exact(problem: Problem, m: str) -> float:
     top = max(data.strength(n) for n in data.modalities)
     if not top > 0:
         return 0.0
-    if data.strength(m) == top and network.depths.values() and 1 not in network.depths.values():
+    if data.strength(m) == top and 1 not in network.depths.values():
         return float(top)
-    scan = np.linspace(top, 0.0, SCANNED + 1)[:-1]
-    scan = np.append(scan, scan[-1] * np.geomspace(0.5, 1e-6, 8))
-    for above, below in pairwise(scan):
-        if beyond(below) > 0:
-            return float(brentq(beyond, below, above, xtol=CLOSE * top, rtol=1e-13)) if beyond(above) < 0 else above
+    linear, logarithmic = np.linspace(top, 0.0, SCANNED + 1)[:-1], top * np.geomspace(1.0, SMALLEST, SCANNED)
+    scan = np.unique(np.concatenate([linear, logarithmic]))[::-1]
+    values: list[float] = []
+    for i, rate in enumerate(scan):
+        values.append(beyond(rate))
+        inside = _hump(beyond, scan[i - 2 : i + 1], values[-3:]) if i > 1 else None
+        below = inside if inside is not None else rate if values[-1] > 0 else None
+        if below is not None:
+            above = min(r for r, value in zip(scan, values, strict=False) if r > below and value <= 0)
+            return float(brentq(beyond, below, above, xtol=CLOSE * top, rtol=1e-13))
     return 0.0
+
+
+def _hump(beyond: Callable[[float], float], scan: np.ndarray, values: list[float]) -> float | None:
+    """Where three points below zero, the middle one the highest, hide one above it."""
+    if not values[0] <= values[1] >= values[2] or values[1] > 0:
+        return None
+    found = minimize_scalar(lambda rate: -beyond(rate), bounds=(scan[2], scan[0]), method="bounded")
+    return float(found.x) if found.fun < 0 else None
 
 
 def _by_runs(

@@ -33,6 +33,7 @@ from dynamics.starts.weights import require_range, start_norms
 from dynamics.tables import number, percent
 
 SEARCHED = 1e-5  # relative tolerance of the runs of a search: far below MET
+COARSE = 1e-3  # of an ingredient's value: its ratio is met to MET
 MET = 0.01  # a ratio this close to the wanted one counts as met
 WIDEST = 10**6  # widths are looked for up to it
 SMALLEST_U0, LARGEST_U0 = 1e-9, 1.0
@@ -52,6 +53,7 @@ def prescribe(
     seconds: float | None = None,
     progress: Callable[[str], None] | None = None,
     recipe: Recipe | None = None,
+    ingredients: bool = True,
 ) -> Prescription:
     """Which change makes the modality that is last now be learned `ratio` times as late as the first.
 
@@ -65,7 +67,8 @@ def prescribe(
     block : modality whose columns are rescaled; None for the last one
     seconds : give up after this time with a SolveError; None never does
     progress : called with a line before each piece of work
-    recipe : how it is trained now; dropout, a learning rate, unimodal losses and modulation are looked for beside it
+    recipe : how it is trained now
+    ingredients : look for a learning rate, dropout, unimodal losses and modulation, too, which takes half of the time
 
     Half of the output is counted of what a modality contributes once *it* is learned: the first one alone, later ones
     with the others there. Where the order turns these change places, and the ratio may jump past 1.
@@ -110,13 +113,13 @@ def prescribe(
         say("width")
         widths = asked.other_width()
     recipes = []
-    for name, work in asked.ingredients().items():
+    for name, work in asked.ingredients().items() if ingredients else ():
         say(name)
         recipes.append(work())
     now = asked.option("as it is", math.nan, asked.at(), recipe=base.recipe)
     return Prescription(
         wanted, base.order, block, base.source.value, base.estimate.assumes, now, rescale, factor, depths, start,
-        widths, sweep, base.holds_for, base.warnings, tuple(recipes), _too_large(base, few),
+        widths, sweep, base.holds_for, base.warnings, tuple(recipes), _too_large(base, few) if ingredients else {},
     )  # fmt: skip
 
 
@@ -228,7 +231,7 @@ class _Question:
         return math.log(times[1] / times[0]) - math.log(self.wanted)
 
     def search(
-        self, ask: Callable[[float], tuple[float, float]], logs: np.ndarray, near: float
+        self, ask: Callable[[float], tuple[float, float]], logs: np.ndarray, near: float, close: float = 1e-5
     ) -> tuple[float, tuple[float, float], str, dict[float, tuple[float, float]]]:
         """The value at which the ratio is as wanted, the one next to e^near; else the one that comes closest."""
         known = {y: ask(math.exp(y)) for y in logs}
@@ -245,7 +248,7 @@ class _Question:
                 continue
             if all(map(math.isfinite, ends)):
                 with suppress(ValueError):  # no prediction inside: what has been met stands
-                    brentq(off, low, high, xtol=1e-5)
+                    brentq(off, low, high, xtol=close)
             else:  # on one side the last one is not learned at all, with the plateau that it would have as the first
                 left, right = low, high
                 for _ in range(BISECTIONS):
@@ -331,20 +334,20 @@ class _Question:
         def at(value: float) -> tuple[float, float]:
             return self.at(recipe=replace(self.recipe, **change(value)))
 
-        value, times, missed, _ = self.search(at, np.log(values), math.log(near))
+        value, times, missed, _ = self.search(at, np.log(values), math.log(near), COARSE)
         notes = "; ".join(filter(None, [missed, note]))
         return self.option(f"{what} {number(value)}", value, times, notes, replace(self.recipe, **change(value)))
 
     def other_rate(self) -> Option:
         """Of the branch of the last one, (134)."""
         now, last = self.recipe.rates, self.last
-        values = np.geomspace(1 / FAR, FAR, 13)
+        values = np.geomspace(1 / FAR, FAR, 7)
         return self.trained_with(f"rate of {last} x", values, 1.0, lambda v: {"rates": {**now, last: v}})
 
     def dropout(self) -> Option:
         """Of the first one, which slows it; keep probabilities are searched in logarithms."""
         now, first = self.recipe.dropout, self.first
-        left = np.geomspace(0.05, 1.0, 8)
+        left = np.geomspace(0.05, 1.0, 6)
         found = self.trained_with(
             "keep", left, 1.0, lambda keep: {"dropout": {**now, first: max(0.0, 1 - keep)}}, "mean over masks"
         )
@@ -352,7 +355,7 @@ class _Question:
         return replace(found, what=f"dropout of {first} {number(masked, 3)}", value=masked)
 
     def unimodal_losses(self) -> Option:
-        values = np.geomspace(0.05, 20.0, 8)
+        values = np.geomspace(0.05, 20.0, 5)
         return self.trained_with("unimodal losses of weight", values, 0.05, lambda v: {"unimodal_loss": v})
 
     def modulation(self) -> Option:
@@ -360,5 +363,5 @@ class _Question:
         critical = 1.0
         with suppress(DomainError):
             critical = critical_modulation(self.network, self.data)
-        values = min(critical, 2.0) * np.array([0.1, 0.3, 0.5, 0.7, 0.9, 1.1, 1.5])
+        values = min(critical, 2.0) * np.array([0.1, 0.4, 0.7, 1.0, 1.5])
         return self.trained_with("modulation (OGM) alpha", values, critical, lambda v: {"ogm": v})

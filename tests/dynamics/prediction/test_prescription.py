@@ -2,14 +2,18 @@
 
 import json
 import math
+from functools import partial
 
 import numpy as np
 import pytest
 
 from derivations import Correlations, FusionNetwork
-from dynamics import DomainError, SolveError, ensemble, load_example, predict, prescribe
+from dynamics import DomainError, SolveError, ensemble, load_example, predict
+from dynamics import prescribe as prescribe_all
 from dynamics.prediction.prescription import Prescription
 from tests.cases import SOAK
+
+prescribe = partial(prescribe_all, ingredients=False)  # these are in tests of recipes, and trained in notebook 10
 
 LATE = FusionNetwork.fused_at(2, 2)
 

@@ -20,6 +20,7 @@ from dynamics import (
     DomainError,
     FusionNetwork,
     Recipe,
+    aligned_weights,
     critical_modulation,
     critical_weight_decay,
     descend,
@@ -29,11 +30,15 @@ from dynamics import (
     load_example,
     portrait,
     predict,
+    prescribe,
     random_weights,
     sweep,
 )
 from dynamics.interface.cli import main
 from dynamics.lambdified import function
+from dynamics.recipe import FLOW
+from dynamics.simulation.reduced_system import reduced_run
+from dynamics.starts.recipes import trained
 
 RNG = np.random.default_rng(26)
 ROWS = RNG.normal(size=(300, 5)) + 0.6 * RNG.normal(size=(300, 1))  # half-times 4 and 10, correlations 0.26
@@ -143,10 +148,10 @@ def test_roads_agree(recipe):
     """Batch, single full flow, gradient descent in small steps, from one random start."""
     run = integrate(LATE, DATA, u0=0.05, width=6, seed=1, recipe=recipe, rtol=1e-8)
     many = ensemble(LATE, DATA, u0=0.05, width=6, seeds=[1, 2], recipe=recipe)
-    steps = descend(LATE, DATA, u0=0.05, width=6, seed=1, recipe=recipe, learning_rate=5e-3)
+    steps = descend(LATE, DATA, u0=0.05, width=6, seed=1, recipe=recipe, learning_rate=0.02)
     for m in "AB":
         assert many.times[m][0] == pytest.approx(run.times[m], rel=2e-3 if recipe.ogm else 1e-3)
-        assert steps.times[m] == pytest.approx(run.times[m], rel=1e-2)
+        assert steps.times[m] == pytest.approx(run.times[m], rel=2e-2)
     assert run.monitors.get("energy", 0.0) < 1e-4  # loss and decay that are lost are the work that was done
     assert run.monitors.get("balance", 0.0) < 1e-4  # (135)
 
@@ -297,11 +302,11 @@ def test_many_inputs_with_decay_run_along_few_directions():
     data = Correlations.from_samples({"A": rows[:, :100], "B": rows[:, 100:]}, target).standardized()
     recipe = Recipe(weight_decay=0.05, rates={"B": 0.5})
     few = integrate_reduced(LATE, data, u0=1e-3, recipe=recipe)
-    every = integrate(LATE, data, u0=1e-3, width=3, seed=0, recipe=recipe, exact=True)
-    narrow = integrate(LATE, data, u0=1e-3, width=3, seed=0, recipe=recipe)
-    assert "inputs" in few.monitors
+    asked = trained(LATE, data, 1e-3, recipe, FLOW, "a test")
+    every = reduced_run(asked.problem, asked.u0, rtol=1e-7, max_steps=5000)  # all of them
+    assert few.monitors["inputs"] > 0
     for m in "AB":
-        assert narrow.times[m] == pytest.approx(every.times[m], rel=narrow.monitors["inputs"] + 1e-3)
+        assert few.times[m] == pytest.approx(every.times[m], rel=few.monitors["inputs"] + 1e-5)
 
 
 def test_recipe_is_kept_in_what_runs_leave():
@@ -378,3 +383,16 @@ def test_the_command_line_has_a_recipe(capsys):
     ):
         assert main(["predict", "--example", "linnerud", *flags]) == 2
         assert line in capsys.readouterr().err
+
+
+def test_prescribed_ingredients_are_met_by_training():
+    """Together by a rate and by dropout: both are met, the first keeps the fit; the other is trained by steps."""
+    found = prescribe(LATE, DATA, u0=1e-3)
+    rate, dropout, *_ = found.recipes
+    assert [rate.met, dropout.met] == [True, True]
+    assert rate.kept == pytest.approx(1, abs=1e-9)
+    assert dropout.kept < 1
+    recipe, start = Recipe(dropout={found.order[0]: dropout.value}), aligned_weights(LATE, DATA, 1e-3)
+    times = descend(LATE, DATA, weights=start, recipe=recipe, learning_rate=0.02).times
+    assert times[found.order[-1]] / times[found.order[0]] == pytest.approx(1, rel=0.03)
+    assert found.too_large == pytest.approx(critical_weight_decay(LATE, DATA))
