@@ -43,8 +43,10 @@ def resting_weights(
     convex = not network.trunk.depth and all(network.depths[m] == 2 for m in learned)
     begin: np.ndarray | None = None
     for _ in range(4 * len(alive) + 1):
-        balanced = _Balanced(network, data, terms, tuple(alive))
-        total = zero | (_minimum(balanced, balanced.start() if begin is None else begin) if alive else {})
+        total = zero
+        if alive:
+            balanced = _Balanced(network, data, terms, tuple(alive))
+            total = zero | _minimum(balanced, balanced.start() if begin is None else begin)
         begin = None
         lost = [m for m in alive if not np.any(total[m]) or total[m][0, 0] * signs.get(m, total[m][0, 0]) < 0]
         lost = lost or [m for m in alive if m in signs and not total[m][0, 0] * signs[m] > 0]
