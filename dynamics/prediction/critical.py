@@ -87,6 +87,8 @@ def _exact(problem: Problem, m: str) -> float:
         return 0.0
     if data.strength(m) == top and 1 not in network.depths.values():
         return float(top)
+    while beyond(top) > 0:  # what one layer of another modality leaves may drive it further
+        top *= 2
     linear, logarithmic = np.linspace(top, 0.0, SCANNED + 1)[:-1], top * np.geomspace(1.0, SMALLEST, SCANNED)
     scan = np.unique(np.concatenate([linear, logarithmic]))[::-1]
     values: list[float] = []
