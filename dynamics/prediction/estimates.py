@@ -13,7 +13,7 @@ import numpy as np
 from derivations import DomainError
 from derivations.critical.saddles import Course
 from dynamics.runs.half_times import EXCESS, HalfTimes, Status, Timed
-from dynamics.runs.plateaus import follows
+from dynamics.runs.plateaus import follows, stations
 from dynamics.starts.start import Start, StartKind
 from dynamics.strict_json import told
 from dynamics.tables import number
@@ -110,13 +110,18 @@ def reduced_estimate(start: Start, rtol: float = RTOL) -> Estimate | Missing:
     bound = SOLVED * rtol / RTOL + ROUNDING * data.condition
     if not follows(start.course, run):  # its own plateau is known as well as the run has settled
         bound += math.sqrt(EXCESS)
+    bounds = {m: bound if run.status[m] is Status.REACHED else math.nan for m in data.modalities}
+    if start.problem.terms.decay and not follows(start.course, run):  # along plateaus of its own no time is promised
+        rests = stations(start.course, [m for m in run.race if m not in run.reasons])
+        strays = [m for m, w in rests.items() if not np.allclose(w, run.plateaus[m], rtol=1e-6)]
+        bounds |= {m: math.inf for m in strays if run.status[m] is Status.REACHED}
     return Estimate(
         "(44) with saturation",
         Kind.EXACT,
         start.kind,
         "aligned start",
         run.half_times,
-        {m: bound if run.status[m] is Status.REACHED else math.nan for m in data.modalities},
+        bounds,
         run.reasons,
         ("44",),
         run.weight_times,

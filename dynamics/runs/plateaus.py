@@ -8,7 +8,7 @@ a run comes to; and a modality that a later one turns round may never see half o
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -71,8 +71,10 @@ def as_run(course: Course, t: np.ndarray, packed: np.ndarray, status: Mapping[st
     if not own and set(never) == set(course.never):
         return course
     plateaus = {m: np.zeros_like(goal) if m in never else goal for m, goal in course.plateaus.items()}
-    plateaus |= {m: end[:, data.span(m)] for m in own}
     learned = [m for m in course.order if m not in never]
+    if course.terms.decay and set(never) != set(course.never):  # who is never learned is in nobody's plateau
+        plateaus |= {m: w for m, w in stations(course, learned).items() if np.sum(w * plateaus[m]) >= 0}
+    plateaus |= {m: end[:, data.span(m)] for m in own}
     last = course.saddles[-1]
     if data.is_singular:
         last = replace(last, total={m: end[:, data.span(m)] for m in names})
@@ -85,6 +87,11 @@ def as_run(course: Course, t: np.ndarray, packed: np.ndarray, status: Mapping[st
     )
     stalls = _stalls(found, t, packed)
     return replace(found, plateaus=plateaus | {m: stalls[m] for m in own if m in stalls})
+
+
+def stations(course: Course, learned: Sequence[str]) -> dict[str, np.ndarray]:
+    """Modality -> its weights where training rests once it and those before it are learned."""
+    return {m: course.resting(learned[: i + 1])[m] for i, m in enumerate(learned)}
 
 
 def as_told(course: Course, plateaus: Mapping[str, np.ndarray], never: Mapping[str, str]) -> Course:
