@@ -211,7 +211,8 @@ def test_every_scalar_law_of_dynamics_is_an_expression_of_the_ledger() -> None:
 
     known: list[sp.Expr] = []
     for entry in ledger():
-        for form in (entry.printed, entry.right):
+        misprinted = any(statement.defect is not None for statement in entry.statements)
+        for form in (entry.printed, *([entry.right] if misprinted else [])):  # to derive all takes long
             for line in form if isinstance(form, sp.Tuple) else (form,):
                 if isinstance(line, sp.Eq) and line.rhs.is_commutative:
                     known += [line.rhs.subs(tau, 1), *(i.function for i in line.rhs.atoms(sp.Integral))]
@@ -231,7 +232,7 @@ def test_every_scalar_law_of_dynamics_is_an_expression_of_the_ledger() -> None:
         laws |= {f"lead {i}": kind.lead, f"lag {i}": kind.lag, f"integrand {i}": kind.integrand.subs(P, kind.progress)}
     for name, value in laws.items():
         alike = [form for form in known if form.free_symbols == value.free_symbols]
-        assert any(equal(value, form) for form in alike), name
+        assert value in alike or any(equal(value, form) for form in alike), name
 
 
 def test_no_second_copy_of_a_law_in_dynamics() -> None:

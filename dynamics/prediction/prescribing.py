@@ -342,7 +342,7 @@ class _Question:
         """Of the branch of the last one, (134)."""
         now, last = self.recipe.rates, self.last
         values = np.geomspace(1 / FAR, FAR, 7)
-        return self.trained_with(f"rate of {last} x", values, 1.0, lambda v: {"rates": {**now, last: v}})
+        return self.trained_with(f"rate {last} x", values, 1.0, lambda v: {"rates": {**now, last: v}})
 
     def dropout(self) -> Option:
         """Of the first one, which slows it; keep probabilities are searched in logarithms."""
@@ -352,11 +352,11 @@ class _Question:
             "keep", left, 1.0, lambda keep: {"dropout": {**now, first: max(0.0, 1 - keep)}}, "mean over masks"
         )
         masked = 1 - found.value
-        return replace(found, what=f"dropout of {first} {number(masked, 3)}", value=masked)
+        return replace(found, what=f"dropout {first} {number(masked, 3)}", value=masked)
 
     def unimodal_losses(self) -> Option:
         values = np.geomspace(0.05, 20.0, 5)
-        return self.trained_with("unimodal losses of weight", values, 0.05, lambda v: {"unimodal_loss": v})
+        return self.trained_with("unimodal loss", values, 0.05, lambda v: {"unimodal_loss": v})
 
     def modulation(self) -> Option:
         """Up to twice the alpha at which both grow alike, (143)."""
@@ -364,4 +364,4 @@ class _Question:
         with suppress(DomainError):
             critical = critical_modulation(self.network, self.data)
         values = min(critical, 2.0) * np.array([0.1, 0.4, 0.7, 1.0, 1.5])
-        return self.trained_with("modulation (OGM) alpha", values, critical, lambda v: {"ogm": v})
+        return self.trained_with("OGM alpha", values, critical, lambda v: {"ogm": v})
