@@ -137,7 +137,7 @@ def truth(count: int, path: Path) -> dict[str, Any]:
 
 
 def claimed_critical(p: Problem, depth: int, u0: float) -> dict[str, float]:
-    from dynamics import Correlations, FusionNetwork, critical_weight_decay  # type: ignore[attr-defined,unused-ignore]
+    from dynamics import Correlations, FusionNetwork, critical_weight_decay
 
     data = Correlations(p.sigma, p.target, p.sizes, p.power)
     found = critical_weight_decay(FusionNetwork.fused_at(depth, depth, tuple(p.sizes)), data, u0=u0)
@@ -145,7 +145,7 @@ def claimed_critical(p: Problem, depth: int, u0: float) -> dict[str, float]:
 
 
 def claimed_times(p: Problem, depth: int, u0: float, decay: float) -> dict[str, Claim]:
-    from dynamics import Correlations, FusionNetwork, Recipe, predict  # type: ignore[attr-defined,unused-ignore]
+    from dynamics import Correlations, FusionNetwork, Recipe, predict
 
     data = Correlations(p.sigma, p.target, p.sizes, p.power)
     network = FusionNetwork.fused_at(depth, depth, tuple(p.sizes))

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 
@@ -21,8 +20,7 @@ from derivations import DomainError, SolveError
 from dynamics.checks import checked_integer, checked_positive
 from dynamics.problem import Problem
 from dynamics.recipe import Recipe
-from dynamics.runs.half_times import HalfTimes, Status
-from dynamics.runs.plateaus import NEGLIGIBLE
+from dynamics.runs.half_times import HalfTimes, Status, before_it, first_time
 from dynamics.runs.trajectory import Trajectory, losses, weight_times
 from dynamics.simulation.optimizers import stepper
 from dynamics.starts.start import random_start
@@ -103,47 +101,21 @@ def _timed(
     recipe: Recipe,
     settled: bool,
 ) -> Trajectory:
-    """Who is learned when, each along the regression on it and those learned before it by this rule."""
+    """Half-times along the plateaus that every other producer measures at, those of the race of gradient descent."""
     network, data = problem.network, problem.data
     plan = problem.course(norms, {})
     t, packed = np.arange(len(path)) * rate, path[:, None, :]
-    learned: list[str] = []
-    clock, plateaus = dict.fromkeys(data.modalities, math.inf), dict(plan.plateaus)
-    left = list(data.modalities)
-    while left:
-        crossed = {}
-        for m in left:
-            goal = data.regression((*learned, m))[m]
-            if np.any(goal):
-                crossed[m] = (_first_half(t, path[:, data.span(m)], goal[0], data.input_block(m, m)), goal)
-        if not crossed or all(math.isinf(when) for when, _ in crossed.values()):
-            break
-        m = min(crossed, key=lambda one: crossed[one][0])
-        clock[m], plateaus[m] = crossed[m]
-        learned.append(m)
-        left.remove(m)
-    status = {m: Status.REACHED if math.isfinite(clock[m]) else Status.NOT_REACHED for m in data.modalities}
-    never = {m: NEGLIGIBLE for m in left if settled}
-    status |= dict.fromkeys(never, Status.NEVER)
-    plateaus |= {m: np.zeros_like(plateaus[m]) for m in never}
-    order = (*sorted(learned, key=lambda m: clock[m]), *left)
-    found = replace(plan, order=order, plateaus=plateaus, never=never)
+    clock, status = before_it(plan)
+    for m in plan.along:
+        clock[m] = first_time(t, np.array([plan.past_half(m, w) for w in packed]), 0.0)
+        status[m] = Status.REACHED if math.isfinite(clock[m]) else Status.NOT_REACHED
+    order = tuple(sorted(plan.order, key=lambda m: clock[m]))
     warnings = [*data.warnings] + ([] if settled else [f"stopped after {len(path) - 1} steps"])
     return Trajectory.of(
-        found, t, packed, HalfTimes.from_clock(order, clock, status), weight_times=weight_times(found, t, packed),
+        plan, t, packed, HalfTimes.from_clock(order, clock, status), weight_times=weight_times(plan, t, packed),
         monitors={"steps": float(len(path) - 1)}, warnings=warnings,
         provenance={
             "producer": f"reduced {recipe.optimizer}", "start": "on the manifold", "network": str(network),
             "u0": dict(norms), "width": width, "learning_rate": rate,
         },
     )  # fmt: skip
-
-
-def _first_half(t: np.ndarray, weights: np.ndarray, goal: np.ndarray, metric: np.ndarray) -> float:
-    seen = goal @ metric
-    share = weights @ seen / float(seen @ goal)
-    past = np.flatnonzero(share >= 0.5)
-    if not len(past):
-        return math.inf
-    i = int(past[0])
-    return float(t[0]) if not i else float(np.interp(0.5, share[i - 1 : i + 1], t[i - 1 : i + 1]))

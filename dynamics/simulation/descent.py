@@ -118,7 +118,10 @@ def descend(
     """
     known = MODULATED if on_samples else MODULATED - {Ingredient.BATCH_SIZE}
     if recipe is not None and recipe.is_coordinatewise:  # entries do not turn with the units: every weight is stepped
-        known, exact = COORDINATEWISE | (known & {Ingredient.BATCH_SIZE, Ingredient.DROPOUT}), True
+        noise = {Ingredient.BATCH_SIZE, Ingredient.DROPOUT} if on_samples else set()  # its mean is another descent
+        known, exact = COORDINATEWISE | noise, True
+        if recipe.learning_rate is None and learning_rate is None:
+            raise DomainError(f"optimizer {recipe.optimizer} needs a learning_rate: its steps do not shrink with it")
     elif recipe is not None and recipe.momentum:
         known = known | {Ingredient.MOMENTUM}
     road = "gradient descent" if on_samples else "gradient descent on correlations (on_samples=True takes real batches)"

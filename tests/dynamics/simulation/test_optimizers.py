@@ -79,7 +79,13 @@ def test_adam_learns_the_smaller_weight_first():
     star = load_example("star98")
     net = FusionNetwork.fused_at(2, 2, star.modalities)
     assert predict(net, star, u0=1e-3).order[0] == "demographics"
-    assert predict(net, star, u0=1e-3, width=100, recipe=recipe).order[0] == "school"
+    for rate, width in ((1e-4, 100), (1e-3, 64)):  # measured as training every weight is
+        adam = Recipe(optimizer="adam", learning_rate=rate)
+        said = predict(net, star, u0=1e-3, width=width, recipe=adam)
+        run = descend(net, star, u0=1e-3, width=width, recipe=adam, t_end=1.5 * said.times["demographics"])
+        assert said.order == run.order == ("school", "demographics")
+        for m in said.order if rate == 1e-4 else ():  # 21 steps for 25 at 1e-3: the first few are left out
+            assert said.times[m] == pytest.approx(run.times[m], rel=0.02)
 
 
 def test_a_random_start_comes_to_the_manifold():
@@ -118,5 +124,11 @@ def test_what_such_an_optimizer_does_not_know():
     ):
         with pytest.raises(DomainError, match=line):
             predict(net, data, u0=1e-3, width=width, recipe=recipe)
+    for recipe, line in (
+        (Recipe(**adam, learning_rate=1e-3, dropout={"A": 0.5}), "dropout = A 0.5 is not known to gradient descent on"),
+        (Recipe(**adam), "optimizer adam needs a learning_rate"),
+    ):
+        with pytest.raises(DomainError, match=line):
+            descend(net, data, width=5, recipe=recipe)
     with pytest.raises(DomainError, match="is for late fusion of two layers or more, one output"):
         predict(FusionNetwork.fused_at(3, 2), data, u0=1e-3, width=50, recipe=Recipe(**adam, learning_rate=1e-3))
