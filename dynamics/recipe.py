@@ -44,6 +44,8 @@ DATA = frozenset({Ingredient.RATES, Ingredient.DROPOUT, Ingredient.UNIMODAL_LOSS
 #: Changes of the data, and decay in the flow; steps and batches of gradient descent to first order (144, 145).
 FLOW = DATA | {Ingredient.WEIGHT_DECAY, Ingredient.LEARNING_RATE, Ingredient.BATCH_SIZE}
 MODULATED = FLOW | {Ingredient.OGM}
+#: What the logistic loss is run with, on samples; masks and unimodal losses have other fits there.
+LABELLED = frozenset({Ingredient.LOSS, Ingredient.LEARNING_RATE, Ingredient.RATES, Ingredient.OGM})
 #: Optimizers that divide each entry's gradient by its own size: noise and rates do not go over into the data there.
 COORDINATEWISE = frozenset({Ingredient.OPTIMIZER, Ingredient.LEARNING_RATE, Ingredient.UNIMODAL_LOSS})
 
@@ -128,6 +130,16 @@ class Recipe:
     def is_coordinatewise(self) -> bool:
         """Whether each entry is divided by its own size: Adam, AdamW, RMSprop."""
         return self.optimizer is not Optimizer.SGD
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether the loss is that of labels -1 and 1, which correlations do not hold."""
+        return self.loss is not Loss.SQUARED
+
+    @property
+    def is_run_alone(self) -> bool:
+        """Whether the only road to its times is a run of as many steps as training."""
+        return self.is_coordinatewise or self.has_labels
 
     def require(self, known: Collection[Ingredient], road: str) -> None:
         """Refuse what a road does not know."""

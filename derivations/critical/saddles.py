@@ -7,7 +7,7 @@ the network visits once m is learned. Numbers only.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -55,6 +55,7 @@ class Course:
     network, data : whose course it is.
     rivals : at each saddle: who escapes, who would be next, and the share of its way that this one has left then.
     terms : what training adds to the flow.
+    rests : `resting` of another loss.
     """
 
     order: tuple[str, ...]
@@ -67,9 +68,12 @@ class Course:
     data: Correlations
     rivals: tuple[tuple[str, str, float], ...]
     terms: Terms = PLAIN
+    rests: Callable[[Iterable[str]], dict[str, np.ndarray]] | None = None
 
     def resting(self, learned: Iterable[str]) -> dict[str, np.ndarray]:
         """Modality -> (outputs, d) where a network that has learned some comes to rest; signs are free."""
+        if self.rests is not None:
+            return self.rests(learned)
         if not self.terms.decay:
             return self.data.regression(learned)
         return resting_weights(self.network, self.data, self.terms, tuple(learned), {})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -13,21 +12,9 @@ from derivations.flow import gradient_flow
 from dynamics.checks import one_of
 from dynamics.nonlinear.samples import Samples, checked_samples
 from dynamics.nonlinear.training import Training, trained
+from dynamics.recipe import Loss
+from dynamics.simulation.logistic import logistic
 from dynamics.starts.weights import Weights
-
-
-class Loss(StrEnum):
-    """Of one sample: (34), (y - y_hat)^2 / 2, or (35), ln(1 + exp(-y y_hat))."""
-
-    SQUARED = "squared"
-    LOGISTIC = "logistic"
-
-
-def logistic(y: np.ndarray, put_out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(35) of each sample and minus its derivative by y_hat, y/(1 + exp(y y_hat)), in a form that never overflows."""
-    margin = y * put_out
-    decay = np.exp(-np.abs(margin))
-    return np.log1p(decay) + np.maximum(-margin, 0.0), y * np.where(margin > 0, decay, 1.0) / (1 + decay)
 
 
 def train_linear(

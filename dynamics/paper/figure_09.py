@@ -13,7 +13,7 @@ from scipy.optimize import brentq
 from derivations.algebra import notation as sym
 from derivations.nonlinear.logistic import LATE_DRIVE, LOGISTIC_RATIO
 from dynamics.lambdified import function
-from dynamics.nonlinear.linear import logistic, train_linear
+from dynamics.nonlinear.linear import train_linear
 from dynamics.nonlinear.samples import Samples, checked_samples, gaussian_samples
 from dynamics.nonlinear.training import Training
 from dynamics.paper.common import SIZES, TIME, Progress, members, ratio_of
@@ -21,6 +21,7 @@ from dynamics.paper.experiments import Experiment, Task
 from dynamics.paper.panels import Panel, Plot, Role, Series, line, over_seeds
 from dynamics.paper.reproduction import Check, Reproduction, worst
 from dynamics.prediction.predicting import predict
+from dynamics.simulation.logistic import logistic
 
 LATER = 1.5  # times the half-time of B that the law expects: how long to train
 KEYS = {Role.PRINTED: "(9)", Role.SECOND_LAW: "flow of the two weights"}

@@ -6,12 +6,13 @@ import math
 
 import numpy as np
 
-from dynamics.nonlinear.linear import Loss, train_linear
+from dynamics.nonlinear.linear import train_linear
 from dynamics.nonlinear.samples import gaussian_samples
 from dynamics.paper.common import SIZES, TIME, Progress, members
 from dynamics.paper.experiments import Experiment
 from dynamics.paper.panels import Panel, Plot, Role, Series, line, time
 from dynamics.paper.reproduction import Check, Reproduction
+from dynamics.recipe import Loss
 
 #: When -> in late fusion, |W_B^1|^2 / |W_A^1|^2 and how far it may be off.
 LATE = {"start": (1.0, 0.5), "meanwhile": (0.0, 1e-3), "end": (1.0, 0.05)}

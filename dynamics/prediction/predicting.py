@@ -14,7 +14,7 @@ from derivations import Correlations, DomainError, FusionNetwork, SolveError
 from derivations.critical import preference
 from derivations.critical.saddles import Course
 from dynamics.checks import checked_integer
-from dynamics.prediction.adaptive import predicted_coordinatewise
+from dynamics.prediction.by_run import predicted_by_run
 from dynamics.prediction.cautions import (
     close_calls,
     disagreements,
@@ -101,10 +101,11 @@ def predict(
         raise DomainError(f"{'seed' if seed is not None else 'seeds'} goes with a width")
     width = None if width is None else checked_integer(width, "width", 1, WIDEST)
     seed = None if seed is None else checked_integer(seed, "seed", 0)
-    if recipe is not None and recipe.is_coordinatewise:
+    if recipe is not None and recipe.is_run_alone:
         if weights is not None or seed is not None or seeds is not None:
-            raise DomainError(f"optimizer {recipe.optimizer} is predicted from a random start of a width alone")
-        return predicted_coordinatewise(network, data, u0, width, recipe)
+            told = f"optimizer {recipe.optimizer}" if recipe.is_coordinatewise else f"loss {recipe.loss}"
+            raise DomainError(f"{told} is predicted from a random start of a width alone")
+        return predicted_by_run(network, data, u0, width, recipe)
     asked = trained(network, data, u0, recipe, MODULATED, "predict")
     seen, norms = asked.problem.data, asked.u0  # what training sees, and from where it starts in these units
     narrow = narrowed(asked.problem, norms)

@@ -97,7 +97,7 @@ class Prediction(Timed, Shown, Drawn):
         more = f", {self.recipe}" if self.recipe.ingredients else ""
         start = f"{self.estimate.assumes} of size u0 = {size}"
         method = "" if self.recipe.is_coordinatewise else " gradient descent"
-        return f"linear network, squared loss, {start}, {batch}{method}{more}"
+        return f"linear network, {self.recipe.loss} loss, {start}, {batch}{method}{more}"
 
     @property
     def table(self) -> Table:

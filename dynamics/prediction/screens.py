@@ -51,7 +51,7 @@ def screen(
     """
     typical = change = None
     network, u0, recipe = prediction.network, prediction.u0, prediction.recipe
-    if recipe.is_coordinatewise:
+    if recipe.is_run_alone:
         return answered(prediction, learning_rate=recipe.learning_rate if learning_rate is None else learning_rate)
     asked = trained(network, data, u0, recipe, MODULATED, "a prediction")
     several = len(prediction.order) > 1 and not network.is_early_fusion

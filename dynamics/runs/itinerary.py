@@ -78,7 +78,7 @@ def visits(course: Course, t: np.ndarray, packed: np.ndarray, loss: np.ndarray) 
     last = math.inf if settled else float(t[-1])
     if end != stays[-1][0]:  # under way when the record ends
         last = _half_way(t, gaps, stays[-1], (end, len(t) - 1))
-    unit = size_of_best(data)
+    unit = size_of_best(data) if course.rests is None else float(np.max(between[np.isfinite(between)]))
     return tuple(
         Visit(names[saddle], enter, leave, float(gaps[closest, saddle]) / unit)
         for (saddle, closest), enter, leave in zip(stays, borders, [*borders[1:], last], strict=True)

@@ -6,9 +6,9 @@ import io
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -67,6 +67,7 @@ class Trajectory(Timed, Shown, Drawn):
         half_times: HalfTimes,
         *,
         own: tuple[np.ndarray, np.ndarray] | None = None,
+        loss: Callable[[np.ndarray], np.ndarray] | None = None,
         weight_times: Mapping[str, float],
         monitors: Mapping[str, float],
         warnings: Sequence[str],
@@ -76,16 +77,18 @@ class Trajectory(Timed, Shown, Drawn):
 
         own : times and weights at the integrator's own steps, where the run is stored at others; the itinerary is of
             these
+        loss : of packed total weights; None for the squared one
         """
         data = course.data
+        loss_of = partial(losses, data) if loss is None else loss
         steps, path = (t, packed) if own is None else own
         rows = 0 if data.outputs == 1 else slice(None)
         return cls(
             t,
             {m: np.ascontiguousarray(packed[:, rows, data.span(m)]) for m in data.sizes},
-            losses(data, packed),
+            loss_of(packed),
             half_times,
-            visits(course, steps, path, losses(data, path)),
+            visits(course, steps, path, loss_of(path)),
             dict(weight_times),
             {m: goal[rows] for m, goal in course.plateaus.items()},
             dict(course.never),

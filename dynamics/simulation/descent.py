@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,14 @@ from derivations.critical.saddles import Course
 from derivations.flow import gradient_flow
 from dynamics.checks import checked_integer, checked_positive
 from dynamics.problem import Problem
-from dynamics.recipe import COORDINATEWISE, MODULATED, Ingredient, Recipe
+from dynamics.recipe import COORDINATEWISE, LABELLED, MODULATED, Ingredient, Recipe
 from dynamics.runs.half_times import EARLY, EXCESS, HalfTimes, Status, before_it, end_notes
 from dynamics.runs.plateaus import as_run, doubted
 from dynamics.runs.trajectory import Trajectory, losses, weight_times
 from dynamics.simulation.asked import as_asked
 from dynamics.simulation.batch.members import DIVERGED
 from dynamics.simulation.full_system import pack
+from dynamics.simulation.logistic import labelled, mean_loss, of_labels
 from dynamics.simulation.modulation import encoders, kept, shares
 from dynamics.simulation.narrowed import narrowed
 from dynamics.simulation.optimizers import Stepper, stepper
@@ -27,7 +29,8 @@ from dynamics.simulation.rest import Rest
 from dynamics.simulation.sampling import Sampled
 from dynamics.simulation.widening import COMPRESSED, widened
 from dynamics.starts.recipes import Trained, trained
-from dynamics.starts.start import random_start, start_from
+from dynamics.starts.start import aligned_start, random_start, start_from
+from dynamics.starts.typical import typical_weights
 from dynamics.starts.weights import Weights, require_products
 
 STORED = 4000  # points kept of a run; every second one is dropped when they are full
@@ -124,6 +127,8 @@ def descend(
             raise DomainError(f"optimizer {recipe.optimizer} needs a learning_rate: its steps do not shrink with it")
     elif recipe is not None and recipe.momentum:
         known = known | {Ingredient.MOMENTUM}
+    if recipe is not None and recipe.has_labels:
+        known = LABELLED | {Ingredient.BATCH_SIZE, Ingredient.MOMENTUM} if on_samples else known
     road = "gradient descent" if on_samples else "gradient descent on correlations (on_samples=True takes real batches)"
     asked = trained(network, data, u0 if weights is None else None, recipe, known, road)
     if learning_rate is None:
@@ -140,7 +145,8 @@ def _descent(
     learning_rate: float | None, on_samples: bool, t_end: float | None, max_steps: int, exact: bool,
 ) -> Trajectory:  # fmt: skip
     network, u0, samples = problem.network, asked.u0, problem.data.samples
-    narrow = None if exact or (on_samples and samples is None) else narrowed(problem, u0)
+    all_inputs = exact or asked.recipe.has_labels or (on_samples and samples is None)
+    narrow = None if all_inputs else narrowed(problem, u0)
     if narrow is not None:
         if learning_rate is None:  # that of all inputs
             learning_rate = default_learning_rate(start_from(problem, u0, width, seed, weights).course)
@@ -149,7 +155,9 @@ def _descent(
             _descent(asked, few, width, seed, along, learning_rate, on_samples, t_end, max_steps, exact)
         )
     start = start_from(problem, u0, width, seed, weights)
-    plan = start.course
+    plan, loss = start.course, None
+    if asked.recipe.has_labels:
+        plan, loss = _of_labels(asked, plan)
     max_steps = checked_integer(max_steps, "max_steps", 1)
     stop = math.inf if t_end is None else checked_positive(t_end, "t_end")
     if learning_rate is None:
@@ -163,8 +171,9 @@ def _descent(
 
     def run(layers: Weights) -> Trajectory:
         sampled = Sampled(samples or asked.scaled_samples, asked.recipe, seed) if on_samples else None
-        move = stepper(asked.recipe, rate) if asked.recipe.is_coordinatewise or asked.recipe.momentum else None
-        return _descended(plan, layers, rate, sampled, last_step, t_end is None, origin, move=move)
+        remembers = asked.recipe.is_coordinatewise or bool(asked.recipe.momentum)
+        move = partial(stepper, asked.recipe, rate) if remembers else None
+        return _descended(plan, layers, rate, sampled, last_step, t_end is None, origin, move=move, loss=loss)
 
     def target(trajectory: Trajectory) -> float:
         latest = max((t for t in trajectory.times.values() if math.isfinite(t)), default=0.0)
@@ -182,13 +191,15 @@ def _descended(
     stops_early: bool,
     origin: Mapping[str, Any],
     final: bool = False,
-    move: Stepper | None = None,
+    move: Callable[[], Stepper] | None = None,
+    loss: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Trajectory:
     """Descend from the weights `start`; `stops_early` where all is learned and the loss has settled.
 
     Where the run disagrees with the course (`runs.plateaus`), once more along its own, which is `final`.
     """
     network, data, current, terms = plan.network, plan.data, dict(start), plan.terms
+    taken = None if move is None else move()
     noisy = sampled is not None and sampled.is_noisy
     kept_of, modulated = shares([data]), encoders(network)
     places = [(name, i) for name, own in start.items() for i in range(len(own))]
@@ -201,8 +212,8 @@ def _descended(
     stride, step, before = 1, 0, dict.fromkeys(goals, -math.inf)
     products = gradient_flow.above(network, current)
     totals = gradient_flow.total_weights(network, current, products)
-    floor = plan.lowest_loss
-    excess = float(losses(data, pack(data, totals)[None])[0]) - floor
+    floor, loss_of = plan.lowest_loss, partial(losses, data) if loss is None else loss
+    excess = float(loss_of(pack(data, totals)[None])[0]) - floor
     if not any(np.any(w) for w in totals.values()):
         require_products(network, current)
     most = DIVERGED * max(1.0, float(np.max(np.abs(data.optimum))))
@@ -227,7 +238,7 @@ def _descended(
         done = stops_early and (
             data.is_singular or all(s is not Status.NOT_REACHED or m in plan.overtaken for m, s in status.items())
         )
-        low = noisy or (rest is None and bool(losses(data, packed[None])[0] <= settled))
+        low = noisy or (rest is None and bool(loss_of(packed[None])[0] <= settled))
         if step >= last_step or (done and low and not plan.is_open):
             break
         if sampled is None:
@@ -248,11 +259,11 @@ def _descended(
                 resting = bool(rest.settled(norms, speeds, packed[..., None])[0])
                 if resting:
                     break
-            if move is None:
+            if taken is None:
                 for name, layers in velocity.items():
                     current[name] = [w + rate * change for w, change in zip(current[name], layers, strict=True)]
             else:
-                current = moved(current, velocity, move)
+                current = moved(current, velocity, taken)
             products = gradient_flow.above(network, current)
             totals = gradient_flow.total_weights(network, current, products)
         step += 1
@@ -263,14 +274,43 @@ def _descended(
     t, packed_path = np.array(steps) * rate, np.array(path)
     by_run = as_run(plan, t, packed_path, status) if settled_in_time and not final and not noisy else plan
     if by_run is not plan:
-        return _descended(by_run, start, rate, sampled, last_step, stops_early, origin, final=True)
+        return _descended(
+            by_run, start, rate, sampled, last_step, stops_early, origin, final=True, move=move, loss=loss
+        )
     status = doubted(plan, packed, status, settled_in_time)
     warnings += end_notes(plan, status, settled_in_time, f"step {step} (t = {step * rate:.6g})")
     return Trajectory.of(
         plan, t, packed_path, HalfTimes.from_clock(plan.order, clock, status),
-        weight_times=weight_times(plan, t, packed_path),
+        weight_times=weight_times(plan, t, packed_path), loss=loss,
         monitors={"steps": step, "compression": 0.0}, warnings=warnings, provenance=origin,
     )  # fmt: skip
+
+
+def _of_labels(asked: Trained, plan: Course) -> tuple[Course, Callable[[np.ndarray], np.ndarray]]:
+    """The course of the logistic loss, and the loss."""
+    if asked.data.samples is None:
+        raise DomainError("loss = logistic needs Correlations made by from_samples, these have no samples")
+    samples = labelled(asked.scaled_samples)
+    return of_labels(plan, samples), mean_loss(samples)
+
+
+def typical_descent(asked: Trained, width: int | None, max_steps: int = 200_000) -> Trajectory:
+    """Descent on samples of the typical network of a random start, or without a width of an aligned one.
+
+    As many steps as training, each of a few units.
+    """
+    problem, u0 = asked.problem, asked.u0
+    if width is None:
+        start = aligned_start(problem, u0)
+        layers = start.full()
+    else:
+        start = random_start(problem, u0, width)
+        layers = typical_weights(problem.network, problem.data, start.norms, width)
+    plan, loss = _of_labels(asked, start.course)
+    rate = asked.recipe.learning_rate or default_learning_rate(plan)
+    origin = {"producer": "descent on samples", "network": str(problem.network), **start.origin, "learning_rate": rate}
+    sampled = Sampled(asked.scaled_samples, asked.recipe, 0)
+    return as_asked(asked, _descended(plan, layers, rate, sampled, max_steps, True, origin, loss=loss))
 
 
 def moved(weights: Weights, velocity: Mapping[str, list[np.ndarray]], move: Stepper) -> Weights:

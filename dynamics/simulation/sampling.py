@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from derivations.samples import Samples
-from dynamics.recipe import Recipe
+from dynamics.recipe import Loss, Recipe
+from dynamics.simulation.logistic import labelled, logistic
 
 
 class Sampled:
@@ -17,6 +18,8 @@ class Sampled:
     """
 
     def __init__(self, samples: Samples, recipe: Recipe, seed: int) -> None:
+        self.has_labels = recipe.loss is Loss.LOGISTIC
+        samples = labelled(samples) if self.has_labels else samples
         self.inputs = samples.inputs
         self.targets, self.count = samples.targets, samples.count
         self.size = min(recipe.batch_size or self.count, self.count)
@@ -41,7 +44,9 @@ class Sampled:
     def step(self, totals: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """e_m = <(y - y_hat) x_m^T> over a batch, and the mean squared error that each modality alone leaves, (M, 1).
 
-        The second line of (14a). Unimodal losses add <(y - W_m x_m) x_m^T>.
+        The second line of (14a). Unimodal losses add <(y - W_m x_m) x_m^T>. With logistic loss the drive (36) of each
+        row, y/(1 + exp(y y_hat)), stands for y - y_hat, and one over the mean probability of the right label for what
+        a modality leaves.
         """
         rows = next(self.batches)
         inputs = {m: x[rows] for m, x in self.inputs.items()}
@@ -49,7 +54,12 @@ class Sampled:
             inputs[m] = inputs[m] * (self.rng.random((len(inputs[m]), 1)) >= p)
         targets = self.targets[rows]
         outputs = {m: x @ totals[m].T for m, x in inputs.items()}
-        misfit, count = targets - sum(outputs.values()), len(targets)
+        count = len(targets)
+        if self.has_labels:
+            drive = logistic(targets, sum(outputs.values()))[1]
+            right = [1 - np.mean(np.abs(logistic(targets, output)[1])) for output in outputs.values()]
+            return {m: drive.T @ x / count for m, x in inputs.items()}, 1 / np.array(right)[:, None]
+        misfit = targets - sum(outputs.values())
         alone = {m: targets - output for m, output in outputs.items()}
         errors = {m: (misfit + self.unimodal * alone[m]).T @ x / count for m, x in inputs.items()}
         return errors, np.array([[np.sum(miss**2) / count] for miss in alone.values()])

@@ -81,7 +81,7 @@ def _predict(options: argparse.Namespace) -> int:
             ) from None
     rate = options.learning_rate
     doubts = []
-    if rate is not None and not recipe.is_coordinatewise:
+    if rate is not None and not recipe.is_run_alone:
         asked = trained(network, data, u0, recipe, MODULATED, "predict")
         doubts = doubts_of_rate(asked.problem, asked.u0, rate)
     sure = None
@@ -101,7 +101,7 @@ def _predict(options: argparse.Namespace) -> int:
         print(as_json(document))
         return 0
     found = screen(prediction, data, options.width, rate, sure, resample=options.bootstrap is None)
-    units = _in_own_units(options) and not recipe.is_coordinatewise
+    units = _in_own_units(options) and not recipe.is_run_alone
     scaled = both_scalings(network, data, u0, recipe) if units else None
     other = [] if scaled is None else scaled.disagreement
     table = replace(found, notes=(*found.notes, *(f"Warning: {w}" for w in (*other, *doubts))))

@@ -11,8 +11,8 @@ from derivations import FusionNetwork
 from derivations.nonlinear.logistic import LOGISTIC, label, y_hat
 from dynamics import DataError, DomainError, SolveError, descend, random_weights, train_linear, train_relu
 from dynamics.nonlinear.hidden import Form, forms, hidden_velocity
-from dynamics.nonlinear.linear import logistic
 from dynamics.nonlinear.samples import Samples, checked_samples, gaussian_samples, xor_samples
+from dynamics.simulation.logistic import logistic
 
 EARLY, LATE = FusionNetwork.fused_at(2, 1), FusionNetwork.fused_at(2, 2)
 
