@@ -64,6 +64,7 @@ class Case:
     recipe: Mapping[str, Any] = field(default_factory=dict)
     depth: int = 2
     fused: int = 2
+    aligned: bool = False  # from aligned layers of these norms, turned at random
 
     @property
     def learning_rate(self) -> float:
@@ -222,6 +223,32 @@ def start(network: FusionNetwork, sizes: Mapping[str, int], u0: float, width: in
     return {name: [np.stack(w) for w in zip(*of_seeds, strict=True)] for name, of_seeds in found.items()}
 
 
+def aligned(network: FusionNetwork, moments: Moments, u0: float, width: int, seeds: int) -> dict[str, Layers]:
+    """Layers of rank one along Sigma_yx, hidden directions at random."""
+    found: dict[str, list[Layers]] = {}
+    for seed in range(seeds):
+        rng = np.random.default_rng([78, seed])
+
+        def direction(size: int, rng: np.random.Generator = rng) -> np.ndarray:
+            v = rng.normal(size=size)
+            return np.asarray(v / np.linalg.norm(v))
+
+        fused = direction(width)
+        for name, chain in network.chains.items():
+            ends = name == "trunk" or network.trunk.depth == 0
+            s = moments.span.get(name)
+            into = fused if s is None else moments.sigma_yx[s] / np.linalg.norm(moments.sigma_yx[s])
+            norm = u0 * math.sqrt(len(chain.modalities))
+            layers = []
+            for i in range(chain.depth):
+                last = i == chain.depth - 1
+                out = (np.ones(1) if ends else fused) if last else direction(width)
+                layers.append(norm * np.outer(out, into))
+                into = out
+            found.setdefault(name, []).append(layers)
+    return {name: [np.stack(w) for w in zip(*of_seeds, strict=True)] for name, of_seeds in found.items()}
+
+
 class Loop:
     """Stochastic gradient descent of one network from `seeds` starts."""
 
@@ -230,7 +257,10 @@ class Loop:
         self.network = case.network(tuple(table.inputs))
         self.moments = Moments(table, case.recipe)
         sizes = {m: x.shape[1] for m, x in table.inputs.items()}
-        self.weights = start(self.network, sizes, START[case.depth], width, seeds)
+        if case.aligned:
+            self.weights = aligned(self.network, self.moments, START[case.depth], width, seeds)
+        else:
+            self.weights = start(self.network, sizes, START[case.depth], width, seeds)
         self.rng, self.seeds = np.random.default_rng([99, case.depth]), seeds
         self.target = table.target
 
@@ -374,6 +404,11 @@ def cases(table: Table, order: tuple[str, ...], deep: bool) -> Iterator[tuple[Ta
                     f"rates ({depth}, {fused})", f"{'last' if depth == 2 else 'first'} x {rate}", recipe, depth, fused
                 ),
             )
+            if depth > 2:
+                yield (
+                    table,
+                    Case(f"rates ({depth}, {fused}), aligned", f"first x {rate}", recipe, depth, fused, aligned=True),
+                )
     for size in (8, 32, 128):
         yield table, Case("mini-batches", f"batch {size}", {"batch_size": size})
     if len(order) > 2:
@@ -400,7 +435,7 @@ def predicted(table: Table, case: Case, width: int | None = WIDTH) -> dict[str, 
             warnings.simplefilter("ignore")
             given, u0 = by_hand(table, case, u0) if HAND else (data, u0)
             extra = {} if HAND or not case.recipe else {"recipe": _recipe(case.recipe)}
-            found = predict(network, given, u0=u0, width=width, **extra)
+            found = predict(network, given, u0=u0, width=None if case.aligned else width, **extra)
     except (DomainError, SolveError) as error:
         return {"refused": str(error)[:120]}
     return {
@@ -501,7 +536,7 @@ def train(path: Path, minutes: float, deep_drawn: int, halve: bool, only: str | 
                 stored[key] = {"skipped": f"half-time without a recipe {last:.3g} beyond reach"}
                 continue
         clock = time.process_time()
-        found = Loop(table, case, rate).run(PATIENCE * last)
+        found = Loop(table, case, rate, 2 if case.aligned else SEEDS).run(PATIENCE * last)
         stored[key] = {
             "times": {m: found.times[:, i].tolist() for i, m in enumerate(table.inputs)},
             "places": {m: found.places[:, i].tolist() for i, m in enumerate(table.inputs)},
