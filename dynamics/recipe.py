@@ -44,6 +44,7 @@ DATA = frozenset({Ingredient.RATES, Ingredient.DROPOUT, Ingredient.UNIMODAL_LOSS
 #: Changes of the data, and decay in the flow; steps and batches of gradient descent to first order (144, 145).
 FLOW = DATA | {Ingredient.WEIGHT_DECAY, Ingredient.LEARNING_RATE, Ingredient.BATCH_SIZE}
 MODULATED = FLOW | {Ingredient.OGM}
+LABELS = ", predict and descend(on_samples=True) know it"
 #: What the logistic loss is run with, on samples; masks and unimodal losses have other fits there.
 LABELLED = frozenset({Ingredient.LOSS, Ingredient.LEARNING_RATE, Ingredient.RATES, Ingredient.OGM})
 #: Optimizers that divide each entry's gradient by its own size: noise and rates do not go over into the data there.
@@ -145,7 +146,8 @@ class Recipe:
         """Refuse what a road does not know."""
         for one in self.ingredients:
             if one not in known:
-                raise DomainError(f"{one.value} = {_shown(getattr(self, one.value))} is not known to {road}")
+                way = LABELS if one is Ingredient.LOSS else ""
+                raise DomainError(f"{one.value} = {_shown(getattr(self, one.value))} is not known to {road}{way}")
 
     def require_modalities(self, modalities: Collection[str]) -> None:
         """Refuse names that are not there, and modulation without a pair."""

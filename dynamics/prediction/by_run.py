@@ -10,7 +10,9 @@ import numpy as np
 from derivations import Correlations, DomainError, FusionNetwork
 from derivations.critical import preference
 from dynamics.prediction.estimates import Estimate, Kind, Road
+from dynamics.prediction.laws.modulated import slides as balanced
 from dynamics.prediction.prediction import Prediction
+from dynamics.problem import Problem
 from dynamics.recipe import COORDINATEWISE, LABELLED, Recipe
 from dynamics.runs.half_times import Status
 from dynamics.runs.trajectory import Trajectory
@@ -46,7 +48,8 @@ def predicted_by_run(
         name, Kind.HEURISTIC, kind, assumes, run.half_times, bound, run.reasons, (), run.weight_times, run=run,
         notes=run.warnings,
     )  # fmt: skip
-    together = len(reached) > 1 and run.times[reached[1]] < CLOSE * run.times[reached[0]]
+    slides = recipe.has_labels and balanced(Problem.of(network, data, recipe.terms(network)))
+    together = slides or (len(reached) > 1 and run.times[reached[1]] < CLOSE * run.times[reached[0]])
     worth = preference.contribution(data)
     power = float(np.trace(np.atleast_2d(data.sigma_yy)))
     alike = len(data.modalities) == 1

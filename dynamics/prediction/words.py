@@ -185,7 +185,8 @@ def _how_sure(prediction: Prediction, sure: Confidence | None) -> list[str]:
     elif bounds and max(bounds) < 1:
         found.append(f"times good to {percent(max(bounds))} for the {prediction.estimate.assumes}")
     elif bounds:
-        way = "simulate --method descent" if prediction.recipe.is_run_alone else "compare, or --seeds"
+        rows = " --on-samples" if prediction.recipe.has_labels else ""
+        way = f"simulate --method descent{rows}" if prediction.recipe.is_run_alone else "compare, or --seeds"
         found.append(f"no error estimate to rely on for these times: simulate ({way})")
     if sure is not None and len(prediction.order) > 1:
         found.append(f"{first} first in {sure.percent(sure.first[first])} of resampled tables")

@@ -37,6 +37,7 @@ STORED = 4000  # points kept of a run; every second one is dropped when they are
 WITHIN_STEP = 0.05  # share of a step to which a narrow descent knows its half-times
 ROUNDED = 1e-15  # of a loss
 LOOKED = 50  # steps between two looks whether a run with weight decay rests
+FLATTER = 4.0  # times the squared loss's learning rate: the slope of a sigmoid is at most 1/4
 SAFE_CURVATURE = 0.1  # default learning rate times the largest curvature met (2 is unstable): times 2-3 % off the flow
 
 
@@ -161,7 +162,7 @@ def _descent(
     max_steps = checked_integer(max_steps, "max_steps", 1)
     stop = math.inf if t_end is None else checked_positive(t_end, "t_end")
     if learning_rate is None:
-        learning_rate = default_learning_rate(plan)
+        learning_rate = default_learning_rate(plan) * (FLATTER if asked.recipe.has_labels else 1.0)
     rate = checked_positive(learning_rate, "learning_rate")
     last_step = max_steps if stop / rate >= max_steps else math.floor(stop / rate + 1e-9)
     origin = {
@@ -193,8 +194,9 @@ def _descended(
     final: bool = False,
     move: Callable[[], Stepper] | None = None,
     loss: Callable[[np.ndarray], np.ndarray] | None = None,
+    excess: float = EXCESS,
 ) -> Trajectory:
-    """Descend from the weights `start`; `stops_early` where all is learned and the loss has settled.
+    """Descend from the weights `start`; `stops_early` where all is learned and the loss within `excess` of its start's.
 
     Where the run disagrees with the course (`runs.plateaus`), once more along its own, which is `final`.
     """
@@ -213,11 +215,11 @@ def _descended(
     products = gradient_flow.above(network, current)
     totals = gradient_flow.total_weights(network, current, products)
     floor, loss_of = plan.lowest_loss, partial(losses, data) if loss is None else loss
-    excess = float(loss_of(pack(data, totals)[None])[0]) - floor
+    begin = float(loss_of(pack(data, totals)[None])[0]) - floor
     if not any(np.any(w) for w in totals.values()):
         require_products(network, current)
     most = DIVERGED * max(1.0, float(np.max(np.abs(data.optimum))))
-    settled = floor + max(EXCESS * excess, ROUNDED * floor)  # an excess below the rounding of the loss never settles
+    settled = floor + max(excess * begin, ROUNDED * floor)  # an excess below the rounding of the loss never settles
     while True:
         packed = pack(data, totals)
         if not np.max(np.abs(packed)) < most:  # catches nan too
@@ -238,8 +240,8 @@ def _descended(
         done = stops_early and (
             data.is_singular or all(s is not Status.NOT_REACHED or m in plan.overtaken for m, s in status.items())
         )
-        low = noisy or (rest is None and bool(loss_of(packed[None])[0] <= settled))
-        if step >= last_step or (done and low and not plan.is_open):
+        low = done and (noisy or (rest is None and bool(loss_of(packed[None])[0] <= settled)))
+        if step >= last_step or (low and not plan.is_open):
             break
         if sampled is None:
             error = gradient_flow.errors(data, totals)
@@ -275,7 +277,17 @@ def _descended(
     by_run = as_run(plan, t, packed_path, status) if settled_in_time and not final and not noisy else plan
     if by_run is not plan:
         return _descended(
-            by_run, start, rate, sampled, last_step, stops_early, origin, final=True, move=move, loss=loss
+            by_run,
+            start,
+            rate,
+            sampled,
+            last_step,
+            stops_early,
+            origin,
+            final=True,
+            move=move,
+            loss=loss,
+            excess=excess,
         )
     status = doubted(plan, packed, status, settled_in_time)
     warnings += end_notes(plan, status, settled_in_time, f"step {step} (t = {step * rate:.6g})")
@@ -307,10 +319,10 @@ def typical_descent(asked: Trained, width: int | None, max_steps: int = 200_000)
         start = random_start(problem, u0, width)
         layers = typical_weights(problem.network, problem.data, start.norms, width)
     plan, loss = _of_labels(asked, start.course)
-    rate = asked.recipe.learning_rate or default_learning_rate(plan)
+    rate = asked.recipe.learning_rate or FLATTER * default_learning_rate(plan)
     origin = {"producer": "descent on samples", "network": str(problem.network), **start.origin, "learning_rate": rate}
     sampled = Sampled(asked.scaled_samples, asked.recipe, 0)
-    return as_asked(asked, _descended(plan, layers, rate, sampled, max_steps, True, origin, loss=loss))
+    return as_asked(asked, _descended(plan, layers, rate, sampled, max_steps, True, origin, loss=loss, excess=math.inf))
 
 
 def moved(weights: Weights, velocity: Mapping[str, list[np.ndarray]], move: Stepper) -> Weights:

@@ -17,7 +17,6 @@ from derivations.samples import Samples
 
 NEWTON_STEPS = 60
 FITTED = 1e-12  # of the drive at zero weights
-FLAT = 1e-9  # of the curvature at zero weights, below which every label is told for sure
 
 
 def logistic(y: np.ndarray, put_out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -65,19 +64,19 @@ def fitted(samples: Samples, learned: Iterable[str]) -> dict[str, np.ndarray]:
         return found
     rows = np.hstack([samples.inputs[m] for m in learned])
     y, count = samples.targets[:, 0], samples.count
-    w, least = np.zeros(rows.shape[1]), float("inf")
+    w = np.zeros(rows.shape[1])
     for _ in range(NEWTON_STEPS):
         told, drive = logistic(y, rows @ w)
         slope, wrong = drive @ rows / count, np.abs(drive)
         weight = wrong * (1 - wrong)
-        if np.max(weight) < FLAT:
+        if np.max(wrong) < 0.5:  # all on their own sides: larger weights are always better
             break
         step = np.linalg.pinv((rows * weight[:, None]).T @ rows / count, hermitian=True) @ slope
         share = 1.0
         while np.mean(logistic(y, rows @ (w + share * step))[0]) > np.mean(told) and share > 1e-6:
             share /= 2
-        w, least = w + share * step, float(np.linalg.norm(slope))
-        if least <= FITTED * np.linalg.norm(y @ rows / count):
+        w = w + share * step
+        if np.linalg.norm(slope) <= FITTED * np.linalg.norm(y @ rows / count):
             ends = np.cumsum([samples.inputs[m].shape[1] for m in learned])[:-1]
             found |= {m: part[None] for m, part in zip(learned, np.split(w, ends), strict=True)}
             return found
