@@ -600,7 +600,7 @@ def compare(path: Path, deep_drawn: int) -> str:
             bases[key] = predicted(table, Case("plain", "plain", {}, case.depth, case.fused)).get("times")
         basis = bases[key]
         paired = math.nan
-        if beside and basis and seen and case.kind != "ogm logistic":
+        if beside and basis and seen and not case.aligned and case.kind != "ogm logistic":
             own = np.array(times[last]) / times[first] / (np.array(beside[last]) / beside[first])
             paired = 100 * (said / (basis[last] / basis[first]) / median_and_error(own)[0] - 1)
         with np.errstate(invalid="ignore"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -48,10 +48,10 @@ MODULATED = FLOW | {Ingredient.OGM}
 LABELS = ", predict and descend(on_samples=True) know it"
 #: What the logistic loss is run with, on samples; masks and unimodal losses have other fits there.
 LABELLED = frozenset({Ingredient.LOSS, Ingredient.LEARNING_RATE, Ingredient.RATES, Ingredient.OGM})
-#: Optimizers that divide each entry's gradient by its own size: noise and rates do not go over into the data there.
+#: Optimizers that divide each entry's gradient by its own size: noise does not go over into the data there.
 COORDINATEWISE = frozenset({
     Ingredient.OPTIMIZER, Ingredient.LEARNING_RATE, Ingredient.UNIMODAL_LOSS, Ingredient.WEIGHT_DECAY,
-    Ingredient.BATCH_SIZE,
+    Ingredient.BATCH_SIZE, Ingredient.RATES,
 })  # fmt: skip
 #: Gradient descent that remembers its steps.
 HEAVY = MODULATED | {Ingredient.MOMENTUM, Ingredient.NESTEROV}
@@ -148,9 +148,24 @@ class Recipe:
         return self.loss is not Loss.SQUARED
 
     @property
+    def known(self) -> frozenset[Ingredient]:
+        """What goes with its loss and optimizer."""
+        if self.has_labels:
+            return LABELLED
+        return COORDINATEWISE if self.is_coordinatewise else HEAVY if self.momentum else MODULATED
+
+    @property
     def is_run_alone(self) -> bool:
         """Whether the only road to its times is a run of as many steps as training."""
         return self.is_coordinatewise or self.has_labels or self.momentum > 0
+
+    @property
+    def as_flow(self) -> Recipe:
+        """The gradient flow with the same critical points."""
+        decay = 0.0 if self.optimizer is Optimizer.ADAMW else self.weight_decay
+        return replace(
+            self, optimizer=Optimizer.SGD, momentum=0.0, nesterov=False, weight_decay=decay, loss=Loss.SQUARED
+        )
 
     def require(self, known: Collection[Ingredient], road: str) -> None:
         """Refuse what a road does not know."""
@@ -171,7 +186,8 @@ class Recipe:
     def terms(self, network: FusionNetwork) -> Terms:
         """What it adds to the gradient flow."""
         decoupled = self.optimizer is Optimizer.ADAMW  # moves no critical point: it is in no loss
-        return Terms.of(network, 0.0 if decoupled else self.weight_decay, self.rates, self.ogm or 0.0)
+        rates = {} if self.is_coordinatewise else self.rates  # L2 decay is in the gradient, whatever the step is
+        return Terms.of(network, 0.0 if decoupled else self.weight_decay, rates, self.ogm or 0.0)
 
     def to_dict(self) -> dict[str, Any]:
         """What is not the default."""

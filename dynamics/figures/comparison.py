@@ -66,7 +66,7 @@ def _end(comparison: Comparison) -> float:
 def _runs(comparison: Comparison) -> list[tuple[Trajectory, dict[str, Any]]]:
     """Runs with their line styles, faint ones first."""
     styled: list[tuple[Trajectory, dict[str, Any]]] = [(run, THIN) for run in comparison.descents]
-    styled.append((comparison.flows[0], {}))
+    styled.append((comparison.shown, {}))
     return styled + ([(comparison.reduced, DASHED)] if comparison.reduced is not None else [])
 
 
@@ -75,13 +75,17 @@ def draw_loss(ax: Axes, comparison: Comparison) -> None:
     for run, style in _runs(comparison):
         ax.plot(*until(run, run.loss, end), color="0.25", **style)
     ax.set_ylim(bottom=0)
-    ax.set_ylabel("loss (half mean\nsquared error)")
-    shown = {f"gradient flow, seed {comparison.flows[0].provenance.get('seed', '-')}": Line2D([], [], color="0.25")}
+    ax.set_ylabel(
+        "mean logistic\nloss" if comparison.prediction.recipe.has_labels else "loss (half mean\nsquared error)"
+    )
+    solid = "gradient flow" if comparison.flows else comparison.steps
+    shown = {f"{solid}, seed {comparison.shown.provenance.get('seed', '-')}": Line2D([], [], color="0.25")}
     if comparison.descents:
         count = len(comparison.descents)
-        shown[f"gradient descent, {count} seed{'' if count == 1 else 's'}"] = Line2D([], [], color="0.25", **THIN)
+        shown[f"{comparison.steps}, {count} seed{'' if count == 1 else 's'}"] = Line2D([], [], color="0.25", **THIN)
     if comparison.reduced is not None:
-        shown["reduced flow, aligned start"] = Line2D([], [], color="0.25", **DASHED)
+        start = "aligned" if comparison.flows else "typical"
+        shown[f"{comparison.reduced_road}, {start} start"] = Line2D([], [], color="0.25", **DASHED)
     columns = 3 if ax.bbox.width / ax.figure.dpi > THREE_COLUMNS else 1
     ax.legend(
         shown.values(), shown.keys(), loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns, fontsize="small"
@@ -96,10 +100,10 @@ def draw_weights(ax: Axes, comparison: Comparison) -> None:
             ax.plot(*until(run, norm, end), color=colours[m], **style)
     seen = [float(np.max(norm[run.t <= end])) for run, _ in _runs(comparison) for norm in run.norms.values()]
     ax.set_ylim(0, 1.3 * max(*seen, 1e-300))
-    for m, norm in comparison.flows[0].norms.items():
-        shown = float(np.interp(end, comparison.flows[0].t, norm))
+    for m, norm in comparison.shown.norms.items():
+        shown = float(np.interp(end, comparison.shown.t, norm))
         if abs(norm[-1] - shown) > 0.1 * norm[-1]:  # what the axis cuts off is said
-            text = f"grows on,\nto {norm[-1]:.2g} by\nt = {comparison.flows[0].t[-1]:.0f}"
+            text = f"grows on,\nto {norm[-1]:.2g} by\nt = {comparison.shown.t[-1]:.0f}"
             beside = ax.get_yaxis_transform()  # share of the axes along, data up
             ax.annotate(text, (1.005, shown), xycoords=beside, color=colours[m], fontsize="small", va="center")
     ax.set_ylabel("norm of the\ntotal weights |W|")
@@ -158,7 +162,7 @@ def _colours(comparison: Comparison) -> dict[str, str]:
 def phase(comparison: Comparison) -> tuple[float, float] | None:
     """Of the gradient flow drawn, from half of the first output to half of the second one's: where it visits the first
     one alone, its unimodal phase."""
-    run = comparison.flows[0]
+    run = comparison.shown
     if comparison.prediction.network.is_early_fusion:
         return None
     order = comparison.prediction.order
@@ -174,7 +178,7 @@ def _name_phase(ax: Axes, comparison: Comparison, limit: float) -> None:
     end = min(span[1], limit)
     middle = (span[0] + end) / 2
     wide = (end - span[0]) / limit * ax.bbox.width / ax.figure.dpi > ONE_LINE
-    first, run = comparison.prediction.order[0], comparison.flows[0]
+    first, run = comparison.prediction.order[0], comparison.shown
     seed = f"seed {run.provenance.get('seed', '-')}"
     if any(visit.name == f"M_{first}" for visit in run.itinerary):
         lines = [f"only {plain(first)}", "(unimodal phase", f"of {seed})"]

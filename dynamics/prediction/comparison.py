@@ -33,6 +33,7 @@ from dynamics.starts.weights import fitting_width
 from dynamics.strict_json import finite, told
 from dynamics.tables import Drawn, Shown, Table, number
 
+FLOW, REDUCED, ALIGNED = "gradient flow", "reduced {}", "aligned start"
 MOST_STEPS = 200_000  # of gradient descent in a comparison: minutes a run
 
 
@@ -42,7 +43,8 @@ class Comparison(Shown, Drawn):
 
     prediction : the laws and what they say of the data
     reduced : reduced flow from the aligned start; None where that start is undefined
-    flows, descents : full gradient flow and gradient descent, one run a seed, from the same random weights
+    flows, descents : full gradient flow and gradient descent, one run a seed, from the same random weights; where steps
+        have a memory, or the loss is of labels, there is no flow
     typical : the law of random starts of this width; None where there is none
     skipped : why seeds have no gradient descent: too many steps
     fusion_depths : L_f -> reduced flow of the same depth L fused at L_f (two modalities of equal depth)
@@ -59,6 +61,21 @@ class Comparison(Shown, Drawn):
     seconds: Mapping[str, float]
     typical: Estimate | None = None
     skipped: str = ""
+
+    @property
+    def shown(self) -> Trajectory:
+        """The run of all weights that a figure draws solid."""
+        return (self.flows or self.descents)[0]
+
+    @property
+    def steps(self) -> str:
+        """What its steps are called."""
+        return _steps_named(self.prediction.recipe)
+
+    @property
+    def reduced_road(self) -> str:
+        """What the reduced run is called."""
+        return REDUCED.format(self.steps) if not self.flows else "reduced flow"
 
     @property
     def run_warnings(self) -> tuple[str, ...]:
@@ -78,19 +95,24 @@ class Comparison(Shown, Drawn):
         if self.prediction.leading is not None:
             e = self.prediction.leading
             rows.append(("law " + e.equations, *_half_times([e], order), e.assumes, ""))
-        runs = {"gradient flow": self.flows} | ({"gradient descent": self.descents} if self.descents else {})
+        named_runs = ((FLOW, self.flows), (self.steps, self.descents))
+        runs = {name: members for name, members in named_runs if members}
         if self.reduced is not None:
-            runs = {"reduced flow": (self.reduced,), **runs}
+            runs = {self.reduced_road: (self.reduced,), **runs}
         for name, members in runs.items():
-            if name == "gradient flow" and self.typical is not None:
+            if name == FLOW and self.typical is not None:
                 e = self.typical
                 rows.append(("typical network", *_half_times([e], order), e.assumes, self._cost("typical")))
-            rate = f", rate {members[0].provenance['learning_rate']:.3g}" if name == "gradient descent" else ""
+            rate = f", rate {members[0].provenance['learning_rate']:.3g}" if members is self.descents else ""
             seeds = f"random, {len(members)} seed{'s' if len(members) > 1 else ''}"
-            start = "aligned start" if name == "reduced flow" else seeds
+            if name == self.reduced_road:
+                start = ALIGNED if self.flows else self.prediction.estimate.assumes
+            else:
+                start = seeds
             rows.append((name + rate, *_half_times(members, order), start, self._cost(name)))
         head = ("road", *(f"half of {m} [tau]" for m in order), "ratio", "start", "cost")
-        seeds = f"gradient flow and descent: median (least - most) over {len(self.flows)} random starts"
+        simulated = "gradient flow and descent" if self.flows else self.steps
+        seeds = f"{simulated}: median (least - most) over {len(self.flows or self.descents)} random starts"
         holds = f"Holds for: {self.prediction.holds_for}; the roads differ in the start"
         notes = [f"{named(self.prediction)}; {seeds}", *self._strip_notes(), holds]
         return Table(self.prediction.answer, head, tuple(rows), (*notes, *(f"Warning: {w}" for w in self.warnings)))
@@ -175,6 +197,8 @@ def compare(
     ['law (8), (9)', 'reduced flow', 'typical network', 'gradient flow', 'gradient descent, rate 0.0093']
     """
     width = fitting_width(data) if width is None else width
+    if recipe is not None and recipe.is_run_alone:
+        return _by_runs(network, data, u0, width, checked_seeds(seeds), learning_rate, seconds, progress, recipe)
     asked, chosen = trained(network, data, u0, recipe, MODULATED, "compare"), checked_seeds(seeds)
     norms, problem = asked.u0, few_inputs(asked.problem, asked.u0)
     learning_rate = asked.recipe.learning_rate if learning_rate is None else learning_rate
@@ -227,6 +251,42 @@ def compare(
         typical,
         skipped,
     )
+
+
+def _by_runs(
+    network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float], width: int, seeds: Sequence[int],
+    learning_rate: float | None, seconds: float, progress: Callable[[str], None] | None, recipe: Recipe,
+) -> Comparison:  # fmt: skip
+    """Where no flow stands for the steps: the reduced run beside training every weight."""
+    recipe = recipe if learning_rate is None else replace(recipe, learning_rate=learning_rate)
+    say, took, began = progress or (lambda _: None), dict[str, list[float]](), time.perf_counter()
+    say("reduced run")
+    prediction = predict(network, data, u0=u0, width=width, recipe=recipe)
+    reduced = prediction.estimate.run
+    took[REDUCED.format(_steps_named(recipe))] = [time.perf_counter() - began]
+    descents: list[Trajectory] = []
+    skipped, until = "", time.monotonic() + seconds
+    last = max((t for t in prediction.times.values() if math.isfinite(t)), default=math.nan)
+    noisy = bool({Ingredient.DROPOUT, Ingredient.BATCH_SIZE} & set(recipe.ingredients)) or recipe.has_labels
+    for i, seed in enumerate(seeds):
+        if descents and time.monotonic() > until:
+            skipped = f"{len(descents)} of {len(seeds)} random starts were trained within {seconds:g} seconds"
+            break
+        say(f"{_steps_named(recipe)}, seed {seed} ({i + 1} of {len(seeds)})")
+        began = time.perf_counter()
+        descents.append(
+            descend(
+                network, data, u0=u0, width=width, seed=seed, recipe=recipe, on_samples=noisy,
+                t_end=1.6 * last if last > 0 else None,
+            )
+        )  # fmt: skip
+        took.setdefault(_steps_named(recipe), []).append(time.perf_counter() - began)
+    costs = {road: statistics.median(values) for road, values in took.items()}
+    return Comparison(prediction, reduced, (), tuple(descents), {}, costs, None, skipped)
+
+
+def _steps_named(recipe: Recipe) -> str:
+    return str(recipe.optimizer) if recipe.is_coordinatewise else "gradient descent"
 
 
 def _flow(asked: Trained, width: int, seed: int) -> Trajectory:

@@ -15,6 +15,7 @@ from scipy.optimize import brentq
 
 from derivations import Correlations, DomainError, FusionNetwork, SolveError
 from dynamics.checks import checked_integer, checked_positive
+from dynamics.prediction.by_run import predicted_by_run
 from dynamics.prediction.cautions import refuse_large_start
 from dynamics.prediction.critical import critical_weight_decay
 from dynamics.prediction.estimates import Estimate, Road, reduced_estimate
@@ -24,7 +25,7 @@ from dynamics.prediction.prediction import Prediction
 from dynamics.prediction.prescription import Option, Prescription
 from dynamics.prediction.refined import refined_typical
 from dynamics.problem import Problem
-from dynamics.recipe import FLOW, MODULATED, Recipe
+from dynamics.recipe import FLOW, MODULATED, Ingredient, Optimizer, Recipe
 from dynamics.runs.half_times import Status
 from dynamics.simulation.narrowed import few_inputs
 from dynamics.starts.recipes import trained
@@ -34,6 +35,7 @@ from dynamics.tables import number, percent
 
 SEARCHED = 1e-5  # relative tolerance of the runs of a search: far below MET
 COARSE = 1e-3  # of an ingredient's value: its ratio is met to MET
+NOTHING = "Gradient modulation, and a factor before the whole loss, do nothing under {} while they are constant, (150)."
 MET = 0.01  # a ratio this close to the wanted one counts as met
 WIDEST = 10**6  # widths are looked for up to it
 SMALLEST_U0, LARGEST_U0 = 1e-9, 1.0
@@ -99,7 +101,7 @@ def prescribe(
     if block not in data.modalities:
         raise DomainError(f"block must be one of {', '.join(data.modalities)}, got {block!r}")
     until = math.inf if seconds is None else time.monotonic() + checked_positive(seconds, "seconds")
-    few = few_inputs(Problem.of(network, data), u0).data
+    few = data if base.recipe.is_run_alone else few_inputs(Problem.of(network, data), u0).data
     asked = _Question(network, few, u0, width, base.recipe, first, last, wanted, base.source, until)
     factor = leading_factor(data, first, last, block)
     say(f"rescaling of {block}")
@@ -118,16 +120,20 @@ def prescribe(
         recipes.append(work())
     now = asked.option("as it is", math.nan, asked.at(), recipe=base.recipe)
     return Prescription(
-        wanted, base.order, block, base.source.value, base.estimate.assumes, now, rescale, factor, depths, start,
+        wanted, base.order, block, base.source.value, base.estimate.assumes, now, rescale,
+        math.nan if base.recipe.is_coordinatewise else factor, depths, start,
         widths, sweep, base.holds_for, base.warnings, tuple(recipes), _too_large(base, few) if ingredients else {},
+        (NOTHING.format(base.recipe.optimizer),) if ingredients and base.recipe.is_coordinatewise else (),
     )  # fmt: skip
 
 
 def _too_large(base: Prediction, data: Correlations) -> Mapping[str, float]:
     """Critical weight decays, where they are known at once: two layers."""
-    if max(base.network.path_depths.values()) > 2 or data.outputs > 1:
+    decoupled = base.recipe.optimizer is Optimizer.ADAMW
+    if max(base.network.path_depths.values()) > 2 or data.outputs > 1 or base.recipe.has_labels or decoupled:
         return {}
-    seen = trained(base.network, data, base.u0, replace(base.recipe, weight_decay=0.0, ogm=None), FLOW, "prescribe")
+    plain = replace(base.recipe.as_flow, weight_decay=0.0, ogm=None)
+    seen = trained(base.network, data, base.u0, plain, FLOW, "prescribe")
     return critical_weight_decay(base.network, seen.problem.data)
 
 
@@ -190,6 +196,8 @@ class _Question:
         recipe: Recipe,
     ) -> Estimate | None:  # fmt: skip
         """By the source, and by none with another start. The spread over seeds is not asked for: it takes longest."""
+        if recipe.is_run_alone:
+            return predicted_by_run(network, data, u0, width, recipe).estimate
         asked = trained(network, data, u0, recipe, MODULATED, "prescribe")
         start = random_start(asked.problem, asked.u0, width)
         refuse_large_start(start)
@@ -204,7 +212,9 @@ class _Question:
 
     def kept(self, recipe: Recipe) -> float:
         """Share of what the best fit explains that is left where training with a recipe ends."""
-        asked = trained(self.network, self.data, self.u0, recipe, MODULATED, "prescribe")
+        if recipe.has_labels:
+            return math.nan
+        asked = trained(self.network, self.data, self.u0, recipe.as_flow, MODULATED, "prescribe")
         plan = random_start(asked.problem, asked.u0).course
         end = asked.back(plan.saddles[-1].total)
         packed, target = np.hstack([end[m] for m in self.data.modalities]), np.atleast_2d(self.data.sigma_yx)
@@ -320,11 +330,15 @@ class _Question:
 
     def ingredients(self) -> dict[str, Callable[[], Option]]:
         """What of the recipe may be changed here, by name."""
-        found: dict[str, Callable[[], Option]] = {"learning rates": self.other_rate, "dropout": self.dropout}
-        found["unimodal losses"] = self.unimodal_losses
-        if len(self.data.modalities) == 2 and not self.network.is_early_fusion:
-            found["gradient modulation"] = self.modulation
-        return found
+        found: dict[str, tuple[Ingredient, Callable[[], Option]]] = {
+            "learning rates": (Ingredient.RATES, self.other_rate), "dropout": (Ingredient.DROPOUT, self.dropout),
+            "unimodal losses": (Ingredient.UNIMODAL_LOSS, self.unimodal_losses),
+            "gradient modulation": (Ingredient.OGM, self.modulation),
+        }  # fmt: skip
+        if len(self.data.modalities) != 2 or self.network.is_early_fusion:
+            del found["gradient modulation"]
+        known = self.recipe.known
+        return {name: work for name, (ingredient, work) in found.items() if ingredient in known}
 
     def trained_with(
         self, what: str, values: np.ndarray, near: float, change: Callable[[float], dict[str, Any]], note: str = ""

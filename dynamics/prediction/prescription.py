@@ -45,13 +45,15 @@ class Prescription(Shown, Drawn):
     source, assumes : the estimate behind all numbers, and its start
     now : as it is
     rescale : columns of `block` times a factor
-    leading_factor : 1/k to leading order: the factor at which |Sigma_yx| of both are equal; two modalities
+    leading_factor : 1/k to leading order: the factor at which |Sigma_yx| of both are equal; two modalities; nan where
+        times do not go by |Sigma_yx|
     fusion_depths : every fusion depth of the same total depth
     start : another u0
     width : other hidden units; None for an aligned start, which has none
     sweep : (factor of the block, ratio), all that were tried, in order
     holds_for : network, loss, start and recipe
     recipes : a learning rate, dropout, unimodal losses, gradient modulation
+    remarks : what does nothing here
     too_large : modality -> weight decay beyond which it is never learned; empty for more than two layers
     """
 
@@ -73,6 +75,7 @@ class Prescription(Shown, Drawn):
     warnings: tuple[str, ...]
     recipes: tuple[Option, ...] = ()
     too_large: Mapping[str, float] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     @property
     def options(self) -> tuple[Option, ...]:
@@ -91,15 +94,17 @@ class Prescription(Shown, Drawn):
         title = f"To learn {first} and {last} {aim} [{self.source}, {self.assumes}]"
         head = ("change", f"half of {first} [tau]", f"half of {last} [tau]", "ratio", "met", "fit kept", "")
         notes = [f"Holds for: {self.holds_for}"] if self.holds_for else []
-        notes.append(f"To leading order |Sigma_yx| of both are equal at {self.block} x {number(self.leading_factor)}.")
+        if not math.isnan(self.leading_factor):
+            equal = f"{self.block} x {number(self.leading_factor)}"
+            notes.append(f"To leading order |Sigma_yx| of both are equal at {equal}.")
         if self.wanted == 1:
             notes.append(RULERS)
         if self.too_large:
             decays = ", ".join(f"{m} beyond {number(rate)}" for m, rate in self.too_large.items())
             notes.append(f"Weight decay that is too large, never learned: {decays}.")
-        return Table(title, head, tuple(rows), (*notes, *(f"Warning: {w}" for w in self.warnings)))
+        return Table(title, head, tuple(rows), (*notes, *self.remarks, *(f"Warning: {w}" for w in self.warnings)))
 
     def to_dict(self) -> dict[str, Any]:
         """What `prescribe --json` prints."""
         names = "wanted order block source assumes holds_for now rescale leading_factor fusion_depths start width"
-        return told(self, f"{names} recipes too_large warnings")
+        return told(self, f"{names} recipes too_large remarks warnings")

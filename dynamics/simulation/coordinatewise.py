@@ -34,12 +34,12 @@ from dynamics.starts.weights import Weights, random_weights
 
 MOST_STEPS = 200_000
 FIRST_LOOK, LOOKS = 64, 1.2  # steps to the first look whether all is learned, and how much later the next one is
-BEYOND = 1.3  # of the last half-time, after which nothing is waited for
+BEYOND = 1.6  # of the last half-time, after which nothing is waited for
 SETTLED = 1e-3  # of the excess loss: steps of a fixed length never come closer than that length
 STORED = 4000  # points kept of a run
 TYPICAL = math.sqrt(2 / math.pi)  # mean size of a normal entry, in deviations
 EARLY, STARTS, WIDEST = 60, 3, 256  # steps that all weights take, of so many starts, of at most so many units
-AFFORDED = 3e8  # weights times steps, up to which all weights are stepped where equal entries are not enough
+AFFORDED = 2e7  # weights times steps, up to which all weights are stepped where equal entries are not enough
 TURNS = "{} turns round through zero, which random starts leave sooner than equal entries do: see descend"
 BESIDE = "{0} comes before {1} and is measured by what it adds to it, for its own half alone comes later or never"
 DIPS = 0.5  # of its largest size: a layer that shrinks below it on the way is nearly back at zero
@@ -66,6 +66,11 @@ class Manifold:
         self.entries = np.array([float(width if is_last(network, *layer) else width**2) for layer in self.layers])
         self.on = np.array([[name in network.path(m) for name, _ in self.layers] for m in names])
         self.others = self.on[:, None, :] & self.on[:, :, None] & ~np.eye(len(self.layers), dtype=bool)
+
+    def factors(self, rates: Mapping[str, float]) -> list[np.ndarray]:
+        """Of the learning rate of every number, where branches have their own."""
+        row = np.array([rates.get(m, 1.0) for m in self.data.modalities])[self.owner]
+        return [np.concatenate([row, [rates.get(name, 1.0) for name, _ in self.layers]])]
 
     def start(self, norms: Mapping[str, float]) -> Arrays:
         """Entries of the mean size of a random start, rows along the signs of Sigma_yx."""
@@ -181,6 +186,10 @@ class Everything:
     def weights(self, state: Arrays) -> Weights:
         flat = iter(state)
         return {name: [next(flat) for _ in range(count)] for name, count in self.shape.items()}
+
+    def factors(self, rates: Mapping[str, float]) -> list[float]:
+        """Of the learning rate of every layer, where branches have their own."""
+        return [rates.get(name, 1.0) for name, count in self.shape.items() for _ in range(count)]
 
     def total(self, state: Arrays) -> np.ndarray:
         totals = gradient_flow.total_weights(self.network, self.weights(state))
@@ -308,7 +317,7 @@ def coordinatewise(
     plan, form, batch = begin.course, Manifold(network, data, width), recipe.batch_size
     errors, drawn = over_rows(problem, rows, batch), of_batches(problem, rows, batch)
     decay = max((held for _, held in problem.terms.decay), default=0.0)
-    move, early, took = Stepper(recipe, rate), list[np.ndarray](), 0
+    move, early, took = Stepper(recipe, rate, form.factors(recipe.rates)), list[np.ndarray](), 0
     if state is None:
         early, state, move = settled(form, begin.norms, drawn, recipe, rate, decay)
         took = len(early) - 1
@@ -335,7 +344,8 @@ def settled(
     paths, found = [], []
     for seed in range(STARTS):
         weights = _as_wide(random_weights(network, data, dict(norms), width, seed), network, more)
-        every, move = Everything(network, data, weights, more), Stepper(recipe, rate)
+        every = Everything(network, data, weights, more)
+        move = Stepper(recipe, rate, every.factors(recipe.rates))
         path, _, last = walk(every, [w for own in weights.values() for w in own], errors, move, decay, steps)
         paths.append(path)
         found.append(form.read_off(every.weights(last), move))
@@ -347,7 +357,7 @@ def settled(
         size = float(now[s] @ now[s])
         if size > 0:
             state[s] *= max(float(now[s] @ early[-1][s]) / size, 0.5)
-    move = Stepper(recipe, rate)
+    move = Stepper(recipe, rate, form.factors(recipe.rates))
     move.count, move.mean, move.square = steps, [mean], [root**2]
     return early, [state], move
 
@@ -386,7 +396,7 @@ def every_weight(
     decay = max((held for _, held in problem.terms.decay), default=0.0)
     done = all_learned(plan, sampled is not None and sampled.is_noisy) if stops_early else None
     state = [w for own in weights.values() for w in own]
-    path = walk(form, state, errors, Stepper(recipe, rate), decay, steps, done)[0]
+    path = walk(form, state, errors, Stepper(recipe, rate, form.factors(recipe.rates)), decay, steps, done)[0]
     return timed(plan, np.array(path), rate, provenance, data.warnings)
 
 

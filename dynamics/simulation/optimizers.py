@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -17,11 +18,12 @@ class Stepper:
     L2 weight decay is a part of the gradient that is given; AdamW's, beside it, is taken here. RMSprop forgets squares
     at betas[1].
 
+    factors : on the learning rate of each array, or of its entries; None for one rate
     mean, square : of gradients, for each array; count : steps taken
     """
 
-    def __init__(self, recipe: Recipe, rate: float) -> None:
-        self.recipe, self.rate, self.count = recipe, rate, 0
+    def __init__(self, recipe: Recipe, rate: float, factors: Sequence[Any] | None = None) -> None:
+        self.recipe, self.rate, self.factors, self.count = recipe, rate, factors, 0
         self.mean: Arrays = []
         self.square: Arrays = []
 
@@ -29,15 +31,16 @@ class Stepper:
         self, weights: Sequence[np.ndarray], downhill: Sequence[np.ndarray], spread: Sequence[np.ndarray] | None = None
     ) -> Arrays:
         """Weights after a step along -gradients `downhill`, which have the variances `spread` over batches."""
-        recipe, rate, (first, second) = self.recipe, self.rate, self.recipe.betas
+        recipe, (first, second) = self.recipe, self.recipe.betas
         self.count += 1
         if not self.mean:
             self.mean = [np.zeros_like(w) for w in weights]
             self.square = [np.zeros_like(w) for w in weights]
+        rates = [self.rate * f for f in self.factors] if self.factors is not None else [self.rate] * len(weights)
         if recipe.optimizer is Optimizer.ADAMW:
-            weights = [w * (1 - rate * recipe.weight_decay) for w in weights]
+            weights = [w * (1 - rate * recipe.weight_decay) for w, rate in zip(weights, rates, strict=True)]
         found = []
-        for i, (w, g) in enumerate(zip(weights, downhill, strict=True)):
+        for i, (w, g, rate) in enumerate(zip(weights, downhill, rates, strict=True)):
             mean, square = self.mean, self.square
             if recipe.optimizer is Optimizer.SGD:
                 mean[i] = recipe.momentum * mean[i] + g

@@ -89,7 +89,7 @@ def trained(
     if not any(one in recipe.ingredients for one in (Ingredient.RATES, Ingredient.DROPOUT, Ingredient.UNIMODAL_LOSS)):
         return Trained(recipe, data, Problem.of(network, data, terms), u0, {})
     rates = {m: recipe.rates.get(m, 1.0) for m in data.modalities}
-    changed = any(rate != 1 for rate in rates.values())
+    changed = any(rate != 1 for rate in rates.values()) and not recipe.is_coordinatewise
     factors = rate_factors(network.depths, rates) if changed else {}
     key = ("effective", *recipe.dropout.items(), recipe.unimodal_loss, *factors.items())
     if key not in data.kept:

@@ -121,6 +121,7 @@ def _in_own_units(options: argparse.Namespace) -> bool:
 def add_prescribe(commands: Any) -> None:
     prescribe = add_command(commands, "prescribe", _prescribe, "what to change: rescaling, fusion depth, u0, width")
     add_recipe(prescribe)
+    prescribe.add_argument("--learning-rate", type=real, help="of an optimizer whose times depend on it, as Adam's do")
     prescribe.add_argument("--ratio", type=real, default=1.0, help="half-time of the last over the first (default 1)")
     prescribe.add_argument("--width", type=whole, help="hidden units of random starts (default: aligned)")
     prescribe.add_argument("--block", metavar="NAME", help="modality to rescale (default: the last one)")

@@ -130,11 +130,15 @@ def _first(report: Report, drawn: Mapping[str, str]) -> str:
 
 
 def _time(report: Report, drawn: Mapping[str, str]) -> str:
-    seeds = len(report.comparison.flows)
+    found = report.comparison
+    seeds = len(found.flows or found.descents)
+    solid, dashed = ("gradient flow", "the reduced flow from an aligned start")
+    if not found.flows:
+        solid, dashed = found.steps, f"the {found.reduced_road} run of the typical start"
     text = _p(
-        "Solid: gradient flow from one random start, every weight simulated. Dashed: the reduced flow from an aligned "
-        "start. Thin: gradient descent, where a learning rate was given. Shaded: from half of the first output to "
-        "half of the second one. Ticks on top of the weights: the times of the leading law."
+        f"Solid: {solid} from one random start, every weight simulated. Dashed: {dashed}. Thin: {found.steps}, where a "
+        "learning rate was given. Shaded: from half of the first output to half of the second one. Ticks on top of "
+        "the weights: the times of the leading law."
     )
     pair = _figure(drawn["loss"], "Loss.") + _figure(drawn["weights"], "Norms of the total weights.")
     text += f'<div class="pair">{pair}</div><h3>Simulated beside predicted</h3>'

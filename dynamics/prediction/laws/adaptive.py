@@ -20,7 +20,7 @@ EARLY = 1e-3  # of the level: where the growth of the entries still is that of a
 UNSETTLED = 8.0  # steps in which random starts come to equal entries
 TAKEN = 0.5  # of the sum of all sizes; 300 problems that are shown nowhere took 0.3 of it at most
 SEEN = 100.0  # times eps: smaller gradients do not move an entry by the learning rate
-MIXED = 3.0  # times the share of a drive that other inputs take: beyond a third of it no bound is given
+MIXED = 3.0  # times the share of a drive that other inputs take: beyond a third of it no law is claimed
 
 
 @lru_cache(maxsize=32)
@@ -99,12 +99,14 @@ def with_adam(
         mixed = np.abs(data.sigma[s] - np.diag(np.diag(data.sigma))[s]) @ everyone
         with np.errstate(divide="ignore"):
             others = float(np.max(mixed / drive)) if np.all(drive > 0) else math.inf
+        if others >= 1 / MIXED:
+            raise DomainError(f"no law of entries: other inputs take {others:.2g} of the drive of one of {m}")
         faint = float(np.min(drive)) * width ** (depth - 2) * max(rate, entries) ** (depth - 1) < SEEN * recipe.eps
         off = UNSETTLED / steps + (lag / straight) ** 2 + forgotten + entries / size + MIXED * others
         off += float(np.ptp(np.abs(goal[0]))) / float(
             np.max(np.abs(goal[0]))
         )  # inputs that saturate first slow the rest
-        valid = (1 - recipe.betas[1]) * steps < 1 and others < 1 / MIXED and not faint
+        valid = (1 - recipe.betas[1]) * steps < 1 and not faint
         shares[m] = TAKEN * off if valid and TAKEN * off < 1 else math.inf
     return times, shares
 
