@@ -18,7 +18,7 @@ import sympy as sp
 
 from derivations.algebra.entry import Entry, Statement, equation, first_order, small
 from derivations.algebra.matrices import e_A, e_B, matrix
-from derivations.algebra.notation import L, L_f, a, b, batch, eta, kappa, l, named, r, u_0
+from derivations.algebra.notation import L, L_f, a, b, batch, c, eta, kappa, l, named, r, u_0
 from derivations.algebra.ordered_products import Direction, T, normal
 from derivations.algebra.positive_powers import Leading
 from derivations.errors import SolveError
@@ -170,9 +170,16 @@ _drive, _size, _power, _time = sp.symbols("D K p x", positive=True)
 STEPS_TO_HALF = (weight / 2) ** (1 / L) * units ** (-(L - 1) / L) / (sp.sqrt(2 * L - 1) * eta)
 
 
-def _speed(power: Any) -> sp.Expr:
-    """eta g over the root of the mean of g^2 where g = D z^(L-1), z = K x^power."""
-    gradient = _drive * (_size * _time**power) ** (L - 1)
+def _gradient(eq146: sp.Tuple) -> sp.Expr:
+    """Of an entry, in z, the size of all: the inner layers of (146) without a trunk, the row z times a drive."""
+    number = sp.Mul(*eq146[0].rhs.args_cnc()[0])
+    found = number.subs({_inner["A"]: z, _last["A"]: z, _pull["A"]: z * _drive, _trunk: 1, _output: 1, L_f: L})
+    return sp.powsimp(found)
+
+
+def _speed(power: Any, eq146: sp.Tuple) -> sp.Expr:
+    """eta g over the root of the mean of g^2 where z = K x^power."""
+    gradient = _gradient(eq146).subs(z, _size * _time**power)
     square = sp.powsimp(sp.expand_power_base(gradient**2), force=True)
     scale = square / _time ** (2 * power * (L - 1))
     mean = scale * n ** (2 * power * (L - 1) + 1) / (2 * power * (L - 1) + 1) / n
@@ -181,17 +188,17 @@ def _speed(power: Any) -> sp.Expr:
     return sp.simplify(eta * gradient.subs(_time, n) / sp.sqrt(mean))
 
 
-def _growth() -> sp.Expr:
+def _growth(eq146: sp.Tuple) -> sp.Expr:
     """z = K n^p: the speed does not depend on n, so that p = 1."""
-    speed = _speed(_power)
+    speed = _speed(_power, eq146)
     if speed.has(n, _size, _drive):
         raise SolveError(f"the speed {speed} is not constant")
     return speed.subs(_power, 1) * n
 
 
-def _steps_to_half() -> sp.Expr:
+def _steps_to_half(eq146: sp.Tuple) -> sp.Expr:
     """h^(L-1) z^L = w/2."""
-    pace = _growth() / n
+    pace = _growth(eq146) / n
     needed = (weight / 2 / units ** (L - 1)) ** (1 / L)
     return sp.powsimp(sp.expand_power_base(needed, force=True)) / pace
 
@@ -203,7 +210,9 @@ EXT_147 = Entry(
         Statement(equation(N_HALF, STEPS_TO_HALF), _steps_to_half),
         Statement(
             equation(RATIO, (w_B / w_A) ** (1 / L)),
-            lambda: sp.powsimp(_steps_to_half().subs(weight, w_B) / _steps_to_half().subs(weight, w_A)),
+            lambda eq146: sp.powsimp(
+                _steps_to_half(eq146).subs(weight, w_B) / _steps_to_half(eq146).subs(weight, w_A)
+            ),
         ),
     ),
     (EXT_146,),
@@ -239,25 +248,25 @@ def _average(of: sp.Expr, small_one: sp.Symbol) -> sp.Expr:
     return found
 
 
-def _shifted() -> sp.Expr:
+def _shifted(eq147: sp.Tuple) -> sp.Expr:
     """n - K^-1 z where gradients are averaged: z = K (n + delta), delta constant, to first order in 1/n."""
     mark = sp.Symbol("mark", positive=True)  # of first order
     gradient = _time ** (L - 1) * (1 + (L - 1) * _off * mark / _time)
     mean = gradient - mark * _mean_lag() * sp.diff(_time ** (L - 1), _time)
     square = _average(sp.expand(gradient**2), mark)
-    speed = mean.subs(_time, n) / sp.sqrt(square) / sp.sqrt(2 * L - 1)
+    speed = eta * mean.subs(_time, n) / sp.sqrt(square) * n / eq147[0].rhs
     first = sp.simplify(sp.diff(speed, mark).subs(mark, 0))
     (found,) = sp.solve(first, _off)
     return sp.simplify(-found)
 
 
-def _slowed() -> sp.Expr:
+def _slowed(eq147: sp.Tuple) -> sp.Expr:
     """1 - z/(K n) where squares are forgotten: z = K n (1 + delta n), weights 1 - (1 - beta_2) (n - s), normalised."""
     mark, now = sp.symbols("mark now", positive=True)
     gradient = _time ** (L - 1) * (1 + (L - 1) * _off * mark * _time)
     aged = 1 + mark * (1 - second_beta) * (now / 2 - (now - _time))
     square = _average(sp.expand(gradient**2 * aged), mark).subs(now, n)
-    speed = gradient.subs(_time, n) / sp.sqrt(square) / sp.sqrt(2 * L - 1)
+    speed = eta * gradient.subs(_time, n) / sp.sqrt(square) * n / eq147[0].rhs
     first = sp.simplify(sp.diff(speed, mark).subs(mark, 0)) - 2 * _off * n
     (found,) = sp.solve(sp.simplify(first / n), _off)
     return sp.factor(sp.simplify(-found * n))
@@ -351,9 +360,18 @@ def _by_roots(e: sp.Expr) -> Leading:
     return Leading(found.coeff(root, one) * eta ** sp.Rational(one, 2), eta ** sp.Rational(next_one - one, 2))
 
 
-def _ratio_of_momentum(*_: Any) -> sp.Expr:
+def _rate_of(eq124: sp.Tuple, drive: sp.Symbol) -> sp.Expr:
+    """Growth of a mode in one small step, over eta."""
+    return sp.expand((eq124[0].rhs - 1) / eta).subs({c: 1, b: drive})
+
+
+def _log_growth(eq124: sp.Tuple) -> sp.Expr:
+    return sp.log(growth_of(_rate_of(eq124, a), nesterov=False))
+
+
+def _ratio_of_momentum(eq124: sp.Tuple) -> sp.Expr:
     """A at its root, B at its own until then, after that at that of its residual."""
-    of = {s: sp.log(growth_of(s, nesterov=False)) for s in (a, b, r)}
+    of = {s: sp.log(growth_of(_rate_of(eq124, s), nesterov=False)) for s in (a, b, r)}
     first = (sp.log(X) - sp.log(u_0)) / of[a]
     return 1 + (sp.log(X_B) - sp.log(u_0) - first * of[b]) / of[r] / first
 
@@ -361,14 +379,14 @@ def _ratio_of_momentum(*_: Any) -> sp.Expr:
 EXT_151 = Entry(
     151, "", "momentum, two layers",
     (
-        Statement(equation(FACTOR, GROWTH_OF_MOMENTUM), lambda *_: growth_of(a, nesterov=False)),
-        Statement(equation(NESTEROV, GROWTH_OF_NESTEROV), lambda *_: growth_of(a, nesterov=True)),
+        Statement(equation(FACTOR, GROWTH_OF_MOMENTUM), lambda eq124: growth_of(_rate_of(eq124, a), nesterov=False)),
+        Statement(equation(NESTEROV, GROWTH_OF_NESTEROV), lambda eq124: growth_of(_rate_of(eq124, a), nesterov=True)),
         Statement(
-            equation(LOG_FACTOR, eta * a / (1 - beta)), lambda *_: sp.log(growth_of(a, nesterov=False)),
+            equation(LOG_FACTOR, eta * a / (1 - beta)), _log_growth,
             lead=_while_damped, neglected=eta**2,
         ),
         Statement(
-            equation(LOG_FACTOR, sp.sqrt(eta * a)), lambda *_: sp.log(growth_of(a, nesterov=False)).subs(beta, 1),
+            equation(LOG_FACTOR, sp.sqrt(eta * a)), lambda eq124: _log_growth(eq124).subs(beta, 1),
             lead=_by_roots, neglected=eta,
         ),
         Statement(equation(RATIO, RATIO_OF_MOMENTUM), _ratio_of_momentum, lead=small(u_0), neglected=LOG_ORDER),

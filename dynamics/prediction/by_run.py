@@ -52,7 +52,8 @@ def predicted_by_run(
     )  # fmt: skip
     slides = recipe.has_labels and balanced(Problem.of(network, data, recipe.terms(network)))
     leading = _leading(network, data, u0, width, recipe, run) if recipe.is_coordinatewise else None
-    together = slides or (len(reached) > 1 and _overlap(run, bound, *reached[:2]))
+    open_order = slides or run.monitors.get("orders", 1.0) > 1
+    together = len(reached) > 1 and (open_order or _overlap(run, bound, *reached[:2]))
     worth = preference.contribution(data)
     power = float(np.trace(np.atleast_2d(data.sigma_yy)))
     alike = len(data.modalities) == 1
@@ -102,7 +103,8 @@ def _coordinatewise(
     run = coordinatewise(asked.problem, asked.u0, width, recipe, rows=rows)
     rate = float(recipe.learning_rate or 1.0)
     known = rows is None and not run.monitors["turned"]
-    bound = {m: SHARE + STEPS * rate / t for m, t in run.times.items() if t > 0} if known else {}
+    scatter = {m: run.monitors[f"scatter {m}"] for m in data.modalities}
+    bound = {m: SHARE + STEPS * rate / t + scatter[m] for m, t in run.times.items() if t > 0} if known else {}
     return as_asked(asked, run), f"reduced {recipe.optimizer}", (), bound
 
 

@@ -14,6 +14,8 @@ import numpy as np
 from derivations.critical.saddles import Course
 from dynamics.runs.half_times import Status, before_it, first_time
 
+NOTHING = "the weight of {} is zero beside {}"
+
 
 def in_own_order(course: Course, t: np.ndarray, packed: np.ndarray) -> tuple[Course, dict[str, float]]:
     """The course with plateaus in the order found, and the half-times; inf where half is not reached.
@@ -23,18 +25,21 @@ def in_own_order(course: Course, t: np.ndarray, packed: np.ndarray) -> tuple[Cou
     t, packed : (T,) and (T, outputs, D)
     """
     learned: tuple[str, ...] = ()
-    left = [m for m in course.order if m not in course.never]
-    plateaus, clock = dict(course.plateaus), before_it(course)[0]
+    left, plateaus, clock = list(course.order), dict(course.plateaus), before_it(course)[0]
     while left:
         goals = {m: course.resting((*learned, m))[m] for m in left}
+        goals = {m: goal for m, goal in goals.items() if np.any(goal)}
+        if not goals:
+            break
         trial = replace(course, plateaus=plateaus | goals)
-        found = {m: _half(trial, m, t, packed) for m in left}
-        first = min(left, key=lambda m: found[m])
+        found = {m: _half(trial, m, t, packed) for m in goals}
+        first = min(goals, key=lambda m: found[m])
         plateaus[first], clock[first] = goals[first], found[first]
         learned = (*learned, first)
         left.remove(first)
-    order = (*learned, *(m for m in course.order if m in course.never))
-    return replace(course, order=order, plateaus=plateaus), clock
+    never = {m: course.never.get(m, NOTHING.format(m, " and ".join(learned) or "nothing")) for m in left}
+    plateaus |= {m: np.zeros_like(course.plateaus[m]) for m in never}
+    return replace(course, order=(*learned, *left), plateaus=plateaus, never=never), clock
 
 
 def _half(course: Course, m: str, t: np.ndarray, packed: np.ndarray) -> float:

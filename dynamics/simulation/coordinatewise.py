@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -271,8 +272,8 @@ def all_learned(plan: Course, is_noisy: bool) -> Callable[[list[np.ndarray]], bo
 
     def asked(path: list[np.ndarray]) -> bool:
         packed = np.array(path)[:, None, :]
-        clock = in_own_order(plan, np.arange(len(path)), packed)[1]
-        last = max((at for m, at in clock.items() if m not in plan.never), default=0.0)
+        own, clock = in_own_order(plan, np.arange(len(path)), packed)
+        last = max((at for m, at in clock.items() if m not in own.never), default=0.0)
         near = not is_noisy and losses(data, packed[-1:])[0] - plan.lowest_loss <= SETTLED * begin
         return len(path) >= BEYOND * last or bool(near)
 
@@ -317,40 +318,62 @@ def coordinatewise(
     plan, form, batch = begin.course, Manifold(network, data, width), recipe.batch_size
     errors, drawn = over_rows(problem, rows, batch), of_batches(problem, rows, batch)
     decay = max((held for _, held in problem.terms.decay), default=0.0)
-    move, early, took = Stepper(recipe, rate, form.factors(recipe.rates)), list[np.ndarray](), 0
-    if state is None:
-        early, state, move = settled(form, begin.norms, drawn, recipe, rate, decay)
-        took = len(early) - 1
-    done = all_learned(plan, recipe.batch_size is not None)
-    path, states, _ = walk(form, state, errors, move, decay, max_steps - took, lambda on: done([*early[:took], *on]))
-    path, notes, turned = [*early[:took], *path], data.warnings, _turned(form, states)
-    if turned and early and begin.entries * len(path) <= AFFORDED:
-        path, turned = settled(form, begin.norms, drawn, recipe, rate, decay, math.ceil(BEYOND * len(path)))[0], []
-    elif turned:
-        notes = (*notes, TURNS.format(", ".join(turned)))
-    return timed(plan, np.array(path), rate, {
-        "producer": f"reduced {recipe.optimizer}", "start": "random" if early else "on the manifold",
+    done, decayed = all_learned(plan, batch is not None), (recipe, rate, decay)
+    if state is not None:
+        move = Stepper(recipe, rate, form.factors(recipe.rates))
+        path, states, _ = walk(form, state, errors, move, decay, max_steps, done)
+        paths, turned = [np.array(path)], set(_turned(form, states))
+    else:
+        paths, turned, steps = list[np.ndarray](), set[str](), max_steps
+        for seed in range(STARTS):
+            early, begun, move = settled(form, begin.norms, drawn, *decayed, seed)
+            more, states, _ = walk(
+                form, begun, errors, move, decay, steps - EARLY, None if paths else _after(early, done)
+            )
+            paths.append(np.array([*early[:-1], *more]))
+            steps = len(paths[0]) - 1
+            turned |= set(_turned(form, states))
+        if turned and begin.entries * steps <= AFFORDED:
+            paths = [
+                np.array(settled(form, begin.norms, drawn, *decayed, seed, math.ceil(BEYOND * steps))[0])
+                for seed in range(STARTS)
+            ]
+            turned = set()
+    notes = (*data.warnings, *([TURNS.format(", ".join(sorted(turned)))] if turned else []))
+    run = timed(plan, np.mean(paths, axis=0), rate, {
+        "producer": f"reduced {recipe.optimizer}", "start": "random" if state is None else "on the manifold",
         "network": str(network), "u0": dict(begin.norms), "width": width, "learning_rate": rate,
-    }, notes, {"turned": float(len(turned))})  # fmt: skip
+    }, notes)  # fmt: skip
+    return replace(run, monitors={**run.monitors, "turned": float(len(turned)), **_scatter(plan, paths)})
+
+
+def _after(early: list[np.ndarray], done: Callable[[list[np.ndarray]], bool]) -> Callable[[list[np.ndarray]], bool]:
+    return lambda path: done([*early[:-1], *path])
+
+
+def _scatter(plan: Course, paths: list[np.ndarray]) -> dict[str, float]:
+    """How many orders there are among the starts, and by how much the half-times of each modality differ."""
+    found = [in_own_order(plan, np.arange(len(path)), path[:, None, :])[1] for path in paths]
+    orders = {tuple(sorted(clock, key=lambda m: clock[m])) for clock in found}
+    spans = {}
+    for m in plan.data.modalities:
+        times = np.array([clock[m] for clock in found])
+        spans[f"scatter {m}"] = float(np.ptp(times) / np.mean(times)) if np.all(np.isfinite(times)) else math.inf
+    return {"orders": float(len(orders)), **spans}
 
 
 def settled(
-    form: Manifold, norms: Mapping[str, float], errors: Errors, recipe: Recipe, rate: float, decay: float,
+    form: Manifold, norms: Mapping[str, float], errors: Errors, recipe: Recipe, rate: float, decay: float, seed: int,
     steps: int = EARLY,
 ) -> tuple[list[np.ndarray], Arrays, Stepper]:  # fmt: skip
-    """What random starts come to in a few steps of all weights: the mean path, state and memory."""
+    """What a random start comes to in a few steps of all weights: the path, the state of equal entries, the memory."""
     network, data, width = form.network, form.data, min(form.width, WIDEST)
     more = form.width / width
-    paths, found = [], []
-    for seed in range(STARTS):
-        weights = _as_wide(random_weights(network, data, dict(norms), width, seed), network, more)
-        every = Everything(network, data, weights, more)
-        move = Stepper(recipe, rate, every.factors(recipe.rates))
-        path, _, last = walk(every, [w for own in weights.values() for w in own], errors, move, decay, steps)
-        paths.append(path)
-        found.append(form.read_off(every.weights(last), move))
-    state, mean, root = (np.mean([each[k] for each in found], axis=0) for k in range(3))
-    early = list(np.mean(paths, axis=0))
+    weights = _as_wide(random_weights(network, data, dict(norms), width, seed), network, more)
+    every = Everything(network, data, weights, more)
+    move = Stepper(recipe, rate, every.factors(recipe.rates))
+    early, _, last = walk(every, [w for own in weights.values() for w in own], errors, move, decay, steps)
+    state, mean, root = form.read_off(every.weights(last), move)
     now = form.total([state])
     for m in data.modalities:  # the total weights that all entries have, those of the wrong sign among them
         s = data.span(m)
@@ -408,9 +431,8 @@ def _measured_beside(plan: Course, clock: Mapping[str, float]) -> list[tuple[str
 
 
 def timed(
-    plan: Course, path: np.ndarray, rate: float, provenance: Mapping[str, Any], warnings: tuple[str, ...],
-    monitors: Mapping[str, float] | None = None,
-) -> Trajectory:  # fmt: skip
+    plan: Course, path: np.ndarray, rate: float, provenance: Mapping[str, Any], warnings: tuple[str, ...]
+) -> Trajectory:
     """A Trajectory of total weights (T, D) step by step, half-times in the run's own order."""
     t, packed = np.arange(len(path)) * rate, path[:, None, :]
     plan, clock = in_own_order(plan, t, packed)
@@ -423,6 +445,5 @@ def timed(
     kept = slice(None, None, max(1, math.ceil(len(path) / STORED)))
     return Trajectory.of(
         plan, t[kept], packed[kept], HalfTimes.from_clock(order, clock, status), weight_times=ahead,
-        monitors={"steps": float(len(path) - 1), **(monitors or {})}, warnings=[*warnings, *notes],
-        provenance=provenance,
+        monitors={"steps": float(len(path) - 1)}, warnings=[*warnings, *notes], provenance=provenance,
     )  # fmt: skip
