@@ -22,9 +22,10 @@ import sys
 import time
 import warnings
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
+from itertools import chain, combinations
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ import numpy as np
 
 from dynamics import Correlations, FusionNetwork, Recipe, load_example, predict
 
-MOST_STEPS, FIRST_LOOK, LOOK = 60_000, 100, 1.3
+MOST_STEPS, FIRST_LOOK, LOOK = 60_000, 100, 3.0
 DRAWN, SEEDS = 120, 5
 START = {2: (3e-4, 3e-3), 3: (0.02, 0.1), 4: (0.05, 0.2)}  # u0 by depth
 FILE = Path(__file__).with_name("ADAPTIVE.md")
@@ -114,7 +115,7 @@ def drawn_case(number: int, kind: str = "adam", name: str = "adam", **changed: A
         return float(math.exp(rng.uniform(math.log(low), math.log(high))))
 
     width, rate, u0 = round(between(20, 200)), between(1e-4, 1e-3), between(*START[depth])
-    recipe = {"optimizer": "adam", "learning_rate": rate} | changed.pop("recipe", {})
+    recipe: dict[str, Any] = {"optimizer": "adam", "learning_rate": rate} | changed.pop("recipe", {})
     known: dict[str, Any] = {"fused": depth, **changed}
     return Case(kind, f"drawn {number}", name, depth, width=width, u0=u0, recipe=recipe, **known)
 
@@ -139,7 +140,7 @@ def cases() -> Iterator[Case]:
             yield drawn_case(k + by, "trunk", f"({2 + by}, {1 + by})", fused=1 + by)
     for k in two[:10]:
         for size in (2, 8, 32, 256):
-            changed = {"learning_rate": 1e-4, "batch_size": size}
+            changed: dict[str, Any] = {"learning_rate": 1e-4, "batch_size": size}
             yield drawn_case(k, "batches", f"batch {size}", recipe=changed, seeds=10)
     for k in two[:8]:
         yield drawn_case(k, "decay", "adam", recipe={"weight_decay": 0.01})
@@ -163,16 +164,16 @@ class Network:
         number = zlib.crc32(case.table.encode())
         rngs = [np.random.default_rng([32, number, seed]) for seed in range(case.seeds)]
 
-        def layers(first: int, size: int, count: int, norm: float, ends: bool) -> list[Array]:
+        def layers(size: int, count: int, norm: float, ends: bool) -> list[Array]:
             shapes = [(case.width, size if i == 0 else case.width) for i in range(count)]
             shapes[-1:] = [(1, shapes[-1][1])] if ends else shapes[-1:]
             scales = [norm / math.sqrt(a * b) for a, b in shapes]
             return [np.stack([r.normal(0, s, shape) for r in rngs]) for s, shape in zip(scales, shapes, strict=True)]
 
         late = case.fused == case.depth
-        self.branches = [layers(0, s.stop - s.start, case.fused, case.u0, late) for s in self.span]
+        self.branches = [layers(s.stop - s.start, case.fused, case.u0, late) for s in self.span]
         norm = case.u0 * math.sqrt(len(self.span))
-        self.trunk = [] if late else layers(0, case.width, case.depth - case.fused, norm, True)
+        self.trunk = [] if late else layers(case.width, case.depth - case.fused, norm, True)
         self.ones = np.ones((case.seeds, 1))
 
     @property
@@ -193,7 +194,7 @@ class Network:
     def gradients(self, by_total: Array) -> list[Array]:
         """In the order of `layers`, from the gradient by total weights."""
 
-        def chain(layers: list[Array], below: list[Array], last: Array, right: Array) -> tuple[list[Array], Array]:
+        def along(layers: list[Array], below: list[Array], last: Array, right: Array) -> tuple[list[Array], Array]:
             found = []
             for i in reversed(range(len(layers))):
                 into = right if i == 0 else below[i - 1] @ last
@@ -203,11 +204,11 @@ class Network:
 
         above = [self.ones]
         error = by_total[:, :, None]
-        trunk, top = chain(self.trunk, self.fused[1:], error, self.fused[0] @ error if self.trunk else error)
+        trunk, top = along(self.trunk, self.fused[1:], error, self.fused[0] @ error if self.trunk else error)
         found = []
         for branch, maps, s in zip(self.branches, self.maps, self.span, strict=True):
             above = [top]
-            found += chain(branch, maps, error[:, s], error[:, s])[0]
+            found += along(branch, maps, error[:, s], error[:, s])[0]
         return found + trunk
 
 
@@ -222,30 +223,28 @@ def optimizer(recipe: Mapping[str, Any], layers: list[Array]) -> Callable[[list[
     def step(gradients: list[Array]) -> None:
         nonlocal steps
         steps += 1
-        for w, g, m, v in zip(layers, gradients, first, second, strict=True):
+        for i, w in enumerate(layers):
+            g, m, v = gradients[i], first[i], second[i]
             if kind == "adamw":
-                w *= 1 - rate * decay  # noqa: PLW2901
+                np.multiply(w, 1 - rate * decay, out=w)
             elif decay:
-                g += decay * w  # noqa: PLW2901
+                g += decay * w
+            m *= momentum if kind == "sgd" else one
+            m += g if kind == "sgd" else (1 - one) * g
             if kind == "sgd":
-                m *= momentum  # noqa: PLW2901
-                m += g  # noqa: PLW2901
-                w -= rate * (g + momentum * m if nesterov else m)  # noqa: PLW2901
+                np.subtract(w, rate * (g + momentum * m if nesterov else m), out=w)
                 continue
-            unbiased = kind == "rmsprop"
-            m *= one  # noqa: PLW2901
-            m += (1 - one) * g  # noqa: PLW2901
-            g *= g  # noqa: PLW2901
-            g *= 1 - two  # noqa: PLW2901
-            v *= two  # noqa: PLW2901
-            v += g  # noqa: PLW2901
+            g *= g
+            g *= 1 - two
+            v *= two
+            v += g
             np.sqrt(v, out=g)
-            if not unbiased:
-                g /= math.sqrt(1 - two**steps)  # noqa: PLW2901
-            g += eps  # noqa: PLW2901
+            if kind != "rmsprop":
+                g /= math.sqrt(1 - two**steps)
+            g += eps
             np.divide(m, g, out=g)
-            g *= rate if unbiased else rate / (1 - one**steps)  # noqa: PLW2901
-            w -= g  # noqa: PLW2901
+            g *= rate if kind == "rmsprop" else rate / (1 - one**steps)
+            np.subtract(w, g, out=w)
 
     return step
 
@@ -279,56 +278,53 @@ class Run:
         return True
 
     def found(self) -> dict[str, Any]:
-        """What is stored: half-times in steps by modality and seed, None where there is none."""
-        looked, known = FIRST_LOOK, {"diverged": False}
+        """What is stored: steps to half at each plateau by modality and seed, None where there is none."""
+        looked = FIRST_LOOK
         while True:
-            known["diverged"] = not self.on(looked)
-            halves = half_times(self.table, np.array(self.history))
-            last = float(halves.max()) * LOOK
-            if known["diverged"] or looked >= min(last, MOST_STEPS):
+            diverged = not self.on(looked)
+            crossings = all_crossings(self.table, np.array(self.history))
+            last = LOOK * max(max(greedy(self.table.names, crossings, k).values()) for k in range(self.case.seeds))
+            if diverged or looked >= min(last, MOST_STEPS):
                 break
             looked = min(MOST_STEPS, math.ceil(max(LOOK * looked, last if math.isfinite(last) else 0)))
-        whole = [[None if math.isinf(t) else float(t) for t in column] for column in halves.T]
-        return {
-            **asdict(self.case),
-            "halves": dict(zip(self.table.names, whole, strict=True)),
-            "orders": ["".join(self.table.names[i][0] for i in np.argsort(row, kind="stable")) for row in halves],
-            "steps": len(self.history) - 1,
-            **known,
-        }
+        stored = {n: [t if math.isfinite(t) else None for t in ts] for n, ts in crossings.items()}
+        return {**asdict(self.case), "crossings": stored, "steps": len(self.history) - 1, "diverged": diverged}
 
 
-def first_half(share: Array) -> Array:
-    """The step, interpolated, at which each column reaches 1/2; inf where it does not."""
-    above = share >= 0.5
-    at, columns = np.maximum(np.argmax(above, axis=0), 1), np.arange(share.shape[1])
-    low, high = share[at - 1, columns], share[at, columns]
-    with np.errstate(all="ignore"):
-        return np.where(above.any(axis=0), at - 1 + (0.5 - low) / (high - low), math.inf)
+Crossings = Mapping[str, list[float]]  # "A" alone and "A after B + C", by seed
 
 
-def half_times(table: Table, history: Array) -> Array:
-    """Half-times (seeds, modalities), at the plateaus of each run's own order."""
+def after(m: str, learned: Iterable[str]) -> str:
+    return " after ".join(filter(None, (m, " + ".join(sorted(learned)))))
+
+
+def all_crossings(table: Table, history: Array) -> Crossings:
+    """Steps, interpolated, at which half of a modality's weights is there, at every plateau; inf where it never is."""
     sigma, sigma_yx = table.moments
-    span, names = table.span, table.names
+    span, found = table.span, {}
+    for m, s in span.items():
+        others = [n for n in span if n != m]
+        for learned in chain.from_iterable(combinations(others, r) for r in range(len(span))):
+            at = np.concatenate([np.arange(span[n].start, span[n].stop) for n in span if n == m or n in learned])
+            p = np.zeros(len(sigma))
+            p[at] = np.linalg.solve(sigma[np.ix_(at, at)], sigma_yx[at])
+            metric = sigma[s, s] @ p[s]
+            with np.errstate(all="ignore"):
+                share = history[:, :, s] @ metric / (p[s] @ metric)
+                above = share >= 0.5
+                i, columns = np.maximum(np.argmax(above, axis=0), 1), np.arange(share.shape[1])
+                low, high = share[i - 1, columns], share[i, columns]
+                found[after(m, learned)] = np.where(above.any(0), i - 1 + (0.5 - low) / (high - low), math.inf).tolist()
+    return found
 
-    @cache
-    def crossing(m: str, learned: frozenset[str]) -> Array:
-        at = np.concatenate([np.arange(span[n].start, span[n].stop) for n in names if n in learned | {m}])
-        p = np.zeros(len(sigma))
-        p[at] = np.linalg.solve(sigma[np.ix_(at, at)], sigma_yx[at])
-        metric = sigma[span[m], span[m]] @ p[span[m]]
-        with np.errstate(all="ignore"):
-            return first_half(history[:, :, span[m]] @ metric / (p[span[m]] @ metric))
 
-    found = np.full((history.shape[1], len(names)), math.inf)
-    for k, row in enumerate(found):
-        learned: frozenset[str] = frozenset()
-        while len(learned) < len(names):
-            times = {m: float(crossing(m, learned)[k]) for m in names if m not in learned}
-            m = min(times, key=lambda n: times[n])
-            row[names.index(m)] = times[m]
-            learned |= {m}
+def greedy(names: Sequence[str], crossings: Crossings, seed: int) -> dict[str, float]:
+    """Half-times of one run in its own order: of those left, the first to be half there after those before it."""
+    found: dict[str, float] = {}
+    while len(found) < len(names):
+        times = {m: crossings[after(m, found)][seed] for m in names if m not in found}
+        m = min(times, key=lambda n: times[n])
+        found[m] = times[m]
     return found
 
 
@@ -384,7 +380,7 @@ def check(steps: int = 200) -> str:
             run.on(steps)
             for k, weights in enumerate(copies):
                 keywords = {n: v for n, v in recipe.items() if n not in {"optimizer", "learning_rate", "batch_size"}}
-                descent = makers[recipe["optimizer"]](weights, lr=0.01, **keywords)
+                descent = makers[str(recipe["optimizer"])](weights, lr=0.01, **keywords)
                 for batch in batches:
                     at = batch[k] if "batch_size" in way else np.arange(400)
                     hidden: Any = 0
@@ -424,133 +420,104 @@ def predicted(entry: Mapping[str, Any]) -> dict[str, Any]:
         return {"refused": f"refused: {type(error).__name__}: {str(error).splitlines()[0][:150]}"}
 
 
-@dataclass(frozen=True)
 class Row:
     """What is seen and said of one case; misses are relative, by modality in the order trained."""
 
-    entry: Mapping[str, Any]
-    seen: Mapping[str, float]  # medians
-    spread: Mapping[str, float]  # interquartile ranges
-    said: Mapping[str, Any]
-
-    @property
-    def miss(self) -> dict[str, float]:
-        return {m: self.said["steps"][m] / t - 1 for m, t in self.seen.items() if math.isfinite(t)}
-
-    @property
-    def ratio(self) -> float:
-        names = [m for m, t in self.seen.items() if math.isfinite(t)]
-        if len(names) < 2:
-            return math.nan
-        return (1 + self.miss[names[-1]]) / (1 + self.miss[names[0]]) - 1
-
-    @property
-    def worst(self) -> float:
-        return max((abs(miss) for miss in self.miss.values()), default=math.nan)
-
-    @property
-    def orders(self) -> tuple[int, int]:
-        """Pairs that are told apart, and those of them said the wrong way round."""
-        names, apart, wrong = list(self.seen), 0, 0
-        for i, m in enumerate(names):
-            for n in names[i + 1 :]:
-                if self.seen[n] - self.seen[m] > self.spread[m] + self.spread[n]:
-                    apart += 1
-                    wrong += self.said["steps"][m] >= self.said["steps"][n]
-        return apart, wrong
+    def __init__(self, entry: Mapping[str, Any], said: Mapping[str, Any]) -> None:
+        self.entry, self.said = entry, said["steps"]
+        self.bound, self.together = said["bound"], " together" if said["together"] else ""
+        names = table_of(entry["table"]).names
+        crossings = {n: [math.inf if t is None else t for t in ts] for n, ts in entry["crossings"].items()}
+        runs = [greedy(names, crossings, k) for k in range(entry["seeds"])]
+        quartiles = {m: np.quantile([run[m] for run in runs], (0.25, 0.5, 0.75), method="nearest") for m in names}
+        late = [m for m in sorted(names, key=lambda m: quartiles[m][1]) if math.isfinite(quartiles[m][1])]
+        self.seen = {m: float(np.median([run[m] for run in runs])) for m in late}
+        self.spread = {m: float(quartiles[m][2] - quartiles[m][0]) for m in late}
+        self.runs = "/".join(sorted({"".join(m[0] for m in run) for run in runs}))
+        self.miss = {m: self.said[m] / t - 1 for m, t in self.seen.items()}
+        self.ratio = (1 + self.miss[late[-1]]) / (1 + self.miss[late[0]]) - 1 if len(late) > 1 else math.nan
+        before = sorted(names, key=lambda m: self.said[m])
+        self.there = {m: self.said[m] / np.median(crossings[after(m, before[:i])]) - 1 for i, m in enumerate(before)}
+        pairs = [(m, n) for i, m in enumerate(late) for n in late[i + 1 :]]
+        apart = [(m, n) for m, n in pairs if self.seen[n] - self.seen[m] > self.spread[m] + self.spread[n]]
+        self.orders = len(apart), sum(self.said[m] >= self.said[n] for m, n in apart)
 
     @property
     def text(self) -> str:
         entry, table = self.entry, table_of(self.entry["table"])
         sigma, sigma_yx = table.moments
-        own = {m: float(np.linalg.norm(sigma_yx[s])) for m, s in table.span.items()}
-        spreads = np.sqrt(np.diag(sigma))
-        across = np.abs(sigma / np.outer(spreads, spreads))
+        across = np.abs(sigma / np.sqrt(np.outer(np.diag(sigma), np.diag(sigma))))
         for s in table.span.values():
             across[s, s] = 0
         each = [
-            f"{m} ({table.inputs[m].shape[1]} in, norm {own[m]:.3g}): {t:.0f} steps, spread {self.spread[m] / t:.1%}, "
-            f"said {self.said['steps'][m]:.0f} ({100 * self.miss.get(m, math.nan):+.1f} %)"
-            for m, t in self.seen.items()
+            f"{m} ({s.stop - s.start} in, norm {np.linalg.norm(sigma_yx[s]):.3g}): {self.seen[m]:.0f} steps, spread "
+            f"{self.spread[m] / self.seen[m]:.1%}, said {self.said[m]:.0f} ({100 * self.miss[m]:+.1f} %; at order "
+            f"said {100 * self.there[m]:+.1f} %)"
+            for m, s in sorted(table.span.items(), key=lambda ms: self.seen.get(ms[0], math.inf))
+            if m in self.seen
         ]
-        at = f"depth {entry['depth']}, h {entry['width']}, eta {entry['recipe']['learning_rate']:.3g}, u0 {entry['u0']:.3g}"
-        orders = "/".join(sorted(set(entry["orders"])))
         return (
-            f"{entry['kind']}; {entry['table']}; {entry['name']} | {at} | {'; '.join(each)} | {100 * self.ratio:+.1f} | "
-            f"{across.max():.2f} | {orders}{' together' if self.said['together'] else ''}"
+            f"{entry['kind']}; {entry['table']}; {entry['name']} | depth {entry['depth']}, h {entry['width']}, "
+            f"eta {entry['recipe']['learning_rate']:.3g}, u0 {entry['u0']:.3g} | {'; '.join(each)} | "
+            f"{100 * self.ratio:+.1f} | {across.max():.2f} | {self.runs}{self.together}"
         )
 
 
-def percent(values: list[float]) -> str:
+def percent(values: Iterable[float]) -> str:
     """Count, median, 90 %, worst."""
     sizes = np.abs([v for v in values if not math.isnan(v)])
-    if not len(sizes):
-        return "0 | | |"
-    return f"{len(sizes)} | {100 * np.median(sizes):.2f} | {100 * np.quantile(sizes, 0.9):.2f} | {100 * sizes.max():.2f}"
+    with np.errstate(invalid="ignore"):
+        marks = np.quantile(sizes, (0.5, 0.9, 1), method="nearest") if len(sizes) else [math.nan] * 3
+    return " | ".join([str(len(sizes)), *(f"{100 * mark:.2f}" for mark in marks)])
 
 
 def bounds(rows: list[Row]) -> str:
     """Of those half-times that have a finite bound, how many keep it."""
-    told, kept, tight, count = 0, 0, [], 0
-    for row in rows:
-        for m, miss in row.miss.items():
-            count += 1
-            bound = row.said["bound"][m]
-            if bound is not None and math.isfinite(bound):
-                told, kept = told + 1, kept + (abs(miss) <= bound)
-                tight.append(bound)
-    if not told:
-        return f"{count} half-times, none with a finite bound"
-    return f"{count} half-times, {told} with a finite bound (median {np.median(tight):.1%}), {told - kept} beyond it"
+    every = [(row.bound[m], miss, row.there[m]) for row in rows for m, miss in row.miss.items()]
+    told = np.array([each for each in every if each[0] is not None and math.isfinite(each[0])])
+    if not len(told):
+        return f"{len(every)} half-times, none with a finite bound"
+    bound, beyond = told[:, 0], np.sum(np.abs(told[:, 1:]) > told[:, :1], axis=0)
+    return (
+        f"{len(every)} half-times, {len(told)} with a finite bound (median {np.median(bound):.1%}), {beyond[0]} miss "
+        f"by more, {beyond[1]} at the plateaus of the order said"
+    )
 
 
-def judged(stored: Mapping[str, Any], only: str) -> tuple[dict[str, list[Row]], dict[str, list[str]]]:
-    """Rows by kind and group, and what is not compared, why."""
+def compare(path: Path, only: str) -> str:
     rows: dict[str, list[Row]] = {}
     left: dict[str, list[str]] = {}
-    for key, entry in stored.items():
+    for key, entry in json.loads(path.read_text()).items():
         if only not in key:
             continue
         kind = entry["kind"]
         variant = {"real": entry["name"].split(",")[0], "adam": "", "trunk": ""}.get(kind, entry["name"])
         group = ", ".join(filter(None, (kind, variant, f"({entry['depth']}, {entry['fused']})")))
-        times = {m: np.array([math.inf if t is None else t for t in ts]) for m, ts in entry["halves"].items()}
-        seen = {m: float(np.median(t)) for m, t in times.items()}
-        seen = {m: seen[m] for m in sorted(seen, key=lambda m: seen[m])}
-        if entry["diverged"] or not math.isfinite(min(seen.values())):
-            left.setdefault(group, []).append("diverged" if entry["diverged"] else "nothing learned")
-            continue
-        said = predicted(entry)
-        if "refused" in said:
-            left.setdefault(group, []).append(said["refused"])
-            continue
-        with np.errstate(invalid="ignore"):
-            spread = {m: float(np.nan_to_num(np.subtract(*np.quantile(t, (0.75, 0.25))))) for m, t in times.items()}
-        rows.setdefault(group, []).append(Row(entry, seen, spread, said))
-    return rows, left
-
-
-def compare(path: Path, only: str) -> str:
-    rows, left = judged(json.loads(path.read_text()), only)
-    lines = ["Misses in per cent, of medians over the seeds.\n"]
-    lines.append("| | half-times | median | 90 % | worst | ratios | median | 90 % | worst | pairs apart | wrong way |")
-    lines.append("|---|---|---|---|---|---|---|---|---|---|---|")
+        said = {"refused": "diverged"} if entry["diverged"] else predicted(entry)
+        row = None if "refused" in said else Row(entry, said)
+        if row and row.seen:
+            rows.setdefault(group, []).append(row)
+        else:
+            left.setdefault(group, []).append(said.get("refused", "nothing learned"))
+    lines = ["Misses in per cent, of medians over the seeds: of half-times, of last over first, and of"]
+    lines[0] += " half-times at the plateaus of the order said rather than of each run's own.\n"
+    lines.append("| |" + " | median | 90 % | worst |".join([" half-times", " ratios", " at the order said", ""]))
+    lines[-1] += " pairs apart | wrong way |"
+    lines.append("|---" * (lines[-1].count("|") - 1) + "|")
     for group, found in rows.items():
+        times = [miss for row in found for miss in row.miss.values()]
+        there = [miss for row in found for miss in row.there.values()]
         apart, wrong = np.sum([row.orders for row in found], axis=0)
-        times = percent([miss for row in found for miss in row.miss.values()])
-        lines.append(f"| {group} | {times} | {percent([row.ratio for row in found])} | {apart} | {wrong} |")
+        marks = [percent(times), percent(row.ratio for row in found), percent(there), str(apart), str(wrong)]
+        lines.append(" | ".join([f"| {group}", *marks]) + " |")
     lines += ["", *(f"- {group}: {bounds(found)}." for group, found in rows.items() if group.startswith("adam"))]
     lines += ["", "Not compared:\n"]
-    for group, whys in left.items():
-        lines += [f"- {group}: {whys.count(why)} times {why}" for why in sorted(set(whys))]
-    everything: dict[str, list[Row]] = {}
-    for found in rows.values():
-        everything.setdefault(found[0].entry["kind"], []).extend(found)
-    for kind, found in everything.items():
+    lines += [f"- {group}: {whys.count(why)} times {why}" for group, whys in left.items() for why in sorted(set(whys))]
+    for kind in dict.fromkeys(group.split(",")[0] for group in rows):
+        of_kind = [row for found in rows.values() for row in found if row.entry["kind"] == kind]
         lines += ["", f"The worst of {kind}:\n", "| case | network | half-times | ratio [%] | correlation | orders |"]
         lines.append("|---|---|---|---|---|---|")
-        worst = sorted(found, key=lambda row: -np.nan_to_num(row.worst, posinf=1e9))[:10]
-        lines += [f"| {row.text} |" for row in worst]
+        lines += [f"| {r.text} |" for r in sorted(of_kind, key=lambda r: -max(map(abs, r.miss.values())))[:10]]
     return "\n".join(lines)
 
 
