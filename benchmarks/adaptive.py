@@ -437,7 +437,8 @@ class Row:
         self.miss = {m: self.said[m] / t - 1 for m, t in self.seen.items()}
         self.ratio = (1 + self.miss[late[-1]]) / (1 + self.miss[late[0]]) - 1 if len(late) > 1 else math.nan
         before = sorted(names, key=lambda m: self.said[m])
-        self.there = {m: self.said[m] / np.median(crossings[after(m, before[:i])]) - 1 for i, m in enumerate(before)}
+        there = {m: float(np.median(crossings[after(m, before[:i])])) for i, m in enumerate(before)}
+        self.there = {m: self.said[m] / t - 1 if math.isfinite(t) else math.nan for m, t in there.items()}
         pairs = [(m, n) for i, m in enumerate(late) for n in late[i + 1 :]]
         apart = [(m, n) for m, n in pairs if self.seen[n] - self.seen[m] > self.spread[m] + self.spread[n]]
         self.orders = len(apart), sum(self.said[m] >= self.said[n] for m, n in apart)
