@@ -23,6 +23,7 @@ Each entry lives beside its law; this module only collects them, every `Entry` t
     training.decay            135-140: weight decay
     training.modulation       141-143: gradient modulation
     training.noise            144, 145: mini-batches, schedules
+    training.optimizers       146-151: Adam, momentum
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ HOMES = (
     "training.decay",
     "training.modulation",
     "training.noise",
+    "training.optimizers",
 )
 
 

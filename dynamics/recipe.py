@@ -31,6 +31,7 @@ class Ingredient(StrEnum):
     OPTIMIZER = "optimizer"
     LEARNING_RATE = "learning_rate"
     MOMENTUM = "momentum"
+    NESTEROV = "nesterov"
     WEIGHT_DECAY = "weight_decay"
     BATCH_SIZE = "batch_size"
     LOSS = "loss"
@@ -48,7 +49,12 @@ LABELS = ", predict and descend(on_samples=True) know it"
 #: What the logistic loss is run with, on samples; masks and unimodal losses have other fits there.
 LABELLED = frozenset({Ingredient.LOSS, Ingredient.LEARNING_RATE, Ingredient.RATES, Ingredient.OGM})
 #: Optimizers that divide each entry's gradient by its own size: noise and rates do not go over into the data there.
-COORDINATEWISE = frozenset({Ingredient.OPTIMIZER, Ingredient.LEARNING_RATE, Ingredient.UNIMODAL_LOSS})
+COORDINATEWISE = frozenset({
+    Ingredient.OPTIMIZER, Ingredient.LEARNING_RATE, Ingredient.UNIMODAL_LOSS, Ingredient.WEIGHT_DECAY,
+    Ingredient.BATCH_SIZE,
+})  # fmt: skip
+#: Gradient descent that remembers its steps.
+HEAVY = MODULATED | {Ingredient.MOMENTUM, Ingredient.NESTEROV}
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,7 @@ class Recipe:
     unimodal_loss : c, the weight of the loss of each modality alone, through the same layers, beside that of all
     ogm : alpha of on-the-fly gradient modulation: the encoder (all layers of a branch but the last) of the modality
         with the higher score takes 1 - tanh(alpha ratio of scores) of its gradient; of two modalities
+    nesterov : whether momentum looks ahead, as PyTorch's does
 
     Raises
     ------
@@ -92,6 +99,7 @@ class Recipe:
     dropout: Mapping[str, float] = field(default_factory=dict, hash=False)
     unimodal_loss: float = 0.0
     ogm: float | None = None
+    nesterov: bool = False
 
     def __post_init__(self) -> None:
         def put(name: str, value: Any) -> None:
@@ -105,6 +113,8 @@ class Recipe:
             put("batch_size", checked_integer(self.batch_size, "batch_size", 1))
         if self.ogm is not None:
             put("ogm", checked_number(self.ogm, "ogm"))
+        if not isinstance(self.nesterov, bool) or (self.nesterov and not self.momentum):
+            raise DomainError(f"nesterov must be True or False, and go with a momentum, got {self.nesterov!r}")
         put("eps", checked_positive(self.eps, "eps"))
         for name in ("weight_decay", "unimodal_loss"):
             put(name, checked_number(getattr(self, name), name))
@@ -140,7 +150,7 @@ class Recipe:
     @property
     def is_run_alone(self) -> bool:
         """Whether the only road to its times is a run of as many steps as training."""
-        return self.is_coordinatewise or self.has_labels
+        return self.is_coordinatewise or self.has_labels or self.momentum > 0
 
     def require(self, known: Collection[Ingredient], road: str) -> None:
         """Refuse what a road does not know."""
@@ -160,7 +170,8 @@ class Recipe:
 
     def terms(self, network: FusionNetwork) -> Terms:
         """What it adds to the gradient flow."""
-        return Terms.of(network, self.weight_decay, self.rates, self.ogm or 0.0)
+        decoupled = self.optimizer is Optimizer.ADAMW  # moves no critical point: it is in no loss
+        return Terms.of(network, 0.0 if decoupled else self.weight_decay, self.rates, self.ogm or 0.0)
 
     def to_dict(self) -> dict[str, Any]:
         """What is not the default."""

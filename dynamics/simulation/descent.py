@@ -14,17 +14,18 @@ from derivations.critical.saddles import Course
 from derivations.flow import gradient_flow
 from dynamics.checks import checked_integer, checked_positive
 from dynamics.problem import Problem
-from dynamics.recipe import COORDINATEWISE, LABELLED, MODULATED, Ingredient, Recipe
+from dynamics.recipe import COORDINATEWISE, HEAVY, LABELLED, MODULATED, Ingredient, Recipe
 from dynamics.runs.half_times import EARLY, EXCESS, HalfTimes, Status, before_it, end_notes
 from dynamics.runs.plateaus import as_run, doubted
 from dynamics.runs.trajectory import Trajectory, losses, weight_times
 from dynamics.simulation.asked import as_asked
 from dynamics.simulation.batch.members import DIVERGED
+from dynamics.simulation.coordinatewise import every_weight, require_coordinatewise
 from dynamics.simulation.full_system import pack
 from dynamics.simulation.logistic import labelled, mean_loss, of_labels
 from dynamics.simulation.modulation import encoders, kept, shares
 from dynamics.simulation.narrowed import narrowed
-from dynamics.simulation.optimizers import Stepper, stepper
+from dynamics.simulation.optimizers import Stepper
 from dynamics.simulation.rest import Rest
 from dynamics.simulation.sampling import Sampled
 from dynamics.simulation.widening import COMPRESSED, widened
@@ -123,13 +124,11 @@ def descend(
     known = MODULATED if on_samples else MODULATED - {Ingredient.BATCH_SIZE}
     if recipe is not None and recipe.is_coordinatewise:  # entries do not turn with the units: every weight is stepped
         noise = {Ingredient.BATCH_SIZE, Ingredient.DROPOUT} if on_samples else set()  # its mean is another descent
-        known, exact = COORDINATEWISE | noise, True
-        if recipe.learning_rate is None and learning_rate is None:
-            raise DomainError(f"optimizer {recipe.optimizer} needs a learning_rate: its steps do not shrink with it")
+        known, exact = (COORDINATEWISE - {Ingredient.BATCH_SIZE}) | noise, True
     elif recipe is not None and recipe.momentum:
-        known = known | {Ingredient.MOMENTUM}
+        known = HEAVY if on_samples else HEAVY - {Ingredient.BATCH_SIZE}
     if recipe is not None and recipe.has_labels:
-        known = LABELLED | {Ingredient.BATCH_SIZE, Ingredient.MOMENTUM} if on_samples else known
+        known = LABELLED | {Ingredient.BATCH_SIZE, Ingredient.MOMENTUM, Ingredient.NESTEROV} if on_samples else known
     road = "gradient descent" if on_samples else "gradient descent on correlations (on_samples=True takes real batches)"
     asked = trained(network, data, u0 if weights is None else None, recipe, known, road)
     if learning_rate is None:
@@ -161,8 +160,10 @@ def _descent(
         plan, loss = _of_labels(asked, plan)
     max_steps = checked_integer(max_steps, "max_steps", 1)
     stop = math.inf if t_end is None else checked_positive(t_end, "t_end")
+    if learning_rate is None and asked.recipe.is_coordinatewise:
+        learning_rate = require_coordinatewise(problem, asked.recipe)
     if learning_rate is None:
-        learning_rate = default_learning_rate(plan) * (FLATTER if asked.recipe.has_labels else 1.0)
+        learning_rate = _default_rate(asked.recipe, plan)
     rate = checked_positive(learning_rate, "learning_rate")
     last_step = max_steps if stop / rate >= max_steps else math.floor(stop / rate + 1e-9)
     origin = {
@@ -172,8 +173,9 @@ def _descent(
 
     def run(layers: Weights) -> Trajectory:
         sampled = Sampled(samples or asked.scaled_samples, asked.recipe, seed) if on_samples else None
-        remembers = asked.recipe.is_coordinatewise or bool(asked.recipe.momentum)
-        move = partial(stepper, asked.recipe, rate) if remembers else None
+        if asked.recipe.is_coordinatewise:
+            return every_weight(problem, plan, layers, asked.recipe, rate, sampled, last_step, t_end is None, origin)
+        move = partial(Stepper, asked.recipe, rate) if asked.recipe.momentum else None
         return _descended(plan, layers, rate, sampled, last_step, t_end is None, origin, move=move, loss=loss)
 
     def target(trajectory: Trajectory) -> float:
@@ -307,9 +309,9 @@ def _of_labels(asked: Trained, plan: Course) -> tuple[Course, Callable[[np.ndarr
 
 
 def typical_descent(asked: Trained, width: int | None, max_steps: int = 200_000) -> Trajectory:
-    """Descent on samples of the typical network of a random start, or without a width of an aligned one.
+    """Descent of the typical network of a random start, or without a width of an aligned one.
 
-    As many steps as training, each of a few units.
+    As many steps as training, each of a few units; of the logistic loss on samples, else on the correlations.
     """
     problem, u0 = asked.problem, asked.u0
     if width is None:
@@ -318,11 +320,20 @@ def typical_descent(asked: Trained, width: int | None, max_steps: int = 200_000)
     else:
         start = random_start(problem, u0, width)
         layers = typical_weights(problem.network, problem.data, start.norms, width)
-    plan, loss = _of_labels(asked, start.course)
-    rate = asked.recipe.learning_rate or FLATTER * default_learning_rate(plan)
-    origin = {"producer": "descent on samples", "network": str(problem.network), **start.origin, "learning_rate": rate}
-    sampled = Sampled(asked.scaled_samples, asked.recipe, 0)
-    return as_asked(asked, _descended(plan, layers, rate, sampled, max_steps, True, origin, loss=loss, excess=math.inf))
+    recipe, plan, loss, sampled = asked.recipe, start.course, None, None
+    if recipe.has_labels:
+        plan, loss = _of_labels(asked, plan)
+        sampled = Sampled(asked.scaled_samples, recipe, 0)
+    rate = recipe.learning_rate or _default_rate(recipe, plan)
+    origin = {"producer": "descent", "network": str(problem.network), **start.origin, "learning_rate": rate}
+    move = partial(Stepper, recipe, rate) if recipe.momentum else None
+    run = _descended(plan, layers, rate, sampled, max_steps, True, origin, move=move, loss=loss, excess=math.inf)
+    return as_asked(asked, run)
+
+
+def _default_rate(recipe: Recipe, plan: Course) -> float:
+    """That of plain descent; steps that are remembered add up to 1/(1 - momentum) of them."""
+    return default_learning_rate(plan) * (FLATTER if recipe.has_labels else 1.0) * (1 - recipe.momentum)
 
 
 def moved(weights: Weights, velocity: Mapping[str, list[np.ndarray]], move: Stepper) -> Weights:

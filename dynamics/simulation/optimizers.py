@@ -2,49 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from dynamics.recipe import Optimizer, Recipe
 
 Arrays = list[np.ndarray]
-Stepper = Callable[[Sequence[np.ndarray], Sequence[np.ndarray]], Arrays]  # weights, -gradients -> weights
 
 
-def stepper(recipe: Recipe, rate: float) -> Stepper:
-    """One step after the other; what an optimizer remembers is kept inside.
+class Stepper:
+    """One step after the other; what an optimizer remembers is kept here.
 
-    Weight decay is in the gradient (L2), for AdamW beside it (decoupled). RMSprop forgets squares at betas[1].
+    L2 weight decay is a part of the gradient that is given; AdamW's, beside it, is taken here. RMSprop forgets squares
+    at betas[1].
+
+    mean, square : of gradients, for each array; count : steps taken
     """
-    memory: dict[str, Arrays] = {}
-    count = 0
-    kind, decay, (first, second) = recipe.optimizer, recipe.weight_decay, recipe.betas
 
-    def step(weights: Sequence[np.ndarray], downhill: Sequence[np.ndarray]) -> Arrays:
-        nonlocal count
-        count += 1
-        if not memory:
-            memory["mean"] = [np.zeros_like(w) for w in weights]
-            memory["square"] = [np.zeros_like(w) for w in weights]
-        if kind is Optimizer.ADAMW:
-            weights = [w * (1 - rate * decay) for w in weights]
-        elif decay:
-            downhill = [g - decay * w for g, w in zip(downhill, weights, strict=True)]
+    def __init__(self, recipe: Recipe, rate: float) -> None:
+        self.recipe, self.rate, self.count = recipe, rate, 0
+        self.mean: Arrays = []
+        self.square: Arrays = []
+
+    def __call__(
+        self, weights: Sequence[np.ndarray], downhill: Sequence[np.ndarray], spread: Sequence[np.ndarray] | None = None
+    ) -> Arrays:
+        """Weights after a step along -gradients `downhill`, which have the variances `spread` over batches."""
+        recipe, rate, (first, second) = self.recipe, self.rate, self.recipe.betas
+        self.count += 1
+        if not self.mean:
+            self.mean = [np.zeros_like(w) for w in weights]
+            self.square = [np.zeros_like(w) for w in weights]
+        if recipe.optimizer is Optimizer.ADAMW:
+            weights = [w * (1 - rate * recipe.weight_decay) for w in weights]
         found = []
         for i, (w, g) in enumerate(zip(weights, downhill, strict=True)):
-            mean, square = memory["mean"], memory["square"]
-            if kind is Optimizer.SGD:
+            mean, square = self.mean, self.square
+            if recipe.optimizer is Optimizer.SGD:
                 mean[i] = recipe.momentum * mean[i] + g
-                found.append(w + rate * mean[i])
+                found.append(w + rate * (g + recipe.momentum * mean[i] if recipe.nesterov else mean[i]))
                 continue
-            square[i] = second * square[i] + (1 - second) * g * g
-            if kind is Optimizer.RMSPROP:
+            more = 0.0 if spread is None else spread[i]
+            square[i] = second * square[i] + (1 - second) * (g * g + more)
+            if recipe.optimizer is Optimizer.RMSPROP:
                 found.append(w + rate * g / (np.sqrt(square[i]) + recipe.eps))
                 continue
             mean[i] = first * mean[i] + (1 - first) * g
-            size = np.sqrt(square[i]) / np.sqrt(1 - second**count) + recipe.eps
-            found.append(w + rate / (1 - first**count) * mean[i] / size)
+            size = np.sqrt(square[i]) / np.sqrt(1 - second**self.count) + recipe.eps
+            found.append(w + rate / (1 - first**self.count) * mean[i] / size)
         return found
-
-    return step
