@@ -7,7 +7,8 @@
 Linear networks in NumPy, all seeds at once, nothing of the project's simulations; half-times are in steps, the loss is
 half the mean squared error. Starts are random, N(0, u0^2/entries) for each layer, sqrt(modalities) u0 after a fusion.
 Half of a modality is there when <w, p> / <p, p> reaches 1/2 in the metric of its inputs, p its weights in a regression
-on it and all learned before it, whose order is the run's own. Plateaus never know of weight decay.
+on it and all learned before it, whose order is the run's own. Plateaus do not know of weight decay, but that under
+Adam with weight decay in the gradient both are compared.
 
 Said wrong is an order if two modalities' median half-times differ by more than the sum of their interquartile ranges
 over the seeds and the prediction has them the other way round.
@@ -287,8 +288,14 @@ class Run:
             if diverged or looked >= min(last, MOST_STEPS):
                 break
             looked = min(MOST_STEPS, math.ceil(max(LOOK * looked, last if math.isfinite(last) else 0)))
-        stored = {n: [t if math.isfinite(t) else None for t in ts] for n, ts in crossings.items()}
-        return {**asdict(self.case), "crossings": stored, "steps": len(self.history) - 1, "diverged": diverged}
+        known = {"crossings": crossings}
+        if self.case.kind == "decay" and self.case.recipe["optimizer"] == "adam":
+            known["decayed"] = all_crossings(self.table, np.array(self.history), self.case.recipe["weight_decay"])
+        stored = {
+            name: {n: [t if math.isfinite(t) else None for t in ts] for n, ts in each.items()}
+            for name, each in known.items()
+        }
+        return {**asdict(self.case), **stored, "steps": len(self.history) - 1, "diverged": diverged}
 
 
 Crossings = Mapping[str, list[float]]  # "A" alone and "A after B + C", by seed
@@ -298,16 +305,31 @@ def after(m: str, learned: Iterable[str]) -> str:
     return " after ".join(filter(None, (m, " + ".join(sorted(learned)))))
 
 
-def all_crossings(table: Table, history: Array) -> Crossings:
-    """Steps, interpolated, at which half of a modality's weights is there, at every plateau; inf where it never is."""
+def plateau(table: Table, learned: Sequence[str], decay: float) -> Array:
+    """Weights in a regression on `learned`; with L2 decay of two layers, their norms by modality cost decay each."""
     sigma, sigma_yx = table.moments
-    span, found = table.span, {}
+    spans = [table.span[m] for m in learned]
+    at = np.concatenate([np.arange(s.start, s.stop) for s in spans])
+    p = np.zeros(len(sigma))
+    p[at] = np.linalg.solve(sigma[np.ix_(at, at)], sigma_yx[at])
+    step = 1 / float(np.linalg.eigvalsh(sigma)[-1])
+    for _ in range(20_000 if decay else 0):  # proximal gradient descent
+        q, p = p, np.zeros(len(p))
+        p[at] = (q - step * (sigma @ q - sigma_yx))[at]
+        for s in spans:
+            p[s] *= max(0.0, 1 - step * decay / float(np.linalg.norm(p[s])))
+        if np.abs(q - p).max() < 1e-13:
+            break
+    return p
+
+
+def all_crossings(table: Table, history: Array, decay: float = 0.0) -> Crossings:
+    """Steps, interpolated, at which half of a modality's weights is there, at every plateau; inf where it never is."""
+    sigma, span, found = table.moments[0], table.span, {}
     for m, s in span.items():
         others = [n for n in span if n != m]
         for learned in chain.from_iterable(combinations(others, r) for r in range(len(span))):
-            at = np.concatenate([np.arange(span[n].start, span[n].stop) for n in span if n == m or n in learned])
-            p = np.zeros(len(sigma))
-            p[at] = np.linalg.solve(sigma[np.ix_(at, at)], sigma_yx[at])
+            p = plateau(table, (m, *learned), decay)
             metric = sigma[s, s] @ p[s]
             with np.errstate(all="ignore"):
                 share = history[:, :, s] @ metric / (p[s] @ metric)
@@ -414,7 +436,7 @@ def predicted(entry: Mapping[str, Any]) -> dict[str, Any]:
         return {
             "steps": {m: said.times[m] / rate for m in table.names},
             "together": bool(said.together),
-            "bound": {m: said.estimate.bound[m] for m in table.names},
+            "bound": {m: said.estimate.bound.get(m, math.inf) for m in table.names},
         }
     except Exception as error:  # the project changes while this judges it: whatever fails is told as refused
         return {"refused": f"refused: {type(error).__name__}: {str(error).splitlines()[0][:150]}"}
@@ -423,11 +445,11 @@ def predicted(entry: Mapping[str, Any]) -> dict[str, Any]:
 class Row:
     """What is seen and said of one case; misses are relative, by modality in the order trained."""
 
-    def __init__(self, entry: Mapping[str, Any], said: Mapping[str, Any]) -> None:
+    def __init__(self, entry: Mapping[str, Any], said: Mapping[str, Any], plateaus: str = "crossings") -> None:
         self.entry, self.said = entry, said["steps"]
         self.bound, self.together = said["bound"], " together" if said["together"] else ""
         names = table_of(entry["table"]).names
-        crossings = {n: [math.inf if t is None else t for t in ts] for n, ts in entry["crossings"].items()}
+        crossings = {n: [math.inf if t is None else t for t in ts] for n, ts in entry[plateaus].items()}
         runs = [greedy(names, crossings, k) for k in range(entry["seeds"])]
         quartiles = {m: np.quantile([run[m] for run in runs], (0.25, 0.5, 0.75), method="nearest") for m in names}
         late = [m for m in sorted(names, key=lambda m: quartiles[m][1]) if math.isfinite(quartiles[m][1])]
@@ -436,9 +458,6 @@ class Row:
         self.runs = "/".join(sorted({"".join(m[0] for m in run) for run in runs}))
         self.miss = {m: self.said[m] / t - 1 for m, t in self.seen.items()}
         self.ratio = (1 + self.miss[late[-1]]) / (1 + self.miss[late[0]]) - 1 if len(late) > 1 else math.nan
-        before = sorted(names, key=lambda m: self.said[m])
-        there = {m: float(np.median(crossings[after(m, before[:i])])) for i, m in enumerate(before)}
-        self.there = {m: self.said[m] / t - 1 if math.isfinite(t) else math.nan for m, t in there.items()}
         pairs = [(m, n) for i, m in enumerate(late) for n in late[i + 1 :]]
         apart = [(m, n) for m, n in pairs if self.seen[n] - self.seen[m] > self.spread[m] + self.spread[n]]
         self.orders = len(apart), sum(self.said[m] >= self.said[n] for m, n in apart)
@@ -452,8 +471,8 @@ class Row:
             across[s, s] = 0
         each = [
             f"{m} ({s.stop - s.start} in, norm {np.linalg.norm(sigma_yx[s]):.3g}): {self.seen[m]:.0f} steps, spread "
-            f"{self.spread[m] / self.seen[m]:.1%}, said {self.said[m]:.0f} ({100 * self.miss[m]:+.1f} %; at order "
-            f"said {100 * self.there[m]:+.1f} %)"
+            f"{self.spread[m] / self.seen[m]:.1%}, said {self.said[m]:.0f} ({100 * self.miss[m]:+.1f} %, bound "
+            f"{100 * self.bound[m]:.1f})"
             for m, s in sorted(table.span.items(), key=lambda ms: self.seen.get(ms[0], math.inf))
             if m in self.seen
         ]
@@ -473,16 +492,10 @@ def percent(values: Iterable[float]) -> str:
 
 
 def bounds(rows: list[Row]) -> str:
-    """Of those half-times that have a finite bound, how many keep it."""
-    every = [(row.bound[m], miss, row.there[m]) for row in rows for m, miss in row.miss.items()]
-    told = np.array([each for each in every if each[0] is not None and math.isfinite(each[0])])
-    if not len(told):
-        return f"{len(every)} half-times, none with a finite bound"
-    bound, beyond = told[:, 0], np.sum(np.abs(told[:, 1:]) > told[:, :1], axis=0)
-    return (
-        f"{len(every)} half-times, {len(told)} with a finite bound (median {np.median(bound):.1%}), {beyond[0]} miss "
-        f"by more, {beyond[1]} at the plateaus of the order said"
-    )
+    """How many half-times have a finite bound, its median, and how many of them miss by more."""
+    told = [(row.bound[m], abs(miss)) for row in rows for m, miss in row.miss.items() if math.isfinite(row.bound[m])]
+    middle = f"{100 * np.median([bound for bound, _ in told]):.2f}" if told else ""
+    return f"{len(told)} | {middle} | {sum(miss > bound for bound, miss in told)}"
 
 
 def compare(path: Path, only: str) -> str:
@@ -498,20 +511,21 @@ def compare(path: Path, only: str) -> str:
         row = None if "refused" in said else Row(entry, said)
         if row and row.seen:
             rows.setdefault(group, []).append(row)
+            if "decayed" in entry:
+                rows.setdefault(f"{group}, plateaus with decay", []).append(Row(entry, said, "decayed"))
         else:
             left.setdefault(group, []).append(said.get("refused", "nothing learned"))
-    lines = ["Misses in per cent, of medians over the seeds: of half-times, of last over first, and of"]
-    lines[0] += " half-times at the plateaus of the order said rather than of each run's own.\n"
-    lines.append("| |" + " | median | 90 % | worst |".join([" half-times", " ratios", " at the order said", ""]))
+    lines = ["Misses in per cent, of medians over the seeds: of half-times, and of last over first.\n"]
+    lines.append(
+        "| | half-times | median | 90 % | worst | ratios | median | 90 % | worst | with a bound | median | beyond |"
+    )
     lines[-1] += " pairs apart | wrong way |"
     lines.append("|---" * (lines[-1].count("|") - 1) + "|")
     for group, found in rows.items():
         times = [miss for row in found for miss in row.miss.values()]
-        there = [miss for row in found for miss in row.there.values()]
         apart, wrong = np.sum([row.orders for row in found], axis=0)
-        marks = [percent(times), percent(row.ratio for row in found), percent(there), str(apart), str(wrong)]
+        marks = [percent(times), percent(row.ratio for row in found), bounds(found), str(apart), str(wrong)]
         lines.append(" | ".join([f"| {group}", *marks]) + " |")
-    lines += ["", *(f"- {group}: {bounds(found)}." for group, found in rows.items() if group.startswith("adam"))]
     lines += ["", "Not compared:\n"]
     lines += [f"- {group}: {whys.count(why)} times {why}" for group, whys in left.items() for why in sorted(set(whys))]
     for kind in dict.fromkeys(group.split(",")[0] for group in rows):
