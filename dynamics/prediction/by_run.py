@@ -10,17 +10,18 @@ import numpy as np
 from derivations import Correlations, DomainError, FusionNetwork
 from derivations.critical import preference
 from dynamics.prediction.estimates import Estimate, Kind, Road
+from dynamics.prediction.laws.adaptive import with_adam
 from dynamics.prediction.laws.modulated import slides as balanced
 from dynamics.prediction.prediction import Prediction
 from dynamics.problem import Problem
 from dynamics.recipe import COORDINATEWISE, HEAVY, LABELLED, Ingredient, Recipe
-from dynamics.runs.half_times import Status
+from dynamics.runs.half_times import HalfTimes, Status, before_it
 from dynamics.runs.trajectory import Trajectory
 from dynamics.simulation.asked import as_asked
 from dynamics.simulation.coordinatewise import coordinatewise
 from dynamics.simulation.descent import typical_descent
 from dynamics.starts.recipes import trained
-from dynamics.starts.start import StartKind
+from dynamics.starts.start import StartKind, random_start
 
 STEPS, SHARE = 3.0, 0.01  # what reduced runs of such optimizers miss, in steps and as a share; see the benchmark
 CLOSE = 1.03  # ratio below which the order is open, where no bound says it
@@ -50,6 +51,7 @@ def predicted_by_run(
         notes=run.warnings,
     )  # fmt: skip
     slides = recipe.has_labels and balanced(Problem.of(network, data, recipe.terms(network)))
+    leading = _leading(network, data, u0, width, recipe, run) if recipe.is_coordinatewise else None
     together = slides or (len(reached) > 1 and _overlap(run, bound, *reached[:2]))
     worth = preference.contribution(data)
     power = float(np.trace(np.atleast_2d(data.sigma_yy)))
@@ -66,7 +68,7 @@ def predicted_by_run(
         None if alike else preference.superficial(run.order, worth, together),
         run.warnings,
         left_out,
-        None,
+        leading,
         None,
         estimate,
         None,
@@ -102,6 +104,28 @@ def _coordinatewise(
     known = rows is None and not run.monitors["turned"]
     bound = {m: SHARE + STEPS * rate / t for m, t in run.times.items() if t > 0} if known else {}
     return as_asked(asked, run), f"reduced {recipe.optimizer}", (), bound
+
+
+def _leading(
+    network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float], width: int | None, recipe: Recipe,
+    run: Trajectory,
+) -> Estimate | None:  # fmt: skip
+    """The law of the entries, in the order that the run has; None where there is none."""
+    asked = trained(network, data, u0, recipe, COORDINATEWISE, "predict")
+    begin = random_start(asked.problem, asked.u0, width)
+    order = tuple(m for m in run.order if m not in run.reasons)
+    try:
+        times, bound = with_adam(begin, order, recipe, int(width or 1))
+    except DomainError:
+        return None
+    clock, status = before_it(begin.course)
+    status |= dict.fromkeys(times, Status.REACHED)
+    half_times = HalfTimes.from_clock((*order, *(m for m in run.order if m in run.reasons)), clock | times, status)
+    bound |= {m: math.nan for m in data.modalities if m not in times}
+    assumes = f"small random start, width {width}"
+    return Estimate(
+        "equal entries", Kind.ASYMPTOTIC, StartKind.RANDOM, assumes, half_times, bound, run.reasons, ("147", "148")
+    )
 
 
 def _labelled(

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from derivations import FusionNetwork
+from derivations import DomainError, FusionNetwork
 from dynamics.prediction.estimates import Estimate, Road
 from dynamics.recipe import PLAIN, Recipe
 from dynamics.runs.half_times import HalfTimes, Timed
@@ -112,7 +112,19 @@ class Prediction(Timed, Shown, Drawn):
         return said
 
     def in_steps(self, learning_rate: float) -> Table:
-        """The first screen with steps of gradient descent, time / learning_rate, beside the times."""
+        """The first screen with steps of gradient descent, time / learning_rate, beside the times.
+
+        Raises
+        ------
+        DomainError
+            Where the times are those of steps at another learning rate, as with momentum or Adam.
+        """
+        run = self.estimate.run
+        own = run.provenance.get("learning_rate") if run is not None and self.recipe.is_run_alone else None
+        if own is not None and not math.isclose(own, learning_rate, rel_tol=1e-9):
+            raise DomainError(
+                f"learning_rate must be that of these times, {own:g}, got {learning_rate!r}: predict again"
+            )
         said: Table = self._said("answered", learning_rate=learning_rate)
         return said
 

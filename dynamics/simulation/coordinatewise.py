@@ -41,6 +41,7 @@ TYPICAL = math.sqrt(2 / math.pi)  # mean size of a normal entry, in deviations
 EARLY, STARTS, WIDEST = 60, 3, 256  # steps that all weights take, of so many starts, of at most so many units
 AFFORDED = 3e8  # weights times steps, up to which all weights are stepped where equal entries are not enough
 TURNS = "{} turns round through zero, which random starts leave sooner than equal entries do: see descend"
+BESIDE = "{0} comes before {1} and is measured by what it adds to it, for its own half alone comes later or never"
 DIPS = 0.5  # of its largest size: a layer that shrinks below it on the way is nearly back at zero
 
 #: Packed total weights (D,) -> -gradient by them, and its covariance over the rows of a batch if there is one.
@@ -389,6 +390,13 @@ def every_weight(
     return timed(plan, np.array(path), rate, provenance, data.warnings)
 
 
+def _measured_beside(plan: Course, clock: Mapping[str, float]) -> list[tuple[str, str]]:
+    """Who comes before one that its plateau counts as learned, and the first such one."""
+    learned = [m for m in plan.order if math.isfinite(clock[m])]
+    found = [(m, next((n for n in learned[:i] if clock[n] > clock[m]), "")) for i, m in enumerate(learned)]
+    return [(m, other) for m, other in found if other]
+
+
 def timed(
     plan: Course, path: np.ndarray, rate: float, provenance: Mapping[str, Any], warnings: tuple[str, ...],
     monitors: Mapping[str, float] | None = None,
@@ -399,10 +407,12 @@ def timed(
     status = statuses(plan, clock)
     late = [m for m, s in status.items() if s is Status.NOT_REACHED]
     notes = [f"{', '.join(late)} not reached in {len(path) - 1} steps"] if late else []
+    order = tuple(sorted(plan.order, key=lambda m: clock[m]))
+    notes += [BESIDE.format(m, other) for m, other in _measured_beside(plan, clock)]
     ahead = weight_times(plan, t, packed)
     kept = slice(None, None, max(1, math.ceil(len(path) / STORED)))
     return Trajectory.of(
-        plan, t[kept], packed[kept], HalfTimes.from_clock(plan.order, clock, status), weight_times=ahead,
+        plan, t[kept], packed[kept], HalfTimes.from_clock(order, clock, status), weight_times=ahead,
         monitors={"steps": float(len(path) - 1), **(monitors or {})}, warnings=[*warnings, *notes],
         provenance=provenance,
     )  # fmt: skip

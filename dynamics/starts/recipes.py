@@ -61,6 +61,8 @@ class Trained:
     def notes(self) -> list[str]:
         """What is left out."""
         noisy = {Ingredient.DROPOUT: "dropout's masks", Ingredient.BATCH_SIZE: "mini-batches"}
+        if self.recipe.is_coordinatewise:
+            return []  # squares of their gradients are taken as they are
         return [NOISE.format(noisy[one]) for one in self.recipe.ingredients if one in noisy]
 
 

@@ -83,9 +83,10 @@ def add_recipe(command: argparse.ArgumentParser) -> None:
     group = command.add_argument_group("recipe", "how it is trained, beside plain gradient descent")
     group.add_argument("--optimizer", metavar="NAME", help="sgd (default), adam, adamw, rmsprop")
     group.add_argument("--momentum", type=real, help="of the optimizer")
+    group.add_argument("--nesterov", action="store_true", default=None, help="momentum that looks ahead")
     group.add_argument("--weight-decay", type=real, metavar="LAMBDA", help="of every layer, in the loss or SGD's own")
     group.add_argument("--batch-size", type=whole, metavar="ROWS", help="rows of a step (default: all)")
-    group.add_argument("--loss", metavar="NAME", help="squared (default)")
+    group.add_argument("--loss", metavar="NAME", help="squared (default), or logistic for a target of two classes")
     each = "append"
     group.add_argument("--rate", action=each, metavar="NAME=FACTOR", help="on the learning rate of a branch")
     group.add_argument("--dropout", action=each, metavar="NAME=P", help="probability that a modality is masked")
@@ -97,7 +98,7 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
     """The recipe of a command line."""
     from dynamics.recipe import Recipe
 
-    names = ("optimizer", "momentum", "weight_decay", "batch_size", "loss", "unimodal_loss", "ogm")
+    names = ("optimizer", "momentum", "nesterov", "weight_decay", "batch_size", "loss", "unimodal_loss", "ogm")
     asked: dict[str, Any] = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     for flag, name in (("rate", "rates"), ("dropout", "dropout")):
         pairs = [_named_number(text, flag) for text in getattr(options, flag) or ()]
@@ -106,7 +107,7 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
             raise DomainError(f"--{flag} names {twice[0]} twice")
         asked |= {name: dict(pairs)} if pairs else {}
     rate = getattr(options, "learning_rate", None)
-    if rate is not None and asked.get("optimizer", "sgd") != "sgd":  # its steps do not shrink with the rate
+    if rate is not None and (asked.get("optimizer", "sgd") != "sgd" or "momentum" in asked):  # a rate is no unit there
         asked["learning_rate"] = rate
     return Recipe(**asked)
 
