@@ -433,10 +433,11 @@ def predicted(entry: Mapping[str, Any]) -> dict[str, Any]:
             warnings.simplefilter("ignore")
             said = predict(net, data, u0=entry["u0"], width=entry["width"], recipe=recipe)
         rate = entry["recipe"]["learning_rate"]
+        bound = {m: said.estimate.bound.get(m) for m in table.names}
         return {
             "steps": {m: said.times[m] / rate for m in table.names},
             "together": bool(said.together),
-            "bound": {m: said.estimate.bound.get(m, math.inf) for m in table.names},
+            "bound": {m: math.inf if b is None else float(b) for m, b in bound.items()},
         }
     except Exception as error:  # the project changes while this judges it: whatever fails is told as refused
         return {"refused": f"refused: {type(error).__name__}: {str(error).splitlines()[0][:150]}"}
