@@ -300,6 +300,7 @@ def require_coordinatewise(problem: Problem, recipe: Recipe) -> float:
 def coordinatewise(
     problem: Problem, u0: float | Mapping[str, float], width: int, recipe: Recipe, *,
     rows: tuple[np.ndarray, np.ndarray] | None = None, max_steps: int = MOST_STEPS, state: Arrays | None = None,
+    stops_early: bool = True,
 ) -> Trajectory:  # fmt: skip
     """A run of an optimizer that treats each entry by itself, from random starts of this size, or from a state.
 
@@ -307,6 +308,7 @@ def coordinatewise(
     ----------
     rows : all inputs (P, D) and the target (P,), in the units of the problem, where the recipe has batches
     state : of `Manifold`, instead of a random start
+    stops_early : where all is learned; only with a state, else always
 
     Raises
     ------
@@ -321,7 +323,7 @@ def coordinatewise(
     done, decayed = all_learned(plan, batch is not None), (recipe, rate, decay)
     if state is not None:
         move = Stepper(recipe, rate, form.factors(recipe.rates))
-        path, states, _ = walk(form, state, errors, move, decay, max_steps, done)
+        path, states, _ = walk(form, state, errors, move, decay, max_steps, done if stops_early else None)
         paths, turned = [np.array(path)], set(_turned(form, states))
     else:
         paths, turned, steps = list[np.ndarray](), set[str](), max_steps
