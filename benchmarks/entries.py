@@ -4,7 +4,7 @@
 
 Steps: every weight of a network of width 50 that starts on the manifold, 2000 steps of `torch.optim` by autograd,
 beside the reduced run. Law: (147), (148) of 500 problems, none of those that its bound was calibrated on, beside
-reduced runs, which `benchmarks.adaptive` judges by training. Costs: `predict`, a reduced run alone, and PyTorch's loop of every
+reduced runs, which `benchmarks.adaptive` judges. Costs: `predict`, a reduced run alone, and PyTorch's loop of every
 weight as one would write it, in turn, median of seven.
 """
 
