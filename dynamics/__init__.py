@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from dynamics.prediction.critical import critical_weight_decay as critical_weight_decay
     from dynamics.prediction.laws.grids import law_grid as law_grid
     from dynamics.prediction.laws.modulated import critical_modulation as critical_modulation
+    from dynamics.prediction.optimizers import by_optimizer as by_optimizer
     from dynamics.prediction.predicting import predict as predict
     from dynamics.prediction.prescribing import prescribe as prescribe
     from dynamics.prediction.resampling import bootstrap as bootstrap

@@ -20,7 +20,7 @@ from dynamics.runs.plateaus import as_run, doubted
 from dynamics.runs.trajectory import Trajectory, losses, weight_times
 from dynamics.simulation.asked import as_asked
 from dynamics.simulation.batch.members import DIVERGED
-from dynamics.simulation.coordinatewise import every_weight, require_coordinatewise
+from dynamics.simulation.coordinatewise import BEYOND, every_weight, require_coordinatewise
 from dynamics.simulation.full_system import pack
 from dynamics.simulation.logistic import labelled, mean_loss, of_labels
 from dynamics.simulation.modulation import encoders, kept, shares
@@ -242,6 +242,8 @@ def _descended(
         done = stops_early and (
             data.is_singular or all(s is not Status.NOT_REACHED or m in plan.overtaken for m, s in status.items())
         )
+        if done and math.isinf(excess):  # half-times alone are asked for: some way past the last one
+            done = step * rate >= BEYOND * max((t for t in clock.values() if math.isfinite(t)), default=0.0)
         low = done and (noisy or (rest is None and bool(loss_of(packed[None])[0] <= settled)))
         if step >= last_step or (low and not plan.is_open):
             break

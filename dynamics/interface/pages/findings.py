@@ -16,6 +16,7 @@ from derivations import Correlations
 from dynamics.files import write_whole
 from dynamics.prediction.comparison import Comparison
 from dynamics.prediction.confidence import Confidence
+from dynamics.prediction.optimizers import ByOptimizer
 from dynamics.prediction.prediction import Prediction
 from dynamics.prediction.prescription import Prescription
 from dynamics.prediction.scalings import Scalings
@@ -30,7 +31,7 @@ class Report:
 
     prediction : of random starts of this width
     comparison : simulations from several seeds beside the laws
-    confidence, prescription, portrait, scalings : None where `missing` says why
+    confidence, prescription, portrait, scalings, optimizers : None where `missing` says why
     missing : part -> why there is none
     learning_rate : times are given in steps too; None leaves them in tau
     render : makes the page of it
@@ -48,6 +49,7 @@ class Report:
     learning_rate: float | None
     render: Callable[[Report], str]
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    optimizers: ByOptimizer | None = None
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -98,6 +100,7 @@ class Report:
             "bootstrap": self.confidence and self.confidence.to_dict(),
             "prescription": self.prescription and self.prescription.to_dict(),
             "scalings": self.scalings and self.scalings.to_dict(),
+            "optimizers": self.optimizers and self.optimizers.to_dict(),
             "weights": {name: np.ravel(w).tolist() for name, w in self.weights.items()},
             "missing": dict(self.missing),
             "learning_rate": self.learning_rate,

@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dynamics.figures import comparison, portraits, predictions, prescriptions
+from dynamics.figures import comparison, optimizers, portraits, predictions, prescriptions
 from dynamics.figures.style import house_style
 from dynamics.interface.pages.findings import Report
 from dynamics.interface.pages.svg import inline_svg
@@ -36,12 +36,15 @@ def pictures(report: Report) -> dict[str, str]:
             figures["misattribution"] = _panel(
                 1.1 + 0.26 * rows, lambda ax: predictions.draw_misattribution(ax, p, alone, final)
             )
+        if report.optimizers is not None:
+            figures["optimizers"] = optimizers.draw(report.optimizers)
         if report.portrait is not None:
             figures["portrait"] = portraits.draw(report.portrait)
     about = {
         "roads": "half-times of each modality by each road", "loss": "loss over time",
         "weights": "total weights over time", "depths": "half-times for each fusion depth",
         "rescaling": "time ratio over the factor of a block", "portrait": "phase portrait of the reduced flow",
+        "optimizers": "outputs of the modalities over steps, by optimizer",
         "misattribution": "weights of the first modality while alone and in the end",
     }  # fmt: skip
     return {name: inline_svg(figure, name, about[name]) for name, figure in figures.items()}

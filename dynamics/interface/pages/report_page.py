@@ -32,6 +32,7 @@ def page(report: Report) -> str:
         ("wrong", "What the network gets wrong meanwhile", _wrong(report, drawn)),
         ("preference", "First is not most useful", _preference(report)),
         ("portrait", "Phase portrait", _portrait(report, drawn)),
+        ("optimizers", "Under other optimizers", _optimizers(report, drawn)),
         ("change", "What to change", _change(report, drawn)),
         ("laws", "The laws used", _laws(report)),
         ("words", "Words", _words(report)),
@@ -248,6 +249,18 @@ def _portrait(report: Report, drawn: Mapping[str, str]) -> str:
             "weights of the other are still zero. M_0: nothing learned; M_*: everything."
         )
     return _p(why) + _figure(drawn["portrait"], about)
+
+
+def _optimizers(report: Report, drawn: Mapping[str, str]) -> str:
+    if report.optimizers is None:
+        return _none(report, "optimizers")
+    text = _p(
+        "Adam divides each gradient by its own size, so that every weight grows at the same pace: the modality that "
+        "needs the smaller weights tends to be first, however strongly the other one is correlated. Momentum changes "
+        "the pace and, at large learning rates, brings times closer together."
+    )
+    about = "What each modality puts out, step by step; dots where half of it is learned."
+    return text + _figure(drawn["optimizers"], about) + _table(report.optimizers.table, notes=True)
 
 
 def _change(report: Report, drawn: Mapping[str, str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -13,12 +14,13 @@ from dynamics.checks import checked_integer, checked_positive
 from dynamics.interface.pages.findings import Report
 from dynamics.interface.pages.report_page import page
 from dynamics.prediction.comparison import compare
+from dynamics.prediction.optimizers import by_optimizer
 from dynamics.prediction.predicting import predict
 from dynamics.prediction.prediction import Prediction
 from dynamics.prediction.prescribing import prescribe
 from dynamics.prediction.resampling import bootstrap
 from dynamics.prediction.scalings import both_scalings
-from dynamics.recipe import Recipe
+from dynamics.recipe import Optimizer, Recipe
 from dynamics.runs.portraits import portrait
 from dynamics.starts.weights import fitting_width
 
@@ -97,6 +99,11 @@ def report(
         confidence = part("bootstrap", lambda: bootstrap(network, data, draws=draws, seconds=BUDGET, **asked))
     say("4 of 5: what to change")
     change = part("prescription", lambda: prescribe(network, data, width=width, seconds=PATIENCE, **asked))
+    plain = replace(prediction.recipe, learning_rate=None, momentum=0.0, nesterov=False, optimizer=Optimizer.SGD)
+    if plain == Recipe():
+        others = part("optimizers", lambda: by_optimizer(network, data, u0=u0, width=width))
+    else:
+        others, missing["optimizers"] = None, f"shown for a recipe without other ingredients, not for {plain}"
     say("5 of 5: phase portrait")
     pair: Any = prediction.order[:2]
     if len(pair) < 2:
@@ -115,6 +122,7 @@ def report(
         rate,
         page,
         _provenance(prediction, data, width, seeds, draws, source or {}),
+        others,
     )
 
 
