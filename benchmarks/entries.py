@@ -27,7 +27,8 @@ from derivations.network import Chain
 from dynamics import Correlations, DomainError, FusionNetwork, Recipe, load_example, predict, random_weights
 from dynamics.prediction.laws.adaptive import with_adam
 from dynamics.problem import Problem
-from dynamics.simulation.coordinatewise import Manifold, coordinatewise
+from dynamics.simulation.coordinatewise import coordinatewise
+from dynamics.simulation.equal_entries import Manifold
 from dynamics.starts.start import random_start
 
 FILE = Path(__file__).with_name("ENTRIES.md")

@@ -1,12 +1,7 @@
-"""Adam, AdamW and RMSprop: every weight by steps, and reduced to one number a layer and input, (146).
+"""Adam, AdamW and RMSprop: every weight by steps, and reduced to networks of equal entries (`equal_entries`).
 
-An optimizer that treats each entry by itself keeps networks on the manifold
-
-    W_1 = s a^T,   W_l = c_l s s'^T,   W_L = b s'^T,       s, s' of signs +-1, h units
-
-with a trunk too, where branches end on the signs that it begins with: all entries of a layer (of a column of the first)
-then have one gradient up to their signs, and the same memory. A random start is on it after some tens of steps: these
-are taken by all weights, from a few starts, before every layer becomes one number.
+A random start is such a network after some tens of steps, for Adam's first steps have the length of the learning rate,
+whatever the gradient: these are taken by all weights, from a few starts, before every layer becomes one number.
 """
 
 from __future__ import annotations
@@ -21,13 +16,13 @@ import numpy as np
 from derivations import Correlations, DomainError, FusionNetwork, SolveError
 from derivations.critical.saddles import Course
 from derivations.flow import gradient_flow
-from derivations.network import TRUNK
 from dynamics.checks import checked_integer, checked_positive
 from dynamics.problem import Problem
 from dynamics.recipe import Recipe
 from dynamics.runs.half_times import HalfTimes, Status
 from dynamics.runs.own_order import in_own_order, statuses
 from dynamics.runs.trajectory import Trajectory, losses, weight_times
+from dynamics.simulation.equal_entries import Manifold, is_last
 from dynamics.simulation.optimizers import Arrays, Stepper
 from dynamics.simulation.sampling import Sampled
 from dynamics.starts.start import random_start
@@ -38,142 +33,15 @@ FIRST_LOOK, LOOKS = 64, 1.2  # steps to the first look whether all is learned, a
 BEYOND = 1.6  # of the last half-time, after which nothing is waited for
 SETTLED = 1e-3  # of the excess loss: steps of a fixed length never come closer than that length
 STORED = 4000  # points kept of a run
-TYPICAL = math.sqrt(2 / math.pi)  # mean size of a normal entry, in deviations
 EARLY, STARTS, WIDEST = 60, 3, 256  # steps that all weights take, of so many starts, of at most so many units
+MOST_ROWS = 2000  # from which the variance of gradients is taken
 AFFORDED = 2e7  # weights times steps, up to which all weights are stepped where equal entries are not enough
 TURNS = "{} turns round through zero, which random starts leave sooner than equal entries do: see descend"
 BESIDE = "{0} comes before {1} and is measured by what it adds to it, for its own half alone comes later or never"
 DIPS = 0.5  # of its largest size: a layer that shrinks below it on the way is nearly back at zero
 
-#: Packed total weights (D,) -> -gradient by them, and its covariance over the rows of a batch if there is one.
+#: Packed total weights (D,) -> -gradient by them, and of single rows (P, D), over the root of the size of a batch.
 Errors = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
-
-
-class Manifold:
-    """Networks of equal entries: a state holds the rows a of all modalities (D,), then a number for each other layer.
-
-    Total weights are h^(L - 1) a times the product of a branch's numbers, h^(L-1) b prod c_l a^T.
-    """
-
-    def __init__(self, network: FusionNetwork, data: Correlations, width: int) -> None:
-        names = data.modalities
-        self.network, self.data, self.width = network, data, width
-        self.layers = [(n, i) for n, c in network.chains.items() for i in range(int(c.depth)) if c.children or i]
-        sizes = [data.sizes[m] for m in names]
-        self.begins, self.owner = np.cumsum([0, *sizes[:-1]]), np.repeat(np.arange(len(names)), sizes)
-        depths = np.array([network.path_depths[m] for m in names])
-        self.scale = float(width) ** (depths - 1)
-        self.first = np.where(depths > 1, float(width), 1.0)[self.owner]  # entries of a column of the first layer
-        self.entries = np.array([float(width if is_last(network, *layer) else width**2) for layer in self.layers])
-        self.on = np.array([[name in network.path(m) for name, _ in self.layers] for m in names])
-        self.others = self.on[:, None, :] & self.on[:, :, None] & ~np.eye(len(self.layers), dtype=bool)
-
-    def factors(self, rates: Mapping[str, float]) -> list[np.ndarray]:
-        """Of the learning rate of every number, where branches have their own."""
-        row = np.array([rates.get(m, 1.0) for m in self.data.modalities])[self.owner]
-        return [np.concatenate([row, [rates.get(name, 1.0) for name, _ in self.layers]])]
-
-    def start(self, norms: Mapping[str, float]) -> Arrays:
-        """Entries of the mean size of a random start, rows along the signs of Sigma_yx."""
-        sizes = np.array([norms[m] / math.sqrt(self.data.drawn_sizes[m]) for m in self.data.modalities])
-        row = np.sign(np.ravel(self.data.sigma_yx)) * sizes[self.owner] / np.sqrt(self.first)
-        inner = [norms[name] / math.sqrt(count) for (name, _), count in zip(self.layers, self.entries, strict=True)]
-        return [TYPICAL * np.concatenate([row, inner])]
-
-    def total(self, state: Arrays) -> np.ndarray:
-        row, numbers = np.split(state[0], [len(self.owner)])
-        return np.asarray(self._whole(numbers) * row)
-
-    def downhill(self, state: Arrays, error: np.ndarray) -> Arrays:
-        """Of each entry, -dloss/dW: the chain rule, over the entries that share a number."""
-        row, numbers = np.split(state[0], [len(self.owner)])
-        pull = np.add.reduceat(row * error, self.begins)
-        inner = pull @ self._without(numbers) / self.entries
-        return [np.concatenate([self._whole(numbers) / self.first * error, inner])]
-
-    def _whole(self, numbers: np.ndarray) -> np.ndarray:
-        """Total weights over rows, (D,)."""
-        return np.asarray(self.scale * np.prod(np.where(self.on, numbers, 1.0), axis=1))[self.owner]
-
-    def _without(self, numbers: np.ndarray) -> np.ndarray:
-        """The product of a branch's other numbers, (modalities, layers)."""
-        rest = np.prod(np.where(self.others, numbers, 1.0), axis=2)
-        return np.where(self.on, self.scale[:, None] * rest, 0.0)
-
-    def spread(self, state: Arrays, covariance: np.ndarray) -> Arrays:
-        """Variance of `downhill` where errors have this covariance."""
-        row, numbers = np.split(state[0], [len(self.owner)])
-        slopes = (row[:, None] * self._without(numbers)[self.owner]).T / self.entries[:, None]
-        inner = np.sum((slopes @ covariance) * slopes, axis=1)
-        return [np.concatenate([(self._whole(numbers) / self.first) ** 2 * np.diag(covariance), inner])]
-
-    def weights(self, state: Arrays, rng: np.random.Generator) -> Weights:
-        """Every weight of such a network, with random signs."""
-        row, numbers = np.split(state[0], [len(self.owner)])
-        of = dict(zip(self.layers, numbers.tolist(), strict=True))
-        found: Weights = {name: [] for name in self.network.chains}
-        nodes: dict[str, np.ndarray] = {}
-        for name in reversed(list(self.network.chains)) if TRUNK in self.network.chains else self.network.chains:
-            nodes[name] = rng.choice([-1.0, 1.0], self.width)  # of what a chain begins with
-        for name, chain in self.network.chains.items():
-            below = nodes[name]
-            for i in range(int(chain.depth)):
-                whole = is_last(self.network, name, i)
-                ends = i == chain.depth - 1
-                above = np.ones(1) if whole else nodes[self.network.parents[name]] if ends else _signs(rng, self.width)
-                if (name, i) in of:
-                    found[name].append(of[name, i] * np.outer(above, below))
-                else:
-                    found[name].append(np.outer(above, row[self.data.span(name)]))
-                below = above
-        return found
-
-    def read_off(self, weights: Weights, move: Stepper) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """State, mean and root square of the gradient of the network of equal entries that is nearest to these weights.
-
-        The square is such that the mean step stays what it is.
-        """
-        places = [(name, i) for name in weights for i in range(len(weights[name]))]
-        memory = {place: (m, np.sqrt(v)) for place, m, v in zip(places, move.mean, move.square, strict=True)}
-        found: dict[tuple[str, int], np.ndarray] = {}
-        nodes: dict[str, np.ndarray] = {}
-
-        def down(name: str, above: np.ndarray) -> None:
-            for i in reversed(range(len(weights[name]))):
-                layer = weights[name][i]
-                mean, root = memory[name, i]
-                leaf = (name, i) not in self.layers
-                below = np.eye(layer.shape[1]) if leaf else _sign(above @ layer)[:, None] / layer.shape[1]
-                with np.errstate(divide="ignore", invalid="ignore"):
-                    pace = np.where(root > 0, mean / root, 0.0)
-                now, moved, step = (above @ a @ below / len(above) for a in (layer, mean, pace))
-                plain = np.ones(len(above)) @ root @ np.abs(below) / len(above)
-                clear = np.abs(step) > 0.1
-                found[name, i] = np.array([now, moved, np.where(clear, moved / np.where(clear, step, 1.0), plain)])
-                above = above if leaf else np.ravel(below) * layer.shape[1]
-            nodes[name] = above
-
-        for name in reversed(self.network.chains):
-            parent = self.network.parents.get(name)
-            ends = parent is None or (parent == TRUNK and not self.network.trunk.depth)
-            down(name, np.ones(1) if ends else nodes[str(parent)])
-        rows = [found[m, 0] for m in self.data.modalities]
-        packed = np.concatenate([*rows, *(found[layer].reshape(3, 1) for layer in self.layers)], axis=1)
-        return packed[0], packed[1], packed[2]
-
-
-def _signs(rng: np.random.Generator, width: int) -> np.ndarray:
-    return rng.choice([-1.0, 1.0], width)
-
-
-def _sign(values: np.ndarray) -> np.ndarray:
-    return np.where(values < 0, -1.0, 1.0)
-
-
-def is_last(network: FusionNetwork, name: str, i: int) -> bool:
-    """Whether this layer puts out what the network does."""
-    whole = name == TRUNK or (network.parents[name] == TRUNK and network.trunk.depth == 0)
-    return bool(whole and i == network.chains[name].depth - 1)
 
 
 class Everything:
@@ -219,11 +87,11 @@ def walk(
     path, states, look = [form.total(state)], [], FIRST_LOOK
     keeps = isinstance(form, Manifold)
     for count in range(1, steps + 1):
-        error, covariance = errors(path[-1])
+        error, each = errors(path[-1])
         downhill = form.downhill(state, error)
         if decay:
             downhill = [g - decay * w for g, w in zip(downhill, state, strict=True)]
-        spread = form.spread(state, covariance) if covariance is not None and isinstance(form, Manifold) else None
+        spread = form.spread(state, each) if each is not None and isinstance(form, Manifold) else None
         state = move(state, downhill, spread)
         path.append(form.total(state))
         if keeps:
@@ -238,18 +106,13 @@ def walk(
 
 
 def over_rows(problem: Problem, rows: tuple[np.ndarray, np.ndarray] | None, batch: int | None) -> Errors:
-    """Mean errors, from the correlations, with their covariance over batches of that many rows drawn one by one."""
+    """Mean errors, from the correlations, and those of rows, of which a batch draws so many, one by one."""
     target, sigma = np.ravel(problem.data.sigma_yx), np.asarray(problem.data.sigma)
     if rows is None or batch is None:
         return lambda packed: (target - packed @ sigma, None)
-    x, y = rows
-
-    def found(packed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        each = (y - x @ packed)[:, None] * x
-        error = target - packed @ sigma
-        return error, (each.T @ each / len(y) - np.outer(error, error)) / batch
-
-    return found
+    some = np.random.default_rng(0).permutation(len(rows[1]))[:MOST_ROWS]
+    x, y = rows[0][some], rows[1][some]
+    return lambda packed: (target - packed @ sigma, (y - x @ packed)[:, None] * x / math.sqrt(batch))
 
 
 def of_batches(problem: Problem, rows: tuple[np.ndarray, np.ndarray] | None, batch: int | None) -> Errors:
@@ -360,7 +223,9 @@ def _scatter(plan: Course, paths: list[np.ndarray]) -> dict[str, float]:
     spans = {}
     for m in plan.data.modalities:
         times = np.array([clock[m] for clock in found])
-        spans[f"scatter {m}"] = float(np.ptp(times) / np.mean(times)) if np.all(np.isfinite(times)) else math.inf
+        spans[f"scatter {m}"] = (
+            float(np.ptp(times) / np.mean(times)) if np.all(np.isfinite(times)) and np.any(times) else math.inf
+        )
     return {"orders": float(len(orders)), **spans}
 
 

@@ -11,7 +11,8 @@ from derivations.network import Chain
 from dynamics import Correlations, DomainError, FusionNetwork, Recipe, descend, load_example, predict, random_weights
 from dynamics.prediction.laws.adaptive import level, saturation
 from dynamics.problem import Problem
-from dynamics.simulation.coordinatewise import Manifold, coordinatewise
+from dynamics.simulation.coordinatewise import coordinatewise
+from dynamics.simulation.equal_entries import Manifold
 
 RNG = np.random.default_rng(27)
 ROWS = RNG.normal(size=(200, 5)) + 0.4 * RNG.normal(size=(200, 1))
