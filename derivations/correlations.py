@@ -13,19 +13,30 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
 from numbers import Integral
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from derivations.errors import DataError, DomainError
 from derivations.network import FusionNetwork, checked_name
-from derivations.samples import LARGEST_UNIT, SMALLEST_UNIT, Prepared, Samples, frozen, prepared_samples, real_array
+from derivations.samples import (
+    LARGEST_UNIT,
+    SMALLEST_UNIT,
+    Prepared,
+    Samples,
+    frozen,
+    off_graph,
+    prepared_samples,
+    real_array,
+)
 
 SYMMETRY_TOLERANCE = 1e-10  # relative to sqrt(Sigma_ii Sigma_jj): beyond it the matrix is not averaged but refused
 RANK_TOLERANCE = 10 * float(np.finfo(float).eps)  # times D: smaller eigenvalues at unit variances are rounding
 NO_SIGNAL = 1e-14  # a correlation coefficient of inputs and target below it is rounding
 RANGE_TOLERANCE = 1e-8  # part of Sigma_yx that may lie outside the range of Sigma: rounding of sums over samples
 CONDITION_WARNING = 1e6  # beyond it, six of the sixteen digits of a solved weight are gone
+FOREIGN = 1e-6  # what rounding, and entries read from text, may leave between samples and their moments
 UNITS = 10  # times worse in these units than at unit variances: it is the units
 SPREAD_WARNING = 1e4  # beyond it, directions of the inputs are learned at paces that lie four decades apart
 
@@ -124,7 +135,9 @@ class Correlations:
 
     def __post_init__(self) -> None:
         set_field = object.__setattr__
-        set_field(self, "sizes", _checked_sizes(self.sizes))
+        for name in ("sigma", "sigma_yx", "sigma_yy"):
+            set_field(self, name, off_graph(getattr(self, name), name))
+        set_field(self, "sizes", MappingProxyType(_checked_sizes(self.sizes)))
         set_field(self, "notes", tuple(str(note) for note in self.notes))
         set_field(self, "columns", _checked_columns(self.columns, self.sizes))
         total = sum(self.sizes.values())
@@ -170,6 +183,32 @@ class Correlations:
         left = np.linalg.eigvalsh(np.atleast_2d(self.sigma_yy) - explained)[0]
         if left < -RANGE_TOLERANCE * max(np.max(np.abs(explained)), 1e-300):
             raise DataError(f"sigma_yy is smaller than what the inputs explain, by {-left:.3g}")
+
+        self._check_samples()
+
+    def _check_samples(self) -> None:
+        """Samples are those that these are the moments of: along one direction, which costs next to nothing."""
+        if self.samples is None:
+            return
+        shapes = {m: x.shape[1] for m, x in self.samples.inputs.items()}
+        if shapes != dict(self.sizes):
+            raise DataError(f"samples must have the inputs of sizes, {dict(self.sizes)}, got {shapes}")
+        x, variances = np.hstack(list(self.samples.inputs.values())), np.diag(self.sigma)
+        scale = np.where(variances > 0, variances, 1.0) ** -0.5
+        along = scale * np.random.default_rng(0).normal(size=len(scale))
+        off = float(np.max(np.abs(x.T @ (x @ along) / len(x) - self.sigma @ along) * scale))
+        if off > FOREIGN * math.sqrt(len(scale)):
+            raise DataError(f"samples are not those of sigma: their moments differ by {off:.2g} at unit variances")
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Frozen again: arrays come back writable."""
+        self.__dict__.update(state, sizes=MappingProxyType(state["sizes"]))
+        held = [self.sigma, self.sigma_yx, self.sigma_yy, *(self.axes or {}).values()]
+        if self.samples is not None:
+            held += [self.samples.targets, *self.samples.inputs.values()]
+        for array in held:
+            if isinstance(array, np.ndarray):
+                frozen(array)
 
     def _check_units(self) -> None:
         """Variances whose powers would leave the range of floats are refused, by name."""
@@ -439,7 +478,8 @@ class Correlations:
         return {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "kept"}
+        held = {name: value for name, value in vars(self).items() if name != "kept"}
+        return {**held, "sizes": dict(self.sizes)}  # pickle takes no view of a mapping
 
     @property
     def outputs(self) -> int:

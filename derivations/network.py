@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,9 +18,10 @@ DEEPEST = 100_000  # layers of a chain
 
 
 def shown_number(number: Any) -> str:
-    """A whole number in a message, cut where it is long."""
-    digits = str(number)
-    return digits if len(digits) <= 20 else f"one of {len(digits)} digits"
+    """A whole number in a message, cut where it is long: beyond 4300 digits Python does not print it."""
+    if abs(number) < 10**20:
+        return str(number)
+    return f"one of about {math.ceil(abs(int(number)).bit_length() * math.log10(2))} digits"
 
 
 def _symbolic(depth: Any) -> bool:

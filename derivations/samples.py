@@ -34,14 +34,31 @@ def frozen(array: np.ndarray) -> np.ndarray:
     return array
 
 
+def off_graph(value: Any, field_name: str) -> Any:
+    """A tensor as an array: off its graph and device, dense, out of a float type that NumPy lacks; else as it is."""
+    if not (hasattr(value, "detach") and hasattr(value, "is_sparse")):  # PyTorch's names
+        return value
+    try:
+        plain = value.detach().cpu()
+        plain = plain if str(plain.layout) == "torch.strided" else plain.to_dense()
+        return (plain.double() if plain.is_floating_point() else plain).numpy()
+    except Exception as error:  # a tensor of a kind that holds no values, or any other
+        raise DataError(f"{field_name} is a tensor that cannot be read: {str(error).splitlines()[0][:100]}") from None
+
+
 def real_array(value: Any, field_name: str, gaps: bool = False) -> np.ndarray:
     """A new float array, or a DataError that says which entry is no finite real number; NaN may stay with `gaps`."""
-    if np.ma.isMaskedArray(value):
+    value = off_graph(value, field_name)
+    if isinstance(value, list | tuple):
+        value = [off_graph(one, field_name) for one in value]
+    if np.ma.isMaskedArray(value) or (isinstance(value, list) and any(map(np.ma.isMaskedArray, value))):
         raise DataError(f"{field_name} is a masked array: fill or drop what is masked")
     try:
         raw = np.asarray(value)
     except ValueError as error:
         raise DataError(f"{field_name} is ragged: {error}") from None
+    except Exception as error:  # a foreign type may raise anything
+        raise DataError(f"{field_name} cannot be read as real numbers: {str(error)[:100]!r}") from None
     if raw.dtype.kind not in "biuf":
         raise DataError(f"{field_name} must hold real numbers, got dtype {raw.dtype}")
     array = np.array(raw, dtype=float)
@@ -101,6 +118,7 @@ def prepared_samples(
         raise DataError(f"inputs must map at least one modality to samples, got {type(inputs).__name__}")
     inputs, targets = aligned(inputs, targets)
     names = {m: _names(block) for m, block in inputs.items()} if columns is None else columns
+    targets = off_graph(targets, "targets")
     blocks = {m: _columns(_values(block), f"inputs[{m!r}]") for m, block in inputs.items()}
     y, notes = _targets(_values(targets), bool(classes) or str(getattr(targets, "dtype", "")) == "category")
     lengths = {m: len(block) for m, block in blocks.items()} | {"targets": len(y)}

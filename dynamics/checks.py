@@ -12,9 +12,21 @@ import numpy as np
 from derivations import DataError, DomainError
 from derivations.network import shown_number
 from derivations.samples import real_array
+from dynamics.messages import cut
 
 E = TypeVar("E", bound=StrEnum)
 LARGEST_INTEGER = 10**4000
+LONGEST_VALUE = 100  # characters of a value in a message
+
+
+def told(value: Any) -> str:
+    """A value from outside in a message: of bounded length, and whatever its size."""
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return shown_number(int(value))
+    try:
+        return cut(repr(value), LONGEST_VALUE)
+    except ValueError:  # it holds an integer of more digits than Python prints
+        return f"a {type(value).__name__}"
 
 
 def checked_number(value: Any, field: str) -> float:
@@ -24,31 +36,28 @@ def checked_number(value: Any, field: str) -> float:
     except OverflowError:
         raise DomainError(f"{field} must be a finite number >= 0, got an integer beyond the range of floats") from None
     if not 0 <= number < math.inf:
-        raise DomainError(f"{field} must be a finite number >= 0, got {value!r}")
+        raise DomainError(f"{field} must be a finite number >= 0, got {told(value)}")
     return number
 
 
 def checked_positive(value: Any, field: str) -> float:
     if checked_number(value, field) == 0:
-        raise DomainError(f"{field} must be positive, got {value!r}")
+        raise DomainError(f"{field} must be positive, got {told(value)}")
     return float(value)
 
 
 def checked_integer(value: Any, field: str, least: int, most: int = LARGEST_INTEGER) -> int:
     """A whole number between `least` and `most`, or a DomainError that names the field."""
     if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
-        raise DomainError(f"{field} must be an integer >= {least}, got {value!r}")
+        raise DomainError(f"{field} must be an integer >= {least}, got {told(value)}")
     if int(value) > most:
-        raise DomainError(f"{field} must be an integer <= {most}, got {shown_number(int(value))}")
+        raise DomainError(f"{field} must be an integer <= {shown_number(most)}, got {shown_number(int(value))}")
     return int(value)
 
 
 def real_numbers(value: Any, field: str) -> np.ndarray:
     """An array or a tensor of any package as finite floats, without importing that package."""
     try:
-        if hasattr(value, "detach"):  # PyTorch's names: off the graph and the device, dense, out of bfloat16
-            value = value.detach().cpu()
-            value = (value.to_dense() if value.is_sparse else value).double().numpy()
         return real_array(value, field)
     except DataError as error:
         raise DomainError(str(error)) from None
@@ -58,7 +67,7 @@ def real_numbers(value: Any, field: str) -> np.ndarray:
 
 def checked_rtol(rtol: Any) -> float:
     if not 1e-13 <= checked_number(rtol, "rtol") <= 1e-3:
-        raise DomainError(f"rtol must lie between 1e-13 and 1e-3, got {rtol!r}")
+        raise DomainError(f"rtol must lie between 1e-13 and 1e-3, got {told(rtol)}")
     return float(rtol)
 
 
@@ -84,4 +93,4 @@ def one_of(kind: type[E], value: Any, field: str) -> E:
     try:
         return kind(value)
     except ValueError:
-        raise DomainError(f"{field} must be one of {', '.join(kind)}, got {value!r}") from None
+        raise DomainError(f"{field} must be one of {', '.join(kind)}, got {told(value)}") from None

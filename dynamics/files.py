@@ -20,6 +20,7 @@ EPOCH = (1980, 1, 1, 0, 0, 0)  # the date of every member of an archive
 
 
 LONGEST_PATH = 200  # characters of a path in a message
+LONGEST_NAME = 230  # bytes of a file's name: the temporary one beside it is longer, and 255 are what a disk takes
 
 
 def target_of(path: Any, what: str) -> Path:
@@ -32,6 +33,10 @@ def target_of(path: Any, what: str) -> Path:
     if not folder:
         raise StoreError(
             f"{what} not written to {shown(path, LONGEST_PATH)}: no folder {shown(target.parent, LONGEST_PATH)}"
+        )
+    if len(os.fsencode(target.name)) > LONGEST_NAME:
+        raise StoreError(
+            f"{what} not written to {shown(path, LONGEST_PATH)}: its name has more than {LONGEST_NAME} bytes"
         )
     if there and not plain:
         raise StoreError(f"{what} not written to {shown(path, LONGEST_PATH)}: it is no plain file")
@@ -89,9 +94,11 @@ def _drop(temporary: Path) -> None:
         return
 
 
-def packed(arrays: Mapping[str, np.ndarray], warnings: list[str]) -> bytes:
-    """The archive of a batch; the same bytes for the same arrays."""
+def packed(arrays: Mapping[str, np.ndarray], warnings: list[str], place: str = "") -> bytes:
+    """The archive of a batch; the same bytes for the same arrays. `place` says whose it is."""
     members = {**arrays, "warnings": np.frombuffer(json.dumps(warnings).encode(), dtype=np.uint8)}
+    if place:
+        members["place"] = np.frombuffer(place.encode(), dtype=np.uint8)
     members["checksum"] = np.frombuffer(_checksum(members), dtype=np.uint8)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -111,7 +118,7 @@ def _checksum(members: Mapping[str, Any]) -> bytes:
     return whole.digest()
 
 
-def unpacked(path: Path, what: str) -> tuple[dict[str, np.ndarray], list[str]]:
+def unpacked(path: Path, what: str, place: str = "") -> tuple[dict[str, np.ndarray], list[str]]:
     """Arrays and warnings of a file that `packed` made: a sound one is, byte for byte, what its arrays are packed to.
 
     Raises
@@ -119,7 +126,7 @@ def unpacked(path: Path, what: str) -> tuple[dict[str, np.ndarray], list[str]]:
     StoreError
         Where the file cannot be read.
     ValueError
-        Where it is damaged.
+        Where it is damaged, or of another place.
     """
     try:
         content = plain_file(path, what).read_bytes()
@@ -130,7 +137,8 @@ def unpacked(path: Path, what: str) -> tuple[dict[str, np.ndarray], list[str]]:
             members = {name: file[name] for name in file.files}
         del members["checksum"]
         warnings = json.loads(members.pop("warnings").tobytes())
-        sound = packed(members, warnings) == content
+        members.pop("place", None)
+        sound = packed(members, warnings, place) == content
     except Exception:  # NumPy leaks BadZipFile, zlib.error, KeyError, TokenError on damaged files
         sound = False
     if not sound:

@@ -3,8 +3,10 @@
 import inspect
 import json
 import os
+import pickle
 import re
 import stat
+import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -38,6 +40,7 @@ from dynamics import (
 from dynamics.interface.cli import main
 from dynamics.prediction.laws.leading import log_integral
 from dynamics.simulation import phases
+from tests.cases import clean_environment
 
 NET, DATA, SIZES = FusionNetwork.fused_at(2, 2), Correlations.scalar(2, 1, 0.5), {"A": 1, "B": 1}
 RNG = np.random.default_rng(0)
@@ -69,7 +72,11 @@ def with_first(layer: object) -> dict[str, object]:
             DataError,
             "learning_rate must be a finite number below",
         ),
-        (lambda: predict(NET, DATA, width=HUGE), DomainError, "width must be an integer <= .* got one of 401 digits"),
+        (
+            lambda: predict(NET, DATA, width=HUGE),
+            DomainError,
+            "width must be an integer <= .* got one of about 401 digits",
+        ),
         (lambda: FusionNetwork.fused_at(10**9, 5), DomainError, "depth must be at most 100000, got 1000000000"),
         (lambda: ensemble(NET, DATA, seeds=10**9), DomainError, "seeds must be an integer <= 1000000"),
         (lambda: portrait(NET, DATA, points=10**6), DomainError, "points must be an integer <= 2000"),
@@ -360,6 +367,76 @@ def test_a_batch_that_is_a_pipe_is_no_batch(tmp_path: Path) -> None:
         sweep(spec, tmp_path / "store")
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a" + ".a" * 8000 + " = 1", "has a key of more than 8 parts"),
+        ("[a" + ".a" * 8000 + "]", "has a key of more than 8 parts"),
+        ("sigma_a = " + "9" * 5000, "is no TOML: Exceeds the limit"),
+        ("k" * 5000 + " = 1", "a sweep has no 'kkk"),
+        ("network = 5", r"network is a section, \[network\], got 5"),
+    ],
+)
+def test_a_spec_that_is_none(tmp_path: Path, text: str, says: str) -> None:
+    spec = tmp_path / "spec.toml"
+    spec.write_text(text)
+    with pytest.raises(DataError, match=says) as caught:
+        sweep(spec)
+    assert len(str(caught.value)) < 400
+
+
+def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
+    spec = tmp_path / "spec.toml"
+    spec.write_bytes(b"\xef\xbb\xbf[data]\nsigma_a = 2.0\n")
+    assert sweep(spec)["ratio"].size == 1
+
+
+def test_tensors_are_read_or_refused_in_one_line() -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is absent; CI runs this test where it is installed")
+    x = torch.arange(12.0).reshape(6, 2) ** 2
+    y = x[:, 0].numpy() + np.arange(6) % 3
+    plain = Correlations.from_samples({"A": x.numpy()}, y)
+    for tensor in (x.requires_grad_(), x.detach().bfloat16().float(), x.detach().to_sparse(), list(x.T.detach())):
+        block = tensor if not isinstance(tensor, list) else torch.stack(tensor, 1)
+        assert np.array_equal(Correlations.from_samples({"A": block}, y).sigma, plain.sigma)
+    for bad, says in ((torch.empty(6, 1, device="meta"), "no data"), (x.detach() + 0j, "dtype complex")):
+        with pytest.raises(DataError, match=says):
+            Correlations.from_samples({"A": bad}, y)
+        with pytest.raises((DataError, DomainError), match=says):
+            integrate(FusionNetwork.fused_at(2, 2), Correlations.scalar(2, 1, 0), weights={"A": [bad], "B": [bad]})
+
+
+def test_correlations_are_frozen_all_the_way() -> None:
+    rows = np.random.default_rng(0).normal(size=(20, 3))
+    data = Correlations.from_samples({"A": rows[:, :1], "B": rows[:, 1:2]}, rows[:, 2])
+    for one in (data, pickle.loads(pickle.dumps(data))):
+        with pytest.raises(TypeError):
+            one.sizes["A"] = 7  # type: ignore[index]
+        for array in (one.sigma, one.sigma_yx, one.samples.targets, one.samples.inputs["A"]):
+            with pytest.raises(ValueError, match="read-only"):
+                array[0] = 1.0
+    other = Correlations.from_samples({"A": rows[:, :1], "B": 2 * rows[:, 1:2]}, rows[:, 2]).samples
+    with pytest.raises(DataError, match="samples are not those of sigma"):
+        Correlations(data.sigma, data.sigma_yx, {"A": 1, "B": 1}, data.sigma_yy, samples=other)
+    masked = [np.ma.masked_array([1.0, 2.0], [0, 1]), [2.0, 1.0]]
+    with pytest.raises(DataError, match=r"inputs\['A'\] is a masked array"):
+        Correlations.from_samples({"A": masked}, [1.0, 2.0])
+
+
+def test_a_name_too_long_is_refused_before_the_work(tmp_path: Path, capsys) -> None:
+    assert main(["report", "--example", "diabetes", "-o", str(tmp_path / ("x" * 245 + ".html"))]) == 1
+    assert "its name has more than 230 bytes" in capsys.readouterr().err
+
+
+def test_a_terminal_without_a_sign_shows_its_code() -> None:
+    """In a process of its own: the encoding is that of its streams."""
+    done = subprocess.run(
+        [sys.executable, "-m", "dynamics", "derive", "44"], capture_output=True, check=False,
+        env=clean_environment(PYTHONIOENCODING="ascii"),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
 def test_deep_nesting_is_bad_input(tmp_path: Path) -> None:
     spec = tmp_path / "deep.toml"
     spec.write_text("x=" + "[" * 100_000)
@@ -367,8 +444,7 @@ def test_deep_nesting_is_bad_input(tmp_path: Path) -> None:
     folder = tmp_path / "store"
     folder.mkdir()
     (folder / "manifest.json").write_text("[" * 200_000)
-    with pytest.raises(StoreError, match="is damaged"):
-        sweep({"sigma_a": 2.0}, folder)
+    assert sweep({"sigma_a": 2.0}, folder)["ratio"].size == 1  # set aside, and made from the spec
     with pytest.raises(StoreError, match="File name too long"):
         sweep({"sigma_a": 2.0}, tmp_path / ("x" * 300))
 

@@ -33,6 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     options.words = list(sys.argv[1:] if arguments is None else arguments)  # for a report, which says how it was made
+    for stream in (sys.stdout, sys.stderr):  # a terminal that lacks a sign shows its code
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     try:
         status = int(options.run(options))
         if sys.stdout is not None:  # closed by the shell, as in >&-

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from derivations import Correlations, DomainError, FusionNetwork
+from derivations import Correlations, DataError, DomainError, FusionNetwork
 from derivations.correlations import require_problem
 from derivations.network import TRUNK, layer_shapes
+from derivations.samples import off_graph
 from dynamics.checks import checked_integer, checked_number
 
 Weights = dict[str, list[np.ndarray]]
@@ -234,17 +235,25 @@ def count(weights: Weights) -> int:
 
 def _as_layers(name: str, given: Any) -> list[np.ndarray]:
     try:
-        given = list(given)
-        masked = [i for i, layer in enumerate(given) if np.ma.isMaskedArray(layer)]
-        raw = [np.asarray(layer) for layer in given]
-    except (TypeError, ValueError):
+        layers = list(given)
+    except TypeError:
         raise DomainError(f"weights[{name!r}] must be a list of arrays (out, in)") from None
-    if masked:
-        raise DomainError(f"weights[{name!r}][{masked[0]}] is a masked array: fill what is masked")
-    for i, layer in enumerate(raw):
-        if layer.dtype.kind not in "biuf":
-            raise DomainError(f"weights[{name!r}][{i}] must hold real numbers, got dtype {layer.dtype}")
-    return [np.array(layer, dtype=float) for layer in raw]
+    return [_layer(layer, f"weights[{name!r}][{i}]") for i, layer in enumerate(layers)]
+
+
+def _layer(layer: Any, field: str) -> np.ndarray:
+    """One layer; entries that are not finite are told later, with their place."""
+    if np.ma.isMaskedArray(layer):
+        raise DomainError(f"{field} is a masked array: fill what is masked")
+    try:
+        raw = np.asarray(off_graph(layer, field))
+    except DataError as error:
+        raise DomainError(str(error)) from None
+    except (TypeError, ValueError):
+        raise DomainError(f"{field} must be an array (out, in)") from None
+    if raw.dtype.kind not in "biuf":
+        raise DomainError(f"{field} must hold real numbers, got dtype {raw.dtype}")
+    return np.array(raw, dtype=float)
 
 
 def checked_weights(network: FusionNetwork, data: Correlations, weights: Mapping[str, Any]) -> Weights:

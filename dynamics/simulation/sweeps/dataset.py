@@ -27,7 +27,7 @@ MEANING = {
 }
 
 
-def assembled(spec: Spec, batches: Sequence[Sequence[int]], found: Mapping[int, tuple[Result, list[str]]]) -> Any:
+def assembled(spec: Spec, batches: Sequence[np.ndarray], found: Mapping[int, tuple[Result, list[str]]]) -> Any:
     """An xarray.Dataset with one dimension an axis (a list has the dimension `point`), and the modality."""
     xarray = require_xarray()
     names = modalities_of(spec.fixed, spec.data)

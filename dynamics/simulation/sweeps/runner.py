@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from typing import Any
 
-from derivations import Correlations, DataError, DomainError
+from derivations import Correlations, DataError, DomainError, SolveError
 from dynamics.checks import checked_integer
 from dynamics.recipe import PLAIN, Recipe
 from dynamics.simulation.sweeps.dataset import assembled, require_xarray
@@ -21,6 +21,8 @@ from dynamics.simulation.sweeps.spec import Point, Spec, make_spec, read_spec
 from dynamics.simulation.sweeps.store import open_store, read_batch, write_batch
 from dynamics.simulation.sweeps.work import Result, attempted, modalities_of
 
+AGAIN = "what is finished is in the store, the same command goes on from there"
+WORKERS_WAIT = 60  # seconds
 #: finished batches, all batches, seconds left (nan while not known)
 Progress = Callable[[int, int, float], None]
 
@@ -75,7 +77,7 @@ def sweep(
     require_xarray()
     batches = plan.batches()
     folder = open_store(store, plan, len(batches)) if store is not None else None
-    kept = {} if folder is None else {i: read_batch(folder, i) for i in range(len(batches))}
+    kept = {} if folder is None else {i: read_batch(folder, plan, i) for i in range(len(batches))}
     found = {i: batch for i, batch in kept.items() if batch is not None}
     begin, tell = time.monotonic(), progress or (lambda done, count, left: None)
     tell(len(found), len(batches), math.nan)
@@ -83,7 +85,7 @@ def sweep(
     pending = ((i, plan.at(batches[i])) for i in missing)
     for i, result in _run(pending, plan, jobs if len(missing) > 1 else 1, scheduler) if missing else ():
         if folder is not None:
-            write_batch(folder, i, *result)
+            write_batch(folder, plan, i, *result)
         found[i] = result
         made, open_ones = len(found) - (len(batches) - len(missing)), len(batches) - len(found)
         tell(len(found), len(batches), (time.monotonic() - begin) / made * open_ones)
@@ -161,8 +163,13 @@ def _run(
         raise DomainError("more than one process needs joblib: pip install 'fusion-dynamics[sweep]'") from None
     tasks = (delayed(one_batch)(number, points, plan.data, plan.recipe) for number, points in pending)
     if scheduler is None:
-        with parallel_config(backend="loky", inner_max_num_threads=1):
-            yield from Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)(tasks)
+        from joblib.externals.loky.process_executor import BrokenProcessPool
+
+        try:
+            with parallel_config(backend="loky", inner_max_num_threads=1):
+                yield from Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)(tasks)
+        except BrokenProcessPool:
+            raise SolveError(f"a worker process was killed, for want of memory perhaps: {AGAIN}") from None
         return
     try:
         from distributed import Client
@@ -172,8 +179,13 @@ def _run(
         client = Client(scheduler, timeout=20)
     except (OSError, ValueError) as error:
         raise DomainError(f"no Dask scheduler at {scheduler!r}: {str(error).splitlines()[0]}") from None
-    with client, parallel_config(backend="dask", wait_for_workers_timeout=60):
-        yield from Parallel(return_as="generator_unordered", batch_size=1)(tasks)
+    try:
+        with client, parallel_config(backend="dask", wait_for_workers_timeout=WORKERS_WAIT):
+            yield from Parallel(return_as="generator_unordered", batch_size=1)(tasks)
+    except TimeoutError:
+        raise SolveError(
+            f"no worker came to the Dask scheduler at {scheduler!r} in {WORKERS_WAIT} s: {AGAIN}"
+        ) from None
 
 
 def shown(done: int, count: int, left: float) -> None:

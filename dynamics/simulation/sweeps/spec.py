@@ -12,17 +12,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from derivations import Correlations, DataError, DomainError
+from derivations.network import shown_number
+from dynamics.checks import told
+from dynamics.messages import one_line, shown
 from dynamics.recipe import PLAIN, Recipe
 
 MOST_POINTS = 10_000_000
 BATCH = 64  # points that are run together: one result, one file
 LIGHT_BATCH = 512  # of two layers of scalars: eight weights each, so that calls of NumPy are most of the work
 LARGEST_SPEC = 2**20  # bytes
+DEEPEST_KEY = 8  # parts of a dotted key: the reader takes hours for thousands
 SMALLEST = 1e-150  # of a size: its square is a number
 
 Value = int | float | str
@@ -99,7 +104,7 @@ class Spec:
         for row in rows if self.axes else [()]:
             yield {**self.fixed, **dict(zip(self.axes, row, strict=True))}
 
-    def at(self, numbers: Sequence[int]) -> list[Point]:
+    def at(self, numbers: Sequence[int] | np.ndarray) -> list[Point]:
         """Some points by their numbers."""
         found = []
         for i in numbers:
@@ -134,16 +139,29 @@ class Spec:
     def key(self) -> str:
         return hashlib.sha256(self.canonical().encode()).hexdigest()
 
-    def batches(self) -> list[list[int]]:
-        """Numbers of the points that are run together; they depend on the spec alone."""
-        groups: dict[tuple[Any, ...], list[int]] = {}
-        for i, point in enumerate(self.points()):
-            key = *(point[name] for name in GROUPED), point["learning_rate"] == 0
-            groups.setdefault(key, []).append(i)
-        sizes = {
-            key: LIGHT_BATCH if self.has_light and key[0] == 2 else BATCH for key in groups
-        }  # the depth comes first
-        return [g[begin : begin + sizes[k]] for k, g in groups.items() for begin in range(0, len(g), sizes[k])]
+    def batches(self) -> list[np.ndarray]:
+        """Numbers of the points that are run together; they depend on the spec alone.
+
+        In the order in which the groups are met. Counted in arrays: a grid may have millions of points.
+        """
+        numbers = np.arange(self.count)
+        codes = np.zeros(self.count, dtype=np.int64)
+        for name in (*GROUPED, "learning_rate"):
+            if name not in self.axes:
+                continue
+            values: list[Any] = [v == 0 for v in self.axes[name]] if name == "learning_rate" else [*self.axes[name]]
+            ids = np.array([values.index(v) for v in values])
+            axis = list(self.axes).index(name)
+            places = numbers if self.layout is Layout.LIST else np.unravel_index(numbers, self.shape)[axis]
+            codes = codes * len(values) + ids[places]
+        _, firsts, inverse = np.unique(codes, return_index=True, return_inverse=True)
+        found = []
+        for group in np.argsort(firsts):
+            members = np.flatnonzero(inverse == group)
+            depth = self.at([int(members[0])])[0]["depth"]
+            size = LIGHT_BATCH if self.has_light and depth == 2 else BATCH
+            found += [members[begin : begin + size] for begin in range(0, len(members), size)]
+        return found
 
 
 def read_spec(source: str | os.PathLike[str]) -> Spec:
@@ -162,12 +180,15 @@ def read_spec(source: str | os.PathLike[str]) -> Spec:
             raise DataError(f"spec {path!r}: {'it is no plain file' if os.path.exists(path) else 'no such file'}")
         if os.path.getsize(path) > LARGEST_SPEC:
             raise DataError(f"spec {path!r} is larger than {LARGEST_SPEC} bytes")
-        with open(path, "rb") as file:
-            document = tomllib.load(file)
+        text = Path(path).read_bytes().decode("utf-8-sig")
+        deep = any(line.split("=")[0].count(".") > DEEPEST_KEY for line in text.splitlines())
+        document = {} if deep else tomllib.loads(text)
     except OSError as error:
         raise DataError(f"spec {path!r} not read: {error}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise DataError(f"spec {path!r} is no TOML: {error}") from None
+    except (ValueError, RecursionError) as error:  # no UTF-8, no TOML, an integer of more digits than Python reads
+        raise DataError(f"spec {shown(path)} is no TOML: {one_line(str(error))}") from None
+    if deep:
+        raise DataError(f"spec {shown(path)} has a key of more than {DEEPEST_KEY} parts")
     return make_spec(document)
 
 
@@ -189,12 +210,14 @@ def make_spec(document: Mapping[str, Any], data: Correlations | None = None, rec
             wrong = [k for k in value if k not in PARAMETERS or PARAMETERS[k].section != key]
             if wrong:
                 known = ", ".join(k for k, p in PARAMETERS.items() if p.section == key)
-                raise DataError(f"[{key}] has no {wrong[0]!r}; it may have {known}")
+                raise DataError(f"[{key}] has no {shown(wrong[0])}; it may have {known}")
             given = value
         elif key in PARAMETERS:
             given = {key: value}
         else:
-            raise DataError(f"a sweep has no {key!r}; it may have name, layout, {', '.join(PARAMETERS)}")
+            if key in {p.section for p in PARAMETERS.values()}:
+                raise DataError(f"{key} is a section, [{key}], got {told(value)}")
+            raise DataError(f"a sweep has no {shown(key)}; it may have name, layout, {', '.join(PARAMETERS)}")
         twice = [k for k in given if k in flat]
         if twice:
             raise DataError(f"{twice[0]} is given twice")
@@ -265,7 +288,7 @@ def _value(key: str, value: Any) -> Value:
     wanted = "an integer" if parameter.kind is int else "a finite number"
     fine = isinstance(value, Integral if parameter.kind is int else Real) and not isinstance(value, bool | np.bool_)
     if fine and isinstance(value, Integral) and abs(int(value)) > 10**18:
-        raise DataError(f"{key} must be {wanted} below 1e18, got one of {len(str(value))} digits")
+        raise DataError(f"{key} must be {wanted} below 1e18, got {shown_number(int(value))}")
     if not fine or not math.isfinite(value) or not parameter.least <= value <= parameter.most:
         limits = f">= {parameter.least:g}" + (f" and <= {parameter.most:g}" if parameter.most < math.inf else "")
         raise DataError(f"{key} must be {wanted} {limits}, got {value!r}"[:200])

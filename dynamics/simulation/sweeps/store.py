@@ -1,7 +1,7 @@
 """A folder of finished batches. Nothing is lost on a kill, nothing torn is read, nothing of another sweep is mixed in.
 
     manifest.json           format, version of the package, the spec, how many batches
-    batch-000012.npz        arrays of one batch, its warnings, and a SHA-256 of both
+    batch-000012.npz        arrays of one batch, its warnings, whose it is, and a SHA-256 of all
 
 A file is written beside its place, flushed to the disk, and renamed: it is there whole or not at all. Batches depend on
 the spec alone and hold no date, so two writers write the same bytes.
@@ -12,7 +12,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,8 +24,9 @@ from dynamics.messages import shown
 from dynamics.provenance import _version
 from dynamics.simulation.sweeps.spec import Spec
 
-FORMAT = "fusion-dynamics sweep 2"  # 1 counted weights, not outputs
+FORMAT = "fusion-dynamics sweep 3"  # 2 had no place in a batch, 1 counted weights, not outputs
 MANIFEST = "manifest.json"
+OWN = ("batch-", MANIFEST)  # names of a store's files, damaged ones too
 
 
 def open_store(folder: str | os.PathLike[str], spec: Spec, batches: int) -> Path:
@@ -41,49 +44,77 @@ def open_store(folder: str | os.PathLike[str], spec: Spec, batches: int) -> Path
         "format": FORMAT, "version": _version(), "key": spec.key, "spec": json.loads(spec.canonical()),
         "points": spec.count, "batches": batches,
     }  # fmt: skip
-    manifest = path / MANIFEST
     if not known:
         raise StoreError(f"store {str(path)!r}: it is a file, not a folder")
+    manifest, text = path / MANIFEST, json.dumps(wanted, indent=1, allow_nan=False) + "\n"
     try:
         path.mkdir(parents=True, exist_ok=True)
         if not manifest.exists():
-            foreign = [p.name for p in path.iterdir() if not p.name.endswith(".part")]
+            foreign = [p.name for p in path.iterdir() if not (p.name.endswith(".part") or p.name.startswith(OWN))]
             if foreign:
                 raise StoreError(f"{str(path)!r} is no store of a sweep: it holds {foreign[0]!r}")
-            text = json.dumps(wanted, indent=1, allow_nan=False) + "\n"
+            _require_own(path, spec)
             write_whole(manifest, text.encode(), f"store {str(path)!r}: manifest")
             return path
-        found = json.loads(plain_file(manifest, "manifest").read_text())
+        found = _manifest(manifest)
+        if found is None:  # damaged: batches know whose they are, so that it can be made again
+            _require_own(path, spec)
+            set_aside(manifest)
+            write_whole(manifest, text.encode(), f"store {str(path)!r}: manifest")
+            return path
     except StoreError:
         raise
     except OSError as error:
         raise StoreError(f"store {shown(path, LONGEST_PATH)}: {error.strerror or error}") from None
-    except (ValueError, RecursionError):
-        raise StoreError(f"store {str(path)!r}: {MANIFEST} is damaged") from None
     for key in ("format", "version", "key"):
-        if not isinstance(found, dict) or found.get(key) != wanted[key]:
-            other = found.get(key) if isinstance(found, dict) else found
-            what = "another sweep" if key == "key" else f"{key} {other!r}"
+        if found.get(key) != wanted[key]:
+            what = "another sweep" if key == "key" else f"{key} {found.get(key)!r}"
             raise StoreError(f"store {str(path)!r} is of {what}, not mixed with this one: take another folder")
     return path
+
+
+def _require_own(path: Path, spec: Spec) -> None:
+    """Refuse a folder without a manifest whose sound batches are all of another sweep."""
+    places = []
+    for batch in sorted(path.glob("batch-??????.npz")):
+        with suppress(Exception), np.load(batch, allow_pickle=False) as file:  # NumPy leaks many kinds
+            places.append(file["place"].tobytes().decode())
+    if places and not any(f" {spec.key} " in place for place in places):
+        raise StoreError(f"store {str(path)!r} is of another sweep, not mixed with this one: take another folder")
+
+
+def _manifest(path: Path) -> dict[str, Any] | None:
+    """What a manifest says; None where it is damaged."""
+    try:
+        found = json.loads(plain_file(path, "manifest").read_bytes())
+    except (ValueError, RecursionError):
+        return None
+    whole = isinstance(found, dict) and {"format", "version", "key"} <= set(found)
+    return found if whole else None
 
 
 def batch_path(store: Path, number: int) -> Path:
     return store / f"batch-{number:06}.npz"
 
 
-def write_batch(store: Path, number: int, arrays: Mapping[str, np.ndarray], warnings: list[str]) -> None:
+def write_batch(store: Path, spec: Spec, number: int, arrays: Mapping[str, np.ndarray], warnings: list[str]) -> None:
     """Whole or not at all; a StoreError where the disk does not take it."""
-    write_whole(batch_path(store, number), packed(arrays, warnings), f"store {str(store)!r}: batch {number}")
+    content = packed(arrays, warnings, _place(spec, number))
+    write_whole(batch_path(store, number), content, f"store {str(store)!r}: batch {number}")
 
 
-def read_batch(store: Path, number: int) -> tuple[dict[str, np.ndarray], list[str]] | None:
-    """A finished batch; None where there is none. A damaged one is set aside, to be run again."""
+def _place(spec: Spec, number: int) -> str:
+    """Of which sweep and version a batch is, and which one."""
+    return f"{FORMAT} {_version()} {spec.key} {number}"
+
+
+def read_batch(store: Path, spec: Spec, number: int) -> tuple[dict[str, np.ndarray], list[str]] | None:
+    """A finished batch; None where there is none. One that is damaged or in another's place is set aside."""
     path = batch_path(store, number)
     if not os.path.lexists(path):
         return None
     try:
-        return unpacked(path, f"store {str(store)!r}: batch {number}")
+        return unpacked(path, f"store {str(store)!r}: batch {number}", _place(spec, number))
     except ValueError:
         set_aside(path)
         return None

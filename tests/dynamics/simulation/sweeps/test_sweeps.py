@@ -211,13 +211,42 @@ def test_a_store_of_another_sweep_or_version_is_not_mixed(tmp_path: Path) -> Non
     manifest.write_text(text.replace('"version": "', '"version": "9.'))
     with pytest.raises(StoreError, match=r"version '9\."):
         sweep(SMALL, tmp_path / "store")
-    manifest.write_text(text[:40])
-    with pytest.raises(StoreError, match="damaged"):
+    for damaged in (text[:40], "[" * 200_000, "[]", '{"format": 1}'):
+        manifest.write_text(damaged)
         sweep(SMALL, tmp_path / "store")
+        assert manifest.read_text() == text
+    manifest.unlink()
+    with pytest.raises(StoreError, match="another sweep"):
+        sweep({**SMALL, "u0": 1e-5}, tmp_path / "store")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("")
     with pytest.raises(StoreError, match=r"it holds 'thesis\.tex'"):
         sweep(SMALL, tmp_path / "mine")
+
+
+def test_a_batch_in_the_place_of_another_is_set_aside(tmp_path: Path) -> None:
+    """Of this sweep, or of another one: its checksum knows sweep and number, so that nothing is silently wrong."""
+    many = {"sigma_a": 2.0, "u0": 1e-3, "width": 5, "depth": 3, "seed": list(range(70))}
+    expected = sweep(many, tmp_path / "store")
+    sweep({**many, "u0": 2e-3}, tmp_path / "other")
+    first, second = (tmp_path / "store" / f"batch-{i:06}.npz" for i in range(2))
+    for foreign in (second, tmp_path / "other" / first.name):
+        first.write_bytes(foreign.read_bytes())
+        (tmp_path / "store" / "manifest.json").write_bytes(b"\x80")
+        again = sweep(many, tmp_path / "store")
+        assert again.equals(expected)
+    assert len(list((tmp_path / "store").glob("batch-000000.npz.damaged-*"))) == 2
+
+
+def test_batches_are_those_of_the_points_one_by_one() -> None:
+    """Groups in the order in which they are met, against a loop over all points."""
+    spec = make_spec({"sigma_a": 2.0, "depth": [3, 2, 3.0][:2], "fusion_depth": 2, "seed": list(range(90)),
+                      "learning_rate": [0.0, 0.1, 0.2], "width": [5, 6]})  # fmt: skip
+    groups: dict = {}
+    for i, point in enumerate(spec.points()):
+        key = *(point[name] for name in ("depth", "fusion_depth", "width", "rtol")), point["learning_rate"] == 0
+        groups.setdefault(key, []).append(i)
+    assert [i for batch in spec.batches() for i in batch] == [i for group in groups.values() for i in group]
 
 
 def test_a_point_that_fails_does_not_take_its_batch_along(tmp_path: Path) -> None:
