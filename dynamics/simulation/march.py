@@ -104,7 +104,8 @@ def march(
                 raise SolveError(f"the integrator failed at t = {offset:.6g}: its corrector does not converge")
             found.append(STUCK.format(offset))
         if outcome.end is End.BUDGET:
-            found.append(f"stopped by the budget of {max_steps} steps at t = {offset:.6g}")
+            spent = f"{record.steps} steps and {record.evaluations} evaluations"
+            found.append(f"stopped by the budget of {max_steps} steps at t = {offset:.6g}, after {spent}")
         break
     if not moving:
         found.append("the start is exactly stationary: nothing more is ever learned")

@@ -30,6 +30,7 @@ RESTARTS = 5  # of LSODA from the last step that it accepted, where its correcto
 DIFFERENCE = 1e-7  # step of a difference quotient as a share of a component's typical size
 HELD = 300.0  # on a plateau explicit steps hold stiff directions at their tolerance, and weights multiply to more
 STIFF_STEP = 3.0  # |lambda| h from which their own interpolation is unstable; they end at 6.1
+EVALUATIONS = 100  # of the flow, for each step of the budget: ten times what hard problems take
 EXPLICIT_COST = 12  # evaluations of a step of DOP853
 LARGE_STATE = 300  # beyond it LSODA's own factorization of a dense Jacobian is slower than BDF with LAPACK's
 LARGEST_JACOBIAN = 1500  # beyond this many weights a dense Jacobian costs more than explicit steps
@@ -157,7 +158,8 @@ class Phase:
                 return self._outcome(End.STOPPED, solver.y)
             if self.settled is not None and self.settled(solver.y[:-1], here, float(solver.y[-1])):
                 return self._outcome(End.SETTLED, solver.y)
-            if record.steps >= self.max_steps:
+            asked = record.evaluations + solver.nfev
+            if record.steps >= self.max_steps or asked >= EVALUATIONS * self.max_steps:
                 return self._outcome(End.BUDGET, solver.y)
             explicit = not isinstance(solver, LSODA | BDF)
             if isinstance(solver, DOP853) and record.steps - begun >= patience:
