@@ -18,6 +18,7 @@ class Optimizer(StrEnum):
     ADAM = "adam"
     ADAMW = "adamw"
     RMSPROP = "rmsprop"
+    SIGN = "sign"
 
 
 class Loss(StrEnum):
@@ -61,7 +62,8 @@ HEAVY = MODULATED | {Ingredient.MOMENTUM, Ingredient.NESTEROV}
 class Recipe:
     """How a network is trained; without anything it is gradient flow of the squared loss.
 
-    optimizer : "sgd", "adam", "adamw", "rmsprop"
+    optimizer : "sgd", "adam", "adamw", "rmsprop", "sign" (steps of the length of the learning rate along the signs of
+        the gradient, or with momentum of its mean)
     learning_rate : of each step; None for the flow. Time is the sum of learning rates over steps
     momentum, betas, eps : of the optimizer
     weight_decay : lambda of dW/dt = -gradient - lambda W, for every layer
@@ -139,7 +141,7 @@ class Recipe:
 
     @property
     def is_coordinatewise(self) -> bool:
-        """Whether each entry is divided by its own size: Adam, AdamW, RMSprop."""
+        """Whether each entry is divided by its own size: Adam, AdamW, RMSprop, sign descent."""
         return self.optimizer is not Optimizer.SGD
 
     @property
@@ -152,7 +154,9 @@ class Recipe:
         """What goes with its loss and optimizer."""
         if self.has_labels:
             return LABELLED
-        return COORDINATEWISE if self.is_coordinatewise else HEAVY if self.momentum else MODULATED
+        if self.is_coordinatewise:
+            return COORDINATEWISE | ({Ingredient.MOMENTUM} if self.optimizer is Optimizer.SIGN else set())
+        return HEAVY if self.momentum else MODULATED
 
     @property
     def is_run_alone(self) -> bool:

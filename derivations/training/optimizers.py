@@ -41,6 +41,7 @@ n = named("steps", "n", positive=True)
 z = sp.Symbol("z", positive=True)
 N_HALF = named("n_half", "n_{1/2}", positive=True)
 ENTRY = named("z(n)", "z(n)", positive=True)
+BY_SIGN = named("z(n), sign descent", r"z(n)\ \mathrm{(sign)}", positive=True)
 w_A, w_B = sp.symbols("w_A w_B", positive=True)
 
 # ---- 146: gradients on networks of equal entries, s = sqrt(h) r of signs, for any depth and fusion.
@@ -196,6 +197,11 @@ def _growth(eq146: sp.Tuple) -> sp.Expr:
     return speed.subs(_power, 1) * n
 
 
+def _growth_by_sign(eq146: sp.Tuple) -> sp.Expr:
+    """Steps eta times the sign of the gradient, of all entries alike."""
+    return eta * sp.sign(_gradient(eq146).subs(L, 3)) * n
+
+
 def _steps_to_half(eq146: sp.Tuple) -> sp.Expr:
     """h^(L-1) z^L = w/2."""
     pace = _growth(eq146) / n
@@ -207,6 +213,7 @@ EXT_147 = Entry(
     147, "", "Adam: growth of the entries, steps to half",
     (
         Statement(equation(ENTRY, sp.sqrt(2 * L - 1) * eta * n), _growth),
+        Statement(equation(BY_SIGN, eta * n), _growth_by_sign),
         Statement(equation(N_HALF, STEPS_TO_HALF), _steps_to_half),
         Statement(
             equation(RATIO, (w_B / w_A) ** (1 / L)),
@@ -220,7 +227,7 @@ EXT_147 = Entry(
     "beside 1/(1 - beta_1), few beside 1/(1 - beta_2); the fall of the error on the way to half left out",
     proof="With equal entries z the gradient of each is D z^(L-1). Adam divides it by the root of the mean of its "
     "squares, whatever D is: z = K n^p gives a constant speed eta sqrt(2p(L-1) + 1), so p = 1. Total weights are "
-    "h^(L-1) z^L.",
+    "h^(L-1) z^L. Sign descent walks at eta.",
     note="The smaller weight is first, however strongly the other one is correlated. That the error has fallen to a "
     "half by then adds 11, 8, 7 % at L = 2, 3, 4, the same share for all: it leaves the ratio. Inputs of a vector "
     "saturate one by one: n goes by the level at which half of the output is there. Linear networks alone.",

@@ -14,7 +14,7 @@ from dynamics.prediction.laws.adaptive import with_adam
 from dynamics.prediction.laws.modulated import slides as balanced
 from dynamics.prediction.prediction import Prediction
 from dynamics.problem import Problem
-from dynamics.recipe import COORDINATEWISE, HEAVY, LABELLED, Ingredient, Recipe
+from dynamics.recipe import HEAVY, LABELLED, Ingredient, Optimizer, Recipe
 from dynamics.runs.half_times import HalfTimes, Status, before_it
 from dynamics.runs.trajectory import Trajectory
 from dynamics.simulation.asked import as_asked
@@ -93,8 +93,10 @@ def _coordinatewise(
 ) -> Found:
     if width is None:
         raise DomainError(f"optimizer {recipe.optimizer} needs a width: its entries all move alike, however many")
-    asked = trained(network, data, u0, recipe, COORDINATEWISE, f"predict with {recipe.optimizer}")
+    asked = trained(network, data, u0, recipe, recipe.known, f"predict with {recipe.optimizer}")
     rows = None
+    if recipe.batch_size is not None and recipe.optimizer is Optimizer.SIGN:
+        raise DomainError(f"batch_size = {recipe.batch_size} is not known to predict with sign: see descend")
     if recipe.batch_size is not None:
         if data.samples is None or recipe.unimodal_loss:
             why = "samples, these have none" if data.samples is None else "no unimodal losses"
@@ -113,7 +115,7 @@ def _leading(
     run: Trajectory,
 ) -> Estimate | None:  # fmt: skip
     """The law of the entries, in the order that the run has; None where there is none."""
-    asked = trained(network, data, u0, recipe, COORDINATEWISE, "predict")
+    asked = trained(network, data, u0, recipe, recipe.known, "predict")
     begin = random_start(asked.problem, asked.u0, width)
     order = tuple(m for m in run.order if m not in run.reasons)
     try:

@@ -14,7 +14,7 @@ from derivations.critical.saddles import Course
 from derivations.flow import gradient_flow
 from dynamics.checks import checked_integer, checked_positive
 from dynamics.problem import Problem
-from dynamics.recipe import COORDINATEWISE, HEAVY, LABELLED, MODULATED, Ingredient, Recipe
+from dynamics.recipe import HEAVY, LABELLED, MODULATED, Ingredient, Recipe
 from dynamics.runs.half_times import EARLY, EXCESS, HalfTimes, Status, before_it, end_notes
 from dynamics.runs.plateaus import as_run, doubted
 from dynamics.runs.trajectory import Trajectory, losses, weight_times
@@ -124,7 +124,7 @@ def descend(
     known = MODULATED if on_samples else MODULATED - {Ingredient.BATCH_SIZE}
     if recipe is not None and recipe.is_coordinatewise:  # entries do not turn with the units: every weight is stepped
         noise = {Ingredient.BATCH_SIZE, Ingredient.DROPOUT} if on_samples else set()  # its mean is another descent
-        known, exact = (COORDINATEWISE - {Ingredient.BATCH_SIZE}) | noise, True
+        known, exact = (recipe.known - {Ingredient.BATCH_SIZE}) | noise, True
     elif recipe is not None and recipe.momentum:
         known = HEAVY if on_samples else HEAVY - {Ingredient.BATCH_SIZE}
     if recipe is not None and recipe.has_labels:

@@ -16,7 +16,7 @@ class Stepper:
     """One step after the other; what an optimizer remembers is kept here.
 
     L2 weight decay is a part of the gradient that is given; AdamW's, beside it, is taken here. RMSprop forgets squares
-    at betas[1].
+    at betas[1]; sign descent goes along the signs of the mean of gradients.
 
     factors : on the learning rate of each array, or of its entries; None for one rate
     mean, square : of gradients, for each array; count : steps taken
@@ -45,6 +45,10 @@ class Stepper:
             if recipe.optimizer is Optimizer.SGD:
                 mean[i] = recipe.momentum * mean[i] + g
                 found.append(w + rate * (g + recipe.momentum * mean[i] if recipe.nesterov else mean[i]))
+                continue
+            if recipe.optimizer is Optimizer.SIGN:
+                mean[i] = recipe.momentum * mean[i] + (1 - recipe.momentum) * g
+                found.append(w + rate * np.sign(mean[i]))
                 continue
             more = 0.0 if spread is None else spread[i]
             square[i] = second * square[i] + (1 - second) * (g * g + more)

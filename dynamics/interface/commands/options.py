@@ -81,7 +81,7 @@ def add_command(commands: Any, name: str, run: Action, text: str) -> argparse.Ar
 def add_recipe(command: argparse.ArgumentParser) -> None:
     """How the network is trained."""
     group = command.add_argument_group("recipe", "how it is trained, beside plain gradient descent")
-    group.add_argument("--optimizer", metavar="NAME", help="sgd (default), adam, adamw, rmsprop")
+    group.add_argument("--optimizer", metavar="NAME", help="sgd (default), adam, adamw, rmsprop, sign")
     group.add_argument("--momentum", type=real, help="of the optimizer")
     group.add_argument("--nesterov", action="store_true", default=None, help="momentum that looks ahead")
     group.add_argument("--weight-decay", type=real, metavar="LAMBDA", help="of every layer, in the loss or SGD's own")

@@ -76,7 +76,7 @@ def with_adam(
         Where there is no such law.
     """
     network, data, rate = begin.problem.network, begin.problem.data, float(recipe.learning_rate or 0.0)
-    if recipe.optimizer is Optimizer.RMSPROP or recipe.batch_size or recipe.weight_decay:
+    if recipe.optimizer in (Optimizer.RMSPROP, Optimizer.SIGN) or recipe.batch_size or recipe.weight_decay:
         raise DomainError("the law of entries is for Adam on all rows without weight decay")
     if network.trunk.depth or min(network.depths.values()) < 2:
         raise DomainError("the law of entries is for late fusion of two layers or more")

@@ -101,6 +101,7 @@ def test_descent_takes_pytorchs_steps(recipe):
         (3, 3, 0.05, Recipe(optimizer="adam", learning_rate=3e-4)),
         (3, 2, 0.05, Recipe(optimizer="rmsprop", learning_rate=5e-5)),
         (2, 2, 1e-2, Recipe(momentum=0.9, learning_rate=0.01)),
+        (2, 2, 1e-3, Recipe(optimizer="sign", learning_rate=2e-4, momentum=0.9)),
     ],
 )  # fmt: skip
 def test_half_times_from_random_starts(depth, fused, u0, recipe):

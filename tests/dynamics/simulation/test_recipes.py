@@ -264,7 +264,7 @@ def test_modulated_flow_is_that_of_small_steps():
         ({"dropout": {"A": 1.0}}, r"dropout\['A'\] must be at least 0 and below 1, got 1.0"),
         ({"rates": {"A": -1.0}}, r"rates\['A'\] must be a finite number >= 0, got -1.0"),
         ({"rates": {"A": 0}}, r"rates\['A'\] must be positive, got 0"),
-        ({"optimizer": "lion"}, "optimizer must be one of sgd, adam, adamw, rmsprop, got 'lion'"),
+        ({"optimizer": "lion"}, "optimizer must be one of sgd, adam, adamw, rmsprop, sign, got 'lion'"),
         ({"momentum": 1.0}, "momentum must be at least 0 and below 1, got 1.0"),
         ({"weight_decay": -0.1}, "weight_decay must be a finite number >= 0, got -0.1"),
         ({"batch_size": 0}, "batch_size must be an integer >= 1, got 0"),
@@ -378,7 +378,7 @@ def test_the_command_line_has_a_recipe(capsys):
         (["--dropout", "body"], "--dropout must be NAME=NUMBER, such as --dropout A=0.5, got 'body'"),
         (["--dropout", "body=1"], "dropout['body'] must be at least 0 and below 1, got 1.0"),
         (["--rate", "legs=2"], "rates must name modalities among exercise, body, got 'legs'"),
-        (["--optimizer", "lion"], "optimizer must be one of sgd, adam, adamw, rmsprop, got 'lion'"),
+        (["--optimizer", "lion"], "optimizer must be one of sgd, adam, adamw, rmsprop, sign, got 'lion'"),
         (["--weight-decay", "5"], "weight_decay = 5 is beyond every modality"),
     ):
         assert main(["predict", "--example", "linnerud", *flags]) == 2
