@@ -68,9 +68,9 @@ ROWS = (
     ),
     Row(
         "kills",
-        "kill -9 during a sweep",
-        "50 kills, nothing finished lost, nothing torn, same bytes",
-        50,
+        "kill -9 by another process during a sweep, within batches and between them",
+        "200 kills, nothing finished lost, nothing torn, same bytes",
+        200,
         1,
         sweeping.measure_kills,
     ),
