@@ -29,6 +29,9 @@ CONDITION_WARNING = 1e6  # beyond it, six of the sixteen digits of a solved weig
 UNITS = 10  # times worse in these units than at unit variances: it is the units
 SPREAD_WARNING = 1e4  # beyond it, directions of the inputs are learned at paces that lie four decades apart
 
+#: An array, or a SymPy matrix in data of symbols; for a type checker `| Any` takes lists in and lets symbols through.
+Array = np.ndarray | Any
+
 
 def _is_symbolic(*values: Any) -> bool:
     """Whether a value is, or holds, a SymPy object. SymPy is never imported for it."""
@@ -93,6 +96,7 @@ class Correlations:
     sizes : mapping modality -> number of inputs, in the order of the columns
     sigma_yy : float or (outputs, outputs), optional
         <y y^T>. Without it the target is taken as free of noise, so that the lowest loss is zero.
+    samples : the centred rows behind these moments, which `from_samples` keeps; bootstrap and logistic loss need them
     columns : mapping modality -> names of its inputs, optional; see `column_names`
     notes : what was done to the table that these come from, a sentence each
     axes : where these are seen along some directions: modality -> (inputs, d), orthonormal columns; see `projected`
@@ -112,10 +116,10 @@ class Correlations:
     (array([1.25]), array([1., 1.]), array([0.75]))
     """
 
-    sigma: Any
-    sigma_yx: Any
+    sigma: Array
+    sigma_yx: Array
     sizes: Mapping[str, int]
-    sigma_yy: Any = None
+    sigma_yy: Array = None
     samples: Samples | None = None
     columns: Mapping[str, tuple[str, ...]] | None = None
     notes: tuple[str, ...] = ()
@@ -469,15 +473,15 @@ class Correlations:
         numbered = tuple(f"{modality}{i + 1}" for i in range(self.sizes[modality]))
         return numbered if len(numbered) > 1 else (modality,)
 
-    def input_block(self, row: str, column: str) -> Any:
+    def input_block(self, row: str, column: str) -> Array:
         """Sigma_AB = <x_A x_B^T>, shape (d_A, d_B)."""
         return self.sigma[self.span(row), self.span(column)]
 
-    def target_block(self, modality: str) -> Any:
+    def target_block(self, modality: str) -> Array:
         """Sigma_yx_A = <y x_A^T>, shape (outputs, d_A)."""
         return self._target[:, self.span(modality)]
 
-    def strength(self, modality: str) -> Any:
+    def strength(self, modality: str) -> float | Any:
         """|Sigma_yx_A|, the initial speed of a modality; the largest singular value for several outputs."""
         return self._once(("strength", modality), lambda: self.norm(self.target_block(modality)))
 
@@ -505,19 +509,19 @@ class Correlations:
     # -- weights that solve --------------------------------------------------------------------------
 
     @cached_property
-    def optimum(self) -> Any:
+    def optimum(self) -> Array:
         """Global weights Sigma_yx Sigma^-1 (pseudo-inverse if singular), in the shape of sigma_yx."""
         return self._like_target(self._regress(self.modalities))
 
-    def unimodal(self, modality: str) -> Any:
+    def unimodal(self, modality: str) -> Array:
         """Sigma_yx_A Sigma_A^-1, the weights of a network that reads A alone: (d,) or (outputs, d)."""
         return self._like_target(self._regress((modality,)))
 
-    def residual(self, modality: str, given: str | Iterable[str]) -> Any:
+    def residual(self, modality: str, given: str | Iterable[str]) -> Array:
         """Sigma_yx_B - Sigma_yx_A Sigma_A^-1 Sigma_AB: what drives B once `given` is learned, (d,) or (outputs, d)."""
         return self._like_target(self.residual_block(modality, (given,) if isinstance(given, str) else tuple(given)))
 
-    def regression(self, modalities: Iterable[str]) -> dict[str, Any]:
+    def regression(self, modalities: Iterable[str]) -> dict[str, Array]:
         """Weights (outputs, d) of the regression on some modalities; zero for the others."""
         wanted = set(modalities)
         for m in wanted:
@@ -527,7 +531,7 @@ class Correlations:
         spans = spans_of({m: self.sizes[m] for m in chosen})
         return {m: solved[:, spans[m]] if m in spans else 0 * self.target_block(m) for m in self.modalities}
 
-    def residual_block(self, modality: str, given: tuple[str, ...]) -> Any:
+    def residual_block(self, modality: str, given: tuple[str, ...]) -> Array:
         """`residual` as (outputs, d)."""
         weights = self.regression(given)
         residual = self.target_block(modality)
@@ -555,7 +559,8 @@ class Correlations:
 
             spans = [self.span(m) for m in modalities]
             places = [i for s in spans for i in range(s.start, s.stop)]
-            return sp.ImmutableMatrix(self._target[:, places] * self.sigma[places, places].inv()).applyfunc(sp.cancel)
+            block = sp.Matrix(self.sigma[places, places])
+            return sp.ImmutableMatrix(self._target[:, places] * block.inv()).applyfunc(sp.cancel)
         scale, values, vectors, kept = self._spectrum(modalities)
         target = self._target[:, self._columns(modalities)] / scale
         solved = (target @ vectors[:, kept] / values[kept]) @ vectors[:, kept].T / scale
@@ -677,6 +682,9 @@ class Correlations:
     def _repr_html_(self) -> str:
         cells = "".join(f"<tr>{''.join(f'<td>{escape(c)}</td>' for c in row)}</tr>" for row in self._rows())
         return f"<table><tr><th>modality</th><th>inputs</th><th>|Sigma_yx|</th></tr>{cells}</table>"
+
+
+Correlations.__init__.__doc__ = Correlations.__doc__  # a dataclass leaves it empty
 
 
 def require_problem(network: FusionNetwork, data: Correlations) -> None:

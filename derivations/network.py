@@ -63,7 +63,7 @@ class Chain:
     ('A', 'B')
     """
 
-    depth: Any
+    depth: int | Any
     source: str | tuple[Chain, ...]
 
     def __post_init__(self) -> None:
@@ -179,7 +179,7 @@ class FusionNetwork:
         return found
 
     @property
-    def depths(self) -> dict[str, Any]:
+    def depths(self) -> dict[str, int | Any]:
         """Modality -> layers of its own chain."""
         return {m: self.chains[m].depth for m in self.modalities}
 
@@ -190,7 +190,7 @@ class FusionNetwork:
         return tuple(name for name, chain in self.chains.items() if modality in chain.modalities)
 
     @cached_property
-    def path_depths(self) -> dict[str, Any]:
+    def path_depths(self) -> dict[str, int | Any]:
         """Modality -> layers from it to the output."""
         return {m: sum(self.chains[c].depth for c in self.path(m)) for m in self.modalities}
 

@@ -201,7 +201,7 @@ def test_the_sdist_has_every_file() -> None:
     lines = [line.split() for line in (ROOT / "MANIFEST.in").read_text().splitlines() if line and line[0] != "#"]
     grafted = {line[1] for line in lines if line[0] == "graft"}
     single = {name for line in lines if line[0] == "include" for name in line[1:]}
-    single |= {"MANIFEST.in", "pyproject.toml", "setup.cfg"}
+    single |= {"MANIFEST.in", "pyproject.toml", "setup.cfg", "PKG-INFO"}  # the last is made for the sdist
     endings = {line[1]: line[2:] for line in lines if line[0] == "recursive-include"}
     for path in kept_files():
         top, *below = path.relative_to(ROOT).parts
