@@ -1,4 +1,4 @@
-"""For all tests and doctests: pictures and registered laws do not pile up; what is made once stays in one process; the long begin early."""
+"""For all tests and doctests: nothing piles up; what is made once stays in one process; the long begin early."""
 
 import sys
 from collections.abc import Iterator

@@ -172,9 +172,10 @@ def test_the_readmes_python_runs() -> None:
 def kept_files() -> list[Path]:
     """What is committed, found without git, so that an unpacked sdist is looked at too."""
     made = {"build", "dist", "__pycache__"}
-    tops = [p for p in ROOT.iterdir() if p.name == ".ci" or p.name[0] != "." and p.name not in made]
+    tops = [p for p in ROOT.iterdir() if p.name == ".ci" or (p.name[0] != "." and p.name not in made)]
     tops = [p for p in tops if not p.name.endswith(".egg-info") and not (p / "pyvenv.cfg").exists()]
-    return [p for top in tops for p in (top.rglob("*") if top.is_dir() else [top]) if not made & {*p.parts}]
+    below = [p for top in tops for p in (top.rglob("*") if top.is_dir() else [top])]
+    return [p for p in below if not made & {*p.relative_to(ROOT).parts}]
 
 
 def test_nothing_committed_names_this_workplace() -> None:

@@ -149,9 +149,9 @@ class Trajectory(Timed, Shown, Drawn):
     def to_xarray(self) -> xarray.Dataset:
         """An xarray.Dataset along t, in units of tau; needs the package xarray.
 
-        Variables are `loss` and `norm`, `half_time`, `weight_time` and `status` of each modality, and `total_A` with the
-        weights of each input of A (and output, where there are several). Attributes are ratio, lag, saddles, warnings,
-        monitors and provenance, all as netCDF can hold them.
+        Variables are `loss` and `norm`, `half_time`, `weight_time` and `status` of each modality, and `total_A` with
+        the weights of each input of A (and output, where there are several). Attributes are ratio, lag, saddles,
+        warnings, monitors and provenance, all as netCDF can hold them.
 
         Examples
         --------

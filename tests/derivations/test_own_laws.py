@@ -1,4 +1,4 @@
-"""Laws of one's own: the ledger, a derivation and the command see them; the ledger that comes with the package stays."""
+"""Laws of one's own: the ledger, a derivation and the command see them, and nothing else changes."""
 
 from __future__ import annotations
 
