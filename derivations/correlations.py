@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -66,6 +66,8 @@ def _checked_sizes(sizes: Any) -> dict[str, int]:
 def _checked_columns(columns: Any, sizes: Mapping[str, int]) -> dict[str, tuple[str, ...]] | None:
     if columns is None:
         return None
+    if isinstance(columns, Mapping):
+        columns = {m: (c,) if isinstance(c, str) else c for m, c in columns.items()}
     lists = isinstance(columns, Mapping) and all(isinstance(c, Iterable) for c in columns.values())
     if not lists or {m: len(tuple(c)) for m, c in columns.items()} != dict(sizes):
         raise DataError(f"columns must name the inputs of each modality, {dict(sizes)}, got {columns!r}"[:200])
@@ -75,6 +77,26 @@ def _checked_columns(columns: Any, sizes: Mapping[str, int]) -> dict[str, tuple[
             if not name.isprintable():
                 raise DataError(f"columns[{m!r}] has a name that is not printable text: {name[:80]!r}")
     return found
+
+
+def _checked_notes(notes: Any) -> tuple[str, ...]:
+    if isinstance(notes, str) or not isinstance(notes, Iterable):
+        raise DataError(f"notes must be a list of sentences, got {notes!r}"[:200])
+    return tuple(str(note) for note in notes)
+
+
+def _checked_symbols(value: Any, field: str) -> Any:
+    """A SymPy matrix of numbers and symbols; text, which SymPy would evaluate, is refused."""
+    import sympy as sp
+
+    for entry in np.asarray(value, dtype=object).flat:
+        number = sp.sympify(entry) if isinstance(entry, sp.Expr | Real) else sp.nan
+        if number is sp.nan or number.is_infinite:
+            raise DataError(f"{field} must hold finite numbers and symbols, got {str(entry)[:80]!r}")
+    try:
+        return sp.ImmutableMatrix(value)
+    except (TypeError, ValueError):
+        raise DataError(f"{field} must be a matrix, or a list of rows, got {str(value)[:80]!r}") from None
 
 
 def spans_of(sizes: Mapping[str, int]) -> dict[str, slice]:
@@ -129,8 +151,17 @@ class Correlations:
     def __post_init__(self) -> None:
         set_field = object.__setattr__
         set_field(self, "sizes", _checked_sizes(self.sizes))
-        set_field(self, "notes", tuple(str(note) for note in self.notes))
+        set_field(self, "notes", _checked_notes(self.notes))
         set_field(self, "columns", _checked_columns(self.columns, self.sizes))
+        if not isinstance(self.samples, Samples | None):
+            kind = type(self.samples).__name__
+            raise DataError(
+                f"samples must be None, got {kind}: Correlations.from_samples takes rows of inputs and targets"
+            )
+        if not isinstance(self.axes, Mapping | None):
+            raise DataError(f"axes must be None or map modality to directions, got {type(self.axes).__name__}")
+        if not isinstance(self.has_classes, bool | np.bool_):
+            raise DataError(f"has_classes must be True or False, got {self.has_classes!r}")
         total = sum(self.sizes.values())
         if self.is_symbolic:
             self._store_symbols(total)
@@ -159,7 +190,7 @@ class Correlations:
             set_field(self, "sigma_yy", frozen(explained if outputs > 1 else explained[0, 0].reshape(())))
             return
         sigma_yy = real_array(self.sigma_yy, "sigma_yy")
-        if sigma_yy.size != outputs**2:
+        if sigma_yy.size != 1 if outputs == 1 else sigma_yy.shape != (outputs, outputs):
             raise DataError(
                 f"sigma_yy must be {'a number' if outputs == 1 else (outputs, outputs)}, got shape {sigma_yy.shape}"
             )
@@ -173,7 +204,10 @@ class Correlations:
         set_field(self, "sigma_yy", frozen(sigma_yy.reshape(() if outputs == 1 else (outputs, outputs))))
         left = np.linalg.eigvalsh(np.atleast_2d(self.sigma_yy) - explained)[0]
         if left < -RANGE_TOLERANCE * max(np.max(np.abs(explained)), 1e-300):
-            raise DataError(f"sigma_yy is smaller than what the inputs explain, by {-left:.3g}")
+            raise DataError(
+                f"sigma_yy is smaller than what the inputs explain, by {-left:.3g}: it is <y y^T>, or left out for a "
+                "target without noise"
+            )
 
     def _check_units(self) -> None:
         """Variances whose powers would leave the range of floats are refused, by name."""
@@ -196,21 +230,30 @@ class Correlations:
 
         sigma_a, sigma_b are standard deviations, rho the correlation coefficient.
         """
-        if np.shape(w) != (2,):
+        if isinstance(w, str) or np.shape(np.asarray(w, dtype=object)) != (2,):
             raise DataError(f"w must be a pair of weights, got {w!r}")
-        if not _is_symbolic(sigma_a, sigma_b, rho, *w):
+        if _is_symbolic(sigma_a, sigma_b, rho, *w):
+            for name, value in (
+                ("sigma_a", sigma_a),
+                ("sigma_b", sigma_b),
+                ("rho", rho),
+                ("w[0]", w[0]),
+                ("w[1]", w[1]),
+            ):
+                _checked_symbols([[value]], name)
+        else:
             for name, value in (("sigma_a", sigma_a), ("sigma_b", sigma_b), ("rho", rho)):
                 if real_array(value, name).ndim:
                     raise DataError(f"{name} must be a number, got {value!r}")
             w = tuple(real_array(w, "w").tolist())
             sigma_a, sigma_b, rho = float(sigma_a), float(sigma_b), float(rho)
+            if sigma_a <= 0 or sigma_b <= 0:
+                raise DataError(f"sigma_a and sigma_b must be positive, got {sigma_a} and {sigma_b}")
             for name, value in (("sigma_a", sigma_a), ("sigma_b", sigma_b)):
-                if not SMALLEST_UNIT < abs(value) < LARGEST_UNIT:
+                if not SMALLEST_UNIT < value < LARGEST_UNIT:
                     raise DataError(
                         f"{name} must lie between {SMALLEST_UNIT:g} and {LARGEST_UNIT:g}, got {value}: rescale it"
                     )
-            if sigma_a <= 0 or sigma_b <= 0:
-                raise DataError(f"sigma_a and sigma_b must be positive, got {sigma_a} and {sigma_b}")
             if not -1 <= rho <= 1:
                 raise DataError(f"rho must be between -1 and 1, got {rho}")
             for name, weight, size in (("w[0]", w[0], sigma_a), ("w[1]", w[1], sigma_b)):
@@ -248,8 +291,9 @@ class Correlations:
         DataError
             On fewer than two samples, differing lengths or indexes, gaps, a constant target.
         """
+        told = _checked_notes(notes)
         found = prepared_samples(inputs, targets, standardize, missing, classes, columns=columns)
-        return cls.of_prepared(found, notes)
+        return cls.of_prepared(found, told)
 
     @classmethod
     def of_prepared(cls, found: Prepared, notes: Iterable[str] = ()) -> Correlations:
@@ -560,7 +604,12 @@ class Correlations:
             spans = [self.span(m) for m in modalities]
             places = [i for s in spans for i in range(s.start, s.stop)]
             block = sp.Matrix(self.sigma[places, places])
-            return sp.ImmutableMatrix(self._target[:, places] * block.inv()).applyfunc(sp.cancel)
+            try:
+                inverse = block.inv()
+            except sp.matrices.exceptions.NonInvertibleMatrixError:
+                names = ", ".join(modalities)
+                raise DataError(f"sigma of {names} is singular: with symbols it has to be invertible") from None
+            return sp.ImmutableMatrix(self._target[:, places] * inverse).applyfunc(sp.cancel)
         scale, values, vectors, kept = self._spectrum(modalities)
         target = self._target[:, self._columns(modalities)] / scale
         solved = (target @ vectors[:, kept] / values[kept]) @ vectors[:, kept].T / scale
@@ -617,8 +666,8 @@ class Correlations:
     def _store_symbols(self, total: int) -> None:
         import sympy as sp
 
-        sigma = sp.ImmutableMatrix(self.sigma)
-        rows = sp.Matrix(self.sigma_yx)
+        sigma = _checked_symbols(self.sigma, "sigma")
+        rows = sp.Matrix(_checked_symbols(self.sigma_yx, "sigma_yx"))
         rows = rows.T if rows.shape == (total, 1) and total > 1 else rows
         if sigma.shape != (total, total) or rows.shape[1] != total:
             raise DataError(f"sigma and sigma_yx must have {total} columns, got {sigma.shape} and {rows.shape}")
@@ -631,6 +680,12 @@ class Correlations:
                 raise DataError("sigma_yy must be given for several symbolic outputs")
             optimum = self._regress(self.modalities)
             object.__setattr__(self, "sigma_yy", sp.cancel((optimum * self.sigma_yx.T)[0, 0]))
+            return
+        shape = np.shape(np.asarray(self.sigma_yy, dtype=object))
+        if shape not in {(), (rows.shape[0],) * 2} or (shape == () and rows.shape[0] > 1):
+            wanted = "a number or symbol" if rows.shape[0] == 1 else (rows.shape[0],) * 2
+            raise DataError(f"sigma_yy must be {wanted}, got shape {shape}")
+        _checked_symbols(self.sigma_yy if shape else [[self.sigma_yy]], "sigma_yy")
 
     @cached_property
     def warnings(self) -> tuple[str, ...]:
