@@ -1,4 +1,4 @@
-"""For all tests and doctests: pictures do not pile up; what is made once stays in one process; the long begin early."""
+"""For all tests and doctests: nothing piles up; what is made once stays in one process; the long begin early."""
 
 import sys
 from collections.abc import Iterator
@@ -62,7 +62,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 @pytest.fixture(autouse=True)
-def _close_pictures() -> Iterator[None]:
+def _leave_nothing() -> Iterator[None]:
     yield
+    if "derivations.equations" in sys.modules:
+        sys.modules["derivations.equations"].REGISTERED.clear()
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close("all")

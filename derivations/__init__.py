@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from derivations.algebra.entry import Entry as Entry
+    from derivations.algebra.entry import Statement as Statement
     from derivations.correlations import Correlations as Correlations
     from derivations.critical.manifolds import fixed_points as fixed_points
     from derivations.equations import Ledger as Ledger
     from derivations.equations import ledger as ledger
+    from derivations.equations import register as register
     from derivations.errors import DataError as DataError
     from derivations.errors import DomainError as DomainError
     from derivations.errors import SolveError as SolveError

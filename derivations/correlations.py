@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
-from numbers import Integral
+from numbers import Integral, Real
 from types import MappingProxyType
 from typing import Any
 
@@ -39,6 +39,9 @@ CONDITION_WARNING = 1e6  # beyond it, six of the sixteen digits of a solved weig
 FOREIGN = 1e-6  # what rounding, and entries read from text, may leave between samples and their moments
 UNITS = 10  # times worse in these units than at unit variances: it is the units
 SPREAD_WARNING = 1e4  # beyond it, directions of the inputs are learned at paces that lie four decades apart
+
+#: An array, or a SymPy matrix in data of symbols; for a type checker `| Any` takes lists in and lets symbols through.
+Array = np.ndarray | Any
 
 
 def _is_symbolic(*values: Any) -> bool:
@@ -74,6 +77,8 @@ def _checked_sizes(sizes: Any) -> dict[str, int]:
 def _checked_columns(columns: Any, sizes: Mapping[str, int]) -> dict[str, tuple[str, ...]] | None:
     if columns is None:
         return None
+    if isinstance(columns, Mapping):
+        columns = {m: (c,) if isinstance(c, str) else c for m, c in columns.items()}
     lists = isinstance(columns, Mapping) and all(isinstance(c, Iterable) for c in columns.values())
     if not lists or {m: len(tuple(c)) for m, c in columns.items()} != dict(sizes):
         raise DataError(f"columns must name the inputs of each modality, {dict(sizes)}, got {columns!r}"[:200])
@@ -83,6 +88,26 @@ def _checked_columns(columns: Any, sizes: Mapping[str, int]) -> dict[str, tuple[
             if not name.isprintable():
                 raise DataError(f"columns[{m!r}] has a name that is not printable text: {name[:80]!r}")
     return found
+
+
+def _checked_notes(notes: Any) -> tuple[str, ...]:
+    if isinstance(notes, str) or not isinstance(notes, Iterable):
+        raise DataError(f"notes must be a list of sentences, got {notes!r}"[:200])
+    return tuple(str(note) for note in notes)
+
+
+def _checked_symbols(value: Any, field: str) -> Any:
+    """A SymPy matrix of numbers and symbols; text, which SymPy would evaluate, is refused."""
+    import sympy as sp
+
+    for entry in np.asarray(value, dtype=object).flat:
+        number = sp.sympify(entry) if isinstance(entry, sp.Expr | Real) else sp.nan
+        if number is sp.nan or number.is_infinite:
+            raise DataError(f"{field} must hold finite numbers and symbols, got {str(entry)[:80]!r}")
+    try:
+        return sp.ImmutableMatrix(value)
+    except (TypeError, ValueError):
+        raise DataError(f"{field} must be a matrix, or a list of rows, got {str(value)[:80]!r}") from None
 
 
 def spans_of(sizes: Mapping[str, int]) -> dict[str, slice]:
@@ -104,6 +129,7 @@ class Correlations:
     sizes : mapping modality -> number of inputs, in the order of the columns
     sigma_yy : float or (outputs, outputs), optional
         <y y^T>. Without it the target is taken as free of noise, so that the lowest loss is zero.
+    samples : the centred rows behind these moments, which `from_samples` keeps; bootstrap and logistic loss need them
     columns : mapping modality -> names of its inputs, optional; see `column_names`
     notes : what was done to the table that these come from, a sentence each
     axes : where these are seen along some directions: modality -> (inputs, d), orthonormal columns; see `projected`
@@ -123,10 +149,10 @@ class Correlations:
     (array([1.25]), array([1., 1.]), array([0.75]))
     """
 
-    sigma: Any
-    sigma_yx: Any
+    sigma: Array
+    sigma_yx: Array
     sizes: Mapping[str, int]
-    sigma_yy: Any = None
+    sigma_yy: Array = None
     samples: Samples | None = None
     columns: Mapping[str, tuple[str, ...]] | None = None
     notes: tuple[str, ...] = ()
@@ -138,8 +164,17 @@ class Correlations:
         for name in ("sigma", "sigma_yx", "sigma_yy"):
             set_field(self, name, off_graph(getattr(self, name), name))
         set_field(self, "sizes", MappingProxyType(_checked_sizes(self.sizes)))
-        set_field(self, "notes", tuple(str(note) for note in self.notes))
+        set_field(self, "notes", _checked_notes(self.notes))
         set_field(self, "columns", _checked_columns(self.columns, self.sizes))
+        if not isinstance(self.samples, Samples | None):
+            kind = type(self.samples).__name__
+            raise DataError(
+                f"samples must be None, got {kind}: Correlations.from_samples takes rows of inputs and targets"
+            )
+        if not isinstance(self.axes, Mapping | None):
+            raise DataError(f"axes must be None or map modality to directions, got {type(self.axes).__name__}")
+        if not isinstance(self.has_classes, bool | np.bool_):
+            raise DataError(f"has_classes must be True or False, got {self.has_classes!r}")
         total = sum(self.sizes.values())
         if self.is_symbolic:
             self._store_symbols(total)
@@ -168,7 +203,7 @@ class Correlations:
             set_field(self, "sigma_yy", frozen(explained if outputs > 1 else explained[0, 0].reshape(())))
             return
         sigma_yy = real_array(self.sigma_yy, "sigma_yy")
-        if sigma_yy.size != outputs**2:
+        if sigma_yy.size != 1 if outputs == 1 else sigma_yy.shape != (outputs, outputs):
             raise DataError(
                 f"sigma_yy must be {'a number' if outputs == 1 else (outputs, outputs)}, got shape {sigma_yy.shape}"
             )
@@ -182,7 +217,10 @@ class Correlations:
         set_field(self, "sigma_yy", frozen(sigma_yy.reshape(() if outputs == 1 else (outputs, outputs))))
         left = np.linalg.eigvalsh(np.atleast_2d(self.sigma_yy) - explained)[0]
         if left < -RANGE_TOLERANCE * max(np.max(np.abs(explained)), 1e-300):
-            raise DataError(f"sigma_yy is smaller than what the inputs explain, by {-left:.3g}")
+            raise DataError(
+                f"sigma_yy is smaller than what the inputs explain, by {-left:.3g}: it is <y y^T>, or left out for a "
+                "target without noise"
+            )
 
         self._check_samples()
 
@@ -231,21 +269,30 @@ class Correlations:
 
         sigma_a, sigma_b are standard deviations, rho the correlation coefficient.
         """
-        if np.shape(w) != (2,):
+        if isinstance(w, str) or np.shape(np.asarray(w, dtype=object)) != (2,):
             raise DataError(f"w must be a pair of weights, got {w!r}")
-        if not _is_symbolic(sigma_a, sigma_b, rho, *w):
+        if _is_symbolic(sigma_a, sigma_b, rho, *w):
+            for name, value in (
+                ("sigma_a", sigma_a),
+                ("sigma_b", sigma_b),
+                ("rho", rho),
+                ("w[0]", w[0]),
+                ("w[1]", w[1]),
+            ):
+                _checked_symbols([[value]], name)
+        else:
             for name, value in (("sigma_a", sigma_a), ("sigma_b", sigma_b), ("rho", rho)):
                 if real_array(value, name).ndim:
                     raise DataError(f"{name} must be a number, got {value!r}")
             w = tuple(real_array(w, "w").tolist())
             sigma_a, sigma_b, rho = float(sigma_a), float(sigma_b), float(rho)
+            if sigma_a <= 0 or sigma_b <= 0:
+                raise DataError(f"sigma_a and sigma_b must be positive, got {sigma_a} and {sigma_b}")
             for name, value in (("sigma_a", sigma_a), ("sigma_b", sigma_b)):
-                if not SMALLEST_UNIT < abs(value) < LARGEST_UNIT:
+                if not SMALLEST_UNIT < value < LARGEST_UNIT:
                     raise DataError(
                         f"{name} must lie between {SMALLEST_UNIT:g} and {LARGEST_UNIT:g}, got {value}: rescale it"
                     )
-            if sigma_a <= 0 or sigma_b <= 0:
-                raise DataError(f"sigma_a and sigma_b must be positive, got {sigma_a} and {sigma_b}")
             if not -1 <= rho <= 1:
                 raise DataError(f"rho must be between -1 and 1, got {rho}")
             for name, weight, size in (("w[0]", w[0], sigma_a), ("w[1]", w[1], sigma_b)):
@@ -283,8 +330,9 @@ class Correlations:
         DataError
             On fewer than two samples, differing lengths or indexes, gaps, a constant target.
         """
+        told = _checked_notes(notes)
         found = prepared_samples(inputs, targets, standardize, missing, classes, columns=columns)
-        return cls.of_prepared(found, notes)
+        return cls.of_prepared(found, told)
 
     @classmethod
     def of_prepared(cls, found: Prepared, notes: Iterable[str] = ()) -> Correlations:
@@ -509,15 +557,15 @@ class Correlations:
         numbered = tuple(f"{modality}{i + 1}" for i in range(self.sizes[modality]))
         return numbered if len(numbered) > 1 else (modality,)
 
-    def input_block(self, row: str, column: str) -> Any:
+    def input_block(self, row: str, column: str) -> Array:
         """Sigma_AB = <x_A x_B^T>, shape (d_A, d_B)."""
         return self.sigma[self.span(row), self.span(column)]
 
-    def target_block(self, modality: str) -> Any:
+    def target_block(self, modality: str) -> Array:
         """Sigma_yx_A = <y x_A^T>, shape (outputs, d_A)."""
         return self._target[:, self.span(modality)]
 
-    def strength(self, modality: str) -> Any:
+    def strength(self, modality: str) -> float | Any:
         """|Sigma_yx_A|, the initial speed of a modality; the largest singular value for several outputs."""
         return self._once(("strength", modality), lambda: self.norm(self.target_block(modality)))
 
@@ -545,19 +593,19 @@ class Correlations:
     # -- weights that solve --------------------------------------------------------------------------
 
     @cached_property
-    def optimum(self) -> Any:
+    def optimum(self) -> Array:
         """Global weights Sigma_yx Sigma^-1 (pseudo-inverse if singular), in the shape of sigma_yx."""
         return self._like_target(self._regress(self.modalities))
 
-    def unimodal(self, modality: str) -> Any:
+    def unimodal(self, modality: str) -> Array:
         """Sigma_yx_A Sigma_A^-1, the weights of a network that reads A alone: (d,) or (outputs, d)."""
         return self._like_target(self._regress((modality,)))
 
-    def residual(self, modality: str, given: str | Iterable[str]) -> Any:
+    def residual(self, modality: str, given: str | Iterable[str]) -> Array:
         """Sigma_yx_B - Sigma_yx_A Sigma_A^-1 Sigma_AB: what drives B once `given` is learned, (d,) or (outputs, d)."""
         return self._like_target(self.residual_block(modality, (given,) if isinstance(given, str) else tuple(given)))
 
-    def regression(self, modalities: Iterable[str]) -> dict[str, Any]:
+    def regression(self, modalities: Iterable[str]) -> dict[str, Array]:
         """Weights (outputs, d) of the regression on some modalities; zero for the others."""
         wanted = set(modalities)
         for m in wanted:
@@ -567,7 +615,7 @@ class Correlations:
         spans = spans_of({m: self.sizes[m] for m in chosen})
         return {m: solved[:, spans[m]] if m in spans else 0 * self.target_block(m) for m in self.modalities}
 
-    def residual_block(self, modality: str, given: tuple[str, ...]) -> Any:
+    def residual_block(self, modality: str, given: tuple[str, ...]) -> Array:
         """`residual` as (outputs, d)."""
         weights = self.regression(given)
         residual = self.target_block(modality)
@@ -595,7 +643,13 @@ class Correlations:
 
             spans = [self.span(m) for m in modalities]
             places = [i for s in spans for i in range(s.start, s.stop)]
-            return sp.ImmutableMatrix(self._target[:, places] * self.sigma[places, places].inv()).applyfunc(sp.cancel)
+            block = sp.Matrix(self.sigma[places, places])
+            try:
+                inverse = block.inv()
+            except sp.matrices.exceptions.NonInvertibleMatrixError:
+                names = ", ".join(modalities)
+                raise DataError(f"sigma of {names} is singular: with symbols it has to be invertible") from None
+            return sp.ImmutableMatrix(self._target[:, places] * inverse).applyfunc(sp.cancel)
         scale, values, vectors, kept = self._spectrum(modalities)
         target = self._target[:, self._columns(modalities)] / scale
         solved = (target @ vectors[:, kept] / values[kept]) @ vectors[:, kept].T / scale
@@ -652,8 +706,8 @@ class Correlations:
     def _store_symbols(self, total: int) -> None:
         import sympy as sp
 
-        sigma = sp.ImmutableMatrix(self.sigma)
-        rows = sp.Matrix(self.sigma_yx)
+        sigma = _checked_symbols(self.sigma, "sigma")
+        rows = sp.Matrix(_checked_symbols(self.sigma_yx, "sigma_yx"))
         rows = rows.T if rows.shape == (total, 1) and total > 1 else rows
         if sigma.shape != (total, total) or rows.shape[1] != total:
             raise DataError(f"sigma and sigma_yx must have {total} columns, got {sigma.shape} and {rows.shape}")
@@ -666,6 +720,12 @@ class Correlations:
                 raise DataError("sigma_yy must be given for several symbolic outputs")
             optimum = self._regress(self.modalities)
             object.__setattr__(self, "sigma_yy", sp.cancel((optimum * self.sigma_yx.T)[0, 0]))
+            return
+        shape = np.shape(np.asarray(self.sigma_yy, dtype=object))
+        if shape not in {(), (rows.shape[0],) * 2} or (shape == () and rows.shape[0] > 1):
+            wanted = "a number or symbol" if rows.shape[0] == 1 else (rows.shape[0],) * 2
+            raise DataError(f"sigma_yy must be {wanted}, got shape {shape}")
+        _checked_symbols(self.sigma_yy if shape else [[self.sigma_yy]], "sigma_yy")
 
     @cached_property
     def warnings(self) -> tuple[str, ...]:
@@ -717,6 +777,9 @@ class Correlations:
     def _repr_html_(self) -> str:
         cells = "".join(f"<tr>{''.join(f'<td>{escape(c)}</td>' for c in row)}</tr>" for row in self._rows())
         return f"<table><tr><th>modality</th><th>inputs</th><th>|Sigma_yx|</th></tr>{cells}</table>"
+
+
+Correlations.__init__.__doc__ = Correlations.__doc__  # a dataclass leaves it empty
 
 
 def require_problem(network: FusionNetwork, data: Correlations) -> None:

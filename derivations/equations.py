@@ -30,12 +30,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property, lru_cache
 from html import escape
 from importlib import import_module
 from typing import Any
 
-from derivations.algebra.entry import Entry, Kind, Statement
+from derivations.algebra.entry import FIRST_OF_YOURS, Entry, Kind, Statement
 from derivations.algebra.typesetting import latex_lines, latex_of, text, text_lines
 from derivations.errors import DomainError
 
@@ -64,6 +64,8 @@ HOMES = (
     "training.noise",
     "training.optimizers",
 )
+#: What `register` was given in this process, by name.
+REGISTERED: dict[str, Entry] = {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +99,8 @@ class Ledger:
         if name not in self.names:
             ours = [e.number for e in self.entries if e.kind is Kind.EXTENSION]
             numbers = f"1 to 62 and {min(ours)} to {max(ours)}"
+            own = [e.name for e in self.entries if e.kind is Kind.OWN]
+            numbers += f", and of your own {', '.join(own)}" if own else ""
             raise DomainError(f"no equation {name!r}; there are {numbers}, some with a part: 44a")
         return self.names[name]
 
@@ -131,9 +135,8 @@ class Ledger:
         return f"<table><tr><th></th><th></th><th>status</th><th>printed</th></tr>{rows}</table>"
 
 
-@cache
 def ledger() -> Ledger:
-    """The numbered equations (1)-(62) and ours; see `Entry` and `Ledger`.
+    """The numbered equations (1)-(62), ours, and what was registered; see `Entry` and `Ledger`.
 
     Examples
     --------
@@ -143,9 +146,79 @@ def ledger() -> Ledger:
     >>> entry.note
     'Printed is the power (L_f - L)/2, that of the reciprocal in (47).'
     """
+    return _collected(tuple(REGISTERED.values()))
+
+
+@lru_cache(maxsize=4)  # one without registered entries, and the latest with some
+def _collected(own: tuple[Entry, ...]) -> Ledger:
     homes = [import_module(f"derivations.{home}") for home in HOMES]
     entries = {entry for home in homes for entry in vars(home).values() if isinstance(entry, Entry)}
-    return Ledger(tuple(sorted(entries, key=lambda e: (e.number, e.part))))
+    return Ledger(tuple(sorted({*entries, *own}, key=lambda e: (e.number, e.part))))
+
+
+def register(*entries: Entry, replace: bool = False) -> None:
+    """Add entries of your own to the ledger of this process: `ledger()`, derivations, checks and the command see them.
+
+    Parameters
+    ----------
+    entries : numbered from 1001 on; their `sources` may be any entries, registered or not
+    replace : take the place of what was registered under the same number before, as a notebook's cell run twice does
+
+    To see them on the command line, register them in a module of yours, say `laws.py`, and have it imported first:
+    `python -c "import laws, runpy; runpy.run_module('dynamics', run_name='__main__')" derive 1001`.
+
+    Raises
+    ------
+    DomainError
+        On what is no Entry, a number below 1001, or one that is taken; then none of them is added.
+
+    Examples
+    --------
+    A start ten times as large: how much earlier is A learned, by (8a)?
+
+    >>> import sympy as sp
+    >>> from derivations import Entry, Statement, ledger, register
+    >>> first = ledger()["8a"]
+    >>> named = {str(symbol): symbol for symbol in first.right.free_symbols}
+    >>> a, tau, u_0 = named["a"], named["tau"], named["u_0"]
+    >>> statement = Statement(
+    ...     sp.Eq(sp.Symbol("saved"), tau / a * sp.log(10)),
+    ...     lambda eq8a: eq8a.rhs - eq8a.rhs.subs(u_0, 10 * u_0),
+    ... )
+    >>> register(Entry(1001, "", "what a start ten times as large saves", (statement,), sources=(first,)))
+    >>> [str(status) for status in ledger()["1001"].check()]
+    ['holds']
+    >>> [entry.name for entry in ledger().derivation("1001")][-2:]
+    ['8a', '1001']
+    """
+    found = dict(REGISTERED)
+    added: set[str] = set()
+    for entry in entries:
+        _check(entry)
+        if entry.name in added or (entry.name in found and not replace):
+            other = (
+                "given twice" if entry.name in added else f"taken by {found[entry.name]!r}: replace=True replaces it"
+            )
+            raise DomainError(f"entry number {entry.name} is {other}")
+        added.add(entry.name)
+        found[entry.name] = entry
+    REGISTERED.update(found)
+
+
+def _check(entry: Any) -> None:
+    """A DomainError where the ledger could not work with an entry."""
+    if not isinstance(entry, Entry):
+        raise DomainError(f"entry must be an Entry, got {type(entry).__name__}")
+    if isinstance(entry.number, bool) or not isinstance(entry.number, int) or entry.number < FIRST_OF_YOURS:
+        raise DomainError(
+            f"number of an entry of your own must be an integer from {FIRST_OF_YOURS}, got {entry.number!r}"
+        )
+    for field, kind in (("statements", Statement), ("sources", Entry), ("claims", Statement)):
+        held = getattr(entry, field)
+        if not isinstance(held, tuple) or not all(isinstance(each, kind) for each in held):
+            raise DomainError(f"{field} of entry {entry.name} must be a tuple of {kind.__name__}, got {held!r}"[:200])
+    if not entry.statements:
+        raise DomainError(f"statements of entry {entry.name} must hold at least one Statement")
 
 
 def defects_of(statements: tuple[Statement, ...]) -> list[str]:

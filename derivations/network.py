@@ -65,14 +65,14 @@ class Chain:
     ('A', 'B')
     """
 
-    depth: Any
+    depth: int | Any
     source: str | tuple[Chain, ...]
 
     def __post_init__(self) -> None:
         if isinstance(self.source, str):
             checked_name(self.source)
         else:
-            children = tuple(self.source)
+            children = tuple(self.source) if isinstance(self.source, Iterable) else ()
             if not children or not all(isinstance(child, Chain) for child in children):
                 raise DomainError(f"source must be a modality's name or chains, got {self.source!r}")
             object.__setattr__(self, "source", children)
@@ -149,18 +149,29 @@ class FusionNetwork:
             raise DomainError(f"fusion_depth must not exceed depth {depth}, got {fusion_depth}")
         if isinstance(modalities, str) or not isinstance(modalities, Iterable):
             raise DomainError(f"modalities must be several names, got {modalities!r}")
-        return cls.tree(depth - fusion_depth, *(Chain(fusion_depth, m) for m in modalities))
+        names = tuple(modalities)
+        if not names:
+            raise DomainError("modalities must be several names, got none")
+        for name in names:
+            checked_name(name)
+        return cls.tree(depth - fusion_depth, *(Chain(fusion_depth, m) for m in names))
 
     @classmethod
     def branches(cls, depths: Mapping[str, Any], trunk: Any = 0) -> FusionNetwork:
         """One branch a modality, of any depths, fused once; `trunk` layers follow (0: late fusion)."""
         if not isinstance(depths, Mapping) or not depths:
             raise DomainError(f"depths must map modality to number of layers, got {depths!r}")
+        for name, depth in depths.items():
+            checked_name(name)
+            _checked_depth(depth, f"depths[{name!r}]", 1)
         return cls.tree(trunk, *(Chain(depth, name) for name, depth in depths.items()))
 
     @classmethod
     def tree(cls, trunk: Any, *chains: Chain) -> FusionNetwork:
         """Nested fusion: `trunk` layers after the sum of `chains`, which may fuse chains themselves."""
+        _checked_depth(trunk, "trunk", 0)
+        if not chains or not all(isinstance(chain, Chain) for chain in chains):
+            raise DomainError(f"chains must be Chain, one after the other, such as Chain(2, 'A'), got {chains!r}"[:200])
         return cls(Chain(trunk, chains))
 
     @property
@@ -181,7 +192,7 @@ class FusionNetwork:
         return found
 
     @property
-    def depths(self) -> dict[str, Any]:
+    def depths(self) -> dict[str, int | Any]:
         """Modality -> layers of its own chain."""
         return {m: self.chains[m].depth for m in self.modalities}
 
@@ -192,7 +203,7 @@ class FusionNetwork:
         return tuple(name for name, chain in self.chains.items() if modality in chain.modalities)
 
     @cached_property
-    def path_depths(self) -> dict[str, Any]:
+    def path_depths(self) -> dict[str, int | Any]:
         """Modality -> layers from it to the output."""
         return {m: sum(self.chains[c].depth for c in self.path(m)) for m in self.modalities}
 

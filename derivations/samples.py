@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -55,16 +56,20 @@ def real_array(value: Any, field_name: str, gaps: bool = False) -> np.ndarray:
         raise DataError(f"{field_name} is a masked array: fill or drop what is masked")
     try:
         raw = np.asarray(value)
-    except ValueError as error:
-        raise DataError(f"{field_name} is ragged: {error}") from None
+    except ValueError:
+        raise DataError(f"{field_name} is ragged: its rows differ in their number of entries") from None
     except Exception as error:  # a foreign type may raise anything
         raise DataError(f"{field_name} cannot be read as real numbers: {str(error)[:100]!r}") from None
     if raw.dtype.kind not in "biuf":
-        raise DataError(f"{field_name} must hold real numbers, got dtype {raw.dtype}")
+        entries = np.asarray(value, dtype=object).flat
+        odd = repr(next((entry for entry in entries if not isinstance(entry, Real)), None))
+        raise DataError(f"{field_name} must hold real numbers, got dtype {raw.dtype}, such as {odd[:40]}")
     array = np.array(raw, dtype=float)
     bad = np.argwhere(np.isinf(array) if gaps else ~np.isfinite(array))
     if len(bad):
         index = tuple(int(i) for i in bad[0])
+        if not index:
+            raise DataError(f"{field_name} must be finite, got {array}")
         raise DataError(f"{field_name} has {array[index]} at index {index}")
     return array
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from enum import StrEnum
+from importlib import import_module
 from numbers import Integral, Real
 from typing import Any, TypeVar
 
@@ -86,6 +87,14 @@ def checked_times(t_end: Any, t_eval: Any) -> tuple[float | None, np.ndarray | N
     if end is not None and times[-1] > end:
         raise DomainError(f"t_eval must not pass t_end = {end:g}, got {times[-1]:g}")
     return (float(times[-1]) if end is None else end), times
+
+
+def required(package: str, purpose: str, extra: str) -> Any:
+    """A package that comes with an extra, or a DomainError that says how to install it."""
+    try:
+        return import_module(package)
+    except ImportError:
+        raise DomainError(f"{purpose} needs the package {package}: pip install 'fusion-dynamics[{extra}]'") from None
 
 
 def one_of(kind: type[E], value: Any, field: str) -> E:

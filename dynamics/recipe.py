@@ -209,8 +209,8 @@ def _below_one(value: Any, name: str) -> float:
 
 
 def _pairs(value: Any, name: str) -> Iterator[tuple[str, Any]]:
-    if not isinstance(value, Mapping):
-        raise DomainError(f"{name} must map modality to a number, got {value!r}")
+    if not isinstance(value, Mapping) or not all(isinstance(m, str) for m in value):
+        raise DomainError(f"{name} must map modality to a number, such as {{'A': 0.5}}, got {value!r}")
     yield from value.items()
 
 

@@ -19,8 +19,10 @@ import derivations
 import dynamics
 from derivations.errors import DataError, DomainError, SolveError, StoreError
 from dynamics import (
+    Chain,
     Correlations,
     FusionNetwork,
+    Recipe,
     aligned_weights,
     compare,
     descend,
@@ -48,6 +50,7 @@ X, Y = RNG.normal(size=(20, 2)), RNG.normal(size=20)
 BLOCKS = {"A": X[:, 0], "B": X[:, 1]}
 SMALL = [[[0.1]], [[0.1]]]
 HUGE = 10**400
+A = sp.Symbol("A")
 MASKED = np.ma.masked_equal([[99.0]], 99.0)
 
 
@@ -180,6 +183,42 @@ def with_first(layer: object) -> dict[str, object]:
         (lambda: integrate_reduced(NET, DATA).save("x" * 5000), StoreError, "File name too long"),
         (lambda: integrate_reduced(NET, DATA).save("a\0b"), StoreError, "embedded null"),
         (lambda: integrate_reduced(NET, DATA).save(None), StoreError, "trajectory not written to 'None'"),
+        (lambda: Correlations(None, [1, 1], SIZES), DataError, "sigma must hold real numbers, .* such as None"),
+        (lambda: Correlations([[1, "a"], [0, 1]], [1, 1], SIZES), DataError, "sigma must hold .* such as 'a'"),
+        (lambda: Correlations(np.eye(2), np.eye(2), SIZES, [9, 0, 0, 9]), DataError, r"sigma_yy must be \(2, 2\), got"),
+        (
+            lambda: Correlations(np.eye(2), [1, 1], SIZES, samples=BLOCKS),
+            DataError,
+            "from_samples takes rows of inputs",
+        ),
+        (
+            lambda: Correlations(np.eye(2), [1, 1], SIZES, notes=3),
+            DataError,
+            "notes must be a list of sentences, got 3",
+        ),
+        (
+            lambda: Correlations(np.eye(2), [1, 1], SIZES, has_classes="no"),
+            DataError,
+            "has_classes must be .* got 'no'",
+        ),
+        (lambda: Correlations([[A, "B"], ["B", 1]], [A, 1], SIZES), DataError, "sigma must hold .* symbols, got 'B'"),
+        (lambda: Correlations([[A, 1], [1]], [A, 1], SIZES), DataError, r"sigma must hold .* symbols, got '\[A, 1\]'"),
+        (lambda: Correlations([[A, np.nan], [1, A]], [A, 1], SIZES), DataError, "sigma must hold finite .* got 'nan'"),
+        (lambda: Correlations(sp.eye(2), None, SIZES), DataError, "sigma_yx must hold .* symbols, got 'None'"),
+        (lambda: Correlations(sp.eye(2), A, SIZES), DataError, "sigma_yx must be a matrix, or a list of rows, got 'A'"),
+        (lambda: Correlations(sp.ones(2), [A, A], SIZES), DataError, "sigma of A, B is singular: with symbols"),
+        (lambda: Correlations(sp.eye(2), [A, 1], SIZES, sp.eye(2)), DataError, "sigma_yy must be a number or symbol"),
+        (lambda: Correlations.scalar(np.inf, 1, 0.5), DataError, "sigma_a must be finite, got inf"),
+        (lambda: Correlations.scalar(2, 1, 0.5, ([1, 2], 3)), DataError, "w is ragged"),
+        (lambda: Correlations.scalar(A, "1", 0.5), DataError, "sigma_b must hold finite numbers and symbols, got '1'"),
+        (lambda: Correlations.from_samples(BLOCKS, Y, notes="z"), DataError, "notes must be a list of .* got 'z'"),
+        (lambda: FusionNetwork.fused_at(2, 2, ()), DomainError, "modalities must be several names, got none"),
+        (lambda: FusionNetwork.fused_at(2, 2, (1, 2)), DomainError, "a modality's name must be printable text, got 1"),
+        (lambda: FusionNetwork.branches({"A": -1}), DomainError, r"depths\['A'\] must be at least 1, got -1"),
+        (lambda: FusionNetwork.branches({"A": 1}, "x"), DomainError, "trunk must be an integer, got 'x'"),
+        (lambda: FusionNetwork.tree(1, "A", "B"), DomainError, r"such as Chain\(2, 'A'\), got \('A', 'B'\)"),
+        (lambda: Chain(1, None), DomainError, "source must be a modality's name or chains, got None"),
+        (lambda: Recipe(rates={1: 2}), DomainError, r"rates must map modality .* such as {'A': 0.5}, got {1: 2}"),
     ],
 )
 def test_one_line_that_names_field_and_value(call, error, says) -> None:

@@ -1,6 +1,7 @@
 """The house: arrows point downwards, imports are light, notebooks hold prose and calls, the README's commands run."""
 
 import ast
+import configparser
 import json
 import re
 import shlex
@@ -168,16 +169,45 @@ def test_the_readmes_python_runs() -> None:
             exec(compile(block, "README.md", "exec"), {})
 
 
+def kept_files() -> list[Path]:
+    """What is committed, found without git, so that an unpacked sdist is looked at too."""
+    made = {"build", "dist", "__pycache__"}
+    tops = [p for p in ROOT.iterdir() if p.name == ".ci" or (p.name[0] != "." and p.name not in made)]
+    tops = [p for p in tops if not p.name.endswith(".egg-info") and not (p / "pyvenv.cfg").exists()]
+    below = [p for top in tops for p in (top.rglob("*") if top.is_dir() else [top])]
+    return [p for p in below if not made & {*p.relative_to(ROOT).parts}]
+
+
 def test_nothing_committed_names_this_workplace() -> None:
     """No absolute path of a machine, no registry's host."""
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split(
-        "\n"
-    )
     words = re.compile("/" + "work/|/" + "root/|/" + "tmp/[a-z]|pypi" + r"\.org|files\.python" + "hosted")
-    for name in filter(None, listed):
-        path = ROOT / name
+    files = kept_files()
+    assert {"setup.cfg", "tests", "run"} <= {path.name for path in files} | {path.parent.name for path in files}
+    for path in files:
         if path.suffix in {".py", ".md", ".cfg", ".toml", ".txt", ".ipynb", ".yml", ""} and path.is_file():
-            assert not words.search(path.read_text(errors="ignore")), name
+            assert not words.search(path.read_text(errors="ignore")), path
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    """What is built, what is cited and what CHANGELOG begins with."""
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    stated = setup["metadata"]["version"]
+    assert re.search(r"^version: (.*)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)[1] == stated
+    assert re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[1] == stated
+
+
+def test_the_sdist_has_every_file() -> None:
+    """Each kept file is named by a line of MANIFEST.in, or belongs to what setuptools always takes."""
+    lines = [line.split() for line in (ROOT / "MANIFEST.in").read_text().splitlines() if line and line[0] != "#"]
+    grafted = {line[1] for line in lines if line[0] == "graft"}
+    single = {name for line in lines if line[0] == "include" for name in line[1:]}
+    single |= {"MANIFEST.in", "pyproject.toml", "setup.cfg", "PKG-INFO"}  # the last is made for the sdist
+    endings = {line[1]: line[2:] for line in lines if line[0] == "recursive-include"}
+    for path in kept_files():
+        top, *below = path.relative_to(ROOT).parts
+        patterns = endings.get(top, ["*"] if top in grafted else [])
+        assert path.is_dir() or (any(map(path.match, patterns)) if below else top in single), path
 
 
 def test_nothing_from_outside_is_evaluated_or_unpickled() -> None:

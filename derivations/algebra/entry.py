@@ -46,11 +46,13 @@ class Status(StrEnum):
 
 
 FIRST_OF_OURS = 101
+FIRST_OF_YOURS = 1001  # of entries that `register` takes
 
 
 class Kind(StrEnum):
     PAPER = "paper"
     EXTENSION = "extension"
+    OWN = "own"
 
 
 class DefectKind(StrEnum):
@@ -109,6 +111,12 @@ class Statement:
     lead, neglected : for leading order; finds the leading term, and the relative order left out, as stated
     residual : for an ansatz; returns what is left of the flow on it and off it
     claim : words about the formula that the printed form stands for, if it is not the formula itself
+
+    Examples
+    --------
+    >>> x, y = sp.symbols("x y")
+    >>> Statement(sp.Eq(y, 2 * x), lambda: x + x).derive()
+    2*x
     """
 
     printed: sp.Basic
@@ -248,14 +256,14 @@ class Entry:
 
     Parameters
     ----------
-    number, part, title : 44, "a", what it is about; ours are numbered from `FIRST_OF_OURS` on
+    number, part, title : 44, "a", what it is about; ours are numbered from 101, your own (`register`) from 1001 on
     statements : the relations printed under this number
     sources : the entries whose `right` forms the derivations are handed
     condition, proof, note : when it holds, how it follows, what to know; plain text
     claims : statements of the text, a caption or an appendix beside the equation; their status is their own
 
     `printed`, `derived` and `right` are SymPy relations (a Tuple if there are several); tau is written out.
-    A check that cannot be carried through gives the status `fails`; it does not raise.
+    A check that cannot be carried through gives the status `fails`; it does not raise. `derived` does, and says why.
 
     Examples
     --------
@@ -283,7 +291,9 @@ class Entry:
 
     @property
     def kind(self) -> Kind:
-        return Kind.PAPER if self.number < FIRST_OF_OURS else Kind.EXTENSION
+        if self.number < FIRST_OF_OURS:
+            return Kind.PAPER
+        return Kind.EXTENSION if self.number < FIRST_OF_YOURS else Kind.OWN
 
     @property
     def printed(self) -> sp.Basic:

@@ -136,7 +136,7 @@ def reduce(network: FusionNetwork, data: Correlations | None = None, saturation:
     if data is None:
         free = Correlations.symbolic(dict.fromkeys(network.modalities, 1))
         positive = {s: sp.Symbol(s.name, positive=True) for s in free.sigma_yx}
-        data = Correlations(free.sigma, free.sigma_yx.subs(positive), free.sizes, free.sigma_yy)
+        data = Correlations(free.sigma, sp.Matrix(free.sigma_yx).subs(positive), free.sizes, free.sigma_yy)
     require_problem(network, data)
     if any(size > 1 for size in data.sizes.values()) or data.outputs > 1:
         raise DomainError(

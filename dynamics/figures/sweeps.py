@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -12,6 +12,9 @@ from matplotlib.axes import Axes
 from derivations import DomainError
 from dynamics.checks import one_of
 from dynamics.figures.style import house_style
+
+if TYPE_CHECKING:
+    import xarray
 
 LABELS = {
     "ratio": r"time ratio $t_{\mathrm{last}}/t_{\mathrm{first}}$",
@@ -27,7 +30,11 @@ class Picture(StrEnum):
 
 
 def plot_sweep(
-    found: Any, quantity: str = "ratio", kind: Picture | str = Picture.LINES, x: str | None = None, y: str | None = None
+    found: xarray.Dataset,
+    quantity: str = "ratio",
+    kind: Picture | str = Picture.LINES,
+    x: str | None = None,
+    y: str | None = None,
 ) -> Axes:
     """One picture of a sweep's Dataset; its axes.
 
@@ -62,7 +69,7 @@ def plot_sweep(
         raise DomainError(f"{quantity} has no numbers to draw")
     if "point" in values.dims:
         raise DomainError("a list has no axes to draw along: give the sweep as a grid")
-    swept = sorted((d for d in values.dims if d != "seed"), key=lambda d: -values.sizes[d])
+    swept = sorted((str(d) for d in values.dims if d != "seed"), key=lambda d: -values.sizes[d])
     x = x if x is not None else (swept[0] if swept else None)
     y = y if y is not None else next((d for d in swept if d != x), None)
     if x is not None and x == y:

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from derivations import DataError, DomainError, SolveError, StoreError
-from dynamics.interface.commands import deriving, predicting, reproducing, simulating
+from dynamics.interface.commands import completing, deriving, predicting, reproducing, simulating
+from dynamics.interface.commands.options import Paragraphs
 
 COMMANDS = (  # as `--help` lists them
     predicting.add_predict,
@@ -25,6 +26,7 @@ COMMANDS = (  # as `--help` lists them
     reproducing.add_table,
     simulating.add_sweep,
     deriving.add_derive,
+    completing.add_completion,
 )
 
 
@@ -65,7 +67,10 @@ def _failed(why: object, status: int) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="fusion-dynamics",
-        description="Which modality a multimodal linear network learns first, and when the second.",
+        formatter_class=Paragraphs,
+        description="Example: fusion-dynamics predict --example diabetes\n\n"
+        "Which modality a multimodal linear network learns first, and when the second. "
+        "COMMAND --help begins with an example, too.",
     )
     parser.add_argument("--version", action="version", version=f"fusion-dynamics {version('fusion-dynamics')}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")

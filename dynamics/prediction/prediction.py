@@ -7,16 +7,21 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from derivations import DomainError, FusionNetwork
+from dynamics.checks import required
 from dynamics.prediction.estimates import Estimate, Road
 from dynamics.recipe import PLAIN, Recipe
 from dynamics.runs.half_times import HalfTimes, Timed
 from dynamics.strict_json import told
 from dynamics.tables import Drawn, Shown, Table
+
+if TYPE_CHECKING:
+    import pandas
+    import xarray
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -143,6 +148,52 @@ class Prediction(Timed, Shown, Drawn):
         head = {**self.half_times.to_dict(), **told(self, "source superficial together order_probability")}
         names = f"holds_for weight_times columns contribution explained warnings remarks {' '.join(Road)}"
         return {**head, "recipe": self.recipe.to_dict(), "misattribution": wrong, **told(self, names)}
+
+    def to_frame(self) -> pandas.DataFrame:
+        """A pandas.DataFrame with a row for each road and modality; needs the package pandas.
+
+        Columns are road, modality, place (0 is learned first), status, time (in units of tau; inf where it is not
+        reached), bound (its relative error), spread over seeds (nan where there is none), kind, equations, and source:
+        whether the answer rests on this road.
+
+        Examples
+        --------
+        >>> from dynamics import Correlations, FusionNetwork, predict
+        >>> frame = predict(FusionNetwork.fused_at(2, 2), Correlations.scalar(2, 1, 0.5)).to_frame()
+        >>> frame[frame.source][["modality", "status", "place"]].values.tolist()
+        [['A', 'reached', 0], ['B', 'reached', 1]]
+        """
+        rows = [
+            {
+                "road": road.value, "modality": m, "place": place, "status": e.status[m].value, "time": e.times[m],
+                "bound": e.bound.get(m, math.nan), "spread": e.spread.get(m, math.nan), "kind": e.kind.value,
+                "equations": e.equations, "source": road is self.source,
+            }
+            for road, e in self.estimates.items()
+            for place, m in enumerate(e.order)
+        ]  # fmt: skip
+        frame: pandas.DataFrame = required("pandas", "to_frame", "data").DataFrame(rows)
+        return frame
+
+    def to_xarray(self) -> xarray.Dataset:
+        """An xarray.Dataset with the dimensions road and modality; needs the package xarray.
+
+        Variables are half_time (in units of tau), bound and status of each road, contribution and explained of each
+        modality. Attributes are the source, the answer, what it holds for, and the warnings.
+        """
+        roads, names = self.estimates, list(self.order)
+        pair, dataset = ("road", "modality"), required("xarray", "to_xarray", "sweep").Dataset
+        found = {
+            "half_time": (pair, [[e.times[m] for m in names] for e in roads.values()], {"units": "tau"}),
+            "bound": (pair, [[e.bound.get(m, math.nan) for m in names] for e in roads.values()]),
+            "status": (pair, [[e.status[m].value for m in names] for e in roads.values()]),
+            "contribution": ("modality", [self.contribution[m] for m in names]),
+            "explained": ("modality", [self.explained[m] for m in names]),
+        }
+        said = {"source": self.source.value, "answer": self.answer, "holds_for": self.holds_for}
+        coordinates = {"road": [road.value for road in roads], "modality": names}
+        made: xarray.Dataset = dataset(found, coordinates, {**said, "warnings": "\n".join(self.warnings)})
+        return made
 
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), indent=2, allow_nan=False)

@@ -9,18 +9,23 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, field
 from functools import cached_property, partial
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from derivations import Correlations, StoreError
 from derivations.critical.saddles import Course
+from dynamics.checks import required
 from dynamics.files import plain_file, write_whole
 from dynamics.messages import one_line
 from dynamics.provenance import origin_of
 from dynamics.runs.half_times import HalfTimes, Status, Timed, first_time, never_notes, race_notes
 from dynamics.runs.itinerary import Visit, visits
 from dynamics.tables import Drawn, Shown, Table, number
+
+if TYPE_CHECKING:
+    import pandas
+    import xarray
 
 HALF = 0.5 - 1e-9  # a run may end at a half-time, a rounding below one half
 FORMAT = "fusion-dynamics trajectory 2"
@@ -119,6 +124,58 @@ class Trajectory(Timed, Shown, Drawn):
         producer, start = self.provenance.get("producer", "run"), self.provenance.get("start", "given")
         title = f"{producer}, {start} start, {len(self.t)} points to t = {number(self.t[-1])}"
         return Table(title, ("modality", "status", "half-time [tau]", "of its weights"), tuple(rows), tuple(notes))
+
+    def to_frame(self) -> pandas.DataFrame:
+        """A pandas.DataFrame with a row a point and the index t, in units of tau; needs the package pandas.
+
+        Columns are `loss`, `|W_A|` for the norm of each modality's total weights and `W_A[0]` for that of each input
+        (`W_A[0,1]` for output 0 and input 1, where there are several outputs), both counted from 0.
+
+        Examples
+        --------
+        >>> from dynamics import Correlations, FusionNetwork, integrate_reduced
+        >>> run = integrate_reduced(FusionNetwork.fused_at(2, 2), Correlations.scalar(2, 1, 0.5))
+        >>> list(run.to_frame().columns)
+        ['loss', '|W_A|', '|W_B|', 'W_A[0]', 'W_B[0]']
+        """
+        columns = {"loss": self.loss} | {f"|W_{m}|": norm for m, norm in self.norms.items()}
+        for m, weights in self.total.items():
+            for place in np.ndindex(weights.shape[1:]):
+                columns[f"W_{m}[{','.join(map(str, place))}]"] = weights[:, *place]
+        pd = required("pandas", "to_frame", "data")
+        frame: pandas.DataFrame = pd.DataFrame(columns, index=pd.Index(self.t, name="t"))
+        return frame
+
+    def to_xarray(self) -> xarray.Dataset:
+        """An xarray.Dataset along t, in units of tau; needs the package xarray.
+
+        Variables are `loss` and `norm`, `half_time`, `weight_time` and `status` of each modality, and `total_A` with
+        the weights of each input of A (and output, where there are several). Attributes are ratio, lag, saddles,
+        warnings, monitors and provenance, all as netCDF can hold them.
+
+        Examples
+        --------
+        >>> from dynamics import Correlations, FusionNetwork, integrate_reduced
+        >>> run = integrate_reduced(FusionNetwork.fused_at(2, 2), Correlations.scalar(2, 1, 0.5))
+        >>> run.to_xarray()["total_A"].dims
+        ('t', 'input_A')
+        """
+        dataset, names, tau = required("xarray", "to_xarray", "sweep").Dataset, list(self.order), {"units": "tau"}
+        found = {
+            "loss": ("t", self.loss),
+            "norm": (("modality", "t"), np.stack([self.norms[m] for m in names])),
+            "half_time": ("modality", [self.times[m] for m in names], tau),
+            "weight_time": ("modality", [self.weight_times.get(m, math.nan) for m in names], tau),
+            "status": ("modality", [self.status[m].value for m in names]),
+        }
+        for m, weights in self.total.items():
+            found[f"total_{m}"] = (("t", "output", f"input_{m}") if weights.ndim > 2 else ("t", f"input_{m}"), weights)
+        attributes: dict[str, Any] = {f"monitor_{name}": float(value) for name, value in self.monitors.items()}
+        attributes |= {name: str(value) for name, value in self.provenance.items()}
+        path = " -> ".join(map(str, self.itinerary))
+        attributes |= {"ratio": self.ratio, "lag": self.lag, "saddles": path, "warnings": "\n".join(self.warnings)}
+        made: xarray.Dataset = dataset(found, {"t": ("t", self.t, tau), "modality": names}, attributes)
+        return made
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write one .npz without pickles; whole or not at all."""

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from numbers import Real
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from derivations import Correlations, DomainError, FusionNetwork
-from dynamics.checks import checked_integer, checked_positive, checked_rtol
+from dynamics.checks import checked_integer, checked_positive, checked_rtol, required
 from dynamics.problem import Problem
 from dynamics.provenance import origin_of
 from dynamics.recipe import MODULATED, Recipe
@@ -26,6 +26,9 @@ from dynamics.starts.start import random_start
 from dynamics.starts.weights import WIDEST
 from dynamics.strict_json import told
 from dynamics.tables import Drawn, Shown, Table, number
+
+if TYPE_CHECKING:
+    import xarray
 
 MOST_SEEDS = 10**6  # drawn at once
 
@@ -128,15 +131,12 @@ class Ensemble(Shown, Drawn):
         names = "order race seeds times status ratio lag mean_ratio order_probability monitors compression"
         return told(self, f"{names} warnings provenance")
 
-    def to_xarray(self) -> Any:
+    def to_xarray(self) -> xarray.Dataset:
         """An xarray.Dataset with the dimensions seed and modality; needs the package xarray.
 
         Seeds are numbers, or text where one needs more than 31 bits (netCDF 3 has no wider integers).
         """
-        try:
-            import xarray
-        except ImportError:
-            raise DomainError("to_xarray needs the package xarray: pip install 'fusion-dynamics[sweep]'") from None
+        dataset = required("xarray", "to_xarray", "sweep").Dataset
         seeds: list[Any] = list(self.seeds)
         coordinates = {"seed": seeds if max(seeds) < 2**31 else list(map(str, seeds)), "modality": list(self.order)}
         pair = ("modality", "seed")
@@ -149,7 +149,8 @@ class Ensemble(Shown, Drawn):
             **{name: ("seed", values) for name, values in self.monitors.items()},
         }
         attributes = {key: str(value) for key, value in self.provenance.items()}
-        return xarray.Dataset(found, coordinates, {**attributes, "compression": self.compression})
+        made: xarray.Dataset = dataset(found, coordinates, {**attributes, "compression": self.compression})
+        return made
 
 
 def shares_of_first(times: Mapping[str, np.ndarray]) -> dict[str, float]:

@@ -51,7 +51,7 @@ def test_networks_are_values() -> None:
         (lambda: FusionNetwork.fused_at(2, 2, ("A", "trunk")), "must not be 'trunk'"),
         (lambda: FusionNetwork.fused_at(2, 2, ("A", "B+C")), "nor hold '\\+'"),
         (lambda: FusionNetwork.fused_at(2, 2, ("A", "B\n")), "printable"),
-        (lambda: FusionNetwork.branches({"A": 0, "B": 1}), "depth of chain 'A' must be at least 1, got 0"),
+        (lambda: FusionNetwork.branches({"A": 0, "B": 1}), r"depths\['A'\] must be at least 1, got 0"),
         (lambda: FusionNetwork.tree(1, Chain(1, (Chain(1, "A"),)), Chain(1, "B")), "fuses a single chain"),
         (lambda: FusionNetwork.tree(1, Chain(1, "A"), Chain(2, "A")), "'A' is read by more than one chain"),
         (lambda: FusionNetwork(Chain(1, "A")), "trunk must be a chain that joins"),

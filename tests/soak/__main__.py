@@ -138,7 +138,9 @@ def board(found: dict[str, Any], seed: int) -> str:
 
 
 def commit() -> str:
-    """Of the code that is measured."""
+    """Of the code that is measured; the version where there is no repository, as in an unpacked sdist."""
+    if not (ROOT / ".git").exists():
+        return f"version {version('fusion-dynamics')}"
     done = subprocess.run(
         ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, cwd=ROOT, check=False
     )

@@ -9,13 +9,17 @@ from typing import Any
 
 from derivations import DataError, DomainError
 from dynamics.files import write_whole
-from dynamics.interface.commands.options import add_command, network_of, problem_of, u0_of, whole
+from dynamics.interface.commands.options import add_command, add_plain, network_of, problem_of, u0_of, whole
 from dynamics.interface.outputs import as_json, check_target, draw_to_files, save_figure
 
 
 def add_fixed_points(commands: Any) -> None:
     fixed = add_command(
-        commands, "fixed-points", _fixed_points, "fixed points and saddles: dimension, signature, loss, ways out"
+        commands,
+        "fixed-points",
+        _fixed_points,
+        "fixed points and saddles: dimension, signature, loss, ways out",
+        "--depth 3 --fusion-depth 2",
     )
     fixed.add_argument("--width", type=whole, help="hidden units (default: counts are expressions in h)")
     fixed.add_argument("--equations", action="store_true", help="print the equations of every stratum")
@@ -58,14 +62,14 @@ def _fixed_points(options: argparse.Namespace) -> int:
 
 
 def add_derive(commands: Any) -> None:
-    derive = commands.add_parser(
-        "derive",
-        help="the ledger: every numbered equation, derived and checked; or one with its derivation",
+    derive = add_plain(
+        commands, "derive", _derive,
+        "the ledger: every numbered equation, derived and checked; or one with its derivation",
+        usage="[NUMBER] [--latex | --json | --html FILE]", example="44a",
         description="Every numbered equation of the paper (1-62) and ours (from 101): what is printed, what follows "
         "from (1), (2) and the loss, and the status that comparing the two gives. With NUMBER the derivation of one "
         "equation, from the definitions to itself. Status 1 if a check fails.",
-    )
-    derive.set_defaults(run=_derive)
+    )  # fmt: skip
     derive.add_argument("number", nargs="?", metavar="NUMBER", help="44, or one part: 44a")
     form = derive.add_mutually_exclusive_group()
     form.add_argument("--latex", action="store_true", help="print LaTeX")

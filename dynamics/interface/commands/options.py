@@ -44,10 +44,38 @@ def real(text: str) -> float:
     return float(text)
 
 
-def add_command(commands: Any, name: str, run: Action, text: str) -> argparse.ArgumentParser:
-    """A command that asks about a network and data."""
-    command: argparse.ArgumentParser = commands.add_parser(name, help=text, description=f"{text}. {DATA}")
+class Paragraphs(argparse.HelpFormatter):
+    """Descriptions keep their paragraphs: the first is an example."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n\n".join(super(Paragraphs, self)._fill_text(part, width, indent) for part in text.split("\n\n"))
+
+
+def add_plain(
+    commands: Any, name: str, run: Action, text: str, *, example: str, description: str, usage: str
+) -> argparse.ArgumentParser:
+    """A command whose `--help` starts with an example.
+
+    Parameters
+    ----------
+    text : what `fusion-dynamics --help` says of it
+    example : what to type after the name of the command
+    usage : its arguments in few words; all options are listed below
+    """
+    command: argparse.ArgumentParser = commands.add_parser(
+        name, help=text, usage=f"%(prog)s {usage}", formatter_class=Paragraphs,
+        description=f"Example: fusion-dynamics {name} {example}\n\n{description}",
+    )  # fmt: skip
     command.set_defaults(run=run)
+    return command
+
+
+def add_command(commands: Any, name: str, run: Action, text: str, example: str) -> argparse.ArgumentParser:
+    """A command that asks about a network and data."""
+    command = add_plain(
+        commands, name, run, text, example=example, description=f"{text}.\n\n{DATA}",
+        usage="(DATA --modality NAME=C1,C2 ... | --example NAME) [options]",
+    )  # fmt: skip
     command.add_argument("data", nargs="?", metavar="DATA", help="a table or an .npz")
     command.add_argument("--example", metavar="NAME", help="diabetes, star98 or linnerud instead of a file (z-scored)")
     command.add_argument("--target", metavar="C1,C2", help="column or array of the target, or of several (default y)")

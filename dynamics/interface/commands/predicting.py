@@ -29,7 +29,9 @@ BLOCK = 1 << 20  # bytes of a file read at a time
 
 
 def add_predict(commands: Any) -> None:
-    predict = add_command(commands, "predict", _predict, "half-times by the law and the reduced flow (milliseconds)")
+    predict = add_command(
+        commands, "predict", _predict, "half-times by the law and the reduced flow (milliseconds)", "--example diabetes"
+    )
     predict.add_argument("--learning-rate", type=real, help="print steps of gradient descent beside the times")
     add_init(predict, "u0 from a named initialisation and --width, instead of --u0")
     add_recipe(predict)
@@ -119,7 +121,13 @@ def _in_own_units(options: argparse.Namespace) -> bool:
 
 
 def add_prescribe(commands: Any) -> None:
-    prescribe = add_command(commands, "prescribe", _prescribe, "what to change: rescaling, fusion depth, u0, width")
+    prescribe = add_command(
+        commands,
+        "prescribe",
+        _prescribe,
+        "what to change: rescaling, fusion depth, u0, width",
+        "--example diabetes --ratio 1.2",
+    )
     add_recipe(prescribe)
     prescribe.add_argument("--learning-rate", type=real, help="of an optimizer whose times depend on it, as Adam's do")
     prescribe.add_argument("--ratio", type=real, default=1.0, help="half-time of the last over the first (default 1)")
@@ -148,7 +156,13 @@ def _answered(options: argparse.Namespace, work: Callable[..., Any], asked: Mapp
 
 
 def add_compare(commands: Any) -> None:
-    compare = add_command(commands, "compare", _compare, "all roads side by side, several seeds (seconds to minutes)")
+    compare = add_command(
+        commands,
+        "compare",
+        _compare,
+        "all roads side by side, several seeds (seconds to minutes)",
+        "--example diabetes --seeds 3",
+    )
     add_start(compare)
     add_recipe(compare)
     compare.add_argument("--seeds", type=whole, default=5, help="number of random starts (default 5)")
@@ -164,7 +178,11 @@ def _compare(options: argparse.Namespace) -> int:
 
 def add_report(commands: Any) -> None:
     report = add_command(
-        commands, "report", _report, "one page of HTML with all of this, for a browser (half a minute)"
+        commands,
+        "report",
+        _report,
+        "one page of HTML with all of this, for a browser (half a minute)",
+        "--example diabetes -o report.html",
     )
     add_start(report)
     add_recipe(report)

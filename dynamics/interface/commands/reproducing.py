@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from derivations import DataError, DomainError
-from dynamics.interface.commands.options import given, real, whole
+from dynamics.interface.commands.options import add_plain, given, real, whole
 from dynamics.interface.outputs import as_json, at_work, check_figure, check_target, save_figure, say
 
 if TYPE_CHECKING:
@@ -20,13 +20,13 @@ CHANGES = ("width", "learning_rate", "train_images", "shrink", "every", "b_corru
 
 
 def add_figure(commands: Any) -> None:
-    figure = commands.add_parser(
-        "figure",
-        help="a figure of the paper from this code, with the numbers behind it (seconds to minutes)",
+    figure = add_plain(
+        commands, "figure", _figure,
+        "a figure of the paper from this code, with the numbers behind it (seconds to minutes)",
+        usage="NUMBER [options]", example="3 -o figure-3.png",
         description="Figures of the paper: simulations, laws, and checks of one against the other. The picture and the "
         "numbers drawn (JSON) are saved; the checks are printed. Status 1 if a check fails.",
-    )
-    figure.set_defaults(run=_figure)
+    )  # fmt: skip
     figure.add_argument("number", metavar="NUMBER", help="1-14, or all (13 needs --images)")
     figure.add_argument("-o", "--output", metavar="FILE", help="default figure-N.png; with all: a folder (default .)")
     figure.add_argument("--data", metavar="FILE.json", help="the numbers drawn (default: beside the picture)")
@@ -78,15 +78,14 @@ def _figure(options: argparse.Namespace) -> int:
 
 
 def add_table(commands: Any) -> None:
-    table = commands.add_parser(
-        "table",
-        help="a table of the paper: 1, time ratios on noisy MNIST",
+    table = add_plain(
+        commands, "table", _table, "a table of the paper: 1, time ratios on noisy MNIST",
+        usage="NUMBER [options]", example="1",
         description="Table 1 of the paper: how much later the second modality is learned, for each fusion depth. "
         "Without options it prints the runs that come with the package. With --images (a folder with the four IDX "
         "files of MNIST) it trains what --store does not hold yet (PyTorch; minutes a run); each epoch is kept, and a "
         "killed command goes on from there. Two such commands can share a store.",
-    )
-    table.set_defaults(run=_table)
+    )  # fmt: skip
     table.add_argument("number", metavar="NUMBER", help="1")
     table.add_argument("--images", metavar="FOLDER", help="the IDX files of MNIST, plain or .gz: train")
     table.add_argument("--store", metavar="FOLDER", help="trained runs; alone: the table of these")

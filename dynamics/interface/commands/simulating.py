@@ -10,6 +10,7 @@ from derivations import DomainError
 from dynamics.interface.commands.options import (
     add_command,
     add_init,
+    add_plain,
     add_recipe,
     add_start,
     given,
@@ -28,7 +29,11 @@ if TYPE_CHECKING:
 
 def add_simulate(commands: Any) -> None:
     simulate = add_command(
-        commands, "simulate", _simulate, "one run, or many starts: gradient flow, reduced flow or gradient descent"
+        commands,
+        "simulate",
+        _simulate,
+        "one run, or many starts: gradient flow, reduced flow or gradient descent",
+        "--example diabetes --seeds 20",
     )
     simulate.add_argument("--method", choices=("flow", "reduced", "descent"), default="flow", help="default: flow")
     add_start(simulate)
@@ -118,14 +123,14 @@ def _simulate_many(
 
 
 def add_sweep(commands: Any) -> None:
-    sweep = commands.add_parser(
-        "sweep",
-        help="half-times over a grid of networks, data and starts; resumable",
-        description="Runs the sweep that a TOML file describes: sections [network], [data], [start], [recipe], [run]; "
+    sweep = add_plain(
+        commands, "sweep", _sweep, "half-times over a grid of networks, data and starts; resumable",
+        usage="SPEC.toml -o STORE [options]", example="sweep.toml -o ratios --plot ratios.png",
+        description="sweep.toml, for instance: data = {sigma_a = 2.0, rho = [0.0, 0.3, 0.6]}\n\n"
+        "Runs the sweep that a TOML file describes: sections [network], [data], [start], [recipe], [run]; "
         "a list of values makes an axis. Finished batches are kept in STORE, and a run that was killed goes on from "
         "there. The result is written to STORE.nc (netCDF).",
-    )
-    sweep.set_defaults(run=_sweep)
+    )  # fmt: skip
     sweep.add_argument("spec", metavar="SPEC.toml")
     sweep.add_argument("-o", "--output", metavar="STORE", required=True, help="folder of finished batches")
     sweep.add_argument("--jobs", type=whole, default=1, metavar="N", help="processes on this machine (default 1)")

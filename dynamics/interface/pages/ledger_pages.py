@@ -8,6 +8,7 @@ from html import escape
 from typing import Any
 
 from derivations import Entry, Ledger
+from derivations.algebra.entry import FIRST_OF_YOURS, Kind
 from derivations.algebra.typesetting import text_lines
 from derivations.equations import defects_of, to_dict
 from dynamics.tables import Table
@@ -56,8 +57,9 @@ def ledger_table(book: Ledger) -> Table:
         notes += [f"  ({entry.name}) {claim}: {verdict([*found])}" for claim, found in entry.claim_statuses]
     total = ", ".join(f"{count} {status}" for status, count in _counts(book).items())
     notes += ["", f"{len(book)} entries: {total}. One with its derivation: fusion-dynamics derive NUMBER"]
+    yours = f", and yours from {FIRST_OF_YOURS} on" if any(entry.kind is Kind.OWN for entry in book) else ""
     return Table(
-        "Equations (1)-(62) of the paper and ours from 101 on", ("number", "status", "what"), rows, tuple(notes)
+        f"Equations (1)-(62) of the paper and ours from 101 on{yours}", ("number", "status", "what"), rows, tuple(notes)
     )
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from derivations import DomainError
+from dynamics.checks import required
 from dynamics.files import write_whole
 from dynamics.provenance import _version
 from dynamics.simulation.sweeps.spec import PARAMETERS, Layout, Spec
 from dynamics.simulation.sweeps.work import STATUSES, Result, modalities_of
 from dynamics.tables import Table, number
+
+if TYPE_CHECKING:
+    import xarray
 
 UNITS = {"half_time": "tau", "lag": "tau"}
 MEANING = {
@@ -27,9 +29,11 @@ MEANING = {
 }
 
 
-def assembled(spec: Spec, batches: Sequence[np.ndarray], found: Mapping[int, tuple[Result, list[str]]]) -> Any:
+def assembled(
+    spec: Spec, batches: Sequence[np.ndarray], found: Mapping[int, tuple[Result, list[str]]]
+) -> xarray.Dataset:
     """An xarray.Dataset with one dimension an axis (a list has the dimension `point`), and the modality."""
-    xarray = require_xarray()
+    dataset = require_xarray().Dataset
     names = modalities_of(spec.fixed, spec.data)
     columns: dict[str, np.ndarray] = {}
     warnings: list[str] = []
@@ -61,15 +65,13 @@ def assembled(spec: Spec, batches: Sequence[np.ndarray], found: Mapping[int, tup
         "warnings": "\n".join(dict.fromkeys(warnings)), "time_unit": "tau = 1/learning rate",
         **{f"fixed_{k}": v if not isinstance(v, int) or v < 2**31 else str(v) for k, v in spec.fixed.items()},
     }  # fmt: skip
-    return xarray.Dataset(variables, coordinates, attributes)
+    made: xarray.Dataset = dataset(variables, coordinates, attributes)
+    return made
 
 
 def require_xarray() -> Any:
     """The package, or one line that says how to install it."""
-    try:
-        return import_module("xarray")
-    except ImportError:
-        raise DomainError("a sweep needs the package xarray: pip install 'fusion-dynamics[sweep]'") from None
+    return required("xarray", "a sweep", "sweep")
 
 
 def save_dataset(found: Any, path: str) -> None:

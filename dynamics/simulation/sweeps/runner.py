@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from derivations import Correlations, DataError, DomainError, SolveError
 from dynamics.checks import checked_integer
@@ -20,6 +20,9 @@ from dynamics.simulation.sweeps.dataset import assembled, require_xarray
 from dynamics.simulation.sweeps.spec import Point, Spec, make_spec, read_spec
 from dynamics.simulation.sweeps.store import open_store, read_batch, write_batch
 from dynamics.simulation.sweeps.work import Result, attempted, modalities_of
+
+if TYPE_CHECKING:
+    import xarray
 
 AGAIN = "what is finished is in the store, the same command goes on from there"
 WORKERS_WAIT = 60  # seconds
@@ -36,7 +39,7 @@ def sweep(
     scheduler: str | None = None,
     progress: Progress | None = None,
     recipe: Recipe | None = None,
-) -> Any:
+) -> xarray.Dataset:
     """Half-times over a grid or a list of parameters, as an xarray.Dataset.
 
     Parameters
