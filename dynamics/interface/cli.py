@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from derivations import DataError, DomainError, SolveError, StoreError
-from dynamics.interface.commands import deriving, predicting, reproducing, simulating
+from dynamics.interface.commands import deriving, exploring, predicting, reproducing, simulating
 
 COMMANDS = (  # as `--help` lists them
     predicting.add_predict,
@@ -24,6 +24,7 @@ COMMANDS = (  # as `--help` lists them
     reproducing.add_figure,
     reproducing.add_table,
     simulating.add_sweep,
+    exploring.add_explore,
     deriving.add_derive,
 )
 

@@ -1,14 +1,15 @@
 """The explorer: what it shows is what the runs say, and turning a knob redraws it."""
 
 import math
+from base64 import b64decode
 
 import numpy as np
 import pytest
 
 from derivations.errors import DomainError
-from dynamics import Correlations, FusionNetwork, explore, integrate_reduced, predict
+from dynamics import Correlations, FusionNetwork, explore, integrate_reduced, load_example, predict
 from dynamics.figures.scenes import blank, draw_on, picture_of
-from dynamics.prediction.scenes import MOST_STEPS, scene
+from dynamics.prediction.scenes import MOST_STEPS, scene, scene_of
 
 
 @pytest.mark.parametrize("shape", [(2, 2), (4, 3), (3, 3)])
@@ -81,3 +82,28 @@ def test_a_knob_redraws() -> None:
     assert "too large" in e.words.value
     with pytest.raises(DomainError, match="explore knows rho, sigma_ratio"):
         explore(colour=1)
+
+
+def test_a_page_without_a_kernel_has_the_picture() -> None:
+    """Both in one output: who knows widgets shows the sliders, all others (GitHub, nbconvert) the picture."""
+    from IPython.core.formatters import DisplayFormatter
+
+    e = explore(rho=0.1)
+    shown, _ = DisplayFormatter().format(e)
+    assert {"application/vnd.jupyter.widget-view+json", "image/png"} <= set(shown)
+    assert b64decode(shown["image/png"]) == e.picture.value
+
+
+def test_real_columns_have_scenes() -> None:
+    data = load_example("diabetes")
+    found = scene_of(FusionNetwork.fused_at(2, 2, data.modalities), data)
+    _, plane, weights, _ = found.plot()
+    assert found.aligned.order == ("serum", "body")
+    assert plane.get_xlabel() == "weight of body, 1 = alone"
+    assert [text.get_text() for text in weights.texts] == ["body", "serum"]
+    outputs = Correlations.from_samples(
+        {"A": np.eye(6)[:, :2], "B": np.eye(6)[:, 2:4]}, np.arange(12.0).reshape(6, 2) % 5
+    )
+    several = scene_of(FusionNetwork.fused_at(2, 2), outputs)
+    assert any("no plane" in m for m in several.messages)
+    assert not several.plot()[1].get_visible()
