@@ -154,4 +154,4 @@ def picture_of(figure: Figure) -> bytes:
 def _end(run: Trajectory) -> float:
     """Well past the last half-time."""
     known = [t for t in run.times.values() if 0 < t < math.inf]
-    return min(1.5 * max(known), float(run.t[-1])) if known else float(run.t[-1])
+    return max(min(1.5 * max(known), float(run.t[-1])), 1.06 * max(known)) if known else float(run.t[-1])
