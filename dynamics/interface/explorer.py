@@ -7,7 +7,6 @@ page of its own.
 from __future__ import annotations
 
 import time
-from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DEEPEST = 6
+STILL = "Sliders need a running kernel; without one: fusion-dynamics explore"
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,35 @@ KNOBS = {
 }
 
 
+class Picture:
+    """A PNG that is an output of its own, so that a stored notebook keeps it; live it changes in place."""
+
+    def __init__(self) -> None:
+        self.value = b""
+        self._places: list[Any] = []
+
+    def turn(self, value: bytes) -> None:
+        """Show another one, everywhere it is shown."""
+        self.value = value
+        for place in self._places:
+            place.update(self)
+
+    def show(self) -> None:
+        """In the output that runs now."""
+        from IPython.display import display
+
+        self._places.append(display(self, display_id=True))
+
+    def _repr_png_(self) -> bytes:
+        return self.value
+
+
 @dataclass(frozen=True, eq=False)
 class Explorer:
-    """Widgets: `controls` by the names of `scene`'s parameters, a `picture`, `words` below it; shown as `box`."""
+    """Widgets: `controls` by the names of `scene`'s parameters, `words` below them, as `box`; and a `picture`."""
 
     controls: Mapping[str, Any]
-    picture: Any
+    picture: Picture
     words: Any
     box: Any
     figure: Figure = field(repr=False)
@@ -79,15 +102,17 @@ class Explorer:
         self.controls["fusion_depth"].max = self.controls["depth"].value
         now = scene(**self.values)
         draw_on(self.figure, now)
-        self.picture.value = picture_of(self.figure)
+        self.picture.turn(picture_of(self.figure))
         seconds = time.perf_counter() - begin
         self.words.value = words_below(now, seconds)
         return seconds
 
-    def _repr_mimebundle_(self, **asked: Any) -> dict[str, Any]:
-        """Sliders where a kernel runs; a page that knows no widgets shows the picture in their place."""
-        shown: dict[str, Any] = self.box._repr_mimebundle_(**asked)
-        return {**shown, "image/png": b64encode(self.picture.value).decode()}
+    def _ipython_display_(self) -> None:
+        """Sliders where a kernel runs; the picture is left where none does."""
+        from IPython.display import display
+
+        display({**self.box._repr_mimebundle_(), "text/plain": STILL}, raw=True)
+        self.picture.show()
 
 
 def explore(**start: Any) -> Explorer:
@@ -118,7 +143,7 @@ def explore(**start: Any) -> Explorer:
         raise DomainError("explore needs ipywidgets: pip install 'fusion-dynamics[notebooks]'") from error
     from dynamics.figures.scenes import blank
 
-    look = {"style": {"description_width": "7.5em"}, "layout": {"width": "20em"}, "continuous_update": True}
+    look = {"style": {"description_width": "8.5em"}, "layout": {"width": "24em"}, "continuous_update": True}
     controls = {}
     for name, knob in KNOBS.items():
         kind = widgets.IntSlider if knob.whole else widgets.FloatLogSlider if knob.power else widgets.FloatSlider
@@ -137,10 +162,9 @@ def explore(**start: Any) -> Explorer:
         if name == "depth":
             controls["fusion_depth"].max = value
         controls[name].value = value
-    picture, words = widgets.Image(format="png"), widgets.HTML()
-    knobs = widgets.VBox(list(controls.values()))
-    box = widgets.VBox([widgets.HBox([knobs, picture]), words])
-    explorer = Explorer(controls, picture, words, box, blank())
+    words, knobs = widgets.HTML(), list(controls.values())
+    columns = widgets.HBox([widgets.VBox(knobs[:4]), widgets.VBox(knobs[4:])])
+    explorer = Explorer(controls, Picture(), words, widgets.VBox([columns, words]), blank())
     for control in controls.values():
         control.observe(lambda change: explorer.update(), names="value")
     explorer.update()
