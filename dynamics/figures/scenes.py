@@ -16,7 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from dynamics.figures.portraits import draw_nullcline, draw_points
-from dynamics.figures.style import COLOURS, colour, house_style
+from dynamics.figures.style import COLOURS, colour, house_style, plain
 from dynamics.figures.trajectories import until
 from dynamics.prediction.estimates import Estimate
 from dynamics.prediction.scenes import Scene
@@ -52,10 +52,7 @@ def _lay_out(figure: Figure) -> None:
         (loss, plane), (weights, phases) = figure.subplots(2, 2, width_ratios=[1.25, 1.0])
         figure.subplots_adjust(0.075, 0.1, 0.985, 0.91, 0.24, 0.34)
         loss.set_ylabel("loss")
-        weights.set_ylabel("total weights")
         weights.set_xlabel(TIME)
-        plane.set_xlabel("weight of A", labelpad=1)
-        plane.set_ylabel("weight of B", labelpad=1)
         phases.set_xlabel(f"half-{TIME}; bar: one modality alone", fontsize="small")
         phases.set_ylim(2.5, -0.6)
         for ax in (loss, plane, weights, phases):
@@ -80,20 +77,30 @@ def draw_on(figure: Figure, scene: Scene) -> None:
         t, values = until(run, run.loss, end)
         loss.plot(t, values, color="0.25", **LOOKS[name])
         for j, m in enumerate(run.total):
-            weights.plot(*until(run, run.total[m][:, 0], end), color=COLOURS[j], **LOOKS[name])
+            size = run.total[m][:, 0] if run.total[m].shape[1] == 1 else run.norms[m]
+            weights.plot(*until(run, size, end), color=colour(j), **LOOKS[name])
         loss.plot([0.02 + 0.36 * i, 0.09 + 0.36 * i], [1.08, 1.08], color="0.25", clip_on=False,
                   transform=loss.transAxes, **LOOKS[name])  # fmt: skip
         loss.text(0.11 + 0.36 * i, 1.08, f"{name} start", va="center", fontsize="small", transform=loss.transAxes)
     weights.axhline(0, color="0.8", lw=0.7, zorder=0)
+    left = 0.02
     for j, m in enumerate(scene.data.modalities):
-        weights.text(0.02 + 0.1 * j, 1.04, m, color=colour(j), weight="bold", transform=weights.transAxes)
+        weights.text(left, 1.04, plain(m), color=colour(j), weight="bold", transform=weights.transAxes)
+        left += 0.07 + 0.025 * len(plain(m))
+    several = any(size > 1 for size in scene.data.sizes.values())
+    weights.set_ylabel("norm of total weights" if several else "total weights")
     for ax in (loss, weights):
         ax.relim()
         ax.autoscale(axis="y")
         ax.set_xlim(0, end)
     loss.set_ylim(bottom=0)
+    plane.set_visible(scene.plane is not None)
     if scene.plane is not None:
         draw_plane(plane, scene.plane)
+        first, second = map(plain, scene.plane.modalities)
+        unit = ", 1 = alone" if scene.plane.note else ""
+        plane.set_xlabel(f"weight of {first}{unit}", labelpad=1, fontsize="small")
+        plane.set_ylabel(f"weight of {second}{unit}", labelpad=1, fontsize="small")
     draw_phases(phases, scene, end)
 
 
@@ -147,4 +154,4 @@ def picture_of(figure: Figure) -> bytes:
 def _end(run: Trajectory) -> float:
     """Well past the last half-time."""
     known = [t for t in run.times.values() if 0 < t < math.inf]
-    return min(1.5 * max(known), float(run.t[-1])) if known else float(run.t[-1])
+    return max(min(1.5 * max(known), float(run.t[-1])), 1.06 * max(known)) if known else float(run.t[-1])

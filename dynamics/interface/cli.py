@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from derivations import DataError, DomainError, SolveError, StoreError
-from dynamics.interface.commands import completing, deriving, predicting, reproducing, simulating
+from dynamics.interface.commands import completing, deriving, exploring, predicting, reproducing, simulating
 from dynamics.interface.commands.options import Paragraphs
 
 COMMANDS = (  # as `--help` lists them
@@ -25,6 +25,7 @@ COMMANDS = (  # as `--help` lists them
     reproducing.add_figure,
     reproducing.add_table,
     simulating.add_sweep,
+    exploring.add_explore,
     deriving.add_derive,
     completing.add_completion,
 )

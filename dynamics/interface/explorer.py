@@ -1,6 +1,7 @@
-"""An explorer for notebooks: turn the knobs of a two-modality problem and see what its network does.
+"""An explorer: turn the knobs of a fusion network and see what it does, in a notebook or in a browser without one.
 
-`scene` computes, `figures.scenes` draws, `explore` joins both to ipywidgets.
+`scene` computes, `figures.scenes` draws, `explore` joins both to ipywidgets; `explorer_page` shows the same knobs on a
+page of its own.
 """
 
 from __future__ import annotations
@@ -18,14 +19,72 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DEEPEST = 6
+STILL = "Sliders need a running kernel; without one: fusion-dynamics explore"
+
+
+@dataclass(frozen=True)
+class Knob:
+    """A slider: what it is called, from where to where, in which steps; of a `power` the exponents of ten."""
+
+    words: str
+    start: float
+    low: float
+    high: float
+    step: float = 1
+    power: bool = False
+    form: str = ".2f"
+
+    @property
+    def whole(self) -> bool:
+        """Whether its values are whole numbers."""
+        return self.step == 1
+
+
+NETWORK = {
+    "depth": Knob("depth L", 2, 2, DEEPEST, form="d"),
+    "fusion_depth": Knob("fusion depth L_f", 2, 1, 2, form="d"),
+    "u0": Knob("u0", 1e-3, -6, -0.3, 0.1, power=True, form=".1e"),
+    "width": Knob("width", 100, 2, 1000, form="d"),
+}
+#: By the names of `scene`'s parameters.
+KNOBS = {
+    "rho": Knob("correlation", 0.5, -0.98, 0.98, 0.02),
+    "sigma_ratio": Knob("sigma_A / sigma_B", 2.0, -0.6, 0.7, 0.02, power=True),
+    "w_a": Knob("w_A", 1.0, -2, 2, 0.1),
+    "w_b": Knob("w_B", 1.0, -2, 2, 0.1),
+    **NETWORK,
+}
+
+
+class Picture:
+    """A PNG that is an output of its own, so that a stored notebook keeps it; live it changes in place."""
+
+    def __init__(self) -> None:
+        self.value = b""
+        self._places: list[Any] = []
+
+    def turn(self, value: bytes) -> None:
+        """Show another one, everywhere it is shown."""
+        self.value = value
+        for place in self._places:
+            place.update(self)
+
+    def show(self) -> None:
+        """In the output that runs now."""
+        from IPython.display import display
+
+        self._places.append(display(self, display_id=True))
+
+    def _repr_png_(self) -> bytes:
+        return self.value
 
 
 @dataclass(frozen=True, eq=False)
 class Explorer:
-    """Widgets: `controls` by the names of `scene`'s parameters, a `picture`, `words` below it; shown as `box`."""
+    """Widgets: `controls` by the names of `scene`'s parameters, `words` below them, as `box`; and a `picture`."""
 
     controls: Mapping[str, Any]
-    picture: Any
+    picture: Picture
     words: Any
     box: Any
     figure: Figure = field(repr=False)
@@ -43,19 +102,24 @@ class Explorer:
         self.controls["fusion_depth"].max = self.controls["depth"].value
         now = scene(**self.values)
         draw_on(self.figure, now)
-        self.picture.value = picture_of(self.figure)
+        self.picture.turn(picture_of(self.figure))
         seconds = time.perf_counter() - begin
-        self.words.value = _words(now, seconds)
+        self.words.value = words_below(now, seconds)
         return seconds
 
     def _ipython_display_(self) -> None:
+        """Sliders where a kernel runs; the picture is left where none does."""
         from IPython.display import display
 
-        display(self.box)
+        display({**self.box._repr_mimebundle_(), "text/plain": STILL}, raw=True)
+        self.picture.show()
 
 
 def explore(**start: Any) -> Explorer:
     """Sliders for correlation, scales, weights, depth, fusion, u0 and width, in a notebook; needs ipywidgets.
+
+    Where no kernel runs (the stored file, a page made of it) the picture is left. Without a notebook:
+    `fusion-dynamics explore`.
 
     Parameters
     ----------
@@ -79,35 +143,35 @@ def explore(**start: Any) -> Explorer:
         raise DomainError("explore needs ipywidgets: pip install 'fusion-dynamics[notebooks]'") from error
     from dynamics.figures.scenes import blank
 
-    look = {"style": {"description_width": "7.5em"}, "layout": {"width": "20em"}, "continuous_update": True}
-    controls = {
-        "rho": widgets.FloatSlider(0.5, min=-0.98, max=0.98, step=0.02, description="correlation", **look),
-        "sigma_ratio": widgets.FloatLogSlider(
-            2.0, min=-0.6, max=0.7, step=0.02, description="sigma_A / sigma_B", **look
-        ),
-        "w_a": widgets.FloatSlider(1.0, min=-2, max=2, step=0.1, description="w_A", **look),
-        "w_b": widgets.FloatSlider(1.0, min=-2, max=2, step=0.1, description="w_B", **look),
-        "depth": widgets.IntSlider(2, min=2, max=DEEPEST, description="depth L", **look),
-        "fusion_depth": widgets.IntSlider(2, min=1, max=2, description="fusion depth L_f", **look),
-        "u0": widgets.FloatLogSlider(1e-3, min=-6, max=-0.3, step=0.1, description="u0", readout_format=".1e", **look),
-        "width": widgets.IntSlider(100, min=2, max=1000, description="width", **look),
-    }
+    look = {"style": {"description_width": "8.5em"}, "layout": {"width": "24em"}, "continuous_update": True}
+    controls = {}
+    for name, knob in KNOBS.items():
+        kind = widgets.IntSlider if knob.whole else widgets.FloatLogSlider if knob.power else widgets.FloatSlider
+        controls[name] = kind(
+            knob.start,
+            min=knob.low,
+            max=knob.high,
+            step=knob.step,
+            description=knob.words,
+            readout_format=knob.form,
+            **look,
+        )
     for name, value in start.items():
         if name not in controls:
             raise DomainError(f"explore knows {', '.join(controls)}, got {name!r}")
         if name == "depth":
             controls["fusion_depth"].max = value
         controls[name].value = value
-    picture, words = widgets.Image(format="png"), widgets.HTML()
-    knobs = widgets.VBox(list(controls.values()))
-    box = widgets.VBox([widgets.HBox([knobs, picture]), words])
-    explorer = Explorer(controls, picture, words, box, blank())
+    words, knobs = widgets.HTML(), list(controls.values())
+    columns = widgets.HBox([widgets.VBox(knobs[:4]), widgets.VBox(knobs[4:])])
+    explorer = Explorer(controls, Picture(), words, widgets.VBox([columns, words]), blank())
     for control in controls.values():
         control.observe(lambda change: explorer.update(), names="value")
     explorer.update()
     return explorer
 
 
-def _words(now: Scene, seconds: float) -> str:
+def words_below(now: Scene, seconds: float) -> str:
+    """Warnings, and how long it took."""
     lines = [f"<p>{escape(f'Warning: {message}')}</p>" for message in now.messages]
     return "".join(lines) + f"<p><small>{1e3 * seconds:.0f} ms</small></p>"

@@ -67,6 +67,22 @@ def scene(
     network = FusionNetwork.fused_at(depth, min(fusion_depth, depth))
     try:
         data = Correlations.scalar(sigma_ratio, 1.0, rho, (w_a, w_b))
+    except (DataError, DomainError) as error:
+        return Scene(network, None, messages=(str(error),))
+    return scene_of(network, data, u0=u0, width=width)
+
+
+def scene_of(network: FusionNetwork, data: Correlations, *, u0: float = 1e-3, width: int = 100) -> Scene:
+    """The same of any network and data; the plane is of the first two modalities.
+
+    Examples
+    --------
+    >>> data = Correlations.scalar(2, 1, 0)
+    >>> found = scene_of(FusionNetwork.fused_at(2, 2), data, u0=1e-6)
+    >>> round(found.aligned.ratio, 1), found.plane.modalities
+    (4.0, ('A', 'B'))
+    """
+    try:
         start = random_start(Problem.of(network, data), u0)
         refuse_large_start(start)
     except (DataError, DomainError) as error:
@@ -85,7 +101,11 @@ def scene(
             messages.append(f"no {name}: {error}")
     runs = list(found.values())
     messages += [w for run in runs for w in run.warnings]
-    plane = portrait(network, data, runs=runs, points=ARROWS)
+    plane = None
+    try:
+        plane = portrait(network, data, runs=runs, points=ARROWS)
+    except DomainError as error:
+        messages.append(f"no plane: {error}")
     return Scene(
         network,
         data,

@@ -1,14 +1,17 @@
 """The explorer: what it shows is what the runs say, and turning a knob redraws it."""
 
+import json
 import math
 
 import numpy as np
 import pytest
 
 from derivations.errors import DomainError
-from dynamics import Correlations, FusionNetwork, explore, integrate_reduced, predict
+from dynamics import Correlations, FusionNetwork, explore, integrate_reduced, load_example, predict
 from dynamics.figures.scenes import blank, draw_on, picture_of
-from dynamics.prediction.scenes import MOST_STEPS, scene
+from dynamics.interface.explorer import Picture
+from dynamics.prediction.scenes import MOST_STEPS, scene, scene_of
+from tests.cases import ROOT
 
 
 @pytest.mark.parametrize("shape", [(2, 2), (4, 3), (3, 3)])
@@ -81,3 +84,51 @@ def test_a_knob_redraws() -> None:
     assert "too large" in e.words.value
     with pytest.raises(DomainError, match="explore knows rho, sigma_ratio"):
         explore(colour=1)
+
+
+def test_a_page_without_a_kernel_has_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An output of its own beside the sliders; a knob changes it in place."""
+    shown, changed = [], []
+
+    class Place:
+        def update(self, picture: Picture) -> None:
+            changed.append(picture._repr_png_())
+
+    def display(what, **options):
+        shown.append(what)
+        return Place() if options == {"display_id": True} else None
+
+    monkeypatch.setattr("IPython.display.display", display)
+    e = explore(rho=0.1)
+    e._ipython_display_()
+    sliders, picture = shown
+    assert "application/vnd.jupyter.widget-view+json" in sliders
+    assert "fusion-dynamics explore" in sliders["text/plain"]
+    first = picture._repr_png_()
+    assert first.startswith(b"\x89PNG")
+    e.controls["rho"].value = -0.4
+    assert changed == [e.picture.value]
+    assert changed != [first]
+
+
+def test_the_stored_notebook_has_the_picture() -> None:
+    (path,) = (ROOT / "notebooks").glob("1_*.ipynb")
+    notebook = json.loads(path.read_text())
+    (cell,) = (c for c in notebook["cells"] if "".join(c["source"]).startswith("explore("))
+    assert any("image/png" in output["data"] for output in cell["outputs"])
+    assert "widgets" not in notebook["metadata"]  # their state: a picture more, and code from elsewhere to show it
+
+
+def test_real_columns_have_scenes() -> None:
+    data = load_example("diabetes")
+    found = scene_of(FusionNetwork.fused_at(2, 2, data.modalities), data)
+    _, plane, weights, _ = found.plot()
+    assert found.aligned.order == ("serum", "body")
+    assert plane.get_xlabel() == "weight of body, 1 = alone"
+    assert [text.get_text() for text in weights.texts] == ["body", "serum"]
+    outputs = Correlations.from_samples(
+        {"A": np.eye(6)[:, :2], "B": np.eye(6)[:, 2:4]}, np.arange(12.0).reshape(6, 2) % 5
+    )
+    several = scene_of(FusionNetwork.fused_at(2, 2), outputs)
+    assert any("no plane" in m for m in several.messages)
+    assert not several.plot()[1].get_visible()
