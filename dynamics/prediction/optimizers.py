@@ -55,8 +55,8 @@ class ByOptimizer(Shown, Drawn):
             cells = [
                 number(self.steps(name)[m]) if run.status[m] is Status.REACHED else run.status[m].value for m in names
             ]
-            rows.append((name, f"{self.rate(name):.3g}", run.order[0], *cells, number(run.ratio)))
-        head = ("optimizer", "learning rate", "first", *(f"half of {m} [steps]" for m in names), "ratio")
+            rows.append((name, *cells, run.order[0], number(run.ratio), f"{self.rate(name):.3g}"))
+        head = ("optimizer", *(f"half of {m} [steps]" for m in names), "first", "ratio", "learning rate")
         firsts = {run.order[0] for run in self.runs.values()}
         answer = (
             f"{next(iter(firsts))} is learned first under each of them."

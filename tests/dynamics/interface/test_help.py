@@ -14,7 +14,8 @@ from dynamics.interface.cli import _parser, main
 from dynamics.interface.commands.completing import SCRIPTS
 
 COMMANDS = (
-    "predict", "prescribe", "simulate", "compare", "report", "fixed-points", "figure", "table", "sweep", "derive",
+    "predict", "prescribe", "simulate", "compare", "report", "fixed-points", "figure", "table", "sweep", "explore",
+    "derive",
     "completion",
 )  # fmt: skip
 

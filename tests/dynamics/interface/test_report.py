@@ -266,9 +266,9 @@ def test_in_a_browser_nothing_is_wider_than_the_screen(page: str, tmp_path: Path
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     found = json.loads(re.search(r"<title>PROBE (.*?)</title>", done.stdout)[1])
     assert found["wide"] == []
-    assert len(found["answers"]) == 4  # roads, simulations, fusion depths, what to change
+    assert len(found["answers"]) == 5  # roads, simulations, fusion depths, optimizers, what to change
     assert max(found["answers"]) <= width
-    assert len(found["svgs"]) == 7
+    assert len(found["svgs"]) == 8
     assert min(found["svgs"]) > 100
 
 
