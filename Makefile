@@ -28,6 +28,7 @@ figures:
 	$(PYTHON) -m dynamics compare --example diabetes --seeds 5 --plot docs/compare-diabetes.png
 	$(PYTHON) -m dynamics figure 3 -o docs/figure-3.png --data docs/figure-3.json
 docs:  # the site, into docs/_build/html (pip install -e '.[docs]'); a warning or a dead link is an error
+	rm -rf docs/_build
 	OMP_NUM_THREADS=1 $(PYTHON) -m sphinx -b html -W --keep-going -n -q docs docs/_build/html
 	$(PYTHON) docs/_ext/links.py docs/_build/html
 ci:

@@ -44,6 +44,7 @@ pygments_style = "default"
 pygments_dark_style = "github-dark"
 
 default_role = "house"
+smartquotes = False  # they turn --option into a dash
 highlight_language = "text"
 python_maximum_signature_line_length = 80
 autodoc_member_order = "bysource"

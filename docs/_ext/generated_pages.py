@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from house_docstrings import equations, escaped, inline
+from house_docstrings import equations, escaped, hints, inline
 from mathml import with_mathml
 from numbered_sources import lines_of_entries, page_of
 
@@ -147,7 +147,8 @@ def _gallery() -> Iterator[tuple[str, str | bytes]]:
 
 def _figure(picture: str, words: str, page: str) -> list[str]:
     alt = re.sub(r"[$\\`]", "", words)
-    return [f":::{{figure}} {picture}", f":alt: {alt}", f"[{words}]({page})", ":::", ""]
+    html = re.sub(r"\.(md|ipynb)$", ".html", page)
+    return [f":::{{figure}} {picture}", f":alt: {alt}", f":target: {html}", f"[{words}]({page})", ":::", ""]
 
 
 # -- reference --------------------------------------------------------------------------------------------------------
@@ -176,26 +177,19 @@ def results() -> list[type]:
     while waiting:
         thing = waiting.pop(0)
         functions = [thing]
-        hints: list[Any] = []
+        found: list[Any] = []
         if isinstance(thing, type):
-            hints += _hints(thing).values()
+            found += hints(thing).values()
             members = [m for name, m in vars(thing).items() if not name.startswith("_")]
             functions = [
                 getattr(m, "fget", None) or getattr(m, "func", None) or getattr(m, "__func__", m) for m in members
             ]
-        hints += [_hints(f).get("return") for f in functions if inspect.isfunction(f)]
-        for kind in (kind for hint in hints for kind in _classes(hint)):
+        found += [hints(f).get("return") for f in functions if inspect.isfunction(f)]
+        for kind in (kind for hint in found for kind in _classes(hint)):
             if kind not in seen and kind not in public:
                 seen[kind] = None
                 waiting.append(kind)
     return sorted(seen, key=lambda kind: (kind.__name__, kind.__module__))
-
-
-def _hints(thing: Any) -> dict[str, Any]:
-    try:
-        return typing.get_type_hints(thing)
-    except NameError:  # a name that only type checkers import
-        return {}
 
 
 def _classes(hint: Any) -> Iterator[type]:
@@ -238,14 +232,14 @@ def _api() -> Iterator[tuple[str, str]]:
     alike = Counter(kind.__name__.lower() for kind in kinds) + Counter(p.rpartition("/")[2].lower() for p in shown)
     named: dict[type, str] = {}
     for kind in kinds:
-        twice = alike[kind.__name__.lower()] > 1
+        twice = alike[kind.__name__.lower()] > 1  # two kinds, or a function and what it returns: `start` and `Start`
         named[kind] = f"{kind.__name__}-{kind.__module__.rpartition('.')[2]}" if twice else kind.__name__
         where = f"Of ``{kind.__module__}``; it comes back from what is public."
         full = f"{kind.__module__}.{kind.__name__}"
         lines = [*_titled(escaped(kind.__name__)), where, "", *_directive(kind, full)]
         yield f"reference/api/results/{named[kind]}.rst", "\n".join(lines)
     yield "reference/api/index.rst", "\n".join(_api_index(pages_of))
-    rows = [(f"results/{named[kind]}", kind.__name__, _first_sentence(kind)) for kind in kinds]
+    rows = [(f"results/{named[kind]}", named[kind].replace("-", " of "), _first_sentence(kind)) for kind in kinds]
     lead = "Classes that are no public names: what functions and methods return, and what these hold."
     yield "reference/api/results.rst", "\n".join([*_titled("What comes back"), lead, "", *_list_of(rows)])
 
@@ -355,7 +349,13 @@ def _ledger() -> str:
         "the loss, and the status that comparing the two gives; none is typed. An equation can have several. "
         ":doc:`What the statuses mean <explain/equations>`."
     )
-    lines = [*_titled("Ledger of equations"), lead, "", "Beside the paper's symbols: " + escaped(LEGEND) + ".", ""]
+    lines = [
+        *_titled("Ledger of equations"),
+        lead,
+        "",
+        "Beside the paper's symbols: " + _with_numbers(LEGEND) + ".",
+        "",
+    ]
     lines += [".. list-table::", "   :header-rows: 1", ""]
     lines += ["   * - status", "     - of the paper's", "     - of ours"]
     for status in Status:
@@ -400,12 +400,17 @@ def _with_numbers(text: str) -> str:
 
 
 def write(folder: Path) -> None:
-    """Write every page that is not there already as it should be."""
+    """Write every page that is not there already as it should be, and remove those of what is gone."""
+    made = set()
     for name, content in pages():
         path, data = folder / name, content if isinstance(content, bytes) else content.encode()
+        made.add(path)
         if not path.exists() or path.read_bytes() != data:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
+    for kind in ("reference/api/**/*.rst", "gallery/*.png", "tutorials/*.ipynb"):
+        for path in set(folder.glob(kind)) - made:
+            path.unlink()
 
 
 def setup(app: Any) -> dict[str, bool]:

@@ -7,9 +7,14 @@ of the ledger a link to the equation; every other word is code.
 
 from __future__ import annotations
 
+import ast
+import inspect
 import re
+import sys
+import typing
 from collections.abc import Iterator
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 import derivations
@@ -170,8 +175,51 @@ def _link(app: Any, node: Any, target: Any, child: Any) -> Any:
     return make_refnode(app.builder, node["refdoc"], target.docname, target.node_id, child)
 
 
+@cache
+def _for_checkers(module: str) -> dict[str, Any]:
+    """What a module imports `if TYPE_CHECKING`."""
+    found: dict[str, Any] = {}
+    tree = ast.parse(inspect.getsource(sys.modules[module]))
+    for branch in (node for node in tree.body if isinstance(node, ast.If)):
+        for node in branch.body:
+            for alias in getattr(node, "names", ()):
+                if isinstance(node, ast.ImportFrom):
+                    found[alias.asname or alias.name] = getattr(import_module(str(node.module)), alias.name)
+                elif isinstance(node, ast.Import):
+                    found[alias.asname or alias.name] = import_module(alias.name)
+    return found
+
+
+def hints(thing: Any) -> dict[str, Any]:
+    """Annotations as types, those of names that only type checkers import too."""
+    return typing.get_type_hints(thing, localns=_for_checkers(thing.__module__))
+
+
+class _Left:
+    """A default that is too long to be shown."""
+
+    def __repr__(self) -> str:
+        return "..."
+
+
+def _signature(app: Any, what: str, name: str, thing: Any, options: Any, signature: Any, returns: Any) -> Any:
+    """Defaults that are objects, which no parser of signatures reads, are left out."""
+    if not isinstance(thing, type) or "<" not in str(signature):
+        return None
+    from sphinx.util.inspect import stringify_signature
+
+    types = hints(thing)
+    parameters = []
+    for parameter in inspect.signature(thing).parameters.values():
+        shown = parameter.replace(annotation=types.get(parameter.name, parameter.annotation))
+        long = parameter.default is not parameter.empty and "<" in repr(parameter.default)
+        parameters.append(shown.replace(default=_Left()) if long else shown)
+    return stringify_signature(inspect.Signature(parameters), unqualified_typehints=True), None
+
+
 def setup(app: Any) -> dict[str, bool]:
     app.add_role("house", _house)
     app.connect("autodoc-process-docstring", _process)
+    app.connect("autodoc-process-signature", _signature)
     app.connect("missing-reference", _missing)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
