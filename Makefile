@@ -4,7 +4,7 @@ PYTHON ?= .venv/bin/python
 KIND ?= csv
 RUNS ?= 100000
 
-.PHONY: test soak long fuzz lint notebooks bench honesty cluster figures ci
+.PHONY: test soak long fuzz lint notebooks bench honesty cluster figures docs ci
 test:
 	$(PYTHON) -m pytest
 soak:  # the scoreboard with a fresh seed, about an hour, into tests/SOAK.md (pip install atheris for the fuzz row)
@@ -27,5 +27,9 @@ cluster:  # figure 6b on a Dask scheduler and two workers of this machine, one o
 figures:
 	$(PYTHON) -m dynamics compare --example diabetes --seeds 5 --plot docs/compare-diabetes.png
 	$(PYTHON) -m dynamics figure 3 -o docs/figure-3.png --data docs/figure-3.json
+docs:  # the site, into docs/_build/html (pip install -e '.[docs]'); a warning or a dead link is an error
+	rm -rf docs/_build
+	OMP_NUM_THREADS=1 $(PYTHON) -m sphinx -b html -W --keep-going -n -q docs docs/_build/html
+	$(PYTHON) docs/_ext/links.py docs/_build/html
 ci:
 	bash .ci/run
