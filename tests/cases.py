@@ -24,11 +24,17 @@ def clean_environment(**more: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **more}
 
 
+def documented() -> str:
+    """The README and the pages of the site that are written by hand."""
+    pages = [path for path in sorted((ROOT / "docs").rglob("*.md")) if "_build" not in path.parts]
+    return "\n".join(path.read_text() for path in (ROOT / "README.md", *pages))
+
+
 def commands_of(text: str) -> list[str]:
-    """Lines of the README that call the command, from its console blocks."""
+    """Lines of a text that call the command, from its console blocks, once each."""
     blocks = re.findall(r"```(?:bash|console)\n(.*?)```", text, re.DOTALL)
     lines = [line.removeprefix("$ ").strip() for block in blocks for line in block.splitlines()]
-    return [line for line in lines if line.startswith("fusion-dynamics ")]
+    return list(dict.fromkeys(line for line in lines if line.startswith("fusion-dynamics ")))
 
 
 def random_correlations(

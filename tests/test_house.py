@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cases import ROOT, SOAK, commands_of
+from tests.cases import ROOT, SOAK, commands_of, documented
 from tests.wings import parsed
 
 PYTHON = sorted([*ROOT.glob("derivations/**/*.py"), *ROOT.glob("dynamics/**/*.py")])
@@ -99,7 +99,7 @@ def test_the_notebooks_are_one_course() -> None:
         assert f"]({following.name})" in last
 
 
-COMMANDS = commands_of((ROOT / "README.md").read_text())
+COMMANDS = commands_of(documented())
 ELSEWHERE = {"fusion-dynamics derive": "tests/dynamics/interface/test_cli.py"}
 ELSEWHERE |= {command: "tests/dynamics/interface/test_report.py" for command in COMMANDS if " report data" in command}
 SHORTER = {"--seeds 50": "--seeds 2", "--seeds 5": "--seeds 1", "--bootstrap 2000": "--bootstrap 100"} | {
@@ -118,7 +118,7 @@ def test_the_readmes_commands_run(command: str, tmp_path, monkeypatch, capsys) -
     from dynamics.interface.cli import main
 
     (tmp_path / "data.csv").write_text(
-        "a1,a2,b1,y\n" + "\n".join(f"{i % 7},{i % 5},{i % 3},{i % 11}" for i in range(40))
+        "a1,a2,b1,y,y1,y2\n" + "\n".join(f"{i % 7},{i % 5},{i % 3},{i % 11},{i % 4},{i % 6}" for i in range(40))
     )
     rows = range(40)
     study = [f"{i % 7},{i % 5},{i % 3 if i % 9 else ''},{i % 4 if i % 8 else -9999},{i % 6},{i % 11}" for i in rows]
@@ -140,7 +140,7 @@ def test_the_readme_shows_what_a_command_prints(command: str, capsys) -> None:
     from dynamics.interface.cli import main
 
     assert main(command.split()) == 0
-    shown = (ROOT / "README.md").read_text()
+    shown = documented()
     for line in capsys.readouterr().out.splitlines():
         assert line.rstrip() in shown
 
@@ -149,7 +149,7 @@ def test_the_readme_counts_the_ledger_right() -> None:
     from derivations import ledger
     from derivations.algebra.entry import Kind, Status
 
-    text = (ROOT / "README.md").read_text()
+    text = documented()
     paper = [entry for entry in ledger() if entry.kind is Kind.PAPER]
     assert f"of {len(paper)} printed equations and parts" in text
     for status in Status:
@@ -160,7 +160,7 @@ def test_the_readme_counts_the_ledger_right() -> None:
 
 
 def test_the_readmes_python_runs() -> None:
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    blocks = list(dict.fromkeys(re.findall(r"```python\n(.*?)```", documented(), re.DOTALL)))
     assert blocks
     for block in blocks:
         if (

@@ -102,7 +102,10 @@ def _block(total: Mapping[str, Any], data: Correlations, m: str, count: int) -> 
     try:
         given, field = total[m], f"total[{m!r}]"
         whole = hasattr(given, "ndim")  # an array or tensor; else a list of one for each time
-        block = real_numbers(given, field) if whole else np.array([real_numbers(w, field) for w in given])
+        if whole:
+            block = real_numbers(given, field)
+        else:
+            block = np.array([real_numbers(w, f"{field}[{i}]") for i, w in enumerate(given)])
     except DomainError as error:
         raise DataError(str(error)) from None
     except (TypeError, ValueError):

@@ -15,7 +15,7 @@ from dynamics import Correlations, FusionNetwork, load_example, predict, report
 from dynamics.interface.cli import main
 from dynamics.interface.pages.findings import Report
 from dynamics.interface.pages.svg import colour_variables, inline_svg
-from tests.cases import ROOT, SOAK, commands_of
+from tests.cases import SOAK, commands_of, documented
 
 
 @pytest.fixture
@@ -203,7 +203,7 @@ def test_the_command_writes_the_page(tmp_path: Path, capsys, monkeypatch) -> Non
     rows = "\n".join(f"{i % 7},{i % 5},{i % 3},{i % 11}" for i in range(40))
     (tmp_path / "mine.csv").write_text(f"a1,a2,b1,y\n{rows}\n")
     monkeypatch.chdir(tmp_path)
-    (line,) = (c for c in commands_of((ROOT / "README.md").read_text()) if " report data.csv" in c)
+    (line,) = (c for c in commands_of(documented()) if " report data.csv" in c)
     words = line.removeprefix("fusion-dynamics ").replace("report.html", "r.html").replace("data.csv", "mine.csv")
     words += "" if SOAK else " --seeds 1 --bootstrap 100 --width 20"
     assert main(words.split()) == 0

@@ -17,7 +17,7 @@ from dynamics.paper.drawing import draw_panel
 from dynamics.paper.experiments import EXPERIMENTS, Task
 from dynamics.paper.panels import Plot, Role, line, over_seeds
 from dynamics.paper.reproduction import Check, Reproduction, Side, worst
-from tests.cases import ROOT, SOAK
+from tests.cases import SOAK, documented
 
 QUICK = {1: None, 2: None, 4: 1, 5: 1, 7: None, 8: 5, 10: None, 11: 1, 14: None}  # figure -> seeds
 
@@ -69,7 +69,7 @@ def test_what_is_drawn_is_what_is_saved(made: dict[int, Reproduction], number: i
 
 
 def test_the_readme_shows_the_checks_of_figure_2(made: dict[int, Reproduction]) -> None:
-    shown = (ROOT / "README.md").read_text()
+    shown = documented()
     for row in str(figure(made, 2)).splitlines()[:-1]:
         assert row in shown
 
