@@ -147,7 +147,7 @@ def test_a_recorded_flow_has_the_half_times_of_the_flow() -> None:
         ([0.0], {"A": [1.0], "B": [1.0]}, "two or more increasing"),
         ([0.0, 1.0], {"A": [1.0, 2.0]}, "total must map each of A, B"),
         ([0.0, 1.0], {"A": [1.0, 2.0], "B": [1.0]}, r"total\['B'\] must have shape \(2,\), got \(1,\)"),
-        ([0.0, 1.0], {"A": [1.0, math.nan], "B": [1.0, 1.0]}, r"total\['A'\] has nan at index"),
+        ([0.0, 1.0], {"A": [1.0, math.nan], "B": [1.0, 1.0]}, r"total\['A'\] must be finite, got nan"),
         ([-1.0, 1.0], {"A": [1.0, 2.0], "B": [1.0, 1.0]}, "from 0 on"),
         ([0.0, 1.0], {"A": [[1.0, 2.0]], "B": [1.0, 1.0]}, r"total\['A'\] must have shape \(2,\), got \(1, 2\)"),
         (["x", 1.0], {"A": [1.0, 2.0], "B": [1.0, 1.0]}, "t must hold numbers"),
