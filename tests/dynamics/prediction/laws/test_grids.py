@@ -81,7 +81,7 @@ def test_a_grid_tends_to_the_reduced_flow() -> None:
         (FusionNetwork.branches({"A": 2, "B": 3}), {}, "two equal branches"),
         (FusionNetwork.fused_at(2, 2), {"sigma_a": -1.0}, "sigma_a must be positive, got -1"),
         (FusionNetwork.fused_at(2, 2), {"rho": 1.2}, "rho must be between -1 and 1, got 1.2"),
-        (FusionNetwork.fused_at(2, 2), {"rho": float("nan")}, "rho has nan at index"),
+        (FusionNetwork.fused_at(2, 2), {"rho": float("nan")}, "rho must be finite, got nan"),
         (FusionNetwork.fused_at(2, 2), {"u0": 2.0}, "u0 between 0 and 1, got 2.0"),
     ],
 )
