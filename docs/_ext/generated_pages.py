@@ -362,6 +362,7 @@ def _ledger() -> str:
         counts = [sum(status in entry.status for entry in part) for part in (paper, ours)]
         if any(counts):
             lines += [f"   * - :ledger-{str(status).split()[0]}:`{status}`", *(f"     - {count}" for count in counts)]
+    _check_counts(paper)
     roles = [
         f".. role:: ledger-{str(status).split()[0]}\n   :class: status {str(status).split()[0]}" for status in Status
     ]
@@ -386,6 +387,21 @@ def _ledger() -> str:
         path = module.replace(".", "/") + ".py"
         lines += [f":source: `{path}, line {line} <{page_of(module)}.html#line-{line}>`__", ""]
     return "\n".join(lines)
+
+
+def _check_counts(paper: list[Any]) -> None:
+    """What explain/equations.md says of the statuses, which take too long for a quick test."""
+    from derivations.algebra.entry import Status
+
+    text = (ROOT / "docs" / "explain" / "equations.md").read_text(encoding="utf-8")
+    for status in Status:
+        count = sum(status in entry.status for entry in paper)
+        if count and f"| {status} | {count} |" not in text:
+            raise ValueError(f"explain/equations.md has another number of {status!r} than {count}")
+    named = text[text.index("Printed wrong are") : text.index("claims of the text")]
+    wrong = {str(entry.number) for entry in paper if Status.MISPRINT in entry.status}
+    if set(re.findall(r"\((\d+)[a-e]?\)", named)) != wrong:
+        raise ValueError(f"explain/equations.md has other misprints than {sorted(wrong)}")
 
 
 def _with_numbers(text: str) -> str:

@@ -13,6 +13,7 @@ import re
 import sys
 import typing
 from collections.abc import Iterator
+from enum import Enum
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -212,7 +213,9 @@ def _signature(app: Any, what: str, name: str, thing: Any, options: Any, signatu
     parameters = []
     for parameter in inspect.signature(thing).parameters.values():
         shown = parameter.replace(annotation=types.get(parameter.name, parameter.annotation))
-        long = parameter.default is not parameter.empty and "<" in repr(parameter.default)
+        if isinstance(shown.default, Enum):
+            shown = shown.replace(default=shown.default.value)
+        long = shown.default is not shown.empty and "<" in repr(shown.default)
         parameters.append(shown.replace(default=_Left()) if long else shown)
     return stringify_signature(inspect.Signature(parameters), unqualified_typehints=True), None
 

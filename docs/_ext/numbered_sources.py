@@ -10,6 +10,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from house_docstrings import public_names
+
 from derivations.algebra.entry import Entry
 from derivations.equations import HOMES, ledger
 
@@ -50,15 +52,20 @@ def _pages(app: Any) -> Iterator[tuple[str, dict[str, Any], str]]:
 
 
 def _way_back(app: Any, pagename: str, template: str, context: dict[str, Any], doctree: Any) -> None:
-    """Mends links from viewcode's pages: it takes one prefix for a whole module, that of the public names.
+    """Mends links back from viewcode's pages: it takes one prefix for a whole module.
 
-    What comes back from these is documented under its own module.
+    Public names are documented under their package, what comes back from them under its own module.
     """
     if pagename.startswith("_modules/") and "body" in context:
         module = pagename.removeprefix("_modules/").replace("/", ".")
-        context["body"] = re.sub(
-            r"(/results/[^\"#]*#)(?:dynamics|derivations)\.(?=[A-Z])", rf"\1{module}.", context["body"]
-        )
+
+        def mended(found: re.Match[str]) -> str:
+            name = found[3].removeprefix(f"{module}.").removeprefix("dynamics.").removeprefix("derivations.")
+            first = name.partition(".")[0]
+            full = f"{module}.{name}" if found[2] else public_names()[first] + name.removeprefix(first)
+            return f"{found[1]}#{full}"
+
+        context["body"] = re.sub(r"(reference/api/(results/)?[\w-]+\.html)#([\w.]+)", mended, context["body"])
 
 
 def setup(app: Any) -> dict[str, bool]:
