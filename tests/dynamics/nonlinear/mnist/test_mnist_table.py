@@ -19,7 +19,7 @@ from dynamics.nonlinear.mnist.linear_theory import covariance, linear_theory, mo
 from dynamics.nonlinear.mnist.runs import DigitRun, crossing, ratio_of, run_from
 from dynamics.nonlinear.mnist.setting import FUSIONS, Network
 from dynamics.paper.digits import checks
-from tests.cases import ROOT
+from tests.cases import documented
 from tests.digits import ABSENT, SIDE, absent, made_up, small, write_images
 
 
@@ -204,7 +204,7 @@ def test_a_table_is_printed_within_seconds_and_without_pytorch(monkeypatch: pyte
 
 
 def test_the_readme_shows_what_the_table_prints(capsys: pytest.CaptureFixture[str]) -> None:
-    shown = (ROOT / "README.md").read_text()
+    shown = documented()
     assert main(["table", "1"]) == 0
     for line in capsys.readouterr().out.splitlines():
         if line[:1].isdigit() or line.startswith("Table 1"):
