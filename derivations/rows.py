@@ -33,16 +33,17 @@ def contrasts(codes: np.ndarray, count: int) -> np.ndarray:
     """Classes 0..count-1 of the rows (P,) as (P, count - 1): the one-hot columns, turned.
 
     One-hot columns, centred, sum to zero, so that they hold count - 1 dimensions. These are seen along orthonormal
-    axes (Helmert's), which changes no loss and no time; of two classes one column is left. A code below zero is a gap.
+    axes (Helmert's), which changes no loss and no time; of two classes one column is left, the second one positive. A
+    code below zero is a gap.
 
     Examples
     --------
     >>> contrasts(np.array([0, 1, 0]), 2).ravel() * 2**0.5
-    array([ 1., -1.,  1.])
+    array([-1.,  1., -1.])
     """
     axes = np.zeros((count, count - 1))
     for k in range(1, count):
-        axes[:k, k - 1], axes[k, k - 1] = 1.0, -float(k)
+        axes[:k, k - 1], axes[k, k - 1] = -1.0, float(k)  # a later class is positive
     axes /= np.linalg.norm(axes, axis=0) if count > 1 else 1.0
     return np.where((codes < 0)[:, None], np.nan, axes[codes.astype(int)])
 
@@ -56,8 +57,10 @@ def some_of(labels: Sequence[str]) -> str:
 def class_note(name: str, labels: Sequence[str]) -> str:
     """What has been made of classes."""
     told = some_of(labels)
-    outputs = "one output" if len(labels) == 2 else f"{len(labels) - 1} outputs"
-    return f"{name} has {len(labels)} classes ({told}): one-hot, which is {outputs} up to a rotation of the outputs"
+    head = f"{name} has {len(labels)} classes ({told}): one-hot, which is"
+    if len(labels) == 2:
+        return f"{head} one output, sqrt(2) times a column of 0 and 1, {labels[1]!r} on the positive side"
+    return f"{head} {len(labels) - 1} outputs up to a rotation of the outputs"
 
 
 def checked_labels(name: str, labels: Sequence[str]) -> list[str]:
@@ -115,7 +118,8 @@ class Gaps:
         unlabelled = f", {self.unlabelled} rows without a target go" if self.unlabelled else ""
         return (
             f"gaps in {self.rows} of {self.total} rows, the first in {where}, column {self.names_of_first!r}: "
-            f"missing=drop leaves {self.total - self.rows} rows, missing=mean fills {self.cells} cells{unlabelled}"
+            f"--missing drop (missing='drop') leaves {self.total - self.rows} rows, mean fills {self.cells} cells"
+            f"{unlabelled}"
         )
 
     @property

@@ -26,7 +26,7 @@ def draw(found: ByOptimizer) -> Figure:
         )
         for ax, name in zip(axes[0], found.runs, strict=True):
             draw_run(ax, found, name)
-        axes[0, 0].set_ylabel("size of the output of a modality,\nshare of the best fit's")
+        axes[0, 0].set_ylabel("output of each modality,\nshare of the best fit's size")
         handles = [Line2D([], [], color=colour(i), lw=2) for i, _ in enumerate(found.data.modalities)]
         handles.append(Line2D([], [], color="0.3", marker="o", ls=""))
         labels = [*(plain(m) for m in found.data.modalities), "half of it"]

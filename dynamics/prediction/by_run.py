@@ -92,7 +92,9 @@ def _coordinatewise(
     network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float], width: int | None, recipe: Recipe
 ) -> Found:
     if width is None:
-        raise DomainError(f"optimizer {recipe.optimizer} needs a width: its entries all move alike, however many")
+        raise DomainError(
+            f"optimizer {recipe.optimizer} needs a width=, --width: its entries all move alike, however many"
+        )
     asked = trained(network, data, u0, recipe, recipe.known, f"predict with {recipe.optimizer}")
     rows = None
     if recipe.batch_size is not None and recipe.optimizer is Optimizer.SIGN:

@@ -104,7 +104,7 @@ def predict(
     if recipe is not None and recipe.is_run_alone:
         if weights is not None or seed is not None or seeds is not None:
             told = f"optimizer {recipe.optimizer}" if recipe.is_coordinatewise else f"loss {recipe.loss}"
-            raise DomainError(f"{told} is predicted from a random start of a width alone")
+            raise DomainError(f"{told} is predicted from random starts: give u0= and width=, no weights and no seeds")
         return predicted_by_run(network, data, u0, width, recipe)
     asked = trained(network, data, u0, recipe, MODULATED, "predict")
     seen, norms = asked.problem.data, asked.u0  # what training sees, and from where it starts in these units

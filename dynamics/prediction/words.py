@@ -79,7 +79,7 @@ def answered(
     change : what brings both together
     """
     steps = None if learning_rate is None else checked_positive(learning_rate, "learning_rate")
-    head = ("", "half of its output at", *([] if steps is None else [f"at learning rate {steps:g}"]))
+    head = ("", "half of its output at", *([] if steps is None else [f"in steps at rate {steps:g}"]))
     rows = []
     for place, m in enumerate(prediction.order, 1):
         name = m if prediction.together else f"{place} {m}"

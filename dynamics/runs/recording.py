@@ -63,7 +63,10 @@ def recorded(
     ]
     status = doubted(plan, packed[-1], status, settled)
     late = [m for m in plan.order if status[m] is Status.NOT_REACHED]
-    if late:
+    turned = [m for m in late if m in plan.along and min(plan.share(m, w[:, data.span(m)]) for w in packed) < -0.5]
+    if turned:
+        notes.append(f"{', '.join(turned)} goes the other way: has your target another sign, or another column first?")
+    elif late:
         notes.append(f"{', '.join(late)} not reached by t = {times[-1]:.6g}: record for longer")
     half_times = HalfTimes.from_clock(plan.order, clock, status)
     provenance = {"producer": "recorded training", "network": str(network), "start": "recorded"}

@@ -20,6 +20,7 @@ from dynamics.prediction.optimizers import ByOptimizer
 from dynamics.prediction.prediction import Prediction
 from dynamics.prediction.prescription import Prescription
 from dynamics.prediction.scalings import Scalings
+from dynamics.prediction.words import answered
 from dynamics.runs.half_times import Status
 from dynamics.runs.portraits import Portrait
 from dynamics.tables import WARNING
@@ -83,7 +84,8 @@ class Report:
         write_whole(path, self.html().encode(), "report")
 
     def __str__(self) -> str:
-        return str(self.prediction)
+        """The first screen, with steps and how sure the rows are where these are known."""
+        return str(answered(self.prediction, learning_rate=self.learning_rate, sure=self.confidence))
 
     __repr__ = __str__
 

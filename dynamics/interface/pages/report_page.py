@@ -100,6 +100,10 @@ def _facts(report: Report) -> str:
             else f"in {sure.percent(sure.superficial)} of resampled tables"
         )
         facts.append(("superficial preference", "yes" if p.superficial else "no", often))
+    other = report.optimizers
+    if other is not None and len(p.order) > 1 and not together:
+        firsts = {run.order[0]: name for name, run in other.runs.items() if run.order[0] != first}
+        facts += [(f"under {name}", f"{m} first", "see Under other optimizers") for m, name in firsts.items()]
     cells = "".join(
         f"<div><dt>{escape(name)}</dt><dd>{escape(value)}{f'<small>{escape(note)}</small>' if note else ''}</dd></div>"
         for name, value, note in facts

@@ -171,7 +171,7 @@ def test_what_such_an_optimizer_does_not_know():
     two = Correlations(np.eye(2), np.eye(2), {"A": 1, "B": 1}, np.eye(2))
     for recipe, width, line, given in (
         (Recipe(**adam), 50, "optimizer adam needs a learning_rate", data),
-        (Recipe(**adam, learning_rate=1e-3), None, "optimizer adam needs a width", data),
+        (Recipe(**adam, learning_rate=1e-3), None, "optimizer adam needs a width=, --width", data),
         (Recipe(**adam, learning_rate=1e-3, ogm=0.3), 50, "ogm = 0.3 is not known to predict with adam", data),
         (Recipe(**adam, learning_rate=1e-3, batch_size=8), 50, "batch_size with adam needs samples", data),
         (Recipe(**adam, learning_rate=1e-3), 50, "is for one output: units of differing signs", two),
