@@ -69,7 +69,8 @@ class Recipe:
     weight_decay : lambda of dW/dt = -gradient - lambda W, for every layer
     batch_size : rows of each step; None for all
     loss : "squared" is half the mean squared error; "logistic"
-    rates : modality -> factor on the learning rate of its branch (the layers before the fusion)
+    rates : modality -> factor on the learning rate of its branch (the layers before the fusion; in late fusion its part
+        of the head, too)
     dropout : modality -> probability that its inputs are masked (set to zero), row by row, not rescaled
     unimodal_loss : c, the weight of the loss of each modality alone, through the same layers, beside that of all
     ogm : alpha of on-the-fly gradient modulation: the encoder (all layers of a branch but the last) of the modality

@@ -93,7 +93,7 @@ def _coordinatewise(
 ) -> Found:
     if width is None:
         raise DomainError(
-            f"optimizer {recipe.optimizer} needs a width=, --width: its entries all move alike, however many"
+            f"optimizer {recipe.optimizer} needs a width=, --width: times go by it, for all entries move alike"
         )
     asked = trained(network, data, u0, recipe, recipe.known, f"predict with {recipe.optimizer}")
     rows = None

@@ -37,7 +37,7 @@ EARLY, STARTS, WIDEST = 60, 3, 256  # steps that all weights take, of so many st
 MOST_ROWS = 2000  # from which the variance of gradients is taken
 AFFORDED = 2e7  # weights times steps, up to which all weights are stepped where equal entries are not enough
 TURNS = "{} turns round through zero, which random starts leave sooner than equal entries do: see descend"
-BESIDE = "half of {0} is of what it adds to {1}: of what {0} alone would explain half comes later or never"
+BESIDE = "half of {0} is of what it adds to {1}; of what {0} alone would explain, half comes later or never"
 DIPS = 0.5  # of its largest size: a layer that shrinks below it on the way is nearly back at zero
 
 #: Packed total weights (D,) -> -gradient by them, and of single rows (P, D), over the root of the size of a batch.

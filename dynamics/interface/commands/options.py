@@ -116,7 +116,12 @@ def add_recipe(command: argparse.ArgumentParser) -> None:
     group.add_argument("--batch-size", type=whole, metavar="ROWS", help="rows of a step (default: all)")
     group.add_argument("--loss", metavar="NAME", help="squared (default), or logistic for a target of two classes")
     each = "append"
-    group.add_argument("--rate", action=each, metavar="NAME=FACTOR", help="on the learning rate of a branch")
+    group.add_argument(
+        "--rate",
+        action=each,
+        metavar="NAME=FACTOR",
+        help="on the learning rate of a branch, in late fusion with its part of the head",
+    )
     group.add_argument("--dropout", action=each, metavar="NAME=P", help="probability that a modality is masked")
     group.add_argument("--unimodal-loss", type=real, metavar="WEIGHT", help="of the loss of each modality alone")
     group.add_argument("--ogm", type=real, metavar="ALPHA", help="of on-the-fly gradient modulation")
