@@ -202,7 +202,7 @@ def _preference(prediction: Prediction, sure: Confidence | None) -> list[str]:
     slightly = "slightly more" if shares[0] < 1.1 * shares[1] else "more"
     often = sure.superficial if sure is not None else None
     resampled = "" if sure is None or often is None else f", in {sure.percent(often)} of resampled tables"
-    numbers = f"{100 * shares[0]:.2g} % against {100 * shares[1]:.2g} %"
+    numbers = " against ".join(f"{100 * share:.2g} %" if share < 0.995 else "100 %" for share in shares)
     return [f"{most} alone explains {slightly} of the target ({numbers}): first is not best{resampled}"]
 
 
