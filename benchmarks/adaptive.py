@@ -32,7 +32,7 @@ from typing import Any
 
 import numpy as np
 
-from dynamics import Correlations, FusionNetwork, Recipe, load_example, predict
+from dynamics import Correlations, DataError, DomainError, FusionNetwork, Recipe, SolveError, load_example, predict
 
 MOST_STEPS, FIRST_LOOK, LOOK = 60_000, 100, 3.0
 DRAWN, SEEDS = 120, 5
@@ -439,7 +439,7 @@ def predicted(entry: Mapping[str, Any]) -> dict[str, Any]:
             "together": bool(said.together),
             "bound": {m: math.inf if b is None else float(b) for m, b in bound.items()},
         }
-    except Exception as error:  # the project changes while this judges it: whatever fails is told as refused
+    except (DataError, DomainError, SolveError) as error:
         return {"refused": f"refused: {type(error).__name__}: {str(error).splitlines()[0][:150]}"}
 
 

@@ -200,7 +200,7 @@ def _classes(hint: Any) -> Iterator[type]:
 
 
 def _first_sentence(thing: Any) -> str:
-    text = " ".join(inspect.getdoc(thing).split("\n\n")[0].split())  # type: ignore[union-attr]
+    text = " ".join((inspect.getdoc(thing) or "").split("\n\n")[0].split())
     return inline(text)
 
 

@@ -17,16 +17,16 @@ from dynamics.runs.plateaus import size_of_output
 SHOWN = 1.6  # of the last half-time
 
 
-def draw(found: ByOptimizer) -> Figure:
-    """A panel an optimizer, on its own steps."""
+def draw(found: ByOptimizer, narrow: bool = False) -> Figure:
+    """A panel an optimizer, on its own steps; one below the other where it is `narrow`."""
     count = len(found.runs)
+    size = (4.6, 0.8 + 2.0 * count) if narrow else (1.2 + 2.5 * count, 3.0)
+    rows = (count, 1) if narrow else (1, count)
     with house_style():
-        figure, axes = plt.subplots(
-            1, count, figsize=(1.2 + 2.5 * count, 3.0), sharey=True, layout="constrained", squeeze=False
-        )
-        for ax, name in zip(axes[0], found.runs, strict=True):
+        figure, axes = plt.subplots(*rows, figsize=size, sharey=True, layout="constrained", squeeze=False)
+        for ax, name in zip(axes.flat, found.runs, strict=True):
             draw_run(ax, found, name)
-        axes[0, 0].set_ylabel("output of each modality,\nshare of the best fit's size")
+        axes.flat[count // 2 if narrow else 0].set_ylabel("output of each modality,\nshare of the best fit's size")
         handles = [Line2D([], [], color=colour(i), lw=2) for i, _ in enumerate(found.data.modalities)]
         handles.append(Line2D([], [], color="0.3", marker="o", ls=""))
         labels = [*(plain(m) for m in found.data.modalities), "half of it"]

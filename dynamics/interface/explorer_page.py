@@ -130,12 +130,15 @@ def explorer_page(data: Correlations | None = None, **start: float) -> ExplorerP
     from dynamics.figures.scenes import blank
 
     knobs: dict[str, Knob] = KNOBS
-    look: Callable[[dict[str, Any]], Scene] = lambda values: scene(**values)  # noqa: E731
+
+    def look(values: dict[str, Any]) -> Scene:
+        return scene(**values) if data is None else _of_data(data, values)
+
     title = "Which of two inputs is learned first?"
     about = "Two scalar inputs with y = w_A x_A + w_B x_B, and a deep linear network that fuses them."
     if data is not None:
         own = {f"scale {m}": Knob(f"{m} x", 1.0, -1, 1, 0.02, power=True) for m in data.modalities}
-        knobs, look = {**own, **NETWORK}, lambda values: _of_data(data, values)
+        knobs = {**own, **NETWORK}
         title = f"Which is learned first: {', '.join(data.modalities)}?"
         about = "Each modality's columns times a factor, and a deep linear network that fuses them."
     for name, value in start.items():

@@ -105,7 +105,11 @@ def predict(
         if weights is not None or seed is not None or seeds is not None:
             told = f"optimizer {recipe.optimizer}" if recipe.is_coordinatewise else f"loss {recipe.loss}"
             raise DomainError(f"{told} is predicted from random starts: give u0= and width=, no weights and no seeds")
-        return predicted_by_run(network, data, u0, width, recipe)
+        by_run = predicted_by_run(network, data, u0, width, recipe)
+        if recipe.has_labels:
+            return by_run
+        asked = trained(network, data, u0, recipe, recipe.known, "predict")
+        return replace(by_run, misattribution=asked.back(_misattribution(asked.problem, by_run.estimate, {})))
     asked = trained(network, data, u0, recipe, MODULATED, "predict")
     seen, norms = asked.problem.data, asked.u0  # what training sees, and from where it starts in these units
     narrow = narrowed(asked.problem, norms)

@@ -37,7 +37,7 @@ def pictures(report: Report) -> dict[str, str]:
                 1.1 + 0.26 * rows, lambda ax: predictions.draw_misattribution(ax, p, alone, final)
             )
         if report.optimizers is not None:
-            figures["optimizers"] = optimizers.draw(report.optimizers)
+            figures["optimizers"] = optimizers.draw(report.optimizers, narrow=True)
         if report.portrait is not None:
             figures["portrait"] = portraits.draw(report.portrait)
     about = {

@@ -103,9 +103,8 @@ def with_adam(
             raise DomainError(f"no law of entries: other inputs take {others:.2g} of the drive of one of {m}")
         faint = float(np.min(drive)) * width ** (depth - 2) * max(rate, entries) ** (depth - 1) < SEEN * recipe.eps
         off = UNSETTLED / steps + (lag / straight) ** 2 + forgotten + entries / size + MIXED * others
-        off += float(np.ptp(np.abs(goal[0]))) / float(
-            np.max(np.abs(goal[0]))
-        )  # inputs that saturate first slow the rest
+        weights = np.abs(goal[0])
+        off += float(np.ptp(weights) / np.max(weights))  # inputs that saturate first slow the rest
         valid = (1 - recipe.betas[1]) * steps < 1 and not faint
         shares[m] = TAKEN * off if valid and TAKEN * off < 1 else math.inf
     return times, shares
