@@ -30,7 +30,7 @@ from derivations.times.two_layer_cases import EXT_124
 from derivations.training.noise import EXT_144, spread
 
 __all__ = [
-    "BATCH_FACTOR", "FORGETTING", "GROWTH_OF_MOMENTUM", "GROWTH_OF_NESTEROV", "LAG", "RATIO_OF_MOMENTUM",
+    "BATCH_FACTOR", "FORGETTING", "GROWTH_OF_MOMENTUM", "GROWTH_OF_NESTEROV", "LAG", "RATIO_OF_MOMENTUM", "SATURATING",
     "STEPS_TO_HALF", "beta", "first_beta", "second_beta", "units", "weight",
 ]  # fmt: skip
 
@@ -47,7 +47,7 @@ w_A, w_B = sp.symbols("w_A w_B", positive=True)
 # ---- 146: gradients on networks of equal entries, s = sqrt(h) r of signs, for any depth and fusion.
 
 _row = {m: matrix(f"a_{m}", rf"\mathbf{{a}}_{m}") for m in "AB"}
-_first, _inner, _last = ({m: sp.Symbol(f"{name}_{m}", positive=True) for m in "AB"} for name in ("x", "y", "p"))
+_inner, _last = ({m: sp.Symbol(f"{name}_{m}", positive=True) for m in "AB"} for name in ("y", "p"))
 _trunk, _output = sp.symbols("q s", positive=True)
 _pull = {m: sp.Symbol(f"g_{m}", real=True) for m in "AB"}
 _rows = {"A": e_A, "B": e_B}
@@ -168,6 +168,9 @@ EXT_146 = Entry(
 # ---- 147: growth while squares of gradients are not forgotten, and none of it has saturated.
 
 _drive, _size, _power, _time = sp.symbols("D K p x", positive=True)
+#: Of an entry on the way to its plateau, in units of both: the error falls with the total weight, z^L.
+SATURATING = z ** (L - 1) * (1 - z**L)
+GRADIENT = named("g(z)", "g(z)", positive=True)
 STEPS_TO_HALF = (weight / 2) ** (1 / L) * units ** (-(L - 1) / L) / (sp.sqrt(2 * L - 1) * eta)
 
 
@@ -214,6 +217,7 @@ EXT_147 = Entry(
     (
         Statement(equation(ENTRY, sp.sqrt(2 * L - 1) * eta * n), _growth),
         Statement(equation(BY_SIGN, eta * n), _growth_by_sign),
+        Statement(equation(GRADIENT, SATURATING), lambda eq146: _gradient(eq146).subs(_drive, 1 - z**L)),
         Statement(equation(N_HALF, STEPS_TO_HALF), _steps_to_half),
         Statement(
             equation(RATIO, (w_B / w_A) ** (1 / L)),
@@ -227,7 +231,7 @@ EXT_147 = Entry(
     "beside 1/(1 - beta_1), few beside 1/(1 - beta_2); the fall of the error on the way to half left out",
     proof="With equal entries z the gradient of each is D z^(L-1). Adam divides it by the root of the mean of its "
     "squares, whatever D is: z = K n^p gives a constant speed eta sqrt(2p(L-1) + 1), so p = 1. Total weights are "
-    "h^(L-1) z^L. Sign descent walks at eta.",
+    "h^(L-1) z^L. Sign descent walks at eta. On the way to the plateau D is 1 - z^L.",
     note="The smaller weight is first, however strongly the other one is correlated. That the error has fallen to a "
     "half by then adds 11, 8, 7 % at L = 2, 3, 4, the same share for all: it leaves the ratio. Inputs of a vector "
     "saturate one by one: n goes by the level at which half of the output is there. Linear networks alone.",

@@ -34,11 +34,11 @@ def saturation(depth: int) -> float:
     >>> [round(saturation(L), 3) for L in (2, 3, 4)]
     [1.114, 1.084, 1.067]
     """
-    pace = math.sqrt(2 * depth - 1)
+    pace, gradient_of = math.sqrt(2 * depth - 1), function(law.SATURATING, law.z, sym.L)
 
     def flow(t: float, y: np.ndarray) -> list[float]:
         z, log_square = y
-        gradient = z ** (depth - 1) * (1 - z**depth)
+        gradient = float(gradient_of(z, depth))
         root = math.exp(log_square / 2)
         return [gradient * math.sqrt(t) / root, (gradient / root) ** 2]
 

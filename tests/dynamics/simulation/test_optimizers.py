@@ -115,6 +115,15 @@ def test_half_times_from_random_starts(depth, fused, u0, recipe):
         assert said.times[m] == pytest.approx(middle, rel=bound if np.isfinite(bound) else 0.03)
 
 
+def test_momentum_changes_no_end_of_training():
+    """What is attributed wrongly goes by the data that training sees, whatever its steps remember."""
+    network, more = FusionNetwork.fused_at(2, 2), {"dropout": {"A": 0.4}, "weight_decay": 0.05}
+    plain = predict(network, VECTORS, recipe=Recipe(**more)).misattribution
+    heavy = predict(network, VECTORS, recipe=Recipe(**more, momentum=0.9, learning_rate=0.01)).misattribution
+    for m in "AB":
+        assert np.allclose(heavy[m], plain[m], atol=1e-12)
+
+
 def test_adam_learns_the_smaller_weight_first():
     """Figures of a prototype of others in PyTorch: 1400 and 685 steps where gradient flow has a ratio of 16."""
     data = Correlations.scalar(2, 1, 0, (4, 1))
