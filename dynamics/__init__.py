@@ -39,12 +39,12 @@ if TYPE_CHECKING:
     from dynamics.simulation.flow import integrate as integrate
     from dynamics.simulation.reduced import integrate_reduced as integrate_reduced
     from dynamics.simulation.sweeps.runner import sweep as sweep
+    from dynamics.starts.aligned import aligned_weights as aligned_weights
     from dynamics.starts.initializations import default_start as default_start
     from dynamics.starts.initializations import default_weights as default_weights
     from dynamics.starts.initializations import start_of as start_of
     from dynamics.starts.initializations import weights_from_state as weights_from_state
     from dynamics.starts.typical import typical_weights as typical_weights
-    from dynamics.starts.weights import aligned_weights as aligned_weights
     from dynamics.starts.weights import random_weights as random_weights
 
     __version__: str

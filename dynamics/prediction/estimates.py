@@ -28,6 +28,7 @@ WIDTH_LACKS = (
     "in deep networks a random start is slower by a factor that grows with the width: the leading law lacks it"
 )
 ROUNDED = 1e-10  # what quadrature and logarithms of several thousand leave of a law's time
+MODE_RTOL, MODE_EXCESS, MODE_STEPS = 1e-7, 0.03, 2500  # several outputs: the last modes are late and worth little
 SOLVED = 1e-6  # its bound: a hundred times RTOL, checked against 30 digits
 ROUNDING = 100 * float(np.finfo(float).eps)  # times the condition number: what rounding does to the weakest pace
 
@@ -104,10 +105,14 @@ def reduced_estimate(start: Start, rtol: float = RTOL) -> Estimate | Missing:
     data = start.problem.data
     assert start.u0 is not None
     try:
-        run = reduced_flow(start.problem, start.u0, rtol=rtol)
+        several = data.outputs > 1
+        run = reduced_flow(
+            start.problem, start.u0, rtol=max(rtol, MODE_RTOL) if several else rtol,
+            excess=MODE_EXCESS if several else None, max_steps=MODE_STEPS if several else 100_000,
+        )  # fmt: skip
     except DomainError as error:
         return Missing(Road.REDUCED, f"no reduced flow: {error}")
-    bound = SOLVED * rtol / RTOL + ROUNDING * data.condition
+    bound = SOLVED * (MODE_RTOL if data.outputs > 1 else rtol) / RTOL + ROUNDING * data.condition
     if not follows(start.course, run):  # its own plateau is known as well as the run has settled
         bound += math.sqrt(EXCESS)
     bounds = {m: bound if run.status[m] is Status.REACHED else math.nan for m in data.modalities}

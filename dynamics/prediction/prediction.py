@@ -16,6 +16,7 @@ from dynamics.checks import required
 from dynamics.prediction.estimates import Estimate, Road
 from dynamics.recipe import PLAIN, Recipe
 from dynamics.runs.half_times import HalfTimes, Timed
+from dynamics.runs.modes import Modes
 from dynamics.strict_json import told
 from dynamics.tables import Drawn, Shown, Table
 
@@ -84,6 +85,12 @@ class Prediction(Timed, Shown, Drawn):
         return self.estimate.half_times
 
     @property
+    def modes(self) -> Modes:
+        """Several outputs: when each mode of Sigma_yx is learned, by the run behind the source; empty without one."""
+        run = self.estimate.run
+        return Modes() if run is None else run.modes
+
+    @property
     def weight_times(self) -> dict[str, float]:
         """Modality -> when half of its weights is there: of one input its half-time; nan where the source is no run."""
         known = {m: t if len(self.columns[m]) == 1 else math.nan for m, t in self.times.items()}
@@ -147,7 +154,8 @@ class Prediction(Timed, Shown, Drawn):
         wrong = {m: np.ravel(v).tolist() for m, v in self.misattribution.items()}
         head = {**self.half_times.to_dict(), **told(self, "source superficial together order_probability")}
         names = f"holds_for weight_times columns contribution explained warnings remarks {' '.join(Road)}"
-        return {**head, "recipe": self.recipe.to_dict(), "misattribution": wrong, **told(self, names)}
+        modes = {"modes": self.modes.to_list()} if len(self.modes) else {}
+        return {**head, **modes, "recipe": self.recipe.to_dict(), "misattribution": wrong, **told(self, names)}
 
     def to_frame(self) -> pandas.DataFrame:
         """A pandas.DataFrame with a row for each road and modality; needs the package pandas.

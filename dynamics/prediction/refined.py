@@ -14,7 +14,7 @@ from dynamics.prediction.escapes import random_field, typical_way
 from dynamics.prediction.estimates import SOLVED, Estimate, Kind
 from dynamics.prediction.laws.orbits import Field, Ways, way
 from dynamics.prediction.laws.race import SIZES, Passage, aligned_field, race, require_raceable
-from dynamics.prediction.typical_runs import typical_runs
+from dynamics.prediction.typical_runs import is_small, typical_course, typical_runs
 from dynamics.runs.half_times import HalfTimes, Status
 from dynamics.runs.plateaus import as_told
 from dynamics.simulation.flow import flow
@@ -87,11 +87,16 @@ def refined_typical(start: Start, spread: bool = True) -> Estimate:
         except DomainError:  # vector inputs, or two that are learned together
             pass
     exact, run = is_exact(network), None
-    if exact:  # two layers: one more run is cheap, and knows its own plateaus and weights
+    if data.outputs > 1:
+        run = typical_course(start, width)
+        half_times, plan = run.half_times, as_told(plan, run.plateaus, run.reasons)
+        start, spread = replace(start, own_course=plan), spread and is_small(start, width)
+    elif exact:  # two layers: one more run is cheap, and knows its own plateaus and weights
         run = flow(problem, weights=typical_weights(network, data, start.norms, width))
         half_times, plan = run.half_times, as_told(plan, run.plateaus, run.reasons)
         start = replace(start, own_course=plan)
-    found: Mapping[str, float] = dict.fromkeys(data.modalities, 0.0)
+    unknown = math.nan if data.outputs > 1 else 0.0
+    found: Mapping[str, float] = dict.fromkeys(data.modalities, unknown)
     share = 0.0
     if spread or run is None:
         typical, found, share = typical_runs(start, width, spread)

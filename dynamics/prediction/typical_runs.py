@@ -8,14 +8,20 @@ from collections.abc import Sequence
 import numpy as np
 
 from derivations import DomainError
+from dynamics.prediction.estimates import MODE_EXCESS, MODE_RTOL, MODE_STEPS
 from dynamics.prediction.shortening import Shortening, lengthened, shortened, waited
 from dynamics.runs.half_times import HalfTimes, Status
+from dynamics.runs.trajectory import Trajectory
 from dynamics.simulation.batch import flow as batch_flow
 from dynamics.simulation.batch.members import Member, Runs, along_own_courses
+from dynamics.simulation.full_system import full_system
+from dynamics.simulation.march import march
 from dynamics.starts.start import Start
 from dynamics.starts.typical import STEP, moved, typical_weights, variations
+from dynamics.starts.weights import count
 
 RTOL = 1e-5  # of the runs: half-times to 1e-4, far below the spread over seeds
+MOST_VARIED = 5000  # weights of all runs of a spread with several outputs
 MOST_STEPS = 5000  # of a run; a start so small that it takes more is refused
 
 
@@ -43,6 +49,26 @@ def typical_runs(start: Start, width: int, spread: bool = True) -> tuple[HalfTim
         half_times = waited(half_times, later, shorter)
     found = {m: float(sizes[i]) if status[m] is Status.REACHED else math.nan for i, m in enumerate(names)}
     return half_times, found, share
+
+
+def is_small(start: Start, width: int) -> bool:
+    """Whether the spread over seeds, a run for each random number, costs seconds."""
+    weights = typical_weights(start.problem.network, start.problem.data, start.norms, width)
+    return count(weights) * (1 + len(variations(start.course, width))) <= MOST_VARIED
+
+
+def typical_course(start: Start, width: int) -> Trajectory:
+    """The run of the typical network itself, every weight of it; with several outputs it shows when modes are learned.
+
+    It ends where a share MODE_EXCESS of the loss is left.
+    """
+    weights = typical_weights(start.problem.network, start.problem.data, start.norms, width)
+    system, _ = full_system(start.course, weights, MODE_RTOL)
+    origin = {"producer": "typical network", "network": str(start.problem.network), **start.origin}
+    return march(
+        system, start.course, rtol=MODE_RTOL, max_steps=MODE_STEPS, provenance=origin, excess=MODE_EXCESS,
+        warnings=start.problem.data.warnings,
+    )[0]  # fmt: skip
 
 
 def log_times_at(start: Start, width: int, points: np.ndarray, rtol: float = RTOL) -> np.ndarray:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 SURE = 0.95  # share of starts or tables in which the first is first, from which the order counts as known
 CLOSE_RATIO = 1.01  # a ratio is told as 1 + an excess below it
 LARGEST = 10  # columns of a misattribution that are listed
+MODES_SHOWN = 8  # of several outputs, on the first screen
 MARGIN = 12  # columns of a screen that the label of a line takes
 WORDS = (
     ("tau", "the unit of time, 1/learning rate: steps of gradient descent = time / learning rate"),
@@ -42,6 +43,7 @@ WORDS = (
     ("aligned start", "every layer along the correlations from the beginning, balanced; what the paper's laws assume"),
     ("random start", "independent normal weights of a given width; what training has"),
     ("u0", "the norm of every layer before a fusion at the start"),
+    ("mode", "a singular direction of Sigma_yx of a modality, 0 the largest; learned: half of what it has in the end"),
     ("road", "a way to the half-times: a law or a run of its own"),
     ("reduced", "the flow of an aligned start, integrated"),
     ("leading", "the paper's law, for starts near zero"),
@@ -88,6 +90,7 @@ def answered(
         counted = number(prediction.times[m] / steps) if steps is not None and reached else ""
         rows.append((name, at, *([] if steps is None else [f"{counted} steps" if counted else ""])))
     notes = [] if typical is None else [_beside(prediction, typical)]
+    notes += ["", *_line("Modes", _by_mode(prediction))] if len(prediction.modes) else []
     notes += ["", *_line("How sure", _how_sure(prediction, sure))]
     said = (*race_notes(prediction), *never_notes(prediction.estimate.reasons))
     watch = [*_preference(prediction, sure), *said, *prediction.warnings]
@@ -101,6 +104,14 @@ def answered(
 def _line(label: str, texts: list[str]) -> list[str]:
     """One line each; the label before the first."""
     return [f"{label if i == 0 else '':<{MARGIN}}{text}" for i, text in enumerate(texts)]
+
+
+def _by_mode(prediction: Prediction) -> list[str]:
+    """The first modes of several outputs, in the order in which they are learned."""
+    learned = [row for row in prediction.modes if row.status is Status.REACHED]
+    shown = ", ".join(f"{row.modality} {row.number} at {number(row.time, 3)}" for row in learned[:MODES_SHOWN])
+    more = f"; {len(prediction.modes)} in all" if len(prediction.modes) > MODES_SHOWN else ""
+    return [f"{shown} tau{more}"] if learned else ["none is learned by the end of the run"]
 
 
 def _when(estimate: Estimate, m: str) -> str:

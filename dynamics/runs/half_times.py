@@ -16,6 +16,7 @@ from derivations.critical.saddles import Course
 from dynamics.strict_json import finite, told
 
 EXCESS = 1e-6  # the run ends at this share of the initial excess loss
+HALF = 0.5 - 1e-9  # a run may end at a half-time, a rounding below one half
 COLLINEAR_EXCESS = 1e-9  # the same where directions that can be learned hardly show in the loss
 EARLY = "{} starts past half of what it contributes: its half-time is 0"
 LATE = "{} not reached by {}: extend with a later t_end or more steps"

@@ -19,15 +19,15 @@ from dynamics.checks import required
 from dynamics.files import plain_file, write_whole
 from dynamics.messages import one_line
 from dynamics.provenance import origin_of
-from dynamics.runs.half_times import HalfTimes, Status, Timed, first_time, never_notes, race_notes
+from dynamics.runs.half_times import HALF, HalfTimes, Status, Timed, first_time, never_notes, race_notes
 from dynamics.runs.itinerary import Visit, visits
+from dynamics.runs.modes import Mode, Modes, read_off
 from dynamics.tables import Drawn, Shown, Table, number
 
 if TYPE_CHECKING:
     import pandas
     import xarray
 
-HALF = 0.5 - 1e-9  # a run may end at a half-time, a rounding below one half
 FORMAT = "fusion-dynamics trajectory 2"
 
 
@@ -47,6 +47,7 @@ class Trajectory(Timed, Shown, Drawn):
     monitors : what tells whether the run can be trusted (steps, drift of conserved quantities)
     warnings : what a user should know
     provenance : how to make this run again
+    modes : of several outputs, when each singular direction of Sigma_yx is learned; empty for one output
     """
 
     figure: ClassVar[str] = "figures.trajectories"
@@ -62,6 +63,7 @@ class Trajectory(Timed, Shown, Drawn):
     monitors: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    modes: Modes = field(default_factory=Modes)
 
     @classmethod
     def of(
@@ -73,6 +75,7 @@ class Trajectory(Timed, Shown, Drawn):
         *,
         own: tuple[np.ndarray, np.ndarray] | None = None,
         loss: Callable[[np.ndarray], np.ndarray] | None = None,
+        modes: Modes | None = None,
         weight_times: Mapping[str, float],
         monitors: Mapping[str, float],
         warnings: Sequence[str],
@@ -83,6 +86,7 @@ class Trajectory(Timed, Shown, Drawn):
         own : times and weights at the integrator's own steps, where the run is stored at others; the itinerary is of
             these
         loss : of packed total weights; None for the squared one
+        modes : where the run has met them; None reads them off its own steps
         """
         data = course.data
         loss_of = partial(losses, data) if loss is None else loss
@@ -100,6 +104,7 @@ class Trajectory(Timed, Shown, Drawn):
             monitors,
             tuple(warnings),
             {**provenance, **origin_of(data)},
+            read_off(course, steps, path) if modes is None else modes,
         )
 
     def __post_init__(self) -> None:
@@ -189,6 +194,7 @@ class Trajectory(Timed, Shown, Drawn):
             "warnings": self.warnings,
             "provenance": dict(self.provenance),
             "modalities": list(self.total),
+            "modes": [astuple(row) for row in self.modes],
         }
         text = json.dumps(meta, default=lambda value: value.item())  # NumPy scalars of a caller's
         arrays: dict[str, Any] = {f"total_{i}": w for i, w in enumerate(self.total.values())}
@@ -233,6 +239,7 @@ def load_trajectory(path: str | os.PathLike[str]) -> Trajectory:
                 meta["monitors"],
                 tuple(meta["warnings"]),
                 meta["provenance"],
+                Modes(tuple(Mode(m, i, size, time, Status(s)) for m, i, size, time, s in meta.get("modes", ()))),
             )
         _check_loaded(found)
         return found
@@ -257,6 +264,8 @@ def _check_loaded(run: Trajectory) -> None:
     for m, goal in run.plateaus.items():
         if goal.shape != run.total[m].shape[1:] or not np.all(np.isfinite(goal)):
             raise ValueError(f"plateau of {m} must have shape {run.total[m].shape[1:]}, got {goal.shape}")
+    if not {row.modality for row in run.modes} <= names:
+        raise ValueError(f"modes must be of {', '.join(names)}")
     if not set(run.reasons) <= names:
         raise ValueError(f"reasons must name some of {', '.join(names)}")
     if run.t.ndim != 1 or run.loss.ndim != 1 or np.any(np.diff(run.t) < 0):

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ import numpy as np
 from derivations import SolveError
 from derivations.critical.saddles import Course
 from dynamics.runs.half_times import EARLY, HalfTimes, Status, before_it, end_notes, excess_left
+from dynamics.runs.modes import Modes, marks, timed
 from dynamics.runs.plateaus import as_run, doubted, taken_back
 from dynamics.runs.trajectory import Trajectory, losses
 from dynamics.simulation.phases import Phase
@@ -46,6 +48,7 @@ def march(
     provenance: Mapping[str, Any],
     warnings: tuple[str, ...] = (),
     final: bool = False,
+    excess: float | None = None,
 ) -> tuple[Trajectory, np.ndarray]:
     """Integrate until everything that can be learned is learned and the loss has settled, or to t_end.
 
@@ -53,6 +56,8 @@ def march(
     the pace of the next one; where it would relax faster still (`owned` parts only) it is slowed to that,
     an error below every tolerance, because double precision could not resolve its rate. Where the run disagrees with
     the course (`runs.plateaus`), it is run again along its own, which is `final`.
+
+    excess : share of the excess loss at which it has settled; None for `excess_left`
 
     Raises
     ------
@@ -71,15 +76,14 @@ def march(
     waiting = tuple(m for m in course.order if status[m] is Status.NOT_REACHED)
     stop = math.inf if t_end is None else t_end
     record = Record([0.0], [begin], None if t_eval is None else [float(t) for t in t_eval])
-    record.weight_times |= {
-        m: 0.0 if m in course.along and course.past_half_of_weights(m, begin) >= 0 else math.inf for m in course.along
-    }
+    record.marks |= {m: partial(course.past_half_of_weights, m) for m in course.along} | marks(course)
+    record.mark_times |= {key: 0.0 if mark(begin) >= 0 else math.inf for key, mark in record.marks.items()}
     events: list[tuple[str, float]] = []  # modality, clock since the event before
     offset, settled, stuck = 0.0, False, False
     moving = bool(np.any(system.velocity(state)[0] != 0))
     while moving:
         patient = course.is_open or (any(m not in course.overtaken for m in waiting) and not data.is_singular)
-        ends = _settled(course, system, begin, AT_REST if not waiting and stop < math.inf else 0.0, patient)
+        ends = _settled(course, system, begin, AT_REST if not waiting and stop < math.inf else 0.0, patient, excess)
         outcome = Phase(system, state, waiting, course, ends, rtol, record, offset, stop - offset, max_steps).run()
         state, offset = outcome.state, offset + outcome.elapsed
         if outcome.end is End.LEARNED and outcome.modality is not None:
@@ -117,7 +121,7 @@ def march(
         if by_run is not course:
             return march(
                 system, by_run, rtol=rtol, t_end=t_end, t_eval=t_eval, max_steps=max_steps, provenance=provenance,
-                warnings=warnings, final=True,
+                warnings=warnings, final=True, excess=excess,
             )  # fmt: skip
     status = doubted(course, own[-1], status, settled)
     found += end_notes(course, status, settled, f"t = {offset:.6g}") + taken_back(course, own[-1], status)
@@ -125,7 +129,8 @@ def march(
     t, packed = (own_t, own) if t_eval is None else (np.array(record.asked_t), np.array(record.asked_total))
     trajectory = Trajectory.of(
         course, t, packed, half_times, own=(own_t, own), warnings=found,
-        weight_times=dict.fromkeys(data.modalities, math.inf) | record.weight_times,
+        weight_times={m: record.mark_times.get(m, math.inf) for m in data.modalities},
+        modes=timed(course, record.mark_times) if data.outputs > 1 else Modes(),
         monitors={"steps": record.steps, "evaluations": record.evaluations},
         provenance={**provenance, "t_end": t_end, "max_steps": max_steps},
     )  # fmt: skip
@@ -133,27 +138,28 @@ def march(
 
 
 def _settled(
-    course: Course, system: System, begin: np.ndarray, least: float, patient: bool
+    course: Course, system: System, begin: np.ndarray, least: float, patient: bool, share: float | None
 ) -> Callable[[np.ndarray, np.ndarray, float], bool] | None:
-    """Whether the loss is within `excess_left` of the lowest one, and the phase's clock has passed `least`.
+    """Whether the loss is within a `share` of the lowest one, and the phase's clock has passed `least`.
 
     With weight decay: as near to where training rests, or at rest anywhere. A patient phase waits for a modality,
     and ends only where nothing can be learned any more.
     """
     data, rests = course.data, system.rests
+    share = excess_left(data) if share is None else share
     if rests is None:
         if patient:
             return None
         lowest = course.lowest_loss
         excess = max(float(losses(data, begin[None])[0]) - lowest, 0.0)
-        goal = lowest + excess_left(data) * excess
+        goal = lowest + share * excess
         return lambda _, packed, clock: clock >= least and bool(losses(data, packed[None])[0] <= goal)
     end = np.hstack([course.saddles[-1].total[m] for m in data.modalities])
 
     def far(packed: np.ndarray) -> float:
         return float(np.sum(((packed - end) @ data.sigma) * (packed - end)))
 
-    near = excess_left(data) * far(begin)
+    near = share * far(begin)
 
     def ended(state: np.ndarray, packed: np.ndarray, clock: float) -> bool:
         return clock >= least and ((not patient and far(packed) <= near) or rests(state))

@@ -188,7 +188,7 @@ class Phase:
             reached = total(solver.y[:-1])
             after = {m: self.course.past_half(m, reached) for m in self.waiting}
             crossed = [m for m in self.waiting if before[m] < 0 <= after[m]]
-            heavy = [m for m, t in record.weight_times.items() if t == math.inf and self._is_heavy(m, reached)]
+            marked = [key for key, mark in record.marks.items() if self._is_new(key) and mark(reached) >= 0]
             length = solver.t - solver.t_old
             lengths.append(length)
             asked = record.queue is not None and any(t <= self._time(solver.y) for t in record.queue[:1])
@@ -197,13 +197,13 @@ class Phase:
             if wanted and moved and self.waiting and not explicit and length > LONGEST_CROSSING:
                 solver = self._solver(accepted, implicit=True, longest=max(length / 64, LONGEST_CROSSING / 2))
                 continue
-            if not (crossed or heavy or explicit or record.queue is not None or solver.y[-1] > remaining):
+            if not (crossed or marked or explicit or record.queue is not None or solver.y[-1] > remaining):
                 record.t.append(self._time(solver.y))
                 record.total.append(reached)
             else:
                 dense = _inside(solver)
                 hit, end, last = self._first_event(dense, solver, crossed, remaining)
-                self._weigh(dense, solver.t_old, end, heavy)
+                self._mark(dense, solver.t_old, end, marked)
                 self._store(dense, solver.t_old, end, last, explicit)
                 if hit is not None:
                     return self._outcome(End.LEARNED, last, hit)
@@ -211,16 +211,17 @@ class Phase:
                     return self._outcome(End.STOPPED, last)
             before, here = after, reached
 
-    def _is_heavy(self, m: str, packed: np.ndarray) -> bool:
-        return self.course.past_half_of_weights(m, packed) >= 0
+    def _is_new(self, key: Any) -> bool:
+        return self.record.mark_times[key] == math.inf
 
-    def _weigh(self, dense: Any, begin: float, end: float, heavy: list[str]) -> None:
-        """When half of the weights is there, inside a step up to its event; what comes later is found again."""
-        total, by_weights = self.system.total, self.course.past_half_of_weights
-        for m in heavy:
-            if self._is_heavy(m, total(dense(end)[:-1])):
-                root = _root(lambda s, m=m: by_weights(m, total(dense(s)[:-1])), begin, end)  # type: ignore[misc]
-                self.record.weight_times[m] = self._time(dense(root))
+    def _mark(self, dense: Any, begin: float, end: float, marked: list[Any]) -> None:
+        """When marks are passed, inside a step up to its event; what comes later is found again."""
+        total = self.system.total
+        for key in marked:
+            mark = self.record.marks[key]
+            if mark(total(dense(end)[:-1])) >= 0:
+                root = _root(lambda s, mark=mark: mark(total(dense(s)[:-1])), begin, end)  # type: ignore[misc]
+                self.record.mark_times[key] = self._time(dense(root))
 
     def _step(self, solver: Any) -> None:
         message = solver.step()

@@ -31,8 +31,9 @@ def integrate_reduced(
 
     State: the first-layer row v_m of each modality, |v_m| = u_m; the norms after a fusion follow from the
     conserved u_c^2 - sum of the children's u^2, (41). dv_m/dt = gain_m e_m, gain_m = |w_m|/u_m
-    (`derivations.flow.reduction.gains`, lambdified). Exact for any width and for vector inputs. Several outputs (two
-    layers): every weight of a network as wide as its outputs, which is exact for any width from this start.
+    (`derivations.flow.reduction.gains`, lambdified). Exact for any width and for vector inputs. Several outputs: every
+    weight of the narrowest network with the modes of Sigma_yx (152), exact for any width, depth and tree from this
+    start; `modes` of the run say when each is learned.
 
     Parameters
     ----------
@@ -47,8 +48,8 @@ def integrate_reduced(
     Raises
     ------
     DomainError
-        Where the aligned start is undefined (Sigma_yx_m = 0; for several outputs, one that lacks a mode, or more
-        than two layers), or weights leave the range of floats.
+        Where the aligned start is undefined (Sigma_yx_m = 0; for several outputs, one that lacks a mode that its
+        weights have in the end), or weights leave the range of floats.
     SolveError
         If the integrator fails.
 
@@ -73,12 +74,14 @@ def reduced_flow(
     t_eval: Any = None,
     rtol: float = 1e-9,
     max_steps: int = 100_000,
+    excess: float | None = None,
 ) -> Trajectory:
-    """The same of a problem, many inputs along few directions."""
+    """The same of a problem, many inputs along few directions; it ends at a share `excess` of the loss."""
     narrow = narrowed(problem, u0)
-    if narrow is None:
-        return reduced_run(problem, u0, t_end=t_end, t_eval=t_eval, rtol=rtol, max_steps=max_steps)
-    tolerance = max(checked_rtol(rtol), LOOSE)
-    return narrow.widened(
-        reduced_run(problem.on(narrow.data), u0, t_end=t_end, t_eval=t_eval, rtol=tolerance, max_steps=max_steps)
-    )
+    here, tolerance = problem, rtol
+    if narrow is not None:
+        here, tolerance = problem.on(narrow.data), max(checked_rtol(rtol), LOOSE)
+    run = reduced_run(
+        here, u0, t_end=t_end, t_eval=t_eval, rtol=tolerance, max_steps=max_steps, excess=excess
+    )  # fmt: skip
+    return run if narrow is None else narrow.widened(run)

@@ -17,8 +17,8 @@ from dynamics.simulation.full_system import full_system
 from dynamics.simulation.march import march
 from dynamics.simulation.rest import Rest
 from dynamics.simulation.system import System
+from dynamics.starts.aligned import aligned_rows
 from dynamics.starts.start import Start, aligned_start
-from dynamics.starts.weights import aligned_directions
 
 SMALLEST_ATOL = 1e-305  # below it LSODA meets denormal numbers
 NUDGE = 1e-5  # of a norm, for the slopes of gains
@@ -33,6 +33,7 @@ def reduced_run(
     t_eval: Any = None,
     rtol: float,
     max_steps: int,
+    excess: float | None = None,
 ) -> Trajectory:
     """The reduced flow of all inputs; see `dynamics.simulation.reduced.integrate_reduced`."""
     network, data, start = problem.network, problem.data, aligned_start(problem, u0)
@@ -45,10 +46,10 @@ def reduced_run(
     def run(flow: System) -> Trajectory:
         return march(
             flow, plan, rtol=rtol, t_end=t_end, t_eval=times, max_steps=max_steps, provenance=provenance,
-            warnings=data.warnings,
+            warnings=data.warnings, excess=excess,
         )[0]  # fmt: skip
 
-    rows = aligned_directions(data)
+    rows = aligned_rows(data)
     try:
         # else modes mix or layers differ, and the narrowest network that starts so is its own reduction
         system = _Reduced(start, rows, rtol).system() if one_row else full_system(plan, start.full(), rtol)[0]

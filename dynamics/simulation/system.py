@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import Any
 
 import numpy as np
 
@@ -44,13 +45,14 @@ class Record:
     """What a run leaves behind while it goes on: its own steps, and the points at the times asked for.
 
     queue : times still to come, None if none were asked for
-    weight_times : modality -> when half of its plateau is there in its weights; inf while it is not
+    marks : what passes zero on the way, of packed total weights, and -> mark_times; inf while it has not
     """
 
     t: list[float]
     total: list[np.ndarray]
     queue: list[float] | None
-    weight_times: dict[str, float] = field(default_factory=dict)
+    marks: dict[Any, Callable[[np.ndarray], float]] = field(default_factory=dict)
+    mark_times: dict[Any, float] = field(default_factory=dict)
     asked_t: list[float] = field(default_factory=list)
     asked_total: list[np.ndarray] = field(default_factory=list)
     steps: int = 0

@@ -17,12 +17,12 @@ from derivations.critical.saddles import Course, kept_signs
 from derivations.network import TRUNK, layer_shapes
 from dynamics.checks import checked_integer
 from dynamics.problem import Problem
+from dynamics.starts.aligned import aligned_weights
 from dynamics.starts.compression import compressed
 from dynamics.starts.narrow_law import NarrowDraw
 from dynamics.starts.weights import (
     WIDEST,
     Weights,
-    aligned_weights,
     checked_weights,
     count,
     random_weights,
@@ -95,9 +95,9 @@ class Start:
 
 
 def aligned_start(problem: Problem, u0: float | Mapping[str, float]) -> Start:
-    """The aligned balanced start (43) as wide as its outputs: the same flow at any width."""
+    """The aligned balanced start (43) as narrow as its modes: the same flow at any width."""
     network, data = problem.network, problem.data
-    norms, full = start_norms(network, u0), partial(aligned_weights, network, data, u0, data.outputs)
+    norms, full = start_norms(network, u0), partial(aligned_weights, network, data, u0)
     origin = {"start": "aligned", "u0": norms}
     return Start(problem, StartKind.ALIGNED, u0, norms, problem.aligned_signs, 0, lambda _: full(), full, origin)
 

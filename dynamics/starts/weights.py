@@ -107,7 +107,7 @@ def random_weights(
     count = sum(out * into for layers in shapes.values() for out, into in layers)
     if count > MOST_WEIGHTS:
         raise DomainError(f"width {width} makes {count:.2g} weights, {8e-9 * count:.2g} GB: see ensemble")
-    rng = _generator(seed)
+    rng = generator(seed)
     drawn = {
         name: [rng.normal(0.0, norms[name] / math.sqrt(out * into), (out, into)) for out, into in layers]
         for name, layers in shapes.items()
@@ -128,105 +128,8 @@ def along_axes(data: Correlations, weights: Mapping[str, list[np.ndarray]]) -> W
     return {n: [layers[0] @ axes[n], *layers[1:]] if n in axes and layers else layers for n, layers in weights.items()}
 
 
-def _generator(seed: int | np.random.Generator) -> np.random.Generator:
+def generator(seed: int | np.random.Generator) -> np.random.Generator:
     return np.random.default_rng(seed if isinstance(seed, np.random.Generator) else checked_integer(seed, "seed", 0))
-
-
-def aligned_directions(data: Correlations) -> dict[str, np.ndarray]:
-    """Where an aligned start points, (outputs, d): the polar factor U V^T of Sigma_yx_m = U S V^T.
-
-    For one output that is the unit row along Sigma_yx_m. For several, every mode of Sigma_yx_m has the same share.
-
-    Raises
-    ------
-    DomainError
-        Where Sigma_yx_m lacks a mode (is zero, for one output): no direction is singled out.
-    """
-    found = {}
-    for m in data.modalities:
-        block = data.target_block(m)
-        largest = float(np.max(np.abs(block))) or 1.0  # squares of very small or large units
-        left, sizes, right = np.linalg.svd(block / largest, full_matrices=False)
-        rank = int(np.sum(sizes > 1e-12 * sizes[0])) if data.has_signal(m) else 0
-        if rank < len(sizes):
-            lack = "is zero" if rank == 0 else f"has rank {rank} of {len(sizes)}"
-            raise DomainError(f"an aligned start is undefined: Sigma_yx of {m} {lack}; use a random start")
-        found[m] = left @ right
-    return found
-
-
-def aligned_weights(
-    network: FusionNetwork,
-    data: Correlations,
-    u0: float | Mapping[str, float],
-    width: int = 1,
-    seed: int | np.random.Generator = 0,
-) -> Weights:
-    """The aligned balanced start (43): layers along Sigma_yx, equal norms along a chain, any hidden directions.
-
-    One output: rank one, any network. Several outputs: two layers, all modes alike, at least as wide as outputs.
-    The reduced flow is exact from here at any width.
-
-    Examples
-    --------
-    >>> net, data = FusionNetwork.fused_at(2, 2), Correlations.scalar(2, 1, 0.5)
-    >>> [float(np.linalg.norm(layer)) for layer in aligned_weights(net, data, u0=0.5, width=4)["A"]]
-    [0.5, 0.5]
-    """
-    require_problem(network, data)
-    norms, rows = start_norms(network, u0), aligned_directions(data)
-    rng = _generator(seed)
-    width = checked_integer(width, "width", 1)
-    if data.outputs > 1:
-        return _aligned_modes(network, norms, rows, width, rng)
-
-    def unit(size: int) -> np.ndarray:
-        vector = rng.normal(size=size)
-        return np.ones(1) if size == 1 else vector / np.linalg.norm(vector)
-
-    parents = network.parents
-    outgoing: dict[str, np.ndarray] = {}
-    weights: Weights = {}
-    for name, layers in layer_shapes(network, data.sizes, 1, width).items():
-        chain = network.chains[name]
-        into = outgoing[chain.children[0].name] if chain.children else rows[name][0]
-        weights[name] = []
-        for i, (out, _) in enumerate(layers):
-            siblings = [c.name for c in network.chains[parents[name]].children] if name in parents else []
-            shared = [outgoing[s] for s in siblings if s in outgoing] if i == len(layers) - 1 else []
-            direction = shared[0] if shared else unit(out)
-            weights[name].append(norms[name] * np.outer(direction, into))
-            into = direction
-        outgoing[name] = into
-    return weights
-
-
-def _aligned_modes(
-    network: FusionNetwork, norms: dict[str, float], rows: dict[str, np.ndarray], width: int, rng: np.random.Generator
-) -> Weights:
-    """Two layers, several outputs: W1_m = R P_m, W2 = (sum of P_m P_m^T)^(1/2) R^T, R^T R = 1, so both are balanced.
-
-    P_m is the polar factor times its share of the norm; the sum runs over what meets in the second layer.
-    """
-    outputs = len(next(iter(rows.values())))
-    if set(network.path_depths.values()) != {2}:
-        raise DomainError(f"an aligned start for {outputs} outputs needs two layers, got {network.depths}")
-    if width < outputs:
-        raise DomainError(f"width must be at least the number of outputs, {outputs}, got {width}")
-    first = {m: norms[m] / math.sqrt(min(p.shape)) * p for m, p in rows.items()}
-    weights: Weights = {name: [] for name in network.chains}
-    for name, chain in network.chains.items():
-        if chain.depth == 0 or (chain.depth == 1 and not chain.children):
-            continue  # a trunk without layers; a first layer goes with the second one that it feeds
-        hidden, _ = np.linalg.qr(rng.normal(size=(width, outputs)))
-        sources = chain.modalities
-        values, vectors = np.linalg.eigh(sum(first[m] @ first[m].T for m in sources))
-        second = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T @ hidden.T
-        size = float(np.linalg.norm(second))
-        for m in sources:
-            weights[m].append(hidden @ first[m])
-        weights[name].append(second * (norms[name] / size if size else 0.0))
-    return weights
 
 
 def count(weights: Weights) -> int:

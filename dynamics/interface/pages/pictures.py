@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dynamics.figures import comparison, optimizers, portraits, predictions, prescriptions
+from dynamics.figures import comparison, modes, optimizers, portraits, predictions, prescriptions
 from dynamics.figures.style import house_style
 from dynamics.interface.pages.findings import Report
 from dynamics.interface.pages.svg import inline_svg
@@ -25,6 +25,8 @@ def pictures(report: Report) -> dict[str, str]:
             "loss": _panel(2.9, lambda ax: _loss(ax, report)),
             "weights": _panel(2.9, lambda ax: comparison.draw_timed(ax, report.comparison, comparison.draw_weights)),
         }
+        if len(p.modes):
+            figures["modes"] = _panel(modes.height(p.modes), lambda ax: modes.draw_modes(ax, p.modes))
         change = report.prescription
         if change is not None:
             if change.fusion_depths:
@@ -44,6 +46,7 @@ def pictures(report: Report) -> dict[str, str]:
         "roads": "half-times of each modality by each road", "loss": "loss over time",
         "weights": "total weights over time", "depths": "half-times for each fusion depth",
         "rescaling": "time ratio over the factor of a block", "portrait": "phase portrait of the reduced flow",
+        "modes": "half-times of the modes of each modality",
         "optimizers": "outputs of the modalities over steps, by optimizer",
         "misattribution": "weights of the first modality while alone and in the end",
     }  # fmt: skip

@@ -126,6 +126,12 @@ def _first(report: Report, drawn: Mapping[str, str]) -> str:
     )
     text += _figure(drawn["roads"], "When half of each output is there, by each road; bars: estimated error.")
     text += _table(p.details)
+    if "modes" in drawn:
+        text += "<h3>Mode by mode</h3>" + _p(
+            "The target has several outputs: each modality is learned direction by direction, the singular directions "
+            "of its correlations with the target (mode 0 has the largest), half of what each has in the end."
+        )
+        text += _figure(drawn["modes"], "When half of each mode is there.") + _table(p.modes.table, notes=True)
     text += "<h3>How sure is the data?</h3>"
     text += _p("This is about the rows alone; how far single random starts scatter is in the errors above.")
     if report.confidence is None:

@@ -9,8 +9,8 @@ from dynamics.problem import Problem
 from dynamics.simulation import narrowed
 from dynamics.simulation.reduced_system import _Reduced
 from dynamics.simulation.widening import times_apart
+from dynamics.starts.aligned import aligned_rows
 from dynamics.starts.start import aligned_start
-from dynamics.starts.weights import aligned_directions
 
 NET = FusionNetwork.fused_at(2, 2)
 
@@ -85,7 +85,7 @@ def test_where_few_directions_do_not_do_all_are_run_and_it_is_said() -> None:
 
 def test_the_reduced_flows_own_slope_is_its_derivative() -> None:
     data, net = table(4, 50, 5), FusionNetwork.fused_at(4, 3)
-    system = _Reduced(aligned_start(Problem.of(net, data), 0.3), aligned_directions(data), 1e-9).system()
+    system = _Reduced(aligned_start(Problem.of(net, data), 0.3), aligned_rows(data), 1e-9).system()
     rng = np.random.default_rng(0)
     state = system.start + 0.2 * rng.normal(size=8)
     found, rates = system.slope(state)
