@@ -24,6 +24,7 @@ class Optimizer(StrEnum):
 class Loss(StrEnum):
     SQUARED = "squared"
     LOGISTIC = "logistic"
+    CROSS_ENTROPY = "cross_entropy"
 
 
 class Ingredient(StrEnum):
@@ -46,9 +47,15 @@ DATA = frozenset({Ingredient.RATES, Ingredient.DROPOUT, Ingredient.UNIMODAL_LOSS
 #: Changes of the data, and decay in the flow; steps and batches of gradient descent to first order (144, 145).
 FLOW = DATA | {Ingredient.WEIGHT_DECAY, Ingredient.LEARNING_RATE, Ingredient.BATCH_SIZE}
 MODULATED = FLOW | {Ingredient.OGM}
-LABELS = ", predict and descend(on_samples=True) know it"
+#: Who knows a loss.
+KNOWN_TO = {
+    Loss.LOGISTIC: ", predict and descend(on_samples=True) know it",
+    Loss.CROSS_ENTROPY: ", predict and train_linear know it",
+}
 #: What the logistic loss is run with, on samples; masks and unimodal losses have other fits there.
 LABELLED = frozenset({Ingredient.LOSS, Ingredient.LEARNING_RATE, Ingredient.RATES, Ingredient.OGM})
+#: What the cross-entropy of a softmax is run with, as a flow of two layers.
+CLASSED = frozenset({Ingredient.LOSS, Ingredient.LEARNING_RATE, Ingredient.RATES})
 #: Optimizers that divide each entry's gradient by its own size: noise does not go over into the data there.
 COORDINATEWISE = frozenset({
     Ingredient.OPTIMIZER, Ingredient.LEARNING_RATE, Ingredient.UNIMODAL_LOSS, Ingredient.WEIGHT_DECAY,
@@ -68,7 +75,8 @@ class Recipe:
     momentum, betas, eps : of the optimizer
     weight_decay : lambda of dW/dt = -gradient - lambda W, for every layer
     batch_size : rows of each step; None for all
-    loss : "squared" is half the mean squared error; "logistic"
+    loss : "squared" is half the mean squared error; "logistic" of a target of two values; "cross_entropy" of the
+        softmax, of a target of classes
     rates : modality -> factor on the learning rate of its branch (the layers before the fusion; in late fusion its part
         of the head, too)
     dropout : modality -> probability that its inputs are masked (set to zero), row by row, not rescaled
@@ -148,11 +156,18 @@ class Recipe:
     @property
     def has_labels(self) -> bool:
         """Whether the loss is that of labels -1 and 1, which correlations do not hold."""
-        return self.loss is not Loss.SQUARED
+        return self.loss is Loss.LOGISTIC
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether the loss is the cross-entropy of classes."""
+        return self.loss is Loss.CROSS_ENTROPY
 
     @property
     def known(self) -> frozenset[Ingredient]:
         """What goes with its loss and optimizer."""
+        if self.has_classes:
+            return CLASSED
         if self.has_labels:
             return LABELLED
         if self.is_coordinatewise:
@@ -162,7 +177,7 @@ class Recipe:
     @property
     def is_run_alone(self) -> bool:
         """Whether the only road to its times is a run of as many steps as training."""
-        return self.is_coordinatewise or self.has_labels or self.momentum > 0
+        return self.is_coordinatewise or self.has_labels or self.has_classes or self.momentum > 0
 
     @property
     def as_flow(self) -> Recipe:
@@ -176,7 +191,7 @@ class Recipe:
         """Refuse what a road does not know."""
         for one in self.ingredients:
             if one not in known:
-                way = LABELS if one is Ingredient.LOSS else ""
+                way = KNOWN_TO[Loss(self.loss)] if one is Ingredient.LOSS else ""
                 raise DomainError(f"{one.value} = {_shown(getattr(self, one.value))} is not known to {road}{way}")
 
     def require_modalities(self, modalities: Collection[str]) -> None:

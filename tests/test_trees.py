@@ -242,6 +242,8 @@ def test_the_order_is_by_the_times_and_another_race_is_said() -> None:
 
 
 def test_why_no_estimate_exists_is_said_by_each_road() -> None:
-    data = Correlations(np.eye(3), [[1.0, 0, 0], [0, 1, 0.2]], {"A": 1, "B": 2})
-    with pytest.raises(DomainError, match=r"Sigma_yx of B has rank 1 of 2; use a random start; no leading law"):
+    sigma = [[1, 0, 0.5], [0, 1, 0], [0.5, 0, 1]]
+    data = Correlations(sigma, [[1.0, 0, 0], [0, 1, 0.2]], {"A": 1, "B": 2})
+    lack = r"Sigma_yx of B has rank 1, its weights in the end have 2; use a random start; no leading law"
+    with pytest.raises(DomainError, match=lack):
         predict(FusionNetwork.fused_at(2, 2), data)

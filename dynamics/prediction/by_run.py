@@ -14,10 +14,11 @@ from dynamics.prediction.laws.adaptive import with_adam
 from dynamics.prediction.laws.modulated import slides as balanced
 from dynamics.prediction.prediction import Prediction
 from dynamics.problem import Problem
-from dynamics.recipe import HEAVY, LABELLED, Ingredient, Optimizer, Recipe
+from dynamics.recipe import CLASSED, HEAVY, LABELLED, Ingredient, Optimizer, Recipe
 from dynamics.runs.half_times import HalfTimes, Status, before_it
 from dynamics.runs.trajectory import Trajectory
 from dynamics.simulation.asked import as_asked
+from dynamics.simulation.classes import class_flow
 from dynamics.simulation.coordinatewise import coordinatewise
 from dynamics.simulation.descent import typical_descent
 from dynamics.starts.recipes import trained
@@ -26,6 +27,7 @@ from dynamics.starts.start import StartKind, random_start
 STEPS, SHARE = 3.0, 0.01  # what reduced runs of such optimizers miss, in steps and as a share; see the benchmark
 CLOSE = 1.06  # ratio below which the order is open, where no bound says it: ratios of batches and momentum miss that
 SCATTER = "how random starts scatter about the typical one is left out"
+BY_LOSS = "half of a modality is by the loss of its part alone: weights of separable classes grow for ever"
 FITS = "contribution and misattribution are those of the squared loss on the labels"
 
 
@@ -40,7 +42,10 @@ def predicted_by_run(
         On an ingredient that goes with none of these runs; of such an optimizer without a width: entries move by the
         learning rate each, so that it counts how many there are.
     """
-    of = _labelled if recipe.has_labels else _coordinatewise if recipe.is_coordinatewise else _heavy
+    of = (
+        _classes if recipe.has_classes else _labelled if recipe.has_labels
+        else _coordinatewise if recipe.is_coordinatewise else _heavy
+    )  # fmt: skip
     run, name, left_out, bounds = of(network, data, u0, width, recipe)
     reached = [m for m in run.order if run.status[m] is Status.REACHED]
     bound = {m: bounds.get(m, math.inf) if m in reached else math.nan for m in data.modalities}
@@ -140,6 +145,19 @@ def _labelled(
     asked = trained(network, data, u0, recipe, LABELLED, "predict with loss = logistic")
     run = typical_descent(asked, width)
     return run, "descent on samples", (FITS,) if width is None else (SCATTER, FITS), {}
+
+
+def _classes(
+    network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float], width: int | None, recipe: Recipe
+) -> Found:
+    asked = trained(network, data, u0, recipe, CLASSED, "predict with loss = cross_entropy")
+    run = class_flow(asked.problem, asked.scaled_samples, asked.u0, width)
+    return (
+        as_asked(asked, run),
+        "cross-entropy flow, (156)",
+        (BY_LOSS, FITS) if width is None else (BY_LOSS, SCATTER, FITS),
+        {},
+    )
 
 
 def _heavy(

@@ -106,7 +106,7 @@ def predict(
             told = f"optimizer {recipe.optimizer}" if recipe.is_coordinatewise else f"loss {recipe.loss}"
             raise DomainError(f"{told} is predicted from random starts: give u0= and width=, no weights and no seeds")
         by_run = predicted_by_run(network, data, u0, width, recipe)
-        if recipe.has_labels:
+        if recipe.has_labels or recipe.has_classes:
             return by_run
         asked = trained(network, data, u0, recipe, recipe.known, "predict")
         return replace(by_run, misattribution=asked.back(_misattribution(asked.problem, by_run.estimate, {})))

@@ -25,7 +25,7 @@ from dynamics.prediction.prediction import Prediction
 from dynamics.prediction.prescription import Option, Prescription
 from dynamics.prediction.refined import refined_typical
 from dynamics.problem import Problem
-from dynamics.recipe import FLOW, MODULATED, Ingredient, Optimizer, Recipe
+from dynamics.recipe import FLOW, MODULATED, Ingredient, Loss, Optimizer, Recipe
 from dynamics.runs.half_times import Status
 from dynamics.simulation.narrowed import few_inputs
 from dynamics.starts.recipes import trained
@@ -130,7 +130,12 @@ def prescribe(
 def _too_large(base: Prediction, data: Correlations) -> Mapping[str, float]:
     """Critical weight decays, where they are known at once: two layers."""
     decoupled = base.recipe.optimizer is Optimizer.ADAMW
-    if max(base.network.path_depths.values()) > 2 or data.outputs > 1 or base.recipe.has_labels or decoupled:
+    if (
+        max(base.network.path_depths.values()) > 2
+        or data.outputs > 1
+        or base.recipe.loss is not Loss.SQUARED
+        or decoupled
+    ):
         return {}
     plain = replace(base.recipe.as_flow, weight_decay=0.0, ogm=None)
     seen = trained(base.network, data, base.u0, plain, FLOW, "prescribe")
@@ -212,7 +217,7 @@ class _Question:
 
     def kept(self, recipe: Recipe) -> float:
         """Share of what the best fit explains that is left where training with a recipe ends."""
-        if recipe.has_labels:
+        if recipe.has_labels or recipe.has_classes:
             return math.nan
         asked = trained(self.network, self.data, self.u0, recipe.as_flow, MODULATED, "prescribe")
         plan = random_start(asked.problem, asked.u0).course

@@ -16,6 +16,7 @@ from derivations.critical.saddles import Course
 from dynamics.strict_json import finite, told
 
 EXCESS = 1e-6  # the run ends at this share of the initial excess loss
+WORTHLESS = 0.01  # part of the output alone, below which a modality counts as never learned
 HALF = 0.5 - 1e-9  # a run may end at a half-time, a rounding below one half
 COLLINEAR_EXCESS = 1e-9  # the same where directions that can be learned hardly show in the loss
 EARLY = "{} starts past half of what it contributes: its half-time is 0"

@@ -16,8 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from derivations.critical.saddles import Course
-from dynamics.runs.half_times import HALF, Status, first_time
-from dynamics.runs.plateaus import WORTHLESS
+from dynamics.runs.half_times import HALF, WORTHLESS, Status, first_time
 from dynamics.starts.aligned import Modes as Directions
 from dynamics.starts.aligned import modes_of
 from dynamics.tables import Drawn, Shown, Table, number

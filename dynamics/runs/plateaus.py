@@ -17,12 +17,12 @@ import numpy as np
 
 from derivations import Correlations
 from derivations.critical.saddles import Course
-from dynamics.runs.half_times import Status
+from dynamics.runs.half_times import WORTHLESS, Status
 
 if TYPE_CHECKING:
     from dynamics.runs.trajectory import Trajectory
 
-WORTHLESS = 0.01  # part of the output alone, below which a modality counts as never learned
+
 NEAR = 1 / 3  # of a plateau, in the output: closer than that it is visited
 DECAYED = "weight decay takes it back to zero"
 NEGLIGIBLE = "what it adds to the output in the end is below 1 % of what it would add alone"

@@ -269,7 +269,8 @@ def test_a_large_start_is_refused() -> None:
 
 def test_no_estimate_is_an_error() -> None:
     with pytest.raises(DomainError, match="no estimate exists here"):
-        predict(FusionNetwork.fused_at(3, 3), Correlations(np.eye(2), np.eye(2), {"A": 1, "B": 1}))
+        sigma = [[1, 0, 0.5], [0, 1, 0], [0.5, 0, 1]]
+        predict(FusionNetwork.fused_at(3, 3), Correlations(sigma, [[1, 1, 0], [1, 1, 1]], {"A": 2, "B": 1}))
     with pytest.raises(TypeError, match="unexpected keyword"):
         predict(LATE, Correlations.scalar(2, 1, 0.5), wdith=3)
 

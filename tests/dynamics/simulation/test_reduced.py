@@ -192,10 +192,9 @@ def test_bad_arguments_get_one_line(arguments, says: str) -> None:
 def test_undefined_starts_say_so() -> None:
     with pytest.raises(DomainError, match="Sigma_yx of B is zero; use a random start"):
         integrate_reduced(LATE, Correlations(np.eye(2), [1, 0], {"A": 1, "B": 1}))
-    with pytest.raises(DomainError, match="an aligned start for 2 outputs needs two layers"):
-        integrate_reduced(FusionNetwork.fused_at(3, 3), Correlations(np.eye(2), np.eye(2), {"A": 1, "B": 1}))
-    with pytest.raises(DomainError, match="Sigma_yx of A has rank 1 of 2"):
-        integrate_reduced(LATE, Correlations(np.eye(3), [[1, 1, 0], [1, 1, 1]], {"A": 2, "B": 1}))
+    sigma = [[1, 0, 0.5], [0, 1, 0], [0.5, 0, 1]]
+    with pytest.raises(DomainError, match="Sigma_yx of A has rank 1, its weights in the end have 2"):
+        integrate_reduced(LATE, Correlations(sigma, [[1, 1, 0], [1, 1, 1]], {"A": 2, "B": 1}))
     with pytest.raises(DomainError, match="modalities of network and data differ"):
         integrate_reduced(FusionNetwork.fused_at(2, 2, ("B", "A")), Correlations.scalar(2, 1, 0.5))
     with pytest.raises(DomainError, match="range of floats"):
