@@ -14,7 +14,7 @@ from derivations.samples import real_array
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """inputs : modality -> (P, d); targets : (P,). As given: nothing is centred."""
+    """inputs : modality -> (P, d); targets : (P,), or (P, outputs). As given: nothing is centred."""
 
     inputs: Mapping[str, np.ndarray]
     targets: np.ndarray
@@ -33,16 +33,21 @@ class Samples:
         x = np.hstack(list(self.inputs.values()))
         sizes = {m: block.shape[1] for m, block in self.inputs.items()}
         y = self.targets
-        return Correlations(x.T @ x / len(x), y @ x / len(x), sizes, float(y @ y) / len(y))
+        return Correlations(x.T @ x / len(x), y.T @ x / len(x), sizes, y.T @ y / len(y))
 
 
-def checked_samples(inputs: Any, targets: Any) -> Samples:
-    """Copies as arrays of numbers, after a look at their shapes and entries; a DataError names what is wrong."""
+def checked_samples(inputs: Any, targets: Any, several: bool = False) -> Samples:
+    """Copies as arrays of numbers, after a look at their shapes and entries; a DataError names what is wrong.
+
+    several : targets may be (P, outputs)
+    """
     if not isinstance(inputs, Mapping) or not inputs:
         raise DataError(f"inputs must map modalities to arrays (P, d), got {type(inputs).__name__}")
     y = real_array(targets, "targets")
-    if y.ndim != 1 or len(y) < 1:
-        raise DataError(f"targets must have shape (P,), got {y.shape}")
+    if y.ndim not in ((1, 2) if several else (1,)) or y.size < 1:
+        raise DataError(f"targets must have shape (P,){' or (P, outputs)' if several else ''}, got {y.shape}")
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
     found = {}
     for m, given in inputs.items():
         block = real_array(given, f"inputs[{m!r}]")

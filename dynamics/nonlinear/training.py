@@ -31,7 +31,7 @@ class Training(Shown):
 
     t : (T,), in units of tau: step times learning rate
     loss : (T,), the mean over the samples
-    total : modality -> (T, d): product of the layers, activations left out (W^2 W^1 of two layers)
+    total : modality -> (T, d), or (T, outputs, d): product of the layers, activations left out (W^2 W^1 of two layers)
     snapshots : time -> weights, chain name -> list of arrays (out, in); the last one is the end
     warnings : what a user should know
     provenance : how to make this run again
@@ -118,13 +118,14 @@ def trained(
     losses: list[float] = []
     path: list[dict[str, np.ndarray]] = []
     kept: dict[float, Weights] = {}
+    rows: Any = 0 if data.outputs == 1 else slice(None)
     for step in range(steps + 1):
         with np.errstate(over="ignore", invalid="ignore"):
             loss, moved = velocity(current)
         if not loss < DIVERGED:  # catches nan too
             raise SolveError(f"gradient descent diverged at step {step}: learning_rate {rate:.3g} is too large")
         losses.append(loss)
-        path.append({m: w[0] for m, w in total_weights(network, current).items()})
+        path.append({m: w[rows] for m, w in total_weights(network, current).items()})
         solved = t_end is None and loss <= SOLVED * losses[0] and (not wanted or step >= max(wanted))
         if step in wanted or step == steps or solved:
             kept[step * rate] = {name: [w.copy() for w in layers] for name, layers in current.items()}

@@ -81,7 +81,8 @@ def answered(
     change : what brings both together
     """
     steps = None if learning_rate is None else checked_positive(learning_rate, "learning_rate")
-    head = ("", "half of its output at", *([] if steps is None else [f"in steps at rate {steps:g}"]))
+    half = "half of what it takes off the loss at" if prediction.recipe.has_classes else "half of its output at"
+    head = ("", half, *([] if steps is None else [f"in steps at rate {steps:g}"]))
     rows = []
     for place, m in enumerate(prediction.order, 1):
         name = m if prediction.together else f"{place} {m}"
@@ -198,6 +199,7 @@ def _how_sure(prediction: Prediction, sure: Confidence | None) -> list[str]:
     elif bounds:
         rows = " --on-samples" if prediction.recipe.has_labels else ""
         way = f"simulate --method descent{rows}" if prediction.recipe.is_run_alone else "compare, or --seeds"
+        way = "train_linear in Python" if prediction.recipe.has_classes else way
         found.append(f"no error estimate to rely on for these times: simulate ({way})")
     if sure is not None and len(prediction.order) > 1:
         found.append(f"{first} first in {sure.percent(sure.first[first])} of resampled tables")

@@ -268,9 +268,9 @@ def test_a_large_start_is_refused() -> None:
 
 
 def test_no_estimate_is_an_error() -> None:
+    lacks_a_mode = Correlations([[1, 0, 0.5], [0, 1, 0], [0.5, 0, 1]], [[1, 1, 0], [1, 1, 1]], {"A": 2, "B": 1})
     with pytest.raises(DomainError, match="no estimate exists here"):
-        sigma = [[1, 0, 0.5], [0, 1, 0], [0.5, 0, 1]]
-        predict(FusionNetwork.fused_at(3, 3), Correlations(sigma, [[1, 1, 0], [1, 1, 1]], {"A": 2, "B": 1}))
+        predict(FusionNetwork.fused_at(3, 3), lacks_a_mode)
     with pytest.raises(TypeError, match="unexpected keyword"):
         predict(LATE, Correlations.scalar(2, 1, 0.5), wdith=3)
 
