@@ -1,0 +1,247 @@
+"""The signature of the loss for several outputs, by ranks and one form on the total weights; no Hessian.
+
+Let no two paths share a layer, W_m = W^n ... W^1 (`mode_paths`). To second order, moving the weights by delta changes
+the loss by half of
+
+    Q(delta) = |J delta|^2_Sigma - 2 sum_m <e_m, second order of W_m>,        J the derivative of W^tot.
+
+Where the first and the last layer carry nothing of the error, W^nT e_m = 0 and e_m W^1T = 0 (for two layers: at every
+critical point, equation (160)), all of the second order vanishes but <e_m, dW^n Z dW^1>, Z = W^(n-1) ... W^2, the
+identity for two layers. Split dW^n by the left kernel L of e_m and its complement, of p = rank e_m dimensions, dW^1 by
+the right kernel R: the error pairs u, the part of dW^n outside L, with v, that of dW^1 outside R, as <e_m, u Z v>.
+
+- Directions u that W^(n-1) ... W^1 silences are not seen by J. They pair through Z alone, and each that does gives one
+  negative and one positive direction: p (rank Z - rank Z W^1). What is left of v lies in the image of W^1 under Z.
+- Of that, W^n silences a part: p (rank Z W^1 - rank W^n Z W^1) more of each sign. Together p (rank Z - rank W_m).
+- What remains is seen by J one to one, Y_u = u Z W^1 and Y_v = W^n Z v, and u Z v = Y_u W_m^+ Y_v. So Q is there
+
+    q(Y) = |Y|^2_Sigma - 2 sum_m <e_m, Y_m W_m^+ Y_m>
+
+  on the sum over m of the image of J inside L x R, of (columns of W_m) x (outside R), and of (outside L) x (rows of
+  W_m): where nothing is wider than it has to be, the Hessian of the loss on matrices of rank k_m.
+
+By Sylvester's law of inertia the loss has sum_m p_m (rank Z_m - k_m) + inertia(q) directions of each sign; the others
+are zero, equation (162). The form q has at most outputs x inputs rows, however wide the network is. With uncorrelated
+paths its negative directions are counted: one for every learned mode and every stronger mode that is not learned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from derivations.correlations import Correlations, require_problem
+from derivations.critical.inertia import Signature, inertia
+from derivations.critical.mode_paths import Path, paths_of
+from derivations.critical.stratum_points import require_layers
+from derivations.errors import DomainError
+from derivations.flow.gradient_flow import errors, flow, total_weights
+from derivations.network import FusionNetwork
+
+ZERO = 1e-8  # share of what it could be below which a singular value of a layer or an error is zero
+SMALL = 1e-6  # of the largest layer: the rounding of a layer that is zero is far below
+NOT_QUIET = (
+    "beyond two layers the signature for several outputs is known where the first and the last layer of a path carry "
+    "nothing of its error, which those of {} do"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Tangent:
+    """What the form q needs of one path.
+
+    columns : places of its inputs in Sigma; error : (K, d)
+    left, right : orthonormal columns that span the kernels L and R of the error
+    weight : (K, d) total weights; rank : k, theirs
+    inner : (t, K, d) an orthonormal basis of the image of J inside L x R
+    """
+
+    columns: np.ndarray
+    error: np.ndarray
+    left: np.ndarray
+    right: np.ndarray
+    weight: np.ndarray
+    rank: int
+    inner: np.ndarray
+
+
+def signature(network: FusionNetwork, data: Correlations, weights: Mapping[str, Any]) -> Signature:
+    """Negative, zero and positive directions at a critical point, for several outputs (162); one output as well.
+
+    Parameters
+    ----------
+    weights : chain name -> list of arrays (out, in), any widths
+
+    Raises
+    ------
+    DomainError
+        Where the weights are not critical; where paths share layers; for more than two layers where the ends of a path
+        carry some of its error: then more of the second order is left.
+
+    Examples
+    --------
+    One modality, modes of strengths 3, 2, 1; the second and third learned, width 4. Twice p (h - k) = 4, and both are
+    weaker than the first.
+
+    >>> data = Correlations(np.eye(3), np.diag([3.0, 2.0, 1.0]), {"A": 3})
+    >>> modes = np.eye(3)[1:]
+    >>> top = np.vstack([modes, np.zeros((2, 3))]).T
+    >>> signature(FusionNetwork.fused_at(2, 2, ("A",)), data, {"A": [np.diag([2, 1, 0, 0.0]) @ top.T, top], "trunk": []})
+    Signature(negative=4, zero=8, positive=12)
+    """
+    require_problem(network, data)
+    if data.is_symbolic:
+        raise DomainError("a signature needs numbers in sigma and sigma_yx, got symbols")
+    require_layers(network, data, weights)
+    paths = paths_of(network)
+    spread = np.sqrt(np.diag(data.sigma))
+    spread = np.where(spread > 0, spread, 1.0)  # units of the inputs change no sign
+    data, weights = _alike(data, weights, spread)
+    total = total_weights(network, weights)
+    seen = errors(data, total)
+    _require_critical(network, data, weights, seen, total)
+    least = _least(network, data, weights)
+    coupled, tangents, count = 0, [], sum(int(np.size(w)) for layers in weights.values() for w in layers)
+    for path in paths:
+        layers = path.layers(weights)
+        error = np.hstack([seen[m] for m in path.modalities])
+        left, sizes, right = np.linalg.svd(error)
+        p = int(np.sum(sizes > ZERO * _could(data, path, total)))
+        tangents.append(_tangent(path, data, layers, error, left[:, p:], right[p:].T, least))
+        coupled += p * (_rank(_product(layers[1:-1], len(layers[0])), least) - tangents[-1].rank) if p else 0
+    rest = form_inertia(data, tangents)
+    negative, positive = coupled + rest.negative, coupled + rest.positive
+    return Signature(negative, count - negative - positive, positive)
+
+
+def _alike(data: Correlations, weights: Mapping[str, Any], spread: np.ndarray) -> tuple[Correlations, dict[str, Any]]:
+    """The same problem at unit variances: inputs divided by `spread`, first layers multiplied."""
+    sigma, target = data.sigma / spread / spread[:, None], np.atleast_2d(data.sigma_yx) / spread
+    found = {name: [np.asarray(w, dtype=float) for w in layers] for name, layers in weights.items()}
+    for m in data.modalities:
+        found[m] = [found[m][0] * spread[data.span(m)], *found[m][1:]]
+    return Correlations(sigma, target, data.sizes, data.sigma_yy), found
+
+
+def _could(data: Correlations, path: Path, total: Mapping[str, np.ndarray]) -> float:
+    """What the error of a path can be the difference of."""
+    own = max(data.norm(data.target_block(m)) for m in path.modalities)
+    pulls = sum(data.norm(total[n] @ data.input_block(n, m)) for n in data.modalities for m in path.modalities)
+    return max(float(own + pulls), 1e-300)
+
+
+def _require_critical(
+    network: FusionNetwork, data: Correlations, weights: Any, seen: Mapping[str, Any], total: Mapping[str, Any]
+) -> None:
+    velocity, least = flow(network, weights, seen), _least(network, data, weights)
+    for path in paths_of(network):
+        layers = path.layers(weights)
+        norms = [max(float(np.linalg.norm(w, 2)), least) for w in layers]
+        unit = ZERO * _could(data, path, total) * max(float(np.prod(norms)), 1e-300)
+        for name, i in path.places:
+            place = 0 if name in path.modalities and i == 0 else 1 + path.rest.index((name, i))
+            if np.max(np.abs(velocity[name][i]), initial=0.0) * norms[place] > unit * len(norms) * 10:
+                raise DomainError(f"weights are not critical: the gradient of weights[{name!r}][{i}] is not zero")
+        if path.depth > 2:
+            error, could = np.hstack([seen[m] for m in path.modalities]), 10 * ZERO * _could(data, path, total)
+            ends = (layers[-1].T @ error, norms[-1]), (error @ layers[0].T, norms[0])
+            if any(np.max(np.abs(part), initial=0.0) > could * norm for part, norm in ends):
+                raise DomainError(NOT_QUIET.format(path.name))
+
+
+def _least(network: FusionNetwork, data: Correlations, weights: Any) -> float:
+    """Norm below which a layer is the rounding of zero: SMALL of the largest, or of a balanced one that has learned."""
+    usual = float(data.norm(np.atleast_2d(data.optimum))) ** (1.0 / max(network.path_depths.values()))
+    return SMALL * max(usual, *(float(np.linalg.norm(w, 2)) for layers in weights.values() for w in layers))
+
+
+def _product(layers: Sequence[np.ndarray], size: int) -> np.ndarray:
+    """W^b ... W^a of layers given input side first; the identity of `size` for none."""
+    found = np.eye(size)
+    for layer in layers:
+        found = layer @ found
+    return found
+
+
+def _rank(matrix: np.ndarray, least: float) -> int:
+    sizes = np.linalg.svd(matrix, compute_uv=False)
+    return int(np.sum(sizes > ZERO * max(np.max(sizes, initial=0.0), least)))
+
+
+def _basis(matrix: np.ndarray, least: float = 0.0) -> np.ndarray:
+    """Orthonormal columns that span those of a matrix; a singular value counts beyond a share of the largest."""
+    left, sizes, _ = np.linalg.svd(matrix, full_matrices=False)
+    return np.asarray(left[:, sizes > ZERO * max(np.max(sizes, initial=0.0), least, 1e-300)])
+
+
+def _tangent(
+    path: Path, data: Correlations, layers: list[np.ndarray], error: np.ndarray, left: np.ndarray, right: np.ndarray,
+    least: float,
+) -> Tangent:
+    """J maps dW^n to L x (rows of what is below it), dW^1 to (columns of what is above it) x R, dW^i to both."""
+    size, outputs, columns = layers[0].shape[1], len(error), path.columns(data)
+    weight = _product(layers, size)
+    rank = _rank(weight, SMALL * float(data.norm(np.atleast_2d(data.optimum))))
+    parts = []
+    for i in range(len(layers)):
+        above = left if i == len(layers) - 1 else left @ _basis(left.T @ _product(layers[i + 1 :], len(layers[i])), least)
+        below = right if i == 0 else right @ _basis(right.T @ _product(layers[:i], size).T, least)
+        parts.append(tensor(above, below))
+    if len(layers) == 1:
+        parts = [tensor(left, right)]
+    return Tangent(columns, error, left, right, weight, rank, joined(parts, outputs, size))
+
+
+def tensor(columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """All products of a column with a row: (n, K, d)."""
+    return np.einsum("ia,jb->abij", columns, rows).reshape(-1, len(columns), len(rows))
+
+
+def joined(parts: list[np.ndarray], outputs: int, size: int) -> np.ndarray:
+    """An orthonormal basis (t, K, d) of a sum of spaces of matrices."""
+    flat = np.vstack([part.reshape(len(part), outputs * size) for part in parts])
+    _, sizes, rows = np.linalg.svd(flat, full_matrices=False)
+    return np.asarray(rows[sizes > 1e-7].reshape(-1, outputs, size))
+
+
+def form_inertia(data: Correlations, tangents: Sequence[Tangent]) -> Signature:
+    """Signs of q, equation (162), on the tangent spaces of all paths."""
+    return inertia(form(data, tangents))
+
+
+def form(data: Correlations, tangents: Sequence[Tangent]) -> np.ndarray:
+    """The matrix of q, (t, t), in orthonormal bases of the tangent spaces."""
+    whole, curved = [], []
+    for tangent in tangents:
+        outputs, size = tangent.error.shape
+        outside, strengths, inputs = _outside(tangent)
+        u, sizes, v = np.linalg.svd(tangent.weight, full_matrices=False)
+        k = tangent.rank
+        own = np.vstack([tangent.inner, tensor(outside, v[:k].T), tensor(u[:, :k], inputs)])
+        bend = np.zeros((len(own), len(own)))
+        rows = len(tangent.inner) + np.arange(len(strengths) * k).reshape(len(strengths), k)  # u: strengths x k
+        columns = len(tangent.inner) + rows.size + np.arange(rows.size).reshape(k, len(strengths))
+        for i, strength in enumerate(strengths):
+            for j in range(k):
+                bend[rows[i, j], columns[j, i]] = bend[columns[j, i], rows[i, j]] = -strength / sizes[j]
+        padded = np.zeros((len(own), outputs, len(data.sigma)))
+        padded[:, :, tangent.columns] = own
+        whole.append(padded)
+        curved.append(bend)
+    moves = np.vstack(whole) @ data.root
+    moved = moves.reshape(len(moves), data.outputs * len(data.sigma))
+    found, start = moved @ moved.T, 0
+    for bend in curved:
+        found[start : start + len(bend), start : start + len(bend)] += bend
+        start += len(bend)
+    return np.asarray(found)
+
+
+def _outside(tangent: Tangent) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Singular vectors and values of the error: columns outside L, strengths, rows outside R."""
+    p = len(tangent.error) - tangent.left.shape[1]
+    left, sizes, right = np.linalg.svd(tangent.error)
+    return left[:, :p], sizes[:p], right[:p].T
