@@ -109,7 +109,7 @@ def signature(network: FusionNetwork, data: Correlations, weights: Mapping[str, 
         layers = path.layers(weights)
         error = np.hstack([seen[m] for m in path.modalities])
         left, sizes, right = np.linalg.svd(error)
-        p = int(np.sum(sizes > ZERO * _could(data, path, total)))
+        p = int(np.sum(sizes > ZERO * could_be(data, path, total)))
         tangents.append(_tangent(path, data, layers, error, left[:, p:], right[p:].T, least))
         coupled += p * (_rank(_product(layers[1:-1], len(layers[0])), least) - tangents[-1].rank) if p else 0
     rest = form_inertia(data, tangents)
@@ -126,8 +126,8 @@ def _alike(data: Correlations, weights: Mapping[str, Any], spread: np.ndarray) -
     return Correlations(sigma, target, data.sizes, data.sigma_yy), found
 
 
-def _could(data: Correlations, path: Path, total: Mapping[str, np.ndarray]) -> float:
-    """What the error of a path can be the difference of."""
+def could_be(data: Correlations, path: Path, total: Mapping[str, np.ndarray]) -> float:
+    """Norm of what the error of a path is the difference of."""
     own = max(data.norm(data.target_block(m)) for m in path.modalities)
     pulls = sum(data.norm(total[n] @ data.input_block(n, m)) for n in data.modalities for m in path.modalities)
     return max(float(own + pulls), 1e-300)
@@ -140,13 +140,13 @@ def _require_critical(
     for path in paths_of(network):
         layers = path.layers(weights)
         norms = [max(float(np.linalg.norm(w, 2)), least) for w in layers]
-        unit = ZERO * _could(data, path, total) * max(float(np.prod(norms)), 1e-300)
+        unit = ZERO * could_be(data, path, total) * max(float(np.prod(norms)), 1e-300)
         for name, i in path.places:
             place = 0 if name in path.modalities and i == 0 else 1 + path.rest.index((name, i))
             if np.max(np.abs(velocity[name][i]), initial=0.0) * norms[place] > unit * len(norms) * 10:
                 raise DomainError(f"weights are not critical: the gradient of weights[{name!r}][{i}] is not zero")
         if path.depth > 2:
-            error, could = np.hstack([seen[m] for m in path.modalities]), 10 * ZERO * _could(data, path, total)
+            error, could = np.hstack([seen[m] for m in path.modalities]), 10 * ZERO * could_be(data, path, total)
             ends = (layers[-1].T @ error, norms[-1]), (error @ layers[0].T, norms[0])
             if any(np.max(np.abs(part), initial=0.0) > could * norm for part, norm in ends):
                 raise DomainError(NOT_QUIET.format(path.name))
