@@ -263,13 +263,13 @@ def _labelled(
 ) -> Iterator[tuple[tuple[tuple[int, ...], ...], int, list[np.ndarray]]]:
     """Solutions of one system, each with the subsets that it is named by and the number of its copy."""
     packed = [np.hstack(blocks) for blocks in starts]
-    found: list[np.ndarray] = []
+    found: list[list[np.ndarray]] = []
     copies = [0] * len(chosen)
 
     def is_new(blocks: list[np.ndarray]) -> bool:
-        whole = np.hstack(blocks)
-        new = all(np.linalg.norm(whole - other) > SAME * np.linalg.norm(system.target) for other in found)
-        found.extend([whole] if new else [])
+        unit = SAME * np.linalg.norm(system.target)
+        new = all(np.linalg.norm(np.hstack(blocks) - np.hstack(other)) > unit for other in found)
+        found.extend([blocks] if new else [])
         return new
 
     for i, start in enumerate(starts):
@@ -278,14 +278,15 @@ def _labelled(
             copies[i] += 1
             yield chosen[i], 0, blocks
     extra, barren = [], 0
-    for blocks in searched(system, np.random.default_rng(list(system.ranks))):
+    for blocks in searched(system, found, np.random.default_rng(list(system.ranks))):
         new = bool(blocks) and is_new(blocks)
         extra += [blocks] if new else []
         barren = 0 if new else barren + 1
         if barren == BARREN:
             break
     nearest = [int(np.argmin([np.linalg.norm(np.hstack(b) - p) for p in packed])) for b in extra]
-    order = sorted(range(len(extra)), key=lambda j: (nearest[j], float(np.linalg.norm(np.hstack(extra[j]) - packed[nearest[j]]))))
+    away = [float(np.linalg.norm(np.hstack(b) - packed[i])) for b, i in zip(extra, nearest, strict=True)]
+    order = sorted(range(len(extra)), key=lambda j: (nearest[j], away[j]))
     for j in order:
         copies[nearest[j]] += 1
         yield chosen[nearest[j]], copies[nearest[j]] - 1, extra[j]

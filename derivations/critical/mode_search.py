@@ -19,9 +19,12 @@ STEP = 1e-30  # of a complex derivative
 SOLVED = 1e-13  # of |Sigma_yx|: what rounding leaves of the equations
 FIRST, SHORTEST = 0.125, 1e-4  # of the way along the correlations: the first step, and where a path has ended
 FAR = 0.3  # of the weights' size: a step that moves them farther is taken again at half the length
-NEWTON, DAMPED = 8, 80  # iterations
+NEWTON, DAMPED = 8, 40  # iterations
+NEWTONS = 1e-6  # of the equations left: Newton's method does the rest
 SAME = 1e-6  # weights that differ by less are one solution
-BARREN, MOST_STARTS = 20, 200  # random starts in a row that find nothing new end the search
+NEARBY = 0.3  # of a random start, added to a solution that is known
+STARTS, ROUNDS = 32, 12  # at once, and how often
+BARREN = 64  # starts in a row that find nothing new end the search
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,32 +126,42 @@ def continued(system: System, weights: Sequence[np.ndarray]) -> list[np.ndarray]
     return system.blocks(point)
 
 
-def searched(system: System, rng: np.random.Generator) -> Iterator[list[np.ndarray]]:
-    """What damped Gauss-Newton steps lead to from random weights, one start after another; duplicates and all."""
-    for _ in range(MOST_STARTS):
-        point = rng.normal(size=system.size) * np.sqrt(rng.uniform(0.1, 1.5))
-        point = _descended(system, system.point_of(system.blocks(point)))
-        found = refined(system, point)
-        if found is not None and all(_has_rank(w, k) for w, k in zip(system.blocks(found), system.ranks, strict=True)):
-            yield system.blocks(found)
-        else:
-            yield []
+def searched(
+    system: System, known: Sequence[list[np.ndarray]], rng: np.random.Generator
+) -> Iterator[list[np.ndarray]]:
+    """What damped Gauss-Newton steps lead to, one start after another; duplicates and all, nothing where they fail.
+
+    Starts are random, every second one near a solution that is known by then: others are often born beside it.
+    """
+    for _ in range(ROUNDS):
+        points = rng.normal(size=(STARTS, system.size)) * np.sqrt(rng.uniform(0.1, 1.5, size=(STARTS, 1)))
+        for i in range(1, STARTS if known else 0, 2):
+            points[i] = system.point_of(known[i // 2 % len(known)]) + NEARBY * points[i]
+        points = np.array([system.point_of(system.blocks(point)) for point in points])
+        for point, left in zip(*_descended(system, points), strict=True):
+            end = refined(system, point) if left < NEWTONS else None
+            blocks = [] if end is None else system.blocks(end)
+            alive = all(_has_rank(w, k) for w, k in zip(blocks, system.ranks, strict=False))
+            yield blocks if alive else []
 
 
-def _descended(system: System, point: np.ndarray) -> np.ndarray:
-    """The equations' squares made small, Levenberg and Marquardt."""
-    left, damping = system.equations(point[None])[0], 0.1
+def _descended(system: System, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The equations' squares made small from n points at once, Levenberg and Marquardt; what is left of them."""
+    count, size = points.shape
+    damping, unit = np.full(count, 0.1), np.eye(size)
+    left = system.equations(points)
     for _ in range(DAMPED):
-        matrix = system.derivative(point)
-        step = np.linalg.solve(matrix.T @ matrix + damping * np.eye(len(point)), matrix.T @ left)
-        after = system.equations((point - step)[None])[0]
-        if after @ after < left @ left:
-            point, left, damping = point - step, after, max(damping / 5, 1e-15)
-        else:
-            damping *= 4
-        if left @ left < 1e-20 or damping > 1e6:
+        moved = (points[:, None] + 1j * STEP * unit).reshape(count * size, size)
+        slopes = system.equations(moved).imag.reshape(count, size, size).swapaxes(1, 2) / STEP
+        gram = slopes.swapaxes(1, 2) @ slopes + damping[:, None, None] * unit
+        steps = np.linalg.solve(gram, slopes.swapaxes(1, 2) @ left[:, :, None])[:, :, 0]
+        after = system.equations(points - steps)
+        better = np.sum(after**2, axis=1) < np.sum(left**2, axis=1)
+        points, left = np.where(better[:, None], points - steps, points), np.where(better[:, None], after, left)
+        damping = np.clip(np.where(better, damping / 5, 4 * damping), 1e-15, 1e6)
+        if np.max(np.sum(left**2, axis=1)) < NEWTONS**2:
             break
-    return point
+    return points, np.sqrt(np.sum(left**2, axis=1))
 
 
 def _has_rank(weight: np.ndarray, k: int) -> bool:
