@@ -99,7 +99,12 @@ def hessian(network: FusionNetwork, data: Correlations, weights: Any) -> tuple[n
             found[i, j] = found[j, i] = values / (4 * width**2)
         return found
 
-    rounding = 1e-16 * max(float(np.trace(np.atleast_2d(data.sigma_yy))), float(np.max(np.abs(loss(point[None]))))) * size / (step / 2) ** 2
+    rounding = (
+        1e-16
+        * max(float(np.trace(np.atleast_2d(data.sigma_yy))), float(np.max(np.abs(loss(point[None])))))
+        * size
+        / (step / 2) ** 2
+    )
     return (4 * second(step / 2) - second(step)) / 3, rounding
 
 

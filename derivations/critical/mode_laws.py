@@ -1,9 +1,9 @@
 """The critical set for several outputs, late fusion: 160-163. `mode_sets` and `mode_signature` have them in numbers.
 
-    160  two layers: what critical means, and which total weights are critical
-    161  two layers: the dimension over given total weights
-    162  the signature: what the error sees of the second order, and its negative directions
-    163  how a mode that is not learned leaves zero
+160  two layers: what critical means, and which total weights are critical
+161  two layers: the dimension over given total weights
+162  the signature: what the error sees of the second order, and its negative directions
+163  how a mode that is not learned leaves zero
 """
 
 from __future__ import annotations
@@ -11,9 +11,18 @@ from __future__ import annotations
 import sympy as sp
 
 from derivations.algebra.entry import Entry, Statement, equation
-from derivations.algebra.matrices import S_A, W_A_tot, Y_A, e_A, matrix
+from derivations.algebra.matrices import S_A, Y_A, W_A_tot, e_A, matrix
 from derivations.algebra.notation import L, L_f, l, named, rate, u
-from derivations.algebra.ordered_products import Direction, Layers, T, coefficient_of, layer, normal, rank_one_product, words
+from derivations.algebra.ordered_products import (
+    Direction,
+    Layers,
+    T,
+    coefficient_of,
+    layer,
+    normal,
+    rank_one_product,
+    words,
+)
 from derivations.critical.mode_sets import coupled_directions, fibre_dimension
 from derivations.errors import SolveError
 from derivations.flow.symbolic_flow import EQ_2, EQ_3A, EQ_5A, TWO, totals
@@ -27,7 +36,11 @@ h, a, b, k, r, s, p = sp.symbols("h a b k r s p", positive=True)
 kernel, dimension = named("dim ker", r"\dim\ker", real=True), named("dim", r"\dim", real=True)
 #: Strengths of a learned mode and of one that is not, where inputs are white; the second order of W_A^tot.
 s_i, s_j = sp.symbols("s_i s_j", positive=True)
-second_order, negative, minor = matrix("W_A_tot_2", r"\delta^2\mathbf{W}_A^{\mathrm{tot}}"), sp.Symbol("n_-"), sp.Symbol("det")
+second_order, negative, minor = (
+    matrix("W_A_tot_2", r"\delta^2\mathbf{W}_A^{\mathrm{tot}}"),
+    sp.Symbol("n_-"),
+    sp.Symbol("det"),
+)
 D_first, D_inner, D_last = matrix("D_1"), matrix("D_l"), matrix("D_L")
 #: Singular value of the error.
 strength = named("sigma_e", r"\sigma(\mathbf{e}_A)", positive=True)
@@ -87,8 +100,8 @@ EXT_160 = Entry(
         Statement(equation(Q * SECOND, P * Q * SECOND), _invariant),
     ),
     (EQ_3A, EQ_5A, EQ_2),
-    condition="any number of outputs; lines three and four: A alone, or uncorrelated with what B has learned; W2 of full "
-    "column rank (hidden units that nothing reads left out), G = W2^T W2, P = W2 G^-1 W2^T the projection on its "
+    condition="any number of outputs; lines three and four: A alone, or uncorrelated with what B has learned; W2 of "
+    "full column rank (hidden units that nothing reads left out), G = W2^T W2, P = W2 G^-1 W2^T the projection on its "
     "columns, Q = Sigma_yx_A Sigma_A^-1 Sigma_yx_A^T",
     proof="(3a) at rest. W2^T e = 0 is linear in W^1; put into e W1^T = 0 it says that the columns of W2 span an "
     "invariant space of Q, so P projects on a subset of its eigenvectors, if these are distinct.",
@@ -134,8 +147,9 @@ EXT_161 = Entry(
     ),
     (EQ_2,),
     condition="U = W2 (a, h) with columns in the left kernel of e_A, V = W1 (h, b) with rows in its right kernel, "
-    "a = K - rank e_A, b = d_A - rank e_A; U V = W_A^tot of rank k; ranks r, s of U and V; line two where r + s = h + k, "
-    "line three where r = a, s = b (h >= a + b - k): these are the components. The dimensions of all paths add up",
+    "a = K - rank e_A, b = d_A - rank e_A; U V = W_A^tot of rank k; ranks r, s of U and V; line two where "
+    "r + s = h + k, line three where r = a, s = b (h >= a + b - k): these are the "
+    "components. The dimensions of all paths add up",
     proof="Changes of basis take U and V to 1 on shared hidden units, on those of U alone and of V alone, and 0 else. "
     "dU V reaches the columns of V, U dV the rows of U. The kernel is the tangent space: U with r columns in L that "
     "hold those of W_A^tot, then V up to the kernel of U, make a manifold of this dimension.",
@@ -187,8 +201,8 @@ EXT_162 = Entry(
     ),
     (EQ_2,),
     condition="W^L T e_A = 0 and e_A W^1 T = 0 (two layers: every critical point); line two two layers, p = rank e_A, "
-    "white, uncorrelated inputs; beside these, line three, one for each learned mode i and each stronger mode j that is "
-    "not. Every one of them has a positive partner; all other directions that J sees are positive",
+    "white, uncorrelated inputs; beside these, line three, one for each learned mode i and each stronger mode j that "
+    "is not. Every one of them has a positive partner; all other directions that J sees are positive",
     proof="A word that begins with W^L or ends with W^1 is at right angles to e_A. In a basis of hidden units as in "
     "(161) the form falls into pairs u, v, one for each unit and each pair of singular vectors of e_A: "
     "s_i^2 u^2 [units of V] + v^2 [units of U] - 2 s_j u v. Without the first two terms, or one of them, the "
@@ -219,8 +233,8 @@ EXT_163 = Entry(
         Statement(equation(rate(u), strength * u), lambda eq3a: _growth(eq3a).subs(L, 2)),
     ),
     (EQ_3A,),
-    condition="hidden units without weights take up a singular pair of e_A, W^i = u r^i r^(i-1)T, at right angles to what "
-    "is learned; to first order in what saturates",
+    condition="hidden units without weights take up a singular pair of e_A, W^i = u r^i r^(i-1)T, at right angles to "
+    "what is learned; to first order in what saturates",
     proof="(3a) on this shape; r^L T e_A r^0 = sigma.",
     note="Two layers: the rate sigma(e_A), an eigenvalue of minus the Hessian, h - k times each. Three and more: the "
     "inner product Z of (162) has rank k there, rank Z - k = 0: no negative direction, u^(2-L) falls at (L - 2) sigma.",

@@ -1,4 +1,4 @@
-"""Networks whose paths share no layer: late fusion, early fusion, and trees of both. What several outputs are solved on.
+"""Networks whose paths share no layer, late or early fusion and trees of both: what several outputs are solved on.
 
 A path is a chain of layers from some modalities, read side by side, to the output: W_m^tot = W^n ... W^1, with the
 first layer of all its modalities as one matrix. Everything about several outputs is a sum over such paths.

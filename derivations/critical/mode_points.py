@@ -1,11 +1,10 @@
 """Critical total weights for several outputs: subsets of the modes of each path.
 
 At a critical point each path of two layers has learned nothing (W = 0), the whole (e = 0), or a part of its modes. What
-is learned whole is a regression on the rest, and drops out: the others see residuals, Sigma_yx - Sigma_yx_F Sigma_F^-1
-Sigma_F. and the same of Sigma. If these leave no correlation between the paths that are learned in part, or there is one
-such path only, its weights are
+is learned whole is a regression on the rest, and drops out: the others see what it leaves of Sigma_yx and of Sigma. If
+that holds no correlation between the paths that are learned in part, or there is one such path only, its weights are
 
-    W = P Sigma_yx Sigma^-1,    P the projection on a subset of eigenvectors of Sigma_yx Sigma^-1 Sigma_yx^T        (160)
+    W = P Sigma_yx Sigma^-1,    P the projection on a subset of eigenvectors of Sigma_yx Sigma^-1 Sigma_yx^T    (160)
 
 (Baldi and Hornik 1989), its modes, the strongest first. That is exact and complete. Correlated paths that are each
 learned in part are solved by `mode_search`: continued from the subsets without correlations, and searched.
@@ -22,12 +21,14 @@ from itertools import combinations, product
 import numpy as np
 
 from derivations.correlations import Correlations
-from derivations.critical.mode_paths import Path
+from derivations.critical.mode_paths import Path, paths_of
 from derivations.critical.mode_search import BARREN, SAME, System, continued, searched
 from derivations.errors import DomainError
+from derivations.network import FusionNetwork
 
 MOST = 2000  # subsets that are listed
 MOST_UNKNOWNS, MOST_CONTINUED = 100, 200  # of a polynomial system, and of subsets that are continued
+MOST_QUICK = 40  # that are continued where a list comes on the way to something else
 NO_MODE = 1e-12  # of the strongest mode
 ALIKE = 1e-9  # share by which modes have to differ
 UNCORRELATED = 1e-12  # correlation coefficients below it are rounding
@@ -79,37 +80,69 @@ class Modes:
     def whitened(self, subset: tuple[int, ...]) -> np.ndarray:
         """W times the root, of a subset of modes (from 1)."""
         chosen = [i - 1 for i in subset]
-        return (self.left[:, chosen] * self.strengths[chosen]) @ self.right[chosen]
+        return np.asarray((self.left[:, chosen] * self.strengths[chosen]) @ self.right[chosen])
 
     def weights(self, whitened: np.ndarray) -> np.ndarray:
-        return np.linalg.solve(self.root.T, whitened.T).T
+        return np.asarray(np.linalg.solve(self.root.T, whitened.T).T)
 
 
-def mode_points(paths: tuple[Path, ...], data: Correlations, width: int | None) -> Iterator[ModePoint]:
+def mode_points(
+    paths: tuple[Path, ...], data: Correlations, width: int | None = None, search: bool = True
+) -> tuple[ModePoint, ...]:
     """All that are known, the fewest learned first; the same weights come once.
 
     width : hidden units, the largest rank; None for enough of them
+    search : beside the continued subsets of correlated paths, look for more; False takes a small part of the time
 
     Raises
     ------
     DomainError
         Where Sigma is singular, modes are equally strong, or there are too many subsets.
     """
+    key = "mode points", paths, width, search
+    if key not in data.kept:
+        data.kept[key] = tuple(_mode_points(paths, data, width, search))
+    return data.kept[key]  # type: ignore[no-any-return]
+
+
+def _mode_points(paths: tuple[Path, ...], data: Correlations, width: int | None, search: bool) -> list[ModePoint]:
     if data.is_singular:
         raise DomainError("critical points of several outputs need an invertible sigma: other weights are not unique")
+    bound = math.prod(2 ** min(data.outputs, len(path.columns(data))) for path in paths)
+    if not search and bound > MOST:  # said before anything is decomposed
+        raise DomainError(TOO_MANY.format(bound, MOST, "listed"))
     kinds = [(Share.WHOLE,) if path.depth == 1 else tuple(Share) for path in paths]
     amount = list(Share).index
     cases = sorted(product(*kinds), key=lambda shares: (sum(map(amount, shares)), [-amount(s) for s in shares]))
     problems = [_Partial.of(paths, data, shares, width) for shares in cases]
-    count = sum(problem.count for problem in problems)
+    count, followed = (sum(p.count for p in problems if p.is_coupled or not only) for only in (False, True))
     if count > MOST:
         raise DomainError(TOO_MANY.format(count, MOST, "listed"))
+    if not search and followed > MOST_QUICK:
+        raise DomainError(TOO_MANY.format(followed, MOST_QUICK, "continued in passing"))
     found: list[ModePoint] = []
     for problem in problems:
-        for point in problem.points():
+        for point in problem.points(search):
             if not any(_same(data, paths, point, other) for other in found):
                 found.append(point)
-    return iter(found)
+    return found
+
+
+def named_totals(network: FusionNetwork, data: Correlations) -> tuple[list[str], np.ndarray]:
+    """Names and total weights (n, K, D) of the critical points that a run can come to, layers of any number and width.
+
+    Raises
+    ------
+    DomainError
+        Where paths share layers, and where there is no list.
+    """
+    paths = paths_of(network)
+    found = mode_points(paths, data, search=False)
+    whole = np.zeros((len(found), data.outputs, len(data.sigma)))
+    for packed, point in zip(whole, found, strict=True):
+        for path, weight in zip(paths, point.weights, strict=True):
+            packed[:, path.columns(data)] = weight
+    return [point_name(paths, point) for point in found], whole
 
 
 def _same(data: Correlations, paths: tuple[Path, ...], one: ModePoint, other: ModePoint) -> bool:
@@ -119,6 +152,22 @@ def _same(data: Correlations, paths: tuple[Path, ...], one: ModePoint, other: Mo
         gap[:, path.columns(data)] = a - b
     best = np.atleast_2d(data.optimum) @ data.root
     return bool(np.linalg.norm(gap @ data.root) <= SAME * np.linalg.norm(best))
+
+
+def point_name(paths: tuple[Path, ...], point: ModePoint) -> str:
+    """M_0, M_A, M_AB, M_A1+2,B1, M_*; a single path goes without its name."""
+    if all(share is Share.WHOLE for share in point.shares):
+        return "M_*"
+    short = all(len(path.name) == 1 and path.name.isalpha() for path in paths)
+    told, whole = [], []
+    for path, share, modes in zip(paths, point.shares, point.modes, strict=True):
+        numbers = "+".join(map(str, modes))
+        if share is Share.WHOLE:
+            whole.append(path.name)
+        elif share is Share.PART:
+            told.append(numbers if len(paths) == 1 else path.name + ("" if short else ":") + numbers)
+    whole = ["".join(whole) if short else "&".join(whole)] if whole else []
+    return ("M_" + ",".join([*whole, *told]) if whole or told else "M_0") + "'" * point.copy
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,9 +231,9 @@ class _Partial:
         ]
         return product(*each)
 
-    def points(self) -> Iterator[ModePoint]:
+    def points(self, search: bool) -> Iterator[ModePoint]:
         if self.is_coupled:
-            yield from self._solved()
+            yield from self._solved(search)
             return
         for own in self.modes:
             self._require_apart(own)
@@ -197,9 +246,11 @@ class _Partial:
         close = np.flatnonzero(size[1:] > size[:-1] * (1 - ALIKE))
         if len(close) and self._most(own):
             i = int(close[0]) + 1
-            raise DomainError(f"modes {i} and {i + 1} of {name} are equally strong: their mixtures are critical as well")
+            raise DomainError(
+                f"modes {i} and {i + 1} of {name} are equally strong: their mixtures are critical as well"
+            )
 
-    def _solved(self) -> Iterator[ModePoint]:
+    def _solved(self, search: bool) -> Iterator[ModePoint]:
         """Correlated paths, each learned in part: by ranks, continued subsets first, then what a search adds."""
         if self.count > MOST_CONTINUED:
             raise DomainError(TOO_MANY.format(self.count, MOST_CONTINUED, "continued to correlated modalities"))
@@ -216,10 +267,8 @@ class _Partial:
             if system.size > MOST_UNKNOWNS:
                 line = f"a subset of correlated modes has {system.size} unknowns, more than {MOST_UNKNOWNS}"
                 raise DomainError(f"{line}: rank_families lists them by ranks")
-            starts = [
-                [m.whitened(s) / unit for m, s in zip(self.modes, subsets, strict=True)] for subsets in chosen
-            ]
-            for subsets, copy, blocks in _labelled(system, chosen, starts):
+            starts = [[m.whitened(s) / unit for m, s in zip(self.modes, subsets, strict=True)] for subsets in chosen]
+            for subsets, copy, blocks in _labelled(system, chosen, starts, search):
                 scaled = [own.weights(unit * block) for own, block in zip(self.modes, blocks, strict=True)]
                 yield from self._completed(subsets, scaled, copy, exact=False)
 
@@ -259,7 +308,7 @@ def _modes(path: int, span: slice, target: np.ndarray, sigma: np.ndarray) -> Mod
 
 
 def _labelled(
-    system: System, chosen: list[tuple[tuple[int, ...], ...]], starts: list[list[np.ndarray]]
+    system: System, chosen: list[tuple[tuple[int, ...], ...]], starts: list[list[np.ndarray]], search: bool
 ) -> Iterator[tuple[tuple[tuple[int, ...], ...], int, list[np.ndarray]]]:
     """Solutions of one system, each with the subsets that it is named by and the number of its copy."""
     packed = [np.hstack(blocks) for blocks in starts]
@@ -277,6 +326,8 @@ def _labelled(
         if blocks is not None and is_new(blocks):
             copies[i] += 1
             yield chosen[i], 0, blocks
+    if not search:
+        return
     extra, barren = [], 0
     for blocks in searched(system, found, np.random.default_rng(list(system.ranks))):
         new = bool(blocks) and is_new(blocks)

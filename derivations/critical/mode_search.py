@@ -51,7 +51,10 @@ class System:
         for k, span in zip(self.ranks, self.spans, strict=True):
             middle = place + outputs * k
             end = middle + k * (span.stop - span.start)
-            yield flat[:, place:middle].reshape(-1, outputs, k), flat[:, middle:end].reshape(-1, k, span.stop - span.start)
+            yield (
+                flat[:, place:middle].reshape(-1, outputs, k),
+                flat[:, middle:end].reshape(-1, k, span.stop - span.start),
+            )
             place = end
 
     def weights(self, flat: np.ndarray) -> np.ndarray:
@@ -126,9 +129,7 @@ def continued(system: System, weights: Sequence[np.ndarray]) -> list[np.ndarray]
     return system.blocks(point)
 
 
-def searched(
-    system: System, known: Sequence[list[np.ndarray]], rng: np.random.Generator
-) -> Iterator[list[np.ndarray]]:
+def searched(system: System, known: Sequence[list[np.ndarray]], rng: np.random.Generator) -> Iterator[list[np.ndarray]]:
     """What damped Gauss-Newton steps lead to, one start after another; duplicates and all, nothing where they fail.
 
     Starts are random, every second one near a solution that is known by then: others are often born beside it.

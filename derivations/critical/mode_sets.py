@@ -1,17 +1,19 @@
 """Fixed points and saddles for several outputs, two layers: a manifold for each subset of modes of each path.
 
 With given total weights the critical points (U, V), U V = W, have the columns of U in the left kernel L of the error e
-and the rows of V in its right kernel R, of dimensions a and b. Let W have rank k and U, V ranks r, s. All such pairs are
-one orbit of the changes of the hidden units' basis (and of L and R where these leave W), so each (r, s) is one stratum,
-and it is irreducible; counting r columns of U in L that hold those of W, then V along the kernel of U, its dimension is
+and the rows of V in its right kernel R, of dimensions a and b. Let W have rank k and U, V ranks r, s. All such pairs
+are one orbit of changes of basis, of the hidden units and of L and R where these leave W: an irreducible stratum. With
+r columns of U in L that hold those of W, then V along the kernel of U, its dimension is
 
     r h + (r - k)(a - r) + (h - r) b        (161)
 
-for the largest s, which is b or h + k - r. Pairs with r < a and s < b are in the closure of larger ones.
+for the largest s. Components are (a, b), or all pairs with r + s = h + k where h < a + b - k; other pairs lie in the
+closure of these.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,7 +32,7 @@ from derivations.correlations import Correlations, require_problem
 from derivations.critical.escape import Escape, EscapeLaw, Kind, shown
 from derivations.critical.inertia import Signature
 from derivations.critical.mode_paths import Path, paths_of, weights_of
-from derivations.critical.mode_points import ALIKE, ModePoint, Share, mode_points
+from derivations.critical.mode_points import ALIKE, ModePoint, Share, mode_points, point_name
 from derivations.critical.mode_signature import ZERO, Tangent, could_be, form_inertia, joined, tensor
 from derivations.critical.stratum_points import Weights, flat, require_layers, unflat
 from derivations.critical.stratum_words import layers_of, total_symbol
@@ -213,6 +215,76 @@ class ModeStratum:
         return f"$${latex_of(self.equations)}$$"
 
 
+def moved_onto_modes(manifold: ModeManifold, weights: Mapping[str, Any]) -> tuple[Weights, int]:
+    """Given weights of two layers moved onto a manifold, each path where that changes it little; the dimension there.
+
+    Each path tries every rank of its second layer and of its first one: the layer is projected on its kernel, cut to
+    that rank about the columns of W^tot, and the other layer then changed as little as gives W^tot.
+
+    Raises
+    ------
+    DomainError
+        Where a path has fewer hidden units than W^tot has ranks.
+    """
+    network, data, layers, dimension = manifold.network, manifold.data, {}, 0
+    for part in manifold.parts:
+        if part.path.depth == 1:
+            layers[part.path.name] = [part.weight]
+            continue
+        first, second = part.path.layers(weights)
+        width = len(first)
+        if part.rank > width:
+            raise DomainError(f"{part.path.name} has {width} hidden units, {manifold.name} needs {part.rank}")
+        goal = part.left.T @ part.weight @ part.right
+        top, bottom = _nearest_factors(part.left.T @ second, first @ part.right, goal, part.rank)
+        layers[part.path.name] = [bottom @ part.right.T, part.left @ top]
+        r, s = (int(np.sum(np.linalg.svd(x, compute_uv=False) > ZERO * _usual(part))) for x in (top, bottom))
+        a, b, k = part.sizes
+        dimension += max(
+            fibre_dimension(width, a, b, k, ranks[0])
+            for ranks in part.ranks(width)
+            if ranks and ranks[0] >= r and ranks[1] >= s
+        )
+    return weights_of(network, data, layers), dimension
+
+
+def _usual(part: Learned) -> float:
+    """Norm of a balanced layer that has learned this path's weights, or would what is left."""
+    size = float(np.linalg.norm(part.weight, 2))
+    return math.sqrt(size) or 1.0
+
+
+def _nearest_factors(top: np.ndarray, bottom: np.ndarray, goal: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """U (a, h) and V (h, b) near the given ones with U V = goal, of rank k."""
+    unit = max(float(np.linalg.norm(goal)), 1e-300)
+    best: tuple[float, np.ndarray, np.ndarray] | None = None
+    for turned in (False, True):
+        u, v, w = (bottom.T, top.T, goal.T) if turned else (top, bottom, goal)
+        for near, other in _one_sided(u, v, w, k):
+            if np.linalg.norm(near @ other - w) > ZERO * unit:
+                continue
+            cost = float(np.linalg.norm(near - u) ** 2 + np.linalg.norm(other - v) ** 2)
+            if best is None or cost < best[0]:
+                best = (cost, other.T, near.T) if turned else (cost, near, other)
+    if best is None:
+        raise DomainError("no critical point with these outputs is found: a layer lacks a mode that is learned there")
+    return best[1], best[2]
+
+
+def _one_sided(u: np.ndarray, v: np.ndarray, w: np.ndarray, k: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """For each rank r of U: U cut to r about the columns of w, V corrected."""
+    inside = np.linalg.svd(w)[0][:, :k]
+    own = inside @ (inside.T @ u)
+    left, sizes, right = np.linalg.svd(u - own, full_matrices=False)
+    for r in range(k, min(u.shape) + 1):
+        near = own + (left[:, : r - k] * sizes[: r - k]) @ right[: r - k]
+        parts, values, rows = np.linalg.svd(near, full_matrices=False)
+        if r and values[r - 1] <= 1e-13 * values[0]:
+            continue
+        other = v - rows[:r].T @ ((parts[:, :r].T @ (near @ v - w)) / values[:r, None])
+        yield near, other
+
+
 def _factors(part: Learned, ranks: tuple[int, int], width: int, rng: np.random.Generator) -> list[np.ndarray]:
     """V (h, d) and U (K, h): hidden units shared k, of U alone r - k, of V alone s - k, and none, then turned."""
     (r, s), (a, b, k) = ranks, part.sizes
@@ -384,8 +456,8 @@ def mode_manifolds(network: FusionNetwork, data: Correlations, width: int | None
     for path in paths:
         if path.depth > 2:
             raise DomainError(TWO_LAYERS.format(path.name, path.depth))
-    points = list(mode_points(paths, data, width))
-    names = [_name(paths, point) for point in points]
+    points = mode_points(paths, data, width)
+    names = [point_name(paths, point) for point in points]
     found = [_manifold(network, data, width, name, point) for name, point in zip(names, points, strict=True)]
     if all(m.name != "M_*" for m in found):  # the width is too small for the whole: the lowest is the last
         best = min(range(len(found)), key=lambda i: found[i].loss)
@@ -397,13 +469,14 @@ def mode_manifolds(network: FusionNetwork, data: Correlations, width: int | None
 def _renamed(manifold: ModeManifold, name: str, notes: tuple[str, ...]) -> ModeManifold:
     strata = tuple(ModeStratum(name, s.network, s.data, s.width, s.parts, s.ranks) for s in manifold.strata)
     m = manifold
-    return ModeManifold(
-        name, m.network, m.data, m.width, m.parts, m.total, m.loss, strata, m.exact, (*m.notes, *notes)
-    )
+    return ModeManifold(name, m.network, m.data, m.width, m.parts, m.total, m.loss, strata, m.exact, (*m.notes, *notes))
 
 
-def _manifold(network: FusionNetwork, data: Correlations, width: int | None, name: str, point: ModePoint) -> ModeManifold:
-    paths, total = paths_of(network), {}
+def _manifold(
+    network: FusionNetwork, data: Correlations, width: int | None, name: str, point: ModePoint
+) -> ModeManifold:
+    paths = paths_of(network)
+    total: dict[str, np.ndarray] = {}
     for path, weight in zip(paths, point.weights, strict=True):
         ends = np.cumsum([data.sizes[m] for m in path.modalities])[:-1]
         total |= dict(zip(path.modalities, np.split(weight, ends, axis=1), strict=True))
@@ -434,22 +507,6 @@ def _rank(data: Correlations, path: Path, weight: np.ndarray) -> int:
     spread = np.sqrt(np.diag(data.sigma))
     sizes = np.linalg.svd(weight * spread[path.columns(data)], compute_uv=False)
     return int(np.sum(sizes > ZERO * data.norm(np.atleast_2d(data.optimum) * spread)))
-
-
-def _name(paths: tuple[Path, ...], point: ModePoint) -> str:
-    """M_0, M_A, M_AB, M_A1+2,B1, M_*; a single path goes without its name."""
-    if all(share is Share.WHOLE for share in point.shares):
-        return "M_*"
-    short = all(len(path.name) == 1 and path.name.isalpha() for path in paths)
-    told, whole = [], []
-    for path, share, modes in zip(paths, point.shares, point.modes, strict=True):
-        numbers = "+".join(map(str, modes))
-        if share is Share.WHOLE:
-            whole.append(path.name)
-        elif share is Share.PART:
-            told.append(numbers if len(paths) == 1 else path.name + ("" if short else ":") + numbers)
-    whole = ["".join(whole) if short else "&".join(whole)] if whole else []
-    return ("M_" + ",".join([*whole, *told]) if whole or told else "M_0") + "'" * point.copy
 
 
 def _equations(network: FusionNetwork, part: Learned) -> list[sp.Eq]:

@@ -87,9 +87,9 @@ def signature(network: FusionNetwork, data: Correlations, weights: Mapping[str, 
     weaker than the first.
 
     >>> data = Correlations(np.eye(3), np.diag([3.0, 2.0, 1.0]), {"A": 3})
-    >>> modes = np.eye(3)[1:]
-    >>> top = np.vstack([modes, np.zeros((2, 3))]).T
-    >>> signature(FusionNetwork.fused_at(2, 2, ("A",)), data, {"A": [np.diag([2, 1, 0, 0.0]) @ top.T, top], "trunk": []})
+    >>> top = np.vstack([np.eye(3)[1:], np.zeros((2, 3))]).T
+    >>> weights = {"A": [np.diag([2, 1, 0, 0.0]) @ top.T, top], "trunk": []}
+    >>> signature(FusionNetwork.fused_at(2, 2, ("A",)), data, weights)
     Signature(negative=4, zero=8, positive=12)
     """
     require_problem(network, data)
@@ -154,8 +154,8 @@ def _require_critical(
 
 def _least(network: FusionNetwork, data: Correlations, weights: Any) -> float:
     """Norm below which a layer is the rounding of zero: SMALL of the largest, or of a balanced one that has learned."""
-    usual = float(data.norm(np.atleast_2d(data.optimum))) ** (1.0 / max(network.path_depths.values()))
-    return SMALL * max(usual, *(float(np.linalg.norm(w, 2)) for layers in weights.values() for w in layers))
+    usual = float(data.norm(np.atleast_2d(data.optimum))) ** (1.0 / float(max(network.path_depths.values())))
+    return SMALL * max(float(usual), *(float(np.linalg.norm(w, 2)) for layers in weights.values() for w in layers))
 
 
 def _product(layers: Sequence[np.ndarray], size: int) -> np.ndarray:
@@ -178,7 +178,12 @@ def _basis(matrix: np.ndarray, least: float = 0.0) -> np.ndarray:
 
 
 def _tangent(
-    path: Path, data: Correlations, layers: list[np.ndarray], error: np.ndarray, left: np.ndarray, right: np.ndarray,
+    path: Path,
+    data: Correlations,
+    layers: list[np.ndarray],
+    error: np.ndarray,
+    left: np.ndarray,
+    right: np.ndarray,
     least: float,
 ) -> Tangent:
     """J maps dW^n to L x (rows of what is below it), dW^1 to (columns of what is above it) x R, dW^i to both."""
@@ -187,17 +192,18 @@ def _tangent(
     rank = _rank(weight, SMALL * float(data.norm(np.atleast_2d(data.optimum))))
     parts = []
     for i in range(len(layers)):
-        above = left if i == len(layers) - 1 else left @ _basis(left.T @ _product(layers[i + 1 :], len(layers[i])), least)
+        above = (
+            left if i == len(layers) - 1 else left @ _basis(left.T @ _product(layers[i + 1 :], len(layers[i])), least)
+        )
         below = right if i == 0 else right @ _basis(right.T @ _product(layers[:i], size).T, least)
         parts.append(tensor(above, below))
-    if len(layers) == 1:
-        parts = [tensor(left, right)]
     return Tangent(columns, error, left, right, weight, rank, joined(parts, outputs, size))
 
 
 def tensor(columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """All products of a column with a row: (n, K, d)."""
-    return np.einsum("ia,jb->abij", columns, rows).reshape(-1, len(columns), len(rows))
+    count = columns.shape[1] * rows.shape[1]
+    return np.asarray(np.einsum("ia,jb->abij", columns, rows).reshape(count, len(columns), len(rows)))
 
 
 def joined(parts: list[np.ndarray], outputs: int, size: int) -> np.ndarray:
@@ -216,7 +222,6 @@ def form(data: Correlations, tangents: Sequence[Tangent]) -> np.ndarray:
     """The matrix of q, (t, t), in orthonormal bases of the tangent spaces."""
     whole, curved = [], []
     for tangent in tangents:
-        outputs, size = tangent.error.shape
         outside, strengths, inputs = _outside(tangent)
         u, sizes, v = np.linalg.svd(tangent.weight, full_matrices=False)
         k = tangent.rank
@@ -227,7 +232,7 @@ def form(data: Correlations, tangents: Sequence[Tangent]) -> np.ndarray:
         for i, strength in enumerate(strengths):
             for j in range(k):
                 bend[rows[i, j], columns[j, i]] = bend[columns[j, i], rows[i, j]] = -strength / sizes[j]
-        padded = np.zeros((len(own), outputs, len(data.sigma)))
+        padded = np.zeros((len(own), data.outputs, len(data.sigma)))
         padded[:, :, tangent.columns] = own
         whole.append(padded)
         curved.append(bend)

@@ -1,4 +1,4 @@
-"""Several outputs: critical points found from random weights, each on a listed manifold, its signature that of a Hessian.
+"""Several outputs: critical points from random weights, each on a listed manifold, its signature that of a Hessian.
 
 Points are solved and Hessians differenced by code that shares nothing with the laws (tests/critical_points.py).
 """
@@ -114,7 +114,7 @@ def test_modes_of_uncorrelated_modalities_are_those_of_baldi_and_hornik() -> Non
     found = {m.name: m for m in fixed_points(LATE, PLAIN, 3)}
     assert len(found) == 16
     assert {"M_0", "M_A", "M_B", "M_A1", "M_A2,B1", "M_A,B2", "M_B,A1", "M_*"} <= set(found)
-    assert list(found)[0] == "M_0"
+    assert next(iter(found)) == "M_0"
     assert list(found)[-1] == "M_*"
     assert all(m.exact for m in found.values())
     np.testing.assert_allclose(found["M_A1,B1"].total["A"], [[3, 0], [0, 0]], atol=1e-12)
