@@ -17,7 +17,7 @@ from derivations.errors import DomainError
 from derivations.network import TRUNK, Chain, FusionNetwork
 
 Weights = Mapping[str, Sequence[Any]]
-SHARED = "several outputs are known for paths that share no layer after one is theirs alone: {} and others share {}"
+SHARED = "modes of several outputs are listed for early and late fusion: {} has layers of its own before {}"
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,8 @@ def _paths(chain: Chain, name: str) -> Iterator[Path]:
     elif all(not child.children and child.depth == 1 for child in chain.children):
         yield Path(chain.name, chain.modalities, own)
     else:
-        raise DomainError(SHARED.format(chain.modalities[0], "the trunk" if name == TRUNK else name))
+        ahead = next(child for child in chain.children if child.children or child.depth > 1)
+        raise DomainError(SHARED.format(ahead.name, "the trunk" if name == TRUNK else f"those of {name}"))
 
 
 def weights_of(network: FusionNetwork, data: Correlations, layers: Mapping[str, Sequence[np.ndarray]]) -> Any:

@@ -30,14 +30,15 @@ from derivations.algebra.ordered_products import T
 from derivations.algebra.typesetting import latex_of, text_lines
 from derivations.correlations import Correlations, require_problem
 from derivations.critical.escape import Escape, EscapeLaw, Kind, shown
+from derivations.critical.free_units import ZERO, could_be, hessian_of
 from derivations.critical.inertia import Signature
 from derivations.critical.mode_paths import Path, paths_of, weights_of
 from derivations.critical.mode_points import ALIKE, ModePoint, Share, mode_points, point_name
-from derivations.critical.mode_signature import ZERO, Tangent, could_be, form_inertia, joined, tensor
-from derivations.critical.stratum_points import Weights, flat, require_layers, unflat
+from derivations.critical.mode_signature import Tangent, form_inertia, joined, tensor
+from derivations.critical.stratum_points import Weights, require_layers
 from derivations.critical.stratum_words import layers_of, total_symbol
 from derivations.errors import DomainError
-from derivations.flow.gradient_flow import errors, flow, loss, total_weights
+from derivations.flow.gradient_flow import errors, loss, total_weights
 from derivations.network import FusionNetwork, layer_shapes
 
 TWO_LAYERS = "fixed points of several outputs are listed for two layers, {} has {}: only the signature is known there"
@@ -395,7 +396,7 @@ class ModeManifold:
             if part.path.depth == 1:
                 layers[part.path.name] = [part.weight]
         weights = weights_of(self.network, self.data, layers)
-        values = np.linalg.eigvalsh(_hessian(self.network, self.data, weights))
+        values = np.linalg.eigvalsh(hessian_of(self.network, self.data, weights))
         return _distinct(-values[values < -ZERO * np.max(np.abs(values))])
 
     @cached_property
@@ -496,7 +497,7 @@ def _learned(data: Correlations, path: Path, point: ModePoint, i: int, total: Ma
     seen, weight = errors(data, total), point.weights[i]
     error = np.hstack([seen[m] for m in path.modalities])
     left, sizes, right = np.linalg.svd(error)
-    p = int(np.sum(sizes > ZERO * could_be(data, path, total)))
+    p = int(np.sum(sizes > ZERO * could_be(data, path.modalities, total)))
     k = _rank(data, path, weight)
     strengths = tuple(float(x) for x in sizes[:p])
     return Learned(path, point.shares[i], point.modes[i], weight, error, k, left[:, p:], right[p:].T, strengths)
@@ -539,19 +540,6 @@ def _distinct(values: Any) -> tuple[float, ...]:
         if not found or value < found[-1] * (1 - ALIKE):
             found.append(value)
     return tuple(found)
-
-
-def _hessian(network: FusionNetwork, data: Correlations, weights: Any) -> np.ndarray:
-    """Minus the derivative of the flow, complex, so nothing is subtracted."""
-    here, step = flat(weights), 1e-30
-
-    def velocity(vector: np.ndarray) -> np.ndarray:
-        now: Any = unflat(vector, weights)
-        return flat(flow(network, now, errors(data, total_weights(network, now))))
-
-    columns = [-velocity(here + 1j * step * unit).imag / step for unit in np.eye(len(here))]
-    found = np.array(columns).reshape(len(here), len(here))
-    return (found + found.T) / 2
 
 
 # ---- All critical points by their ranks.

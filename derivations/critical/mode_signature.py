@@ -34,19 +34,15 @@ from typing import Any
 import numpy as np
 
 from derivations.correlations import Correlations, require_problem
+from derivations.critical.free_units import ZERO, Weights, could_be, require_critical, signature_by_units
 from derivations.critical.inertia import Signature, inertia
 from derivations.critical.mode_paths import Path, paths_of
-from derivations.critical.stratum_points import require_layers
+from derivations.critical.stratum_points import flat, require_layers
 from derivations.errors import DomainError
-from derivations.flow.gradient_flow import errors, flow, total_weights
+from derivations.flow.gradient_flow import errors, total_weights
 from derivations.network import FusionNetwork
 
-ZERO = 1e-8  # share of what it could be below which a singular value of a layer or an error is zero
 SMALL = 1e-6  # of the largest layer: the rounding of a layer that is zero is far below
-NOT_QUIET = (
-    "beyond two layers the signature for several outputs is known where the first and the last layer of a path carry "
-    "nothing of its error, which those of {} do"
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +74,8 @@ def signature(network: FusionNetwork, data: Correlations, weights: Mapping[str, 
     Raises
     ------
     DomainError
-        Where the weights are not critical; where paths share layers; for more than two layers where the ends of a path
-        carry some of its error: then more of the second order is left.
+        Where the weights are not critical. Where paths share layers, or the ends of one of three layers or more carry
+        some of its error, the theorem does not hold and `free_units` counts, unless too many hidden units have weights.
 
     Examples
     --------
@@ -96,23 +92,34 @@ def signature(network: FusionNetwork, data: Correlations, weights: Mapping[str, 
     if data.is_symbolic:
         raise DomainError("a signature needs numbers in sigma and sigma_yx, got symbols")
     require_layers(network, data, weights)
-    paths = paths_of(network)
     spread = np.sqrt(np.diag(data.sigma))
     spread = np.where(spread > 0, spread, 1.0)  # units of the inputs change no sign
     data, weights = _alike(data, weights, spread)
+    least = _least(network, data, weights)
+    require_critical(network, data, weights, least)
+    found = _by_paths(network, data, weights, least)
+    return signature_by_units(network, data, weights, least) if found is None else found
+
+
+def _by_paths(network: FusionNetwork, data: Correlations, weights: Weights, least: float) -> Signature | None:
+    """The theorem; None where paths share layers or their ends carry some of the error."""
+    try:
+        paths = paths_of(network)
+    except DomainError:
+        return None
     total = total_weights(network, weights)
     seen = errors(data, total)
-    _require_critical(network, data, weights, seen, total)
-    least = _least(network, data, weights)
-    coupled, tangents, count = 0, [], sum(int(np.size(w)) for layers in weights.values() for w in layers)
+    coupled, tangents = 0, []
     for path in paths:
         layers = path.layers(weights)
         error = np.hstack([seen[m] for m in path.modalities])
+        if path.depth > 2 and not _is_quiet(path, data, layers, total, error):
+            return None
         left, sizes, right = np.linalg.svd(error)
-        p = int(np.sum(sizes > ZERO * could_be(data, path, total)))
+        p = int(np.sum(sizes > ZERO * could_be(data, path.modalities, total)))
         tangents.append(_tangent(path, data, layers, error, left[:, p:], right[p:].T, least))
         coupled += p * (_rank(_product(layers[1:-1], len(layers[0])), least) - tangents[-1].rank) if p else 0
-    rest = form_inertia(data, tangents)
+    rest, count = form_inertia(data, tangents), len(flat(weights))
     negative, positive = coupled + rest.negative, coupled + rest.positive
     return Signature(negative, count - negative - positive, positive)
 
@@ -126,30 +133,16 @@ def _alike(data: Correlations, weights: Mapping[str, Any], spread: np.ndarray) -
     return Correlations(sigma, target, data.sizes, data.sigma_yy), found
 
 
-def could_be(data: Correlations, path: Path, total: Mapping[str, np.ndarray]) -> float:
-    """Norm of what the error of a path is the difference of."""
-    own = max(data.norm(data.target_block(m)) for m in path.modalities)
-    pulls = sum(data.norm(total[n] @ data.input_block(n, m)) for n in data.modalities for m in path.modalities)
-    return max(float(own + pulls), 1e-300)
-
-
-def _require_critical(
-    network: FusionNetwork, data: Correlations, weights: Any, seen: Mapping[str, Any], total: Mapping[str, Any]
-) -> None:
-    velocity, least = flow(network, weights, seen), _least(network, data, weights)
-    for path in paths_of(network):
-        layers = path.layers(weights)
-        norms = [max(float(np.linalg.norm(w, 2)), least) for w in layers]
-        unit = ZERO * could_be(data, path, total) * max(float(np.prod(norms)), 1e-300)
-        for name, i in path.places:
-            place = 0 if name in path.modalities and i == 0 else 1 + path.rest.index((name, i))
-            if np.max(np.abs(velocity[name][i]), initial=0.0) * norms[place] > unit * len(norms) * 10:
-                raise DomainError(f"weights are not critical: the gradient of weights[{name!r}][{i}] is not zero")
-        if path.depth > 2:
-            error, could = np.hstack([seen[m] for m in path.modalities]), 10 * ZERO * could_be(data, path, total)
-            ends = (layers[-1].T @ error, norms[-1]), (error @ layers[0].T, norms[0])
-            if any(np.max(np.abs(part), initial=0.0) > could * norm for part, norm in ends):
-                raise DomainError(NOT_QUIET.format(path.name))
+def _is_quiet(
+    path: Path, data: Correlations, layers: list[np.ndarray], total: Mapping[str, np.ndarray], error: np.ndarray
+) -> bool:
+    """Whether the first and the last layer carry nothing of the error."""
+    could = 10 * ZERO * could_be(data, path.modalities, total)
+    ends = layers[-1].T @ error, error @ layers[0].T
+    return all(
+        np.max(np.abs(part), initial=0.0) <= could * np.linalg.norm(w, 2)
+        for part, w in zip(ends, (layers[-1], layers[0]), strict=True)
+    )
 
 
 def _least(network: FusionNetwork, data: Correlations, weights: Any) -> float:

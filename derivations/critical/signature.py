@@ -33,7 +33,7 @@ from derivations.critical import mode_signature
 from derivations.critical.inertia import Signature
 from derivations.critical.stratum_points import require_layers, rows_above
 from derivations.errors import DomainError
-from derivations.flow.gradient_flow import above, errors, total_weights
+from derivations.flow.gradient_flow import errors, total_weights
 from derivations.network import TRUNK, Chain, FusionNetwork
 
 Weights = Mapping[str, Sequence[Any]]
@@ -124,28 +124,6 @@ def signals(network: FusionNetwork, data: Correlations, weights: Weights, tolera
     descend(network.trunk, TRUNK, 1.0)
     push(network.trunk, TRUNK)
     return Signals(up, down, error, up_alive, down_alive)
-
-
-def carried(network: FusionNetwork, data: Correlations, weights: Weights) -> Signals:
-    """P and G of every layer for any number of outputs, (outputs, out) and (outputs, in), as they are.
-
-    What is more than rounding is not asked: `alive_above` and `alive_below` are empty.
-    """
-    products = above(network, weights)
-    error = errors(data, total_weights(network, weights, products))
-    below: dict[str, list[np.ndarray]] = {}
-
-    def push(chain: Chain, name: str) -> np.ndarray:
-        inner = [push(child, child.name) for child in chain.children]
-        below[name] = [np.sum(inner, axis=0) if inner else np.asarray(error[name], dtype=float)]
-        for layer in weights.get(name, ()):
-            below[name].append(below[name][-1] @ np.asarray(layer).T)
-        return below[name][-1]
-
-    push(network.trunk, TRUNK)
-    one = np.eye(data.outputs)
-    ups = {name: [one if p is None else np.asarray(p) for p in rows] for name, rows in products.items()}
-    return Signals(ups, below, error, {}, {})
 
 
 def _size(array: Any) -> float:
@@ -240,12 +218,12 @@ def signature(network: FusionNetwork, data: Correlations, weights: Weights, tole
     weights : chain name -> list of arrays (out, in), any widths
     tolerance : share below which a signal or a singular value counts as zero, see `signals`; one output
 
-    Several outputs, by `mode_signature`: two layers, and quiet points of deeper paths that share no layer.
+    Several outputs, by `mode_signature` or, where layers are shared, `free_units`.
 
     Raises
     ------
     DomainError
-        Where the weights are not critical; for several outputs where paths share layers.
+        Where the weights are not critical; for several outputs that share layers, where too many units have weights.
 
     Examples
     --------

@@ -20,6 +20,7 @@ from dynamics.starts.weights import Weights, checked_weights
 from dynamics.tables import Shown, Table, number
 
 if TYPE_CHECKING:
+    from derivations.critical.free_units import Carried
     from derivations.critical.signature import Signals
     from derivations.critical.strata import Case, Dead
 
@@ -144,7 +145,8 @@ def locate(network: FusionNetwork, data: Correlations, weights: Mapping[str, Any
     >>> here.name, here.negative, [round(rate, 3) for rate in here.rates]
     ('M_0', 8, [5.0, 2.0])
     """
-    from derivations.critical.signature import carried, signals, signature
+    from derivations.critical.free_units import carried
+    from derivations.critical.signature import signals, signature
     from derivations.critical.stratum_points import flat
 
     problem = Problem.of(network, data)
@@ -281,7 +283,7 @@ def _satisfies(problem: Problem, case: Case, weights: Weights) -> bool:
 
 
 def _layer_states(
-    problem: Problem, weights: Weights, seen: Signals, velocity: Mapping[str, list[np.ndarray]]
+    problem: Problem, weights: Weights, seen: Signals | Carried, velocity: Mapping[str, list[np.ndarray]]
 ) -> tuple[LayerState, ...]:
     """|P| and |G| as shares of what layers as large as the largest could pass on."""
     from derivations.critical.signature import layer_norms, usual_norm

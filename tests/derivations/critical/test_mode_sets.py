@@ -205,11 +205,41 @@ def deepened(part, depth: int, surplus: bool) -> list[np.ndarray]:
     return [(root[:, :2] @ v), *[inner] * (depth - 2), u @ root[:2]]
 
 
+TREE = FusionNetwork.tree(1, Chain(2, "A"), Chain(1, (Chain(2, "B"), Chain(1, "C"))))
+
+
+@pytest.mark.parametrize("network", [FusionNetwork.fused_at(3, 2), FusionNetwork.fused_at(4, 2), TREE])
+def test_shared_layers_at_saddles_with_free_units(network: FusionNetwork) -> None:
+    """A alone learned in part or whole, balanced through the trunk; two of four units free, all weights of others zero.
+
+    The trunk passes what A has learned on to the error of the others: they have negative directions where late fusion
+    of as many layers has none.
+    """
+    data = random_correlations(np.random.default_rng(4), dict.fromkeys(network.modalities, 2), 3)
+    names = [c for c in ("A", "trunk") if network.chains[c].depth]
+    depth = sum(network.chains[c].depth for c in names)
+    for rank in (0, 1, 2):
+        target, sigma = data.target_block("A"), data.input_block("A", "A")
+        root = np.linalg.cholesky(sigma)
+        u, sizes, v = np.linalg.svd(np.linalg.solve(root, target.T).T, full_matrices=False)
+        left, norms, right = np.linalg.svd((u[:, :rank] * sizes[:rank]) @ np.linalg.solve(root.T, v[:rank].T).T)
+        scale = np.zeros((4, 4))
+        scale[range(rank), range(rank)] = norms[:rank] ** (1 / depth)
+        layers = [scale[:, :2] @ right, *[scale] * (depth - 2), left @ scale[:3]]
+        shapes = layer_shapes(network, data.sizes, 3, 4)
+        point = {c: [np.zeros(shape) for shape in own] for c, own in shapes.items()}
+        for name in names:
+            point[name], layers = layers[: len(point[name])], layers[len(point[name]) :]
+        found = signature(network, data, point)
+        assert signs(network, data, point) == (found.negative, found.zero, found.positive)
+        assert (found.negative > 0) is (rank > 0)
+
+
 def test_refusals_are_one_line_each() -> None:
     two = random_correlations(np.random.default_rng(0), {"A": 1, "B": 1}, outputs=2)
     with pytest.raises(DomainError, match="are listed for two layers, A has 3: only the signature is known there"):
         fixed_points(FusionNetwork.fused_at(3, 3), two)
-    with pytest.raises(DomainError, match="paths that share no layer after one is theirs alone: A and others share"):
+    with pytest.raises(DomainError, match="listed for early and late fusion: A has layers of its own before the trunk"):
         fixed_points(FusionNetwork.fused_at(3, 2), two)
     tree = FusionNetwork.tree(0, Chain(1, (Chain(1, "A"), Chain(1, "B"))))
     assert [path.name for path in paths_of(tree)] == ["A+B"]
@@ -226,6 +256,9 @@ def test_refusals_are_one_line_each() -> None:
     wrong = {m: [np.ones((2, 1)), np.ones((2, 2))] for m in "AB"} | {"trunk": []}
     with pytest.raises(DomainError, match=r"not critical: the gradient of weights\['A'\]\[0\] is not zero"):
         signature(LATE, two, wrong)
-    loud = {m: [np.zeros((2, 1)), np.zeros((2, 2)), np.ones((2, 2))] for m in "AB"} | {"trunk": []}
-    with pytest.raises(DomainError, match="carry nothing of its error, which those of A do"):
-        signature(FusionNetwork.fused_at(3, 3), two, loud)
+    shared = FusionNetwork.fused_at(3, 2)
+    wide = {m: [np.zeros((30, 1)), np.zeros((30, 30))] for m in "AB"} | {"trunk": [np.zeros((2, 30))]}
+    assert signature(shared, two, wide).zero == sum(w.size for layers in wide.values() for w in layers)
+    wide["A"][1], wide["B"][1] = (np.random.default_rng(i).normal(size=(30, 30)) for i in range(2))
+    with pytest.raises(DomainError, match="1920 weights are left, more than 800: too many for a signature of shared"):
+        signature(shared, two, wide)
