@@ -19,12 +19,10 @@ class Signature:
 
 
 def inertia(form: np.ndarray) -> Signature:
-    """Of a symmetric matrix, whatever the units of its rows: they are first made alike, which changes no sign."""
+    """Of a symmetric matrix, by its eigenvalues."""
     if not len(form):
         return Signature(0, 0, 0)
-    size = np.sqrt(np.max(np.abs(form), axis=1))
-    size = np.where(size > 0, size, 1.0)
-    values = np.linalg.eigvalsh(form / size / size[:, None])
+    values = np.linalg.eigvalsh(form)
     zero = CLEAR * max(float(np.max(np.abs(values))), 1e-300)
     below, above = int(np.sum(values < -zero)), int(np.sum(values > zero))
     return Signature(below, len(values) - below - above, above)

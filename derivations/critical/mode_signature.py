@@ -42,6 +42,7 @@ from derivations.errors import DomainError
 from derivations.flow.gradient_flow import errors, total_weights
 from derivations.network import FusionNetwork
 
+NO_ROW = 1e-12  # of the largest row of the form: rounding, where Sigma is singular
 SMALL = 1e-6  # of the largest layer: the rounding of a layer that is zero is far below
 
 
@@ -208,7 +209,10 @@ def joined(parts: list[np.ndarray], outputs: int, size: int) -> np.ndarray:
 
 def form_inertia(data: Correlations, tangents: Sequence[Tangent]) -> Signature:
     """Signs of q, equation (162), on the tangent spaces of all paths."""
-    return inertia(form(data, tangents))
+    found = form(data, tangents)
+    size = np.max(np.abs(found), axis=1, initial=0.0)
+    size = np.sqrt(np.where(size > NO_ROW * np.max(size, initial=0.0), size, np.inf))
+    return inertia(found / size / size[:, None])  # rows made alike: weak modes bend the most, and no sign changes
 
 
 def form(data: Correlations, tangents: Sequence[Tangent]) -> np.ndarray:
