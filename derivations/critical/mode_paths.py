@@ -100,3 +100,24 @@ def weights_of(network: FusionNetwork, data: Correlations, layers: Mapping[str, 
         for (name, i), layer in zip(path.rest, rest, strict=True):
             found[name][i] = layer
     return found
+
+
+# ---- Units: inputs at variance one. No rank and no sign depends on them, but rounding does.
+
+
+def unit_variances(data: Correlations) -> tuple[Correlations, np.ndarray]:
+    """The same problem with inputs divided by their standard deviations, and these, (D,); constant inputs stay."""
+    if "unit variances" not in data.kept:
+        spread = np.sqrt(np.diag(data.sigma))
+        spread = np.where(spread > 0, spread, 1.0)
+        sigma, target = data.sigma / spread / spread[:, None], np.atleast_2d(data.sigma_yx) / spread
+        data.kept["unit variances"] = Correlations(sigma, target, data.sizes, data.sigma_yy), spread
+    return data.kept["unit variances"]  # type: ignore[no-any-return]
+
+
+def rescaled_first_layers(data: Correlations, weights: Weights, factors: np.ndarray) -> dict[str, list[np.ndarray]]:
+    """Weights with the columns of the layers that read the inputs multiplied, (D,)."""
+    found = {name: [np.asarray(w, dtype=float) for w in layers] for name, layers in weights.items()}
+    for m in data.modalities:
+        found[m] = [found[m][0] * factors[data.span(m)], *found[m][1:]]
+    return found

@@ -21,7 +21,7 @@ from itertools import combinations, product
 import numpy as np
 
 from derivations.correlations import Correlations
-from derivations.critical.mode_paths import Path, paths_of
+from derivations.critical.mode_paths import Path, paths_of, unit_variances
 from derivations.critical.mode_search import BARREN, SAME, System, continued, searched
 from derivations.errors import DomainError
 from derivations.network import FusionNetwork
@@ -50,7 +50,7 @@ class ModePoint:
     shares, modes : of each path how much is learned, and which modes where it is a part (numbers from 1, the strongest
         first, of what is left to it by those learned whole)
     copy : 0, or the number of a further solution with these ranks, nearest to these modes
-    weights : (K, d) of each path
+    weights : (K, d) of each path, inputs at unit variances
     exact : whether in closed form, and no others with these shares can be missing
     """
 
@@ -114,6 +114,7 @@ def _mode_points(paths: tuple[Path, ...], data: Correlations, width: int | None,
     kinds = [(Share.WHOLE,) if path.depth == 1 else tuple(Share) for path in paths]
     amount = list(Share).index
     cases = sorted(product(*kinds), key=lambda shares: (sum(map(amount, shares)), [-amount(s) for s in shares]))
+    data, _ = unit_variances(data)
     problems = [_Partial.of(paths, data, shares, width) for shares in cases]
     count, followed = (sum(p.count for p in problems if p.is_coupled or not only) for only in (False, True))
     if count > MOST:
@@ -142,6 +143,7 @@ def named_totals(network: FusionNetwork, data: Correlations) -> tuple[list[str],
     for packed, point in zip(whole, found, strict=True):
         for path, weight in zip(paths, point.weights, strict=True):
             packed[:, path.columns(data)] = weight
+    whole /= unit_variances(data)[1]
     return [point_name(paths, point) for point in found], whole
 
 
@@ -166,7 +168,7 @@ def point_name(paths: tuple[Path, ...], point: ModePoint) -> str:
             whole.append(path.name)
         elif share is Share.PART:
             told.append(numbers if len(paths) == 1 else path.name + ("" if short else ":") + numbers)
-    whole = ["".join(whole) if short else "&".join(whole)] if whole else []
+    whole = ["".join(whole) if short else "+".join(whole)] if whole else []
     return ("M_" + ",".join([*whole, *told]) if whole or told else "M_0") + "'" * point.copy
 
 
@@ -286,7 +288,7 @@ class _Partial:
         weights = tuple(row[:, path.columns(data)] for path in self.paths)
         if self.width is not None:
             for path, share, weight in zip(self.paths, self.shares, weights, strict=True):
-                seen = np.linalg.svd(weight * np.sqrt(np.diag(data.sigma))[path.columns(data)], compute_uv=False)
+                seen = np.linalg.svd(weight, compute_uv=False)
                 if share is Share.WHOLE and path.depth > 1 and np.sum(seen > ALIKE * seen[0]) > self.width:
                     return
         modes: list[tuple[int, ...]] = [()] * len(self.paths)

@@ -32,7 +32,7 @@ from derivations.correlations import Correlations, require_problem
 from derivations.critical.escape import Escape, EscapeLaw, Kind, shown
 from derivations.critical.free_units import ZERO, could_be, hessian_of
 from derivations.critical.inertia import Signature
-from derivations.critical.mode_paths import Path, paths_of, weights_of
+from derivations.critical.mode_paths import Path, paths_of, rescaled_first_layers, unit_variances, weights_of
 from derivations.critical.mode_points import ALIKE, ModePoint, Share, mode_points, point_name
 from derivations.critical.mode_signature import Tangent, form_inertia, joined, tensor
 from derivations.critical.stratum_points import Weights, require_layers
@@ -62,8 +62,9 @@ def coupled_directions(width: Any, p: Any, k: Any) -> Any:
 class Learned:
     """One path at critical total weights.
 
-    left, right : orthonormal columns that span the kernels L, R of its error
-    strengths : singular values of the error that are not zero, the largest first
+    weight, error : (K, d) total weights and e, inputs at unit variances
+    left, right : orthonormal columns that span the kernels L, R of this error
+    strengths : singular values of the error in the user's units that are not zero, the largest first
     """
 
     path: Path
@@ -155,7 +156,7 @@ class ModeStratum:
     def _rest(self) -> Signature:
         """Signs of the form q."""
         tangents = [p.tangent(p.path.columns(self.data), r) for p, r in zip(self.parts, self.ranks, strict=True)]
-        return form_inertia(self.data, tangents)
+        return form_inertia(unit_variances(self.data)[0], tangents)
 
     @property
     def _coupled(self) -> Any:
@@ -205,7 +206,7 @@ class ModeStratum:
             layers[part.path.name] = [part.weight]
             if ranks:
                 layers[part.path.name] = _factors(part, ranks, self.width, rng)
-        return weights_of(self.network, self.data, layers)  # type: ignore[no-any-return]
+        return _in_users_units(self.network, self.data, layers)
 
     def __str__(self) -> str:
         return "\n".join([f"{self.name}: dimension {self.dimension}", *(f"  {t}" for t in text_lines(self.equations))])
@@ -228,6 +229,7 @@ def moved_onto_modes(manifold: ModeManifold, weights: Mapping[str, Any]) -> tupl
         Where a path has fewer hidden units than W^tot has ranks.
     """
     network, data, layers, dimension = manifold.network, manifold.data, {}, 0
+    weights = rescaled_first_layers(data, weights, unit_variances(data)[1])
     for part in manifold.parts:
         if part.path.depth == 1:
             layers[part.path.name] = [part.weight]
@@ -246,7 +248,12 @@ def moved_onto_modes(manifold: ModeManifold, weights: Mapping[str, Any]) -> tupl
             for ranks in part.ranks(width)
             if ranks and ranks[0] >= r and ranks[1] >= s
         )
-    return weights_of(network, data, layers), dimension
+    return _in_users_units(network, data, layers), dimension
+
+
+def _in_users_units(network: FusionNetwork, data: Correlations, layers: Mapping[str, list[np.ndarray]]) -> Weights:
+    """Weights from the layers of each path at unit variances."""
+    return rescaled_first_layers(data, weights_of(network, data, layers), 1 / unit_variances(data)[1])
 
 
 def _usual(part: Learned) -> float:
@@ -390,11 +397,12 @@ class ModeManifold:
             return ()
         layers = {}
         for part in self.parts:
-            u, sizes, v = np.linalg.svd(part.weight, full_matrices=False)
+            weight = part.weight / unit_variances(self.data)[1][part.path.columns(self.data)]
+            u, sizes, v = np.linalg.svd(weight, full_matrices=False)
             root = np.sqrt(sizes[: part.rank])
             layers[part.path.name] = [root[:, None] * v[: part.rank], u[:, : part.rank] * root]
             if part.path.depth == 1:
-                layers[part.path.name] = [part.weight]
+                layers[part.path.name] = [weight]
         weights = weights_of(self.network, self.data, layers)
         values = np.linalg.eigvalsh(hessian_of(self.network, self.data, weights))
         return _distinct(-values[values < -ZERO * np.max(np.abs(values))])
@@ -476,12 +484,11 @@ def _renamed(manifold: ModeManifold, name: str, notes: tuple[str, ...]) -> ModeM
 def _manifold(
     network: FusionNetwork, data: Correlations, width: int | None, name: str, point: ModePoint
 ) -> ModeManifold:
-    paths = paths_of(network)
-    total: dict[str, np.ndarray] = {}
+    paths, spread = paths_of(network), unit_variances(data)[1]
+    packed = np.zeros((data.outputs, len(data.sigma)))
     for path, weight in zip(paths, point.weights, strict=True):
-        ends = np.cumsum([data.sizes[m] for m in path.modalities])[:-1]
-        total |= dict(zip(path.modalities, np.split(weight, ends, axis=1), strict=True))
-    total = {m: total[m] for m in data.modalities}
+        packed[:, path.columns(data)] = weight / spread[path.columns(data)]
+    total = {m: packed[:, data.span(m)] for m in data.modalities}
     parts = tuple(_learned(data, path, point, i, total) for i, path in enumerate(paths))
     notes = [] if point.exact else [FOUND]
     if width is None:
@@ -494,20 +501,20 @@ def _manifold(
 
 
 def _learned(data: Correlations, path: Path, point: ModePoint, i: int, total: Mapping[str, np.ndarray]) -> Learned:
-    seen, weight = errors(data, total), point.weights[i]
-    error = np.hstack([seen[m] for m in path.modalities])
-    left, sizes, right = np.linalg.svd(error)
-    p = int(np.sum(sizes > ZERO * could_be(data, path.modalities, total)))
-    k = _rank(data, path, weight)
-    strengths = tuple(float(x) for x in sizes[:p])
-    return Learned(path, point.shares[i], point.modes[i], weight, error, k, left[:, p:], right[p:].T, strengths)
+    seen, spread, weight = errors(data, total), unit_variances(data)[1][path.columns(data)], point.weights[i]
+    own = np.hstack([seen[m] for m in path.modalities])
+    left, sizes, right = np.linalg.svd(own / spread)
+    even = {m: w * unit_variances(data)[1][data.span(m)] for m, w in total.items()}
+    p = int(np.sum(sizes > ZERO * could_be(unit_variances(data)[0], path.modalities, even)))
+    strengths = tuple(np.linalg.svd(own, compute_uv=False)[:p].tolist())
+    k = _rank(data, weight)
+    return Learned(path, point.shares[i], point.modes[i], weight, own / spread, k, left[:, p:], right[p:].T, strengths)
 
 
-def _rank(data: Correlations, path: Path, weight: np.ndarray) -> int:
+def _rank(data: Correlations, weight: np.ndarray) -> int:
     """Of total weights at unit variances, to ZERO of the best weights."""
-    spread = np.sqrt(np.diag(data.sigma))
-    sizes = np.linalg.svd(weight * spread[path.columns(data)], compute_uv=False)
-    return int(np.sum(sizes > ZERO * data.norm(np.atleast_2d(data.optimum) * spread)))
+    sizes = np.linalg.svd(weight, compute_uv=False)
+    return int(np.sum(sizes > ZERO * data.norm(np.atleast_2d(unit_variances(data)[0].optimum))))
 
 
 def _equations(network: FusionNetwork, part: Learned) -> list[sp.Eq]:
@@ -618,6 +625,5 @@ def ranks_at(network: FusionNetwork, data: Correlations, weights: Mapping[str, A
     """Path -> rank of its total weights, at unit variances, to ZERO of the best weights'."""
     require_problem(network, data)
     require_layers(network, data, weights)
-    total = total_weights(network, weights)
-    paths = paths_of(network)
-    return {path.name: _rank(data, path, np.hstack([total[m] for m in path.modalities])) for path in paths}
+    total = total_weights(network, rescaled_first_layers(data, weights, unit_variances(data)[1]))
+    return {p.name: _rank(data, np.hstack([total[m] for m in p.modalities])) for p in paths_of(network)}

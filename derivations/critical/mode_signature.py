@@ -36,7 +36,7 @@ import numpy as np
 from derivations.correlations import Correlations, require_problem
 from derivations.critical.free_units import ZERO, Weights, could_be, require_critical, signature_by_units
 from derivations.critical.inertia import Signature, inertia
-from derivations.critical.mode_paths import Path, paths_of
+from derivations.critical.mode_paths import Path, paths_of, rescaled_first_layers, unit_variances
 from derivations.critical.stratum_points import flat, require_layers
 from derivations.errors import DomainError
 from derivations.flow.gradient_flow import errors, total_weights
@@ -93,9 +93,8 @@ def signature(network: FusionNetwork, data: Correlations, weights: Mapping[str, 
     if data.is_symbolic:
         raise DomainError("a signature needs numbers in sigma and sigma_yx, got symbols")
     require_layers(network, data, weights)
-    spread = np.sqrt(np.diag(data.sigma))
-    spread = np.where(spread > 0, spread, 1.0)  # units of the inputs change no sign
-    data, weights = _alike(data, weights, spread)
+    data, spread = unit_variances(data)
+    weights = rescaled_first_layers(data, weights, spread)
     least = _least(network, data, weights)
     require_critical(network, data, weights, least)
     found = _by_paths(network, data, weights, least)
@@ -123,15 +122,6 @@ def _by_paths(network: FusionNetwork, data: Correlations, weights: Weights, leas
     rest, count = form_inertia(data, tangents), len(flat(weights))
     negative, positive = coupled + rest.negative, coupled + rest.positive
     return Signature(negative, count - negative - positive, positive)
-
-
-def _alike(data: Correlations, weights: Mapping[str, Any], spread: np.ndarray) -> tuple[Correlations, dict[str, Any]]:
-    """The same problem at unit variances: inputs divided by `spread`, first layers multiplied."""
-    sigma, target = data.sigma / spread / spread[:, None], np.atleast_2d(data.sigma_yx) / spread
-    found = {name: [np.asarray(w, dtype=float) for w in layers] for name, layers in weights.items()}
-    for m in data.modalities:
-        found[m] = [found[m][0] * spread[data.span(m)], *found[m][1:]]
-    return Correlations(sigma, target, data.sizes, data.sigma_yy), found
 
 
 def _is_quiet(

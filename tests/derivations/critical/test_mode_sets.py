@@ -133,7 +133,7 @@ def test_rates_are_the_negative_eigenvalues_where_training_comes_from() -> None:
     for manifold in fixed_points(network, data, 3):
         layers = {}
         for part in manifold.parts:
-            u, sizes, v = np.linalg.svd(part.weight)
+            u, sizes, v = np.linalg.svd(manifold.total[part.path.name])
             sizes = np.where(np.arange(len(sizes)) < part.rank, sizes, 0.0)
             top, bottom = np.zeros((2, 3)), np.zeros((3, 2))
             top[:, :2], bottom[:2] = u * np.sqrt(sizes), np.sqrt(sizes)[:, None] * v
@@ -154,6 +154,30 @@ def test_counts_in_h_are_the_numbers_for_wide_layers() -> None:
             assert sp.sympify(getattr(general, count)).subs(width, 4) == getattr(one, count)
         total = sum(a * b for layers in layer_shapes(network, data.sizes, 2, 4).values() for a, b in layers)
         assert one.negative + one.zero + one.positive == total
+
+
+def test_units_of_the_inputs_change_no_count() -> None:
+    network, data, width = PROBLEMS[0]
+    other = data.rescaled({"A": 1e4, "B": 1e-3})
+    for one, two in zip(fixed_points(network, data, width), fixed_points(network, other, width), strict=True):
+        assert (one.name, one.dimension, one.ranks) == (two.name, two.dimension, two.ranks)
+        assert one.loss == pytest.approx(two.loss, rel=1e-8, abs=1e-9)
+        found = signature(network, other, two.strata[0].point(0))
+        assert (one.negative, one.zero, one.positive) == (found.negative, found.zero, found.positive)
+
+
+def test_paths_of_one_layer_and_nested_early_fusion_are_listed() -> None:
+    nested = FusionNetwork.tree(0, Chain(1, (Chain(1, "A"), Chain(1, "B"))), Chain(2, "C"))
+    for network, count in ((FusionNetwork.branches({"A": 1, "B": 2}), 4), (nested, 16)):
+        data = random_correlations(np.random.default_rng(3), dict.fromkeys(network.modalities, 2), 2, 0.0)
+        found = fixed_points(network, data, 3)
+        assert len(found) == count
+        assert all(m.exact for m in found)
+        for manifold in found[1::4]:
+            for stratum in manifold.strata:
+                point = stratum.point(1)
+                assert signs(network, data, point) == (stratum.negative, stratum.zero, stratum.positive)
+                assert stratum.dimension == stratum.zero
 
 
 def test_names_are_unique_and_read_well() -> None:
@@ -187,7 +211,7 @@ def test_deeper_paths_at_quiet_points(depths: dict[str, int]) -> None:
     for manifold, surplus in itertools.product(manifolds if SOAK else manifolds[2::5], (False, True)):
         layers = {}
         for part in manifold.parts:
-            layers[part.path.name] = deepened(part, depths[part.path.name], surplus)
+            layers[part.path.name] = deepened(manifold, part, depths[part.path.name], surplus)
         point = weights_of(network, data, layers)
         found = signature(network, data, point)
         assert signs(network, data, point) == (found.negative, found.zero, found.positive)
@@ -195,11 +219,11 @@ def test_deeper_paths_at_quiet_points(depths: dict[str, int]) -> None:
             assert found.negative == manifold.strata[0]._rest.negative
 
 
-def deepened(part, depth: int, surplus: bool) -> list[np.ndarray]:
+def deepened(manifold: ModeManifold, part, depth: int, surplus: bool) -> list[np.ndarray]:
     """Balanced layers of width 3 with the same product; with surplus, a unit that only the inner layers use."""
     if depth == 1:
-        return [part.weight]
-    u, sizes, v = np.linalg.svd(part.weight)
+        return [manifold.total[part.path.name]]
+    u, sizes, v = np.linalg.svd(manifold.total[part.path.name])
     root = np.diag([*(sizes[: part.rank] ** (1 / depth)), *[0.0] * (3 - part.rank)])
     inner = root + np.diag([0, 0, 1.0]) * surplus
     return [(root[:, :2] @ v), *[inner] * (depth - 2), u @ root[:2]]

@@ -156,5 +156,5 @@ def test_refusals() -> None:
     two = random_correlations(np.random.default_rng(0), {"A": 1, "B": 1}, outputs=2)
     shared = FusionNetwork.fused_at(3, 2)
     weights = random_weights(shared, two, 0.1, width=3)
-    with pytest.raises(DomainError, match="share the trunk"):
+    with pytest.raises(DomainError, match="for early and late fusion: A has layers of its own before the trunk"):
         locate(shared, two, weights)
