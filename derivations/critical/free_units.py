@@ -31,6 +31,7 @@ from derivations.network import TRUNK, Chain, FusionNetwork
 
 Weights = Mapping[str, Sequence[Any]]
 ZERO = 1e-8  # share of what it could be below which a singular value is zero
+REST = 10 * ZERO  # the same of a gradient, and of a layer: what a solver leaves of zero
 MOST = 800  # weights of the network without free units, of which the whole Hessian is computed
 TOO_WIDE = "without free hidden units {} weights are left, more than {}: too many for a signature of shared layers"
 
@@ -121,7 +122,7 @@ def _coupling(seen: Carried, most: Reach, place: Interface) -> int:
     name, i = place.out
     matrix = seen.above[name][i].T @ np.hstack([seen.below[c][j] for c, j in place.into])
     could = most.above[name][i] * max(most.below[c][j] for c, j in place.into)
-    return int(np.sum(np.linalg.svd(matrix, compute_uv=False) > 10 * ZERO * could)) if matrix.size else 0
+    return int(np.sum(np.linalg.svd(matrix, compute_uv=False) > REST * could)) if matrix.size else 0
 
 
 def hessian_of(network: FusionNetwork, data: Correlations, weights: Weights) -> np.ndarray:
@@ -144,7 +145,7 @@ def require_critical(network: FusionNetwork, data: Correlations, weights: Weight
         for i in range(len(weights[name])):
             gradient = seen.above[name][i].T @ seen.below[name][i]
             could = most.above[name][i] * most.below[name][i]
-            if np.max(np.abs(gradient), initial=0.0) > 10 * ZERO * could:
+            if np.max(np.abs(gradient), initial=0.0) > REST * could:
                 raise DomainError(f"weights are not critical: the gradient of weights[{name!r}][{i}] is not zero")
 
 
@@ -173,6 +174,17 @@ def reach(network: FusionNetwork, data: Correlations, weights: Weights, least: f
 
     visit(network.trunk, TRUNK, 1.0)
     return Reach(up, down)
+
+
+def cleaned(weights: Weights, least: float) -> dict[str, list[np.ndarray]]:
+    """Weights without the singular values of layers that are rounding, at a point where gradients are."""
+
+    def clean(layer: Any) -> np.ndarray:
+        left, sizes, right = np.linalg.svd(layer, full_matrices=False)
+        sizes = np.where(sizes > REST * max(np.max(sizes, initial=0.0), least), sizes, 0.0)
+        return np.asarray((left * sizes) @ right)
+
+    return {name: [clean(layer) for layer in layers] for name, layers in weights.items()}
 
 
 def could_be(data: Correlations, modalities: tuple[str, ...], total: Mapping[str, np.ndarray]) -> float:

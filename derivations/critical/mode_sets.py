@@ -53,6 +53,13 @@ def fibre_dimension(width: Any, a: Any, b: Any, k: Any, r: Any) -> Any:
     return r * width + (r - k) * (a - r) + (width - r) * b
 
 
+def component_ranks(width: int | None, a: int, b: int, k: int) -> list[tuple[int, int]]:
+    """(r, s) of the irreducible components over one total weight; None for a width that is large enough."""
+    if width is None:
+        return [(a, b)]
+    return [(r, min(b, width + k - r)) for r in range(min(a, max(k, width + k - b)), min(a, width) + 1)]
+
+
 def coupled_directions(width: Any, p: Any, k: Any) -> Any:
     """(162): p (h - k), negative directions in which hidden units that are free take up what is not learned."""
     return p * (width - k)
@@ -84,13 +91,7 @@ class Learned:
 
     def ranks(self, width: int | None) -> list[tuple[int, int] | None]:
         """(r, s) of the strata; None for one layer, which has a single one."""
-        a, b, k = self.sizes
-        if self.path.depth == 1:
-            return [None]
-        if width is None:
-            return [(a, b)]
-        found = range(min(a, max(k, width + k - b)), min(a, width) + 1)
-        return [(r, min(b, width + k - r)) for r in found]
+        return [None] if self.path.depth == 1 else [*component_ranks(width, *self.sizes)]
 
     def tangent(self, columns: np.ndarray, ranks: tuple[int, int] | None) -> Tangent:
         """With layers of these ranks, columns and rows beyond those of W in fixed random places of L and R."""
@@ -180,7 +181,7 @@ class ModeStratum:
         """W^tot, and that no layer carries what is left of the error: W2^T e = 0, e W1^T = 0, (160)."""
         found = []
         for part in self.parts:
-            found += _equations(self.network, part)
+            found += _equations(self.network, part.path, part.share, part.rank)
         return sp.Tuple(*found)
 
     @property
@@ -245,8 +246,8 @@ def moved_onto_modes(manifold: ModeManifold, weights: Mapping[str, Any]) -> tupl
         a, b, k = part.sizes
         dimension += max(
             fibre_dimension(width, a, b, k, ranks[0])
-            for ranks in part.ranks(width)
-            if ranks and ranks[0] >= r and ranks[1] >= s
+            for ranks in component_ranks(width, a, b, k)
+            if ranks[0] >= r and ranks[1] >= s
         )
     return _in_users_units(network, data, layers), dimension
 
@@ -456,15 +457,12 @@ def mode_manifolds(network: FusionNetwork, data: Correlations, width: int | None
     ['M_0', 'M_1', 'M_2', 'M_*']
     >>> found = mode_manifolds(FusionNetwork.fused_at(2, 2), data, 3)
     >>> [(m.name, m.dimension, m.negative, m.rates) for m in found[:3]]
-    [('M_0', 0, 12, (4.0, 3.0, 2.0, 1.0)), ('M_A1', 6, 10, (4.0, 2.0, 1.0)), ('M_A2', 6, 11, (4.0, 3.0, 2.0, 1.0))]
+    [('M_0', 0, 12, (4.0, 3.0, 2.0, 1.0)), ('M_A1', 5, 8, (4.0, 2.0, 1.0)), ('M_A2', 5, 9, (4.0, 3.0, 2.0))]
     """
     require_problem(network, data)
     if data.is_symbolic:
         raise DomainError("fixed points of several outputs need numbers in sigma and sigma_yx, got symbols")
-    paths = paths_of(network)
-    for path in paths:
-        if path.depth > 2:
-            raise DomainError(TWO_LAYERS.format(path.name, path.depth))
+    paths = _two_layer_paths(network)
     points = mode_points(paths, data, width)
     names = [point_name(paths, point) for point in points]
     found = [_manifold(network, data, width, name, point) for name, point in zip(names, points, strict=True)]
@@ -473,6 +471,14 @@ def mode_manifolds(network: FusionNetwork, data: Correlations, width: int | None
         note = () if all(m.exact for m in found) else (LOWEST,)
         found.append(_renamed(found.pop(best), "M_*", note))
     return tuple(found)
+
+
+def _two_layer_paths(network: FusionNetwork) -> tuple[Path, ...]:
+    paths = paths_of(network)
+    for path in paths:
+        if path.depth > 2:
+            raise DomainError(TWO_LAYERS.format(path.name, path.depth))
+    return paths
 
 
 def _renamed(manifold: ModeManifold, name: str, notes: tuple[str, ...]) -> ModeManifold:
@@ -517,22 +523,19 @@ def _rank(data: Correlations, weight: np.ndarray) -> int:
     return int(np.sum(sizes > ZERO * data.norm(np.atleast_2d(unit_variances(data)[0].optimum))))
 
 
-def _equations(network: FusionNetwork, part: Learned) -> list[sp.Eq]:
-    last = part.path.rest[-1] if part.path.rest else None
-    names, found = part.path.modalities, []
-    error = {m: matrix(f"e_{m}") for m in names}
-    first = {m: layers_of(network, m, 1, 1) for m in names}
-    top = layers_of(network, last[0], last[1] + 1, last[1] + 1) if last else sp.Integer(1)
-    for m in names:
-        if part.share is Share.WHOLE:
-            found.append(sp.Eq(error[m], 0, evaluate=False))
-        else:
-            goal = total_symbol(m) if part.rank else sp.Integer(0)
-            found.append(sp.Eq(top * first[m], goal, evaluate=False))
-            found.append(sp.Eq(T(top) * error[m], 0, evaluate=False))
-    if part.share is not Share.WHOLE:
-        found.append(sp.Eq(sp.Add(*(error[m] * T(first[m]) for m in names)), 0, evaluate=False))
-    return found
+def _equations(network: FusionNetwork, path: Path, share: Share, rank: int) -> list[sp.Eq]:
+    """Of one path, (160): W^tot, and what no layer carries; e = 0 where the whole is learned."""
+    errors_of = {m: matrix(f"e_{m}") for m in path.modalities}
+    if share is Share.WHOLE:
+        return [sp.Eq(error, 0, evaluate=False) for error in errors_of.values()]
+    first = {m: layers_of(network, m, 1, 1) for m in path.modalities}
+    (last,) = (layers_of(network, name, i + 1, i + 1) for name, i in path.rest[-1:])
+    found = []
+    for m, error in errors_of.items():
+        found.append(sp.Eq(last * first[m], total_symbol(m) if rank else sp.Integer(0), evaluate=False))
+        found.append(sp.Eq(T(last) * error, 0, evaluate=False))
+    seen = sp.Add(*(error * T(first[m]) for m, error in errors_of.items()))
+    return [*found, sp.Eq(seen, 0, evaluate=False)]
 
 
 def _plain(count: Any) -> Any:
@@ -557,7 +560,7 @@ class RankFamily:
     """All critical points whose paths have total weights of these ranks, generic data.
 
     ranks : path -> rank of its total weights; whole : paths whose error is zero
-    dimension : of each of its components (finitely many total weights, one fibre of (161) over each)
+    dimension : of each of its largest components: finitely many total weights, the pairs of (161) over each
     coupled : sum of p (h - k), which `negative` is at least
     """
 
@@ -581,44 +584,33 @@ def rank_families(network: FusionNetwork, data: Correlations, width: int | None 
     [('ranks (0,0)', 0, 16), ('ranks (0,1)', 7, 11), ('ranks (0,2)', 12, 8), ('ranks (1,0)', 7, 11)]
     """
     require_problem(network, data)
-    paths = paths_of(network)
-    for path in paths:
-        if path.depth > 2:
-            raise DomainError(TWO_LAYERS.format(path.name, path.depth))
-    return tuple(_families(network, paths, data, width))
-
-
-def _families(
-    network: FusionNetwork, paths: tuple[Path, ...], data: Correlations, width: int | None
-) -> Iterator[RankFamily]:
-    hidden: Any = h if width is None else int(width)
+    paths = _two_layer_paths(network)
     most = [min(data.outputs, len(path.columns(data))) for path in paths]
-    each = [
-        [m] if path.depth == 1 else range(min(m, m if width is None else width) + 1)
-        for path, m in zip(paths, most, strict=True)
-    ]
-    for ranks in product(*each):
-        dimension: Any = 0
-        coupled: Any = 0
-        equations: list[sp.Eq] = []
-        for path, k, m in zip(paths, ranks, most, strict=True):
-            left = m - k
-            a, b = data.outputs - left, len(path.columns(data)) - left
-            share = Share.WHOLE if not left else Share.PART if k else Share.NOTHING
-            nothing = np.zeros((a, 0))
-            part = Learned(path, share, (), nothing, nothing, k, np.zeros((1, a)), np.zeros((1, b)), ())
-            if path.depth > 1:
-                dimension += max(
-                    (fibre_dimension(hidden, a, b, k, r[0]) for r in part.ranks(width) if r), key=sp.sympify
-                )
-                coupled += coupled_directions(hidden, left, k)
-            equations += _equations(network, part)
-        name = f"ranks ({','.join(map(str, ranks))})"
-        yield RankFamily(
-            name, dict(zip((p.name for p in paths), ranks, strict=True)),
-            tuple(p.name for p, k, m in zip(paths, ranks, most, strict=True) if k == m),
-            _plain(dimension), _plain(coupled), sp.Tuple(*equations),
-        )  # fmt: skip
+    kept = [[m] if path.depth == 1 else range(min(m, width or m) + 1) for path, m in zip(paths, most, strict=True)]
+    return tuple(_family(network, data, width, paths, ranks) for ranks in product(*kept))
+
+
+def _family(
+    network: FusionNetwork, data: Correlations, width: int | None, paths: tuple[Path, ...], ranks: tuple[int, ...]
+) -> RankFamily:
+    hidden: Any = h if width is None else width
+    dimension: Any = 0
+    coupled: Any = 0
+    equations: list[sp.Eq] = []
+    whole = []
+    for path, k in zip(paths, ranks, strict=True):
+        size = len(path.columns(data))
+        p = min(data.outputs, size) - k
+        a, b = data.outputs - p, size - p
+        whole += [] if p else [path.name]
+        if path.depth > 1:
+            each = [fibre_dimension(hidden, a, b, k, r) for r, _ in component_ranks(width, a, b, k)]
+            dimension += max(each) if width else each[0]
+            coupled += coupled_directions(hidden, p, k)
+        equations += _equations(network, path, Share.PART if p else Share.WHOLE, k)
+    name = f"ranks ({','.join(map(str, ranks))})"
+    known = dict(zip((path.name for path in paths), ranks, strict=True))
+    return RankFamily(name, known, tuple(whole), _plain(dimension), _plain(coupled), sp.Tuple(*equations))
 
 
 def ranks_at(network: FusionNetwork, data: Correlations, weights: Mapping[str, Any]) -> dict[str, int]:

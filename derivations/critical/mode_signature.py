@@ -27,6 +27,7 @@ paths its negative directions are counted: one for every learned mode and every 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -34,7 +35,7 @@ from typing import Any
 import numpy as np
 
 from derivations.correlations import Correlations, require_problem
-from derivations.critical.free_units import ZERO, Weights, could_be, require_critical, signature_by_units
+from derivations.critical.free_units import REST, ZERO, Weights, cleaned, could_be, require_critical, signature_by_units
 from derivations.critical.inertia import Signature, inertia
 from derivations.critical.mode_paths import Path, paths_of, rescaled_first_layers, unit_variances
 from derivations.critical.stratum_points import flat, require_layers
@@ -42,8 +43,9 @@ from derivations.errors import DomainError
 from derivations.flow.gradient_flow import errors, total_weights
 from derivations.network import FusionNetwork
 
+ROUNDING = 1e-12  # of the product of norms: what rounding makes of a product that is zero
 NO_ROW = 1e-12  # of the largest row of the form: rounding, where Sigma is singular
-SMALL = 1e-6  # of the largest layer: the rounding of a layer that is zero is far below
+SMALL = 1e-4  # of the largest layer: the rounding of a layer that is zero is far below
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,14 +82,14 @@ def signature(network: FusionNetwork, data: Correlations, weights: Mapping[str, 
 
     Examples
     --------
-    One modality, modes of strengths 3, 2, 1; the second and third learned, width 4. Twice p (h - k) = 4, and both are
-    weaker than the first.
+    One modality, modes of strengths 3, 2, 1; the second and third learned, width 4. p (h - k) = 2, and two more: both
+    are weaker than the first.
 
     >>> data = Correlations(np.eye(3), np.diag([3.0, 2.0, 1.0]), {"A": 3})
     >>> top = np.vstack([np.eye(3)[1:], np.zeros((2, 3))]).T
     >>> weights = {"A": [np.diag([2, 1, 0, 0.0]) @ top.T, top], "trunk": []}
     >>> signature(FusionNetwork.fused_at(2, 2, ("A",)), data, weights)
-    Signature(negative=4, zero=8, positive=12)
+    Signature(negative=4, zero=12, positive=8)
     """
     require_problem(network, data)
     if data.is_symbolic:
@@ -97,11 +99,12 @@ def signature(network: FusionNetwork, data: Correlations, weights: Mapping[str, 
     weights = rescaled_first_layers(data, weights, spread)
     least = _least(network, data, weights)
     require_critical(network, data, weights, least)
-    found = _by_paths(network, data, weights, least)
+    weights = cleaned(weights, least)
+    found = _by_paths(network, data, weights)
     return signature_by_units(network, data, weights, least) if found is None else found
 
 
-def _by_paths(network: FusionNetwork, data: Correlations, weights: Weights, least: float) -> Signature | None:
+def _by_paths(network: FusionNetwork, data: Correlations, weights: Weights) -> Signature | None:
     """The theorem; None where paths share layers or their ends carry some of the error."""
     try:
         paths = paths_of(network)
@@ -117,8 +120,8 @@ def _by_paths(network: FusionNetwork, data: Correlations, weights: Weights, leas
             return None
         left, sizes, right = np.linalg.svd(error)
         p = int(np.sum(sizes > ZERO * could_be(data, path.modalities, total)))
-        tangents.append(_tangent(path, data, layers, error, left[:, p:], right[p:].T, least))
-        coupled += p * (_rank(_product(layers[1:-1], len(layers[0])), least) - tangents[-1].rank) if p else 0
+        tangents.append(_tangent(path, data, layers, error, left[:, p:], right[p:].T))
+        coupled += p * (_rank(layers[1:-1], len(layers[0])) - tangents[-1].rank) if p else 0
     rest, count = form_inertia(data, tangents), len(flat(weights))
     negative, positive = coupled + rest.negative, coupled + rest.positive
     return Signature(negative, count - negative - positive, positive)
@@ -128,7 +131,7 @@ def _is_quiet(
     path: Path, data: Correlations, layers: list[np.ndarray], total: Mapping[str, np.ndarray], error: np.ndarray
 ) -> bool:
     """Whether the first and the last layer carry nothing of the error."""
-    could = 10 * ZERO * could_be(data, path.modalities, total)
+    could = REST * could_be(data, path.modalities, total)
     ends = layers[-1].T @ error, error @ layers[0].T
     return all(
         np.max(np.abs(part), initial=0.0) <= could * np.linalg.norm(w, 2)
@@ -150,36 +153,28 @@ def _product(layers: Sequence[np.ndarray], size: int) -> np.ndarray:
     return found
 
 
-def _rank(matrix: np.ndarray, least: float) -> int:
-    sizes = np.linalg.svd(matrix, compute_uv=False)
-    return int(np.sum(sizes > ZERO * max(np.max(sizes, initial=0.0), least)))
+def _rank(layers: Sequence[np.ndarray], size: int) -> int:
+    """Of a product of layers."""
+    return int(_basis(_product(layers, size), layers).shape[1])
 
 
-def _basis(matrix: np.ndarray, least: float = 0.0) -> np.ndarray:
-    """Orthonormal columns that span those of a matrix; a singular value counts beyond a share of the largest."""
+def _basis(matrix: np.ndarray, layers: Sequence[np.ndarray]) -> np.ndarray:
+    """Orthonormal columns that span those of a matrix, a product of layers and of what does not enlarge it."""
     left, sizes, _ = np.linalg.svd(matrix, full_matrices=False)
-    return np.asarray(left[:, sizes > ZERO * max(np.max(sizes, initial=0.0), least, 1e-300)])
+    rounding = ROUNDING * math.prod(float(np.linalg.norm(layer, 2)) for layer in layers)
+    return np.asarray(left[:, sizes > max(ZERO * float(np.max(sizes, initial=0.0)), rounding)])
 
 
 def _tangent(
-    path: Path,
-    data: Correlations,
-    layers: list[np.ndarray],
-    error: np.ndarray,
-    left: np.ndarray,
-    right: np.ndarray,
-    least: float,
+    path: Path, data: Correlations, layers: list[np.ndarray], error: np.ndarray, left: np.ndarray, right: np.ndarray
 ) -> Tangent:
     """J maps dW^n to L x (rows of what is below it), dW^1 to (columns of what is above it) x R, dW^i to both."""
     size, outputs, columns = layers[0].shape[1], len(error), path.columns(data)
-    weight = _product(layers, size)
-    rank = _rank(weight, SMALL * float(data.norm(np.atleast_2d(data.optimum))))
-    parts = []
+    weight, rank, parts = _product(layers, size), _rank(layers, size), []
     for i in range(len(layers)):
-        above = (
-            left if i == len(layers) - 1 else left @ _basis(left.T @ _product(layers[i + 1 :], len(layers[i])), least)
-        )
-        below = right if i == 0 else right @ _basis(right.T @ _product(layers[:i], size).T, least)
+        higher, lower = layers[i + 1 :], layers[:i]
+        above = left @ _basis(left.T @ _product(higher, len(layers[i])), higher) if higher else left
+        below = right @ _basis(right.T @ _product(lower, size).T, lower) if lower else right
         parts.append(tensor(above, below))
     return Tangent(columns, error, left, right, weight, rank, joined(parts, outputs, size))
 
