@@ -335,7 +335,7 @@ def _labelled(
         new = bool(blocks) and is_new(blocks)
         extra += [blocks] if new else []
         barren = 0 if new else barren + 1
-        if barren == BARREN:
+        if barren == BARREN * len(system.ranks):
             break
     nearest = [int(np.argmin([np.linalg.norm(np.hstack(b) - p) for p in packed])) for b in extra]
     away = [float(np.linalg.norm(np.hstack(b) - packed[i])) for b, i in zip(extra, nearest, strict=True)]

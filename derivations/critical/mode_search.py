@@ -23,8 +23,8 @@ NEWTON, DAMPED = 8, 40  # iterations
 NEWTONS = 1e-6  # of the equations left: Newton's method does the rest
 SAME = 1e-6  # weights that differ by less are one solution
 NEARBY = 0.3  # of a random start, added to a solution that is known
-STARTS, ROUNDS = 32, 12  # at once, and how often
-BARREN = 64  # starts in a row that find nothing new end the search
+STARTS, ROUNDS = 32, 24  # at once, and how often
+BARREN = 48  # starts in a row for each path that find nothing new end the search
 
 
 @dataclass(frozen=True, eq=False)
