@@ -332,8 +332,8 @@ def test_fixed_points_plots_a_portrait(capsys, table: str, tmp_path) -> None:
         ((*SEVERAL, "--depth", "3", "--fusion-depth", "2"), "for early and late fusion: A has layers of its own"),
         ((*SEVERAL, "--plot", "x.png"), "portrait needs one output, got 2"),
     ):
-        arguments = tuple(table if argument == "TABLE" else argument for argument in arguments)
-        code, out, err = run(capsys, "fixed-points", *arguments)
+        given = (table if argument == "TABLE" else argument for argument in arguments)
+        code, out, err = run(capsys, "fixed-points", *given)
         assert (code, out) == (2, ""), arguments
         assert message in err
         assert err.count("\n") == 1
