@@ -24,6 +24,7 @@ Each entry lives beside its law; this module only collects them, every `Entry` t
     training.modulation       141-143: gradient modulation
     training.noise            144, 145: mini-batches, schedules
     training.optimizers       146-151: Adam, momentum
+    critical.mode_laws        160-163: several outputs
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ HOMES = (
     "training.modulation",
     "training.noise",
     "training.optimizers",
+    "critical.mode_laws",
 )
 #: What `register` was given in this process, by name.
 REGISTERED: dict[str, Entry] = {}

@@ -74,10 +74,11 @@ def losses_at(network: FusionNetwork, data: Correlations, like: Any, vectors: np
         for name in (c for c in layers if c == "trunk" or m in c.split("+")):  # children come before parents
             for layer in layers[name]:
                 product = layer @ product
-        rows.append(product[:, 0, :])
-    total = np.concatenate(rows, axis=1)
-    quadratic = np.einsum("ni,ij,nj->n", total, data.sigma, total)
-    return (float(data.sigma_yy) - 2 * total @ data.sigma_yx + quadratic) / 2
+        rows.append(product)
+    total = np.concatenate(rows, axis=2)
+    quadratic = np.einsum("nki,ij,nkj->n", total, data.sigma, total)
+    met = np.einsum("nki,ki->n", total, np.atleast_2d(data.sigma_yx))
+    return (float(np.trace(np.atleast_2d(data.sigma_yy))) - 2 * met + quadratic) / 2
 
 
 def hessian(network: FusionNetwork, data: Correlations, weights: Any) -> tuple[np.ndarray, float]:
@@ -98,7 +99,12 @@ def hessian(network: FusionNetwork, data: Correlations, weights: Any) -> tuple[n
             found[i, j] = found[j, i] = values / (4 * width**2)
         return found
 
-    rounding = 1e-16 * max(float(data.sigma_yy), float(np.max(np.abs(loss(point[None]))))) * size / (step / 2) ** 2
+    rounding = (
+        1e-16
+        * max(float(np.trace(np.atleast_2d(data.sigma_yy))), float(np.max(np.abs(loss(point[None])))))
+        * size
+        / (step / 2) ** 2
+    )
     return (4 * second(step / 2) - second(step)) / 3, rounding
 
 
@@ -106,3 +112,56 @@ def counts(eigenvalues: np.ndarray, rounding: float) -> tuple[int, int, int]:
     """Negative, zero, positive; zero is what the rounding of the differences may be."""
     zero = max(10 * rounding, 1e-10 * float(np.max(np.abs(eigenvalues))))
     return int(np.sum(eigenvalues < -zero)), int(np.sum(np.abs(eigenvalues) <= zero)), int(np.sum(eigenvalues > zero))
+
+
+def equations_of_two_layers(data: Correlations, early: bool, width: int, flat: np.ndarray) -> np.ndarray:
+    """W2^T e and e W1^T of n points, (n, P), straight from the definitions."""
+    outputs, sizes = data.outputs, list(data.sizes.values())
+    sizes = [sum(sizes)] if early else sizes
+    place, factors, spans = 0, [], np.cumsum([0, *sizes])
+    for d in sizes:
+        bottom = flat[:, place : place + width * d].reshape(-1, width, d)
+        top = flat[:, place + width * d : place + width * (d + outputs)].reshape(-1, outputs, width)
+        place += width * (d + outputs)
+        factors.append((top, bottom))
+    total = np.concatenate([top @ bottom for top, bottom in factors], axis=2)
+    error = np.atleast_2d(data.sigma_yx) - total @ data.sigma
+    parts = []
+    for (top, bottom), begin, end in zip(factors, spans[:-1], spans[1:], strict=True):
+        own = error[:, :, begin:end]
+        parts += [np.swapaxes(top, 1, 2) @ own, own @ np.swapaxes(bottom, 1, 2)]
+    return np.concatenate([part.reshape(len(flat), -1) for part in parts], axis=1)
+
+
+def critical_by_least_squares(
+    rng: np.random.Generator, network: FusionNetwork, data: Correlations, width: int
+) -> dict[str, list[np.ndarray]] | None:
+    """Where damped Gauss-Newton steps lead to from random weights of two layers; None where they do not converge."""
+    early = network.trunk.depth == 1
+    size = width * (len(data.sigma) + data.outputs * (1 if early else len(data.sizes)))
+    point, damping = rng.normal(size=size) * rng.uniform(0.1, 1.2), 0.1
+    left = equations_of_two_layers(data, early, width, point[None])[0]
+    for _ in range(200):
+        moved = point + 1e-30j * np.eye(size)
+        slope = equations_of_two_layers(data, early, width, moved).imag.T / 1e-30
+        step = np.linalg.solve(slope.T @ slope + damping * np.eye(size), slope.T @ left)
+        after = equations_of_two_layers(data, early, width, (point - step)[None])[0]
+        better = after @ after < left @ left
+        point, left = (point - step, after) if better else (point, left)
+        damping = max(damping / 5, 1e-15) if better else 5 * damping
+        if np.linalg.norm(left) < 1e-14 or damping > 1e8:
+            break
+    if np.linalg.norm(left) > 1e-12:
+        return None
+    sizes = {"all": len(data.sigma)} if early else dict(data.sizes)
+    place, found = 0, {}
+    for name, d in sizes.items():
+        bottom = point[place : place + width * d].reshape(width, d)
+        top = point[place + width * d : place + width * (d + data.outputs)].reshape(data.outputs, width)
+        found[name] = [bottom, top]
+        place += width * (d + data.outputs)
+    if early:
+        (bottom, top), ends = found["all"], np.cumsum(list(data.sizes.values()))[:-1]
+        blocks = np.split(bottom, ends, axis=1)
+        return {**{m: [b] for m, b in zip(data.sizes, blocks, strict=True)}, "trunk": [top]}
+    return {**found, "trunk": []}

@@ -9,6 +9,7 @@ import xarray
 from derivations import Correlations, Entry, FusionNetwork, Ledger, Statement, fixed_points, ledger, register
 from derivations.algebra.entry import Status
 from derivations.critical.manifolds import Manifold
+from derivations.critical.mode_sets import ModeManifold
 from dynamics import (
     Recipe,
     by_optimizer,
@@ -49,7 +50,7 @@ def seen(network: FusionNetwork, data: Correlations) -> None:
     assert_type(prescribe(network, data), Prescription)
     assert_type(by_optimizer(network, data), ByOptimizer)
     assert_type(sweep({"sigma_a": 2.0}), xarray.Dataset)
-    assert_type(fixed_points(network), tuple[Manifold, ...])
+    assert_type(fixed_points(network), tuple[Manifold, ...] | tuple[ModeManifold, ...])
     assert_type(Recipe(momentum=0.9), Recipe)
     assert_type(network.depths, dict[str, int | Any])
 

@@ -34,6 +34,14 @@ from derivations.network import TRUNK, Chain, FusionNetwork
 RANGE, HALVINGS = 50.0, 60  # logarithms of norms looked at, and halvings of that interval: to 1e-16
 
 
+class Kind(StrEnum):
+    """One output: no other critical points, no maximum, no local minimum that is not global. Several outputs: no
+    maximum."""
+
+    SADDLE = "saddle"
+    MINIMUM = "minimum"
+
+
 class EscapeLaw(StrEnum):
     EXPONENTIAL = "exponential"
     ALGEBRAIC = "algebraic"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import cached_property
 from html import escape as html_escape
 from operator import attrgetter
@@ -20,7 +19,8 @@ import sympy as sp
 
 from derivations.algebra.typesetting import latex_of, text_lines
 from derivations.correlations import Correlations, require_problem
-from derivations.critical.escape import Escape, EscapeLaw, escapes, shown
+from derivations.critical.escape import Escape, EscapeLaw, Kind, escapes, shown
+from derivations.critical.mode_sets import ModeManifold, mode_manifolds
 from derivations.critical.strata import Case
 from derivations.critical.stratum_points import Weights, moved_onto, require_layers, tangent_space
 from derivations.critical.stratum_words import dead_equations, learned_equations, part_name, total_symbol, vanishing
@@ -31,13 +31,6 @@ from derivations.network import FusionNetwork, layer_shapes
 
 ALIKE = 1e-12  # rates that differ by less are one
 h = sp.Symbol("h", integer=True, positive=True)  # the width, where none is given
-
-
-class Kind(StrEnum):
-    """The loss has no other critical points: no maximum, no local minimum that is not global."""
-
-    SADDLE = "saddle"
-    MINIMUM = "minimum"
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,8 +206,10 @@ class Manifold:
 
 def fixed_points(
     network: FusionNetwork, data: Correlations | None = None, width: int | None = None
-) -> tuple[Manifold, ...]:
-    """Every critical manifold of the loss, with strata, dimension, signature and the ways out. One output.
+) -> tuple[Manifold, ...] | tuple[ModeManifold, ...]:
+    """Every critical manifold of the loss, with strata, dimension, signature and the ways out.
+
+    Several outputs, by `mode_sets`: two layers, a manifold for each subset of modes of each modality.
 
     Parameters
     ----------
@@ -229,7 +224,8 @@ def fixed_points(
     Raises
     ------
     DomainError
-        For several outputs, symbolic depths, more strata than can be listed.
+        For symbolic depths, more strata than can be listed; for several outputs beyond two layers, where modalities
+        share layers, Sigma is singular, modes are equally strong or too many.
 
     Examples
     --------
@@ -243,10 +239,10 @@ def fixed_points(
     if data is None:
         data = Correlations.symbolic(dict.fromkeys(network.modalities, 1))
     require_problem(network, data)
-    if data.outputs > 1:
-        raise DomainError(f"fixed_points needs one output, got {data.outputs}: a gradient is then no outer product")
     if width is not None and (isinstance(width, bool) or not isinstance(width, int | np.integer) or width < 1):
         raise DomainError(f"width must be a positive integer, got {width!r}")
+    if data.outputs > 1:
+        return mode_manifolds(network, data, None if width is None else int(width))
     hidden = h if width is None else int(width)
     found = []
     for group in critical_groups(network, data):

@@ -29,6 +29,8 @@ from typing import Any
 import numpy as np
 
 from derivations.correlations import Correlations, require_problem
+from derivations.critical import mode_signature
+from derivations.critical.inertia import Signature
 from derivations.critical.stratum_points import require_layers, rows_above
 from derivations.errors import DomainError
 from derivations.flow.gradient_flow import errors, total_weights
@@ -38,15 +40,6 @@ Weights = Mapping[str, Sequence[Any]]
 ZERO = 1e-8  # a signal below this share of what its factors could give counts as zero
 SMALL = 1e-6  # of a layer in a balanced network that has learned everything; rounding of a zero layer is far below
 ROUNDING = 1e-13  # of the largest terms that an error can be the difference of, or that a correlation can be
-
-
-@dataclass(frozen=True)
-class Signature:
-    """Numbers of negative, zero and positive eigenvalues of a Hessian."""
-
-    negative: int
-    zero: int
-    positive: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,17 +211,19 @@ def coupling(
 
 
 def signature(network: FusionNetwork, data: Correlations, weights: Weights, tolerance: float = ZERO) -> Signature:
-    """Negative, zero and positive directions of the loss at a critical point, by the rank theorem. Exact, one output.
+    """Negative, zero and positive directions of the loss at a critical point, by the rank theorem. Exact.
 
     Parameters
     ----------
     weights : chain name -> list of arrays (out, in), any widths
-    tolerance : share below which a signal or a singular value counts as zero, see `signals`
+    tolerance : share below which a signal or a singular value counts as zero, see `signals`; one output
+
+    Several outputs, by `mode_signature` or, where layers are shared, `free_units`.
 
     Raises
     ------
     DomainError
-        Where the weights are not critical.
+        Where the weights are not critical; for several outputs that share layers, where too many units have weights.
 
     Examples
     --------
@@ -237,6 +232,9 @@ def signature(network: FusionNetwork, data: Correlations, weights: Weights, tole
     >>> signature(late, data, a_alone)
     Signature(negative=1, zero=1, positive=2)
     """
+    require_problem(network, data)
+    if data.outputs > 1:
+        return mode_signature.signature(network, data, weights)
     found = signals(network, data, weights, tolerance)
     if found.moving:
         name, place = found.moving[0]

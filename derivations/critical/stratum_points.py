@@ -152,8 +152,9 @@ def require_layers(network: FusionNetwork, data: Correlations, weights: Any) -> 
         ends[name] = size
         if any(ends[child.name] != ends[chain.children[0].name] for child in chain.children):
             raise DomainError(f"the chains fused in {name!r} put out different numbers of units")
-    if ends[TRUNK] != 1:
-        raise DomainError(f"the network puts out {ends[TRUNK]} values, the data has one output")
+    if ends[TRUNK] != data.outputs:
+        told = "one output" if data.outputs == 1 else f"{data.outputs} outputs"
+        raise DomainError(f"the network puts out {ends[TRUNK]} values, the data has {told}")
 
 
 def flat(weights: Mapping[str, Sequence[Any]]) -> np.ndarray:

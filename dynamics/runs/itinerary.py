@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
-from derivations import Correlations
+from derivations import Correlations, DomainError
+from derivations.critical.mode_points import named_totals
 from derivations.critical.saddles import Course, saddle_name
 from derivations.critical.strata import count_learned_sets, learned_sets
+from derivations.terms import PLAIN
 from dynamics.tables import number
 
 NEAR = 1 / 3  # of the distance to the nearest other saddle: such balls do not meet, a visit is never ambiguous
@@ -24,7 +27,7 @@ MOST = 256  # saddles looked at; where there are more, the course's own
 class Visit:
     """One saddle on the way.
 
-    name : M_0, M_A, ..., M_*
+    name : M_0, M_A, ..., M_*; M_A1 where mode 1 of A is learned, for several outputs
     enter, leave : in units of tau; half way from the saddle before, and to the next one, in the output. `leave` is
         inf only where the run stays for ever, at the lowest loss that its start can reach; where a record ends at a
         saddle it is the time of its end
@@ -45,10 +48,10 @@ def visits(course: Course, t: np.ndarray, packed: np.ndarray, loss: np.ndarray) 
     """The saddles that a run came to, found from its total weights (T, outputs, D) alone, unlearning included.
 
     A saddle has the weights of the regression on some of the modalities that this network can learn without the
-    others. It is visited while the run is nearer to it than NEAR of the way to the nearest other saddle. Learning all
-    at one pace does not come so near: the output of a regression stands at right angles on what it leaves to be
-    learned, so the straight way from zero to the optimum passes it at 0.71 of that distance or more. The start is
-    counted to the saddle nearest to it.
+    others; for several outputs, where modes can be listed, those of a subset of modes. It is visited while the run is
+    nearer to it than NEAR of the way to the nearest other saddle. Learning all at one pace does not come so near: the
+    output of a regression stands at right angles on what it leaves to be learned, so the straight way from zero to the
+    optimum passes it at 0.71 of that distance or more. The start is counted to the saddle nearest to it.
     """
     data = course.data
     names, points = _saddles(course)
@@ -94,6 +97,9 @@ def _saddles(course: Course) -> tuple[list[str], np.ndarray]:
     """Names and total weights (saddles, outputs, D); those with the same output once: as M_*, or by the fewest."""
     data = course.data
     everyone = data.modalities
+    if data.outputs > 1 and course.rests is None and course.terms == PLAIN:
+        with suppress(DomainError):  # by modality where modes cannot be listed
+            return named_totals(course.network, data)
     few = count_learned_sets(course.network) <= MOST
     found = learned_sets(course.network) if few else [saddle.learned for saddle in course.saddles]
     sets = [everyone, (), *found]

@@ -20,6 +20,7 @@ from dynamics.starts.weights import Weights, checked_weights
 from dynamics.tables import Shown, Table, number
 
 if TYPE_CHECKING:
+    from derivations.critical.free_units import Carried
     from derivations.critical.signature import Signals
     from derivations.critical.strata import Case, Dead
 
@@ -130,7 +131,7 @@ def locate(network: FusionNetwork, data: Correlations, weights: Mapping[str, Any
     rates : how many escape and relaxation rates to list
 
     Up to DENSE weights the whole Hessian is computed, beyond that its outermost eigenvalues by Lanczos iteration on
-    Hessian-vector products. One output.
+    Hessian-vector products. Several outputs: two layers whose modes can be listed.
 
     Raises
     ------
@@ -144,63 +145,107 @@ def locate(network: FusionNetwork, data: Correlations, weights: Mapping[str, Any
     >>> here.name, here.negative, [round(rate, 3) for rate in here.rates]
     ('M_0', 8, [5.0, 2.0])
     """
-    from derivations.critical.escape import escapes
+    from derivations.critical.free_units import carried
     from derivations.critical.signature import signals, signature
-    from derivations.critical.stratum_points import dimension_at, flat
-    from derivations.critical.totals import critical_groups
+    from derivations.critical.stratum_points import flat
 
     problem = Problem.of(network, data)
-    if data.outputs > 1:
-        raise DomainError(f"locate needs one output, got {data.outputs}")
     count = checked_integer(rates, "rates", 1)
-    groups = critical_groups(network, data)
     current = checked_weights(network, data, weights)
-    total = gradient_flow.total_weights(network, current)
-    packed = np.hstack([total[m] for m in data.modalities])
-    points = np.array([np.hstack([group.total[m] for m in data.modalities]) for group in groups])
-    gaps = output_distances(data, packed[None], points)[0]
-    group = groups[int(np.argmin(gaps))]
-
-    # the critical point of that manifold which the weights are moved least to reach
-    critical = _nearest(problem, group.cases, current)
-    displacement = float(np.linalg.norm(flat(critical) - flat(current))) / (float(np.linalg.norm(flat(current))) or 1.0)
+    place = (_among_modes if data.outputs > 1 else _among_modalities)(problem, current)
+    displacement = float(np.linalg.norm(flat(place.critical) - flat(current)))
+    displacement /= float(np.linalg.norm(flat(current))) or 1.0
     try:
-        found = signature(network, data, critical)
+        found = signature(network, data, place.critical)
     except DomainError:
-        line = f"no critical point of {group.name} is found to rounding from these weights"
+        line = f"no critical point of {place.name} is found to rounding from these weights"
         raise DomainError(f"{line}: bring the columns to similar units") from None
-    within = [case for case in group.cases if _satisfies(problem, case, critical)]
-    dimension = max((dimension_at(network, data, case, critical) for case in within), default=found.zero)
 
     eigenvalues, complete, converged = _eigenvalues(network, data, current, count)
     largest = float(np.max(np.abs(eigenvalues), initial=0.0))
     negative = _distinct(-eigenvalues[eigenvalues < -ZERO * largest])[:count]
     positive = _distinct(eigenvalues[eigenvalues > ZERO * largest])[:count]
 
-    seen = signals(network, data, current, 0.0)
+    seen = signals(network, data, current, 0.0) if data.outputs == 1 else carried(network, data, current)
     velocity = gradient_flow.flow(network, current, seen.errors)
-    algebraic = "an algebraic escape; the rates above are those of these weights, and grow with them"
-    notes = [f"{way}: {algebraic}" for way in escapes(network, data, group.learned) if way.layers > 2]
+    notes = list(place.notes)
     if not converged:
         notes.append("the eigenvalue iteration did not converge: escape or relaxation rates may be missing")
     return Whereabouts(
-        group.name,
-        group.whole if data.is_singular else group.learned,
-        float(np.min(gaps)) / size_of_best(data),
+        place.name,
+        place.learned,
+        place.gap / size_of_best(data),
         displacement,
-        float(gradient_flow.loss(data, total)),
+        float(gradient_flow.loss(data, gradient_flow.total_weights(network, current))),
         float(np.linalg.norm(flat(velocity))),
         found.negative,
         found.zero,
         found.positive,
-        dimension,
+        found.zero if place.dimension is None else place.dimension,
         negative,
         positive,
         complete,
         _layer_states(problem, current, seen, velocity),
-        _modality_states(total, gradient_flow.total_weights(network, _shifted(current, velocity)), seen.errors),
-        (*notes, *group.notes, *data.warnings),
+        _modality_states(
+            gradient_flow.total_weights(network, current),
+            gradient_flow.total_weights(network, _shifted(current, velocity)),
+            seen.errors,
+        ),
+        (*notes, *data.warnings),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Place:
+    """The nearest manifold, its outputs `gap` away, and the critical point on it that the weights are moved to.
+
+    dimension : of the largest stratum that this point lies in; None where it lies in none that is listed
+    """
+
+    name: str
+    learned: tuple[str, ...]
+    gap: float
+    critical: Weights
+    dimension: int | None
+    notes: tuple[str, ...]
+
+
+def _nearest_of(data: Correlations, total: Mapping[str, Any], goals: Sequence[Mapping[str, Any]]) -> tuple[int, float]:
+    """Which of the goals' outputs are nearest, and how far."""
+    packed, *points = (np.hstack([weights[m] for m in data.modalities]) for weights in (total, *goals))
+    gaps = output_distances(data, packed[None], np.array(points))[0]
+    return int(np.argmin(gaps)), float(np.min(gaps))
+
+
+def _among_modalities(problem: Problem, current: Weights) -> _Place:
+    """One output: the critical point of the nearest manifold which the weights are moved least to reach."""
+    from derivations.critical.escape import escapes
+    from derivations.critical.stratum_points import dimension_at
+    from derivations.critical.totals import critical_groups
+
+    network, data = problem.network, problem.data
+    groups = critical_groups(network, data)
+    at, gap = _nearest_of(data, gradient_flow.total_weights(network, current), [group.total for group in groups])
+    group = groups[at]
+    critical = _nearest(problem, group.cases, current)
+    within = [case for case in group.cases if _satisfies(problem, case, critical)]
+    dimension = max((dimension_at(network, data, case, critical) for case in within), default=None)
+    algebraic = "an algebraic escape; the rates above are those of these weights, and grow with them"
+    notes = [f"{way}: {algebraic}" for way in escapes(network, data, group.learned) if way.layers > 2]
+    learned = group.whole if data.is_singular else group.learned
+    return _Place(group.name, learned, gap, critical, dimension, (*notes, *group.notes))
+
+
+def _among_modes(problem: Problem, current: Weights) -> _Place:
+    """Several outputs, two layers: the nearest subset of modes."""
+    from derivations.critical.mode_sets import mode_manifolds, moved_onto_modes
+
+    network, data = problem.network, problem.data
+    manifolds = mode_manifolds(network, data)
+    at, gap = _nearest_of(data, gradient_flow.total_weights(network, current), [m.total for m in manifolds])
+    critical, dimension = moved_onto_modes(manifolds[at], current)
+    notes = tuple(note for note in manifolds[at].notes if "in h" not in note)
+    return _Place(manifolds[at].name, manifolds[at].learned, gap, critical, dimension, notes)
 
 
 def _nearest(problem: Problem, cases: Sequence[Case], weights: Weights) -> Weights:
@@ -238,7 +283,7 @@ def _satisfies(problem: Problem, case: Case, weights: Weights) -> bool:
 
 
 def _layer_states(
-    problem: Problem, weights: Weights, seen: Signals, velocity: Mapping[str, list[np.ndarray]]
+    problem: Problem, weights: Weights, seen: Signals | Carried, velocity: Mapping[str, list[np.ndarray]]
 ) -> tuple[LayerState, ...]:
     """|P| and |G| as shares of what layers as large as the largest could pass on."""
     from derivations.critical.signature import layer_norms, usual_norm
@@ -256,8 +301,8 @@ def _layer_states(
     for name, layers in norms.items():
         most = sum(data.strength(m) for m in network.chains[name].modalities) or 1.0
         for i in range(len(layers)):
-            above = float(np.linalg.norm(seen.above[name][i])) / scale ** (beyond[name] + len(layers) - 1 - i)
-            error = float(np.linalg.norm(seen.below[name][i])) / (most * scale ** (below[name] + i))
+            above = float(np.linalg.norm(seen.above[name][i], 2)) / scale ** (beyond[name] + len(layers) - 1 - i)
+            error = float(np.linalg.norm(seen.below[name][i], 2)) / (most * scale ** (below[name] + i))
             small = above < WEAK, error < WEAK
             held = Held.BOTH if all(small) else Held.ABOVE if small[0] else Held.ERROR if small[1] else Held.NOTHING
             found.append(LayerState(name, i + 1, above, error, float(np.linalg.norm(velocity[name][i])), held))

@@ -7,6 +7,7 @@ from typing import Any
 
 from derivations.algebra.typesetting import text_lines
 from derivations.critical.manifolds import Manifold
+from derivations.critical.mode_sets import ModeManifold
 from dynamics.tables import Table, number
 
 HEAD = ("manifold", "learned", "strata", "dimension", "negative", "zero", "positive")
@@ -16,7 +17,7 @@ COUNTS = (
 )
 
 
-def critical_table(manifolds: Sequence[Manifold]) -> Table:
+def critical_table(manifolds: Sequence[Manifold | ModeManifold]) -> Table:
     """One row a manifold. For its equations and strata print the manifold itself, or a stratum."""
     numbers = all(isinstance(m.loss, float) for m in manifolds)
     rows, lines = [], []
@@ -31,18 +32,19 @@ def critical_table(manifolds: Sequence[Manifold]) -> Table:
     return Table("Critical manifolds of the loss", head, tuple(rows), tuple(notes))
 
 
-def to_dict(manifold: Manifold) -> dict[str, Any]:
+def to_dict(manifold: Manifold | ModeManifold) -> dict[str, Any]:
     """For strict JSON: numbers as numbers, expressions as text."""
 
     def plain(value: Any) -> Any:
         return value if isinstance(value, int | float) else int(value) if value.is_Integer else str(value)
 
+    totals = {m: [[plain(x) for x in row] for row in rows.tolist()] for m, rows in manifold.total.items()}
     return {
         "name": manifold.name,
         "learned": list(manifold.learned),
         "kind": manifold.kind.value,
         **{name: plain(getattr(manifold, name)) for name in ("dimension", "negative", "zero", "positive", "loss")},
-        "total": {m: [plain(x) for x in row.tolist()[0]] for m, row in manifold.total.items()},
+        "total": {m: rows[0] if len(rows) == 1 else rows for m, rows in totals.items()},
         "equations": text_lines(manifold.equations),
         "rates": [plain(rate) for rate in manifold.rates],
         "degenerate": manifold.degenerate,

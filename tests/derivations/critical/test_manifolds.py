@@ -274,8 +274,8 @@ def test_every_manifold_prints_and_refusals_name_the_value() -> None:
             assert stratum._repr_latex_().startswith("$$")
     with pytest.raises(DomainError, match="width must be a positive integer, got 0"):
         fixed_points(FusionNetwork.fused_at(2, 2), DATA, 0)
-    with pytest.raises(DomainError, match="needs one output, got 2"):
-        fixed_points(FusionNetwork.fused_at(2, 2), random_correlations(np.random.default_rng(0), {"A": 1, "B": 1}, 2))
+    with pytest.raises(DomainError, match="for early and late fusion"):
+        fixed_points(FusionNetwork.fused_at(3, 2), random_correlations(np.random.default_rng(0), {"A": 1, "B": 1}, 2))
     with pytest.raises(DomainError, match="modalities of network and data differ"):
         fixed_points(FusionNetwork.fused_at(2, 2, ("X", "Y")), DATA)
     with pytest.raises(DomainError, match="a point needs a width"):

@@ -66,5 +66,5 @@ def test_refusals() -> None:
         signature(network, data, halves)
     zero = {"A": [np.ones((1, 1))] * 2, "B": [np.zeros((1, 1))] * 2, "trunk": []}
     two = random_correlations(np.random.default_rng(0), {"A": 1, "B": 1}, outputs=2)
-    with pytest.raises(DomainError, match="one output only, got 2 outputs"):
+    with pytest.raises(DomainError, match="the network puts out 1 values, the data has 2 outputs"):
         signature(network, two, zero)

@@ -306,6 +306,17 @@ def test_fixed_points_json_is_strict_and_holds_the_proofs(capsys, table: str) ->
             assert all(len(s["proof"]) >= 2 for s in manifold["strata"])
 
 
+SEVERAL = ("TABLE", "--modality", "A=a1", "--modality", "B=b", "--target", "y,a2")
+
+
+def test_fixed_points_of_several_outputs_are_subsets_of_modes(capsys, table: str) -> None:
+    code, out, _ = run(capsys, "fixed-points", table, *SEVERAL[1:], "--width", "3", "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert [m["name"] for m in found] == ["M_0", "M_A", "M_B", "M_*"]
+    assert [len(row) for row in found[-1]["total"]["A"]] == [1, 1]
+
+
 def test_fixed_points_plots_a_portrait(capsys, table: str, tmp_path) -> None:
     target = tmp_path / "portrait.svg"
     assert run(capsys, "fixed-points", table, *FLAGS, "--width", "5", "--plot", str(target))[0] == 0
@@ -318,9 +329,11 @@ def test_fixed_points_plots_a_portrait(capsys, table: str, tmp_path) -> None:
         (("--standardize",), "--standardize goes with a DATA file"),
         (("--width", "0"), "width must be a positive integer, got 0"),
         ((table, *FLAGS, "--plot", "x.txt"), "--plot must end in"),
-        ((table, "--modality", "A=a1", "--modality", "B=b", "--target", "y,a2"), "one output"),
+        ((*SEVERAL, "--depth", "3", "--fusion-depth", "2"), "for early and late fusion: A has layers of its own"),
+        ((*SEVERAL, "--plot", "x.png"), "portrait needs one output, got 2"),
     ):
-        code, out, err = run(capsys, "fixed-points", *arguments)
+        given = (table if argument == "TABLE" else argument for argument in arguments)
+        code, out, err = run(capsys, "fixed-points", *given)
         assert (code, out) == (2, ""), arguments
         assert message in err
         assert err.count("\n") == 1

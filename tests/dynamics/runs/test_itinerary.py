@@ -138,3 +138,11 @@ def test_growing_at_one_pace_visits_nothing_on_the_way() -> None:
         packed = t[:, None, None] * data.optimum[None, None]
         assert [v.name for v in visits(plan, t, packed, losses(data, packed))] == ["M_0", "M_*"]
     assert math.sqrt(0.5) > NEAR
+
+
+@pytest.mark.parametrize("depth", [2, 3])
+def test_several_outputs_are_learned_mode_by_mode(depth: int) -> None:
+    """Modes of strengths 4, 3, 2, 1 without correlations, two layers or three: a saddle after each of them."""
+    data = Correlations(np.diag([1.0, 1, 2, 2]), [[3, 0, 0, 2.0], [0, 1, 4, 0]], {"A": 2, "B": 2})
+    run = integrate(FusionNetwork.fused_at(depth, depth), data, u0=1e-4 if depth == 2 else 0.02, width=6)
+    assert [visit.name for visit in run.itinerary] == ["M_0", "M_B1", "M_A1,B1", "M_B,A1", "M_*"]

@@ -134,11 +134,27 @@ def test_degenerate_data_have_a_place_too() -> None:
     assert locate(one, data, random_weights(one, data, 1e-3, width=4)).name == "M_A"  # there is no M_0
 
 
+@pytest.mark.parametrize("fusion_depth", [1, 2])
+def test_several_outputs_are_located_among_subsets_of_modes(fusion_depth: int) -> None:
+    network = FusionNetwork.fused_at(2, fusion_depth)
+    data = random_correlations(np.random.default_rng(3), {"A": 2, "B": 1}, 2)
+    for width in (2, 4):
+        for manifold in fixed_points(network, data, width):
+            for seed, stratum in enumerate(manifold.strata):
+                here = locate(network, data, stratum.point(seed))
+                assert (here.name, here.learned) == (manifold.name, manifold.learned)
+                assert (here.negative, here.zero, here.positive) == (stratum.negative, stratum.zero, stratum.positive)
+                assert (here.dimension, here.degenerate) == (stratum.dimension, 0)
+                assert max(here.distance, here.displacement, here.speed) < 1e-9
+    small = random_weights(network, data, 1e-3, width=6)
+    here = locate(network, data, small)
+    assert (here.name, here.learned) == ("M_0", ())
+    assert here.rates[0] == pytest.approx(fixed_points(network, data)[0].rates[0], rel=1e-3)
+
+
 def test_refusals() -> None:
     two = random_correlations(np.random.default_rng(0), {"A": 1, "B": 1}, outputs=2)
-    with pytest.raises(DomainError, match="needs one output, got 2"):
-        locate(LATE, two, {"A": [], "B": []})
-    with pytest.raises(DomainError, match="numbers for sigma and sigma_yx"):
-        locate(LATE, Correlations.symbolic({"A": 1, "B": 1}), {})
-    with pytest.raises(DomainError, match="rates must be an integer >= 1, got 0"):
-        locate(LATE, DATA, random_weights(LATE, DATA, 0.1, width=2), rates=0)
+    shared = FusionNetwork.fused_at(3, 2)
+    weights = random_weights(shared, two, 0.1, width=3)
+    with pytest.raises(DomainError, match="for early and late fusion: A has layers of its own before the trunk"):
+        locate(shared, two, weights)
