@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from dynamics.runs.recording import recorded as recorded
     from dynamics.runs.trajectory import load_trajectory as load_trajectory
     from dynamics.runs.whereabouts import locate as locate
+    from dynamics.simulation.classes import accuracy_along as accuracy_along
     from dynamics.simulation.descent import descend as descend
     from dynamics.simulation.ensembles import ensemble as ensemble
     from dynamics.simulation.flow import integrate as integrate

@@ -27,12 +27,12 @@ def draw(modes: Modes) -> Figure:
 
 def height(modes: Modes) -> float:
     """Inches of a panel."""
-    return 1.4 + 0.24 * (1 + min(max((row.number for row in modes), default=0), MOST_ROWS))
+    return 1.4 + 0.24 * min(max((row.number for row in modes), default=0), MOST_ROWS)
 
 
 def draw_modes(ax: Axes, modes: Modes) -> None:
     """A line a mode, by its number; a dot where half of it is learned, in the colour of the modality."""
-    rows = [row for row in modes if row.number < MOST_ROWS]
+    rows = [row for row in modes if row.number <= MOST_ROWS]
     names = list(dict.fromkeys(row.modality for row in rows))
     learned = [row for row in rows if row.status is Status.REACHED and 0 < row.time < math.inf]
     for number in {row.number for row in rows}:

@@ -97,6 +97,8 @@ def prescribe(
     if len(base.order) < 2:
         raise DomainError(f"a ratio needs two modalities, got {', '.join(base.order)}")
     first, last = base.order[0], base.order[-1]
+    if base.recipe.has_classes:
+        base.recipe.require(MODULATED, "prescribe")
     block = last if block is None else block
     if block not in data.modalities:
         raise DomainError(f"block must be one of {', '.join(data.modalities)}, got {block!r}")
@@ -217,7 +219,7 @@ class _Question:
 
     def kept(self, recipe: Recipe) -> float:
         """Share of what the best fit explains that is left where training with a recipe ends."""
-        if recipe.has_labels or recipe.has_classes:
+        if recipe.has_labels:
             return math.nan
         asked = trained(self.network, self.data, self.u0, recipe.as_flow, MODULATED, "prescribe")
         plan = random_start(asked.problem, asked.u0).course

@@ -43,7 +43,7 @@ WORDS = (
     ("aligned start", "every layer along the correlations from the beginning, balanced; what the paper's laws assume"),
     ("random start", "independent normal weights of a given width; what training has"),
     ("u0", "the norm of every layer before a fusion at the start"),
-    ("mode", "a singular direction of Sigma_yx of a modality, 0 the largest; learned: half of what it has in the end"),
+    ("mode", "a singular direction of Sigma_yx of a modality, 1 the largest; learned: half of what it has in the end"),
     ("road", "a way to the half-times: a law or a run of its own"),
     ("reduced", "the flow of an aligned start, integrated"),
     ("leading", "the paper's law, for starts near zero"),

@@ -21,7 +21,7 @@ from dynamics.starts.aligned import Modes as Directions
 from dynamics.starts.aligned import modes_of
 from dynamics.tables import Drawn, Shown, Table, number
 
-Key = tuple[str, int]
+Key = tuple[str, int]  # modality and place, from 0
 Mark = Callable[[np.ndarray], float]
 LISTED = 30  # rows of a table
 
@@ -31,7 +31,7 @@ class Mode:
     """A singular direction of Sigma_yx of a modality, and when it is learned.
 
     modality : whose inputs it reads
-    number : from 0, the largest singular value first
+    number : from 1, the largest singular value first
     size : its singular value, in units of Sigma_yx
     time : when half of what it has in the end is there, in units of tau; inf if it is not
     status : `never` where it ends with less than 1 % of what it would have alone, or with the other sign
@@ -62,12 +62,12 @@ class Modes(Shown, Drawn):
         return self.rows[place]
 
     @property
-    def times(self) -> dict[Key, float]:
+    def times(self) -> dict[tuple[str, int], float]:
         """(modality, number) -> time, in the order of the times."""
         return {(row.modality, row.number): row.time for row in self.rows}
 
     @property
-    def order(self) -> tuple[Key, ...]:
+    def order(self) -> tuple[tuple[str, int], ...]:
         """(modality, number) of those that are reached."""
         return tuple((row.modality, row.number) for row in self.rows if row.status is Status.REACHED)
 
@@ -134,7 +134,7 @@ def timed(course: Course, clock: Mapping[Key, float]) -> Modes:
         for i, size in enumerate(modes.sizes):
             time = clock.get((m, i), math.inf)
             late = Status.NEVER if (m, i) not in clock else Status.NOT_REACHED
-            rows.append(Mode(m, i, float(size), float(time), Status.REACHED if math.isfinite(time) else late))
+            rows.append(Mode(m, i + 1, float(size), float(time), Status.REACHED if math.isfinite(time) else late))
     ranks = list(Status)
     return Modes(tuple(sorted(rows, key=lambda row: (ranks.index(row.status), row.time, -row.size))))
 

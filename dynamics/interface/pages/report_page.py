@@ -129,7 +129,7 @@ def _first(report: Report, drawn: Mapping[str, str]) -> str:
     if "modes" in drawn:
         text += "<h3>Mode by mode</h3>" + _p(
             "The target has several outputs: each modality is learned direction by direction, the singular directions "
-            "of its correlations with the target (mode 0 has the largest), half of what each has in the end."
+            "of its correlations with the target (mode 1 has the largest), half of what each has in the end."
         )
         text += _figure(drawn["modes"], "When half of each mode is there.") + _table(p.modes.table, notes=True)
     text += "<h3>How sure is the data?</h3>"

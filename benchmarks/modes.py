@@ -1,0 +1,255 @@
+"""Several outputs: modes of random starts against the typical network, the reduced flow against every weight, classes.
+
+`python -m benchmarks.modes --out FILE` appends a JSON line a case and goes on where it stopped; `--save` writes MODES.md
+from it. Random starts are run by PyTorch, all seeds at once, by Runge and Kutta's fourth order in the layers themselves:
+no code of ours. Two lines for the table of `benchmarks/MODES.md`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.stats import spearmanr
+from sklearn.datasets import load_breast_cancer, load_digits, load_wine
+
+from dynamics import Correlations, FusionNetwork, Recipe, aligned_weights, integrate_reduced, predict, random_weights
+from dynamics.simulation.classes import classes_of, half_times
+
+WIDTH, LEADING = 100, 8
+U0 = {2: 1e-3, 3: 0.05, 4: 0.2}
+REPORT = Path(__file__).with_name("MODES.md")
+
+
+def digits(split: str) -> Correlations:
+    """Scikit-learn's digits, left and right or top and bottom half, pixels that vary; ten classes."""
+    x, y = load_digits(return_X_y=True)
+    images = x.reshape(-1, 8, 8)
+    halves = (images[:, :, :4], images[:, :, 4:]) if split == "sides" else (images[:, :4], images[:, 4:])
+    blocks = [half.reshape(len(x), -1) for half in halves]
+    blocks = [block[:, block.std(axis=0) > 0.3] for block in blocks]
+    return Correlations.from_samples(dict(zip("AB", blocks, strict=True)), y.astype(str), standardize=True)
+
+
+def drawn(seed: int) -> Correlations:
+    """Two blocks of 8 and 6 correlated columns, five outputs of falling strength."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(400, 14)) @ (np.eye(14) + 0.3 * rng.normal(size=(14, 14)))
+    y = x @ rng.normal(size=(14, 5)) @ np.diag([1.0, 0.8, 0.6, 0.45, 0.3]) @ np.linalg.qr(rng.normal(size=(5, 5)))[0]
+    y += 0.3 * y.std() * rng.normal(size=y.shape)
+    return Correlations.from_samples({"A": x[:, :8], "B": x[:, 8:]}, y / y.std())
+
+
+def wine() -> Correlations:
+    x, y = load_wine(return_X_y=True)
+    return Correlations.from_samples({"A": x[:, :6], "B": x[:, 6:]}, y.astype(str), standardize=True)
+
+
+def cancer() -> Correlations:
+    x, y = load_breast_cancer(return_X_y=True)
+    return Correlations.from_samples({"A": x[:, :10], "B": x[:, 10:20]}, y.astype(str), standardize=True)
+
+
+PROBLEMS = {"digits": lambda: digits("sides"), "wine": wine, "drawn 1": lambda: drawn(1), "drawn 2": lambda: drawn(2)}
+
+
+def trained_modes(data: Correlations, depth: int, u0: float, seeds: int, end: float) -> dict[tuple[str, int], np.ndarray]:
+    """(modality, mode) -> (seeds,) half-times of late fusion from random starts, by RK4 in PyTorch."""
+    network = FusionNetwork.fused_at(depth, depth)
+    starts = [random_weights(network, data, u0, WIDTH, seed) for seed in range(seeds)]
+    layers = {m: [torch.tensor(np.stack([s[m][i] for s in starts])) for i in range(depth)] for m in "AB"}
+    sigma, target = torch.tensor(np.array(data.sigma)), torch.tensor(np.atleast_2d(data.sigma_yx))
+    spans = {m: data.span(m) for m in "AB"}
+
+    def totals(now: Mapping[str, list[torch.Tensor]]) -> torch.Tensor:
+        found = []
+        for m in "AB":
+            product = now[m][-1]
+            for layer in now[m][-2::-1]:
+                product = product @ layer
+            found.append(product)
+        return torch.cat(found, dim=2)
+
+    def flow(now: Mapping[str, list[torch.Tensor]]) -> dict[str, list[torch.Tensor]]:
+        error = target - totals(now) @ sigma
+        moved = {}
+        for m in "AB":
+            own, above = now[m], [error[:, :, spans[m]]]
+            for layer in own[:0:-1]:
+                above.append(layer.transpose(1, 2) @ above[-1])  # pulled back to each layer's output
+            moved[m], forward = [], None
+            for i, layer in enumerate(own):
+                back = above[depth - 1 - i]
+                moved[m].append(back if forward is None else back @ forward.transpose(1, 2))
+                forward = layer if forward is None else layer @ forward
+        return moved
+
+    def after(now: Any, change: Any, step: float) -> Any:
+        return {m: [w + step * v for w, v in zip(now[m], change[m], strict=True)] for m in "AB"}
+
+    goal = np.atleast_2d(data.optimum)
+    modes, goals = {}, {}
+    for m in "AB":
+        left, sizes, right = np.linalg.svd(data.target_block(m), full_matrices=False)
+        modes[m] = torch.tensor(left), torch.tensor(right)
+        goals[m] = np.einsum("oi,od,id->i", left, goal[:, spans[m]], right)
+    gain = depth * max(np.linalg.norm(goal[:, spans[m]], 2) for m in "AB") ** (2 - 2 / depth)
+    step = min(1.5 / (np.linalg.eigvalsh(data.sigma)[-1] * max(gain, 1.0)), end / 200)
+    t, path = [], []
+    now = layers
+    for n in range(math.ceil(end / step)):
+        if n % 2 == 0:
+            whole = totals(now)
+            t.append(n * step)
+            path.append({m: torch.einsum("oi,sod,id->si", modes[m][0], whole[:, :, spans[m]], modes[m][1]).numpy() for m in "AB"})
+        a = flow(now)
+        b = flow(after(now, a, step / 2))
+        c = flow(after(now, b, step / 2))
+        d = flow(after(now, c, step))
+        now = {m: [w + step / 6 * (p + 2 * q + 2 * r + s) for w, p, q, r, s in zip(now[m], a[m], b[m], c[m], d[m], strict=True)] for m in "AB"}
+    found = {}
+    for m in "AB":
+        shares = np.array([one[m] for one in path]) / goals[m]
+        for i in range(shares.shape[2]):
+            if goals[m][i] <= 0:
+                continue
+            times = []
+            for share in shares[:, :, i].T:
+                k = int(np.argmax(share >= 0.5))
+                times.append(np.interp(0.5, share[k - 1 : k + 1], t[k - 1 : k + 1]) if share[k] >= 0.5 and k else math.inf)
+            found[m, i + 1] = np.array(times)
+    return found
+
+
+def random_cases(seeds: int) -> Iterator[tuple[str, Any]]:
+    for name, make in PROBLEMS.items():
+        for depth in (2, 3, 4):
+            yield f"modes {name} L={depth}", lambda make=make, depth=depth: compared(make(), depth, seeds)
+
+
+def compared(data: Correlations, depth: int, seeds: int) -> dict[str, Any]:
+    network, u0 = FusionNetwork.fused_at(depth, depth), U0[depth]
+    begin = time.process_time()
+    found = predict(network, data, u0=u0, width=WIDTH).modes
+    cost = time.process_time() - begin
+    known = [key for key, t in found.times.items() if math.isfinite(t)]
+    leading = known[:LEADING]
+    runs = trained_modes(data, depth, u0, seeds, 2.0 * found.times[leading[-1]])
+    medians = {key: float(np.median(runs[key])) for key in leading if key in runs}
+    off = [found.times[key] / medians[key] - 1 for key in leading]
+    sizes = {(row.modality, row.number): row.size for row in found}
+    everywhere = [key for key in known if key in runs and np.all(np.isfinite(runs[key]))]
+    rank = [spearmanr([found.times[k] for k in everywhere], [runs[k][s] for k in everywhere])[0] for s in range(seeds)]
+    naive = [spearmanr([-sizes[k] for k in everywhere], [runs[k][s] for k in everywhere])[0] for s in range(seeds)]
+    return {
+        "modes": [f"{m} {i}" for m, i in leading], "predicted": [found.times[k] for k in leading],
+        "median": list(medians.values()), "off": off, "scatter": [float(np.std(np.log(runs[k]))) for k in leading],
+        "rank": float(np.median(rank)), "worst rank": float(np.min(rank)), "by size": float(np.median(naive)),
+        "ranked": len(everywhere), "seeds": seeds, "u0": u0, "cost": cost,
+    }  # fmt: skip
+
+
+def exact_cases() -> Iterator[tuple[str, Any]]:
+    networks = {"late": lambda L: (L, L), "trunk": lambda L: (L, max(L - 1, 1))}
+    for split in ("sides", "halves"):
+        for depth in (2, 3, 4, 5):
+            for kind, fused in networks.items():
+                yield f"exact digits {split} L={depth} {kind}", lambda s=split, f=fused(depth): exact(digits(s), *f)
+
+
+def exact(data: Correlations, depth: int, fused: int) -> dict[str, Any]:
+    """Largest difference of total weights, as a share of the largest, of the reduced flow and every weight at width 12."""
+    from scipy.integrate import solve_ivp
+
+    from tests.cases import flat_flow
+
+    network, u0 = FusionNetwork.fused_at(depth, fused), 0.3 if depth < 4 else 0.6
+    run = integrate_reduced(network, data, u0=u0, t_end=12, t_eval=np.linspace(0, 12, 13), rtol=1e-9)
+    start, total, velocity = flat_flow(network, data, aligned_weights(network, data, u0, width=12, seed=1))
+    full = solve_ivp(velocity, (0, 12), start, "DOP853", run.t, rtol=1e-10, atol=1e-12)
+    gap = [np.max(np.abs(run.total[m][i] - total(y)[m])) for i, y in enumerate(full.y.T) for m in "AB"]
+    return {"gap": float(max(gap) / max(np.max(np.abs(w)) for w in run.total.values())), "u0": u0}
+
+
+def class_cases(seeds: int) -> Iterator[tuple[str, Any]]:
+    for name, make in {"cancer, two": cancer, "wine, three": wine, "digits, ten": lambda: digits("sides")}.items():
+        for fused in (2, 1):
+            yield f"classes {name} L_f={fused}", lambda make=make, fused=fused: classified(make(), fused, seeds)
+
+
+def classified(data: Correlations, fused: int, seeds: int) -> dict[str, Any]:
+    """Half by the loss of descent in PyTorch, against the closed flow."""
+    network, u0, rate = FusionNetwork.fused_at(2, fused), 1e-2, 0.05
+    begin = time.process_time()
+    found = predict(network, data, u0=u0, width=WIDTH, recipe=Recipe(loss="cross_entropy"))
+    cost, begin = time.process_time() - begin, time.process_time()
+    classes = classes_of(data.samples)
+    assert found.reduced is not None
+    end = min(float(found.reduced.run.t[-1]), 40 * max(found.times.values()))
+    inputs, codes, labels = {m: torch.tensor(x) for m, x in classes.inputs.items()}, torch.tensor(classes.codes), torch.tensor(classes.labels)
+    times = []
+    for seed in range(seeds):
+        drawn_weights = random_weights(network, data, u0, WIDTH, seed)
+        now = {name: [torch.tensor(w, requires_grad=True) for w in own] for name, own in drawn_weights.items()}
+        flat = [w for own in now.values() for w in own]
+        path, steps = [], math.ceil(end / rate)
+        stride = max(steps // 1500, 1)
+        for n in range(steps):
+            if fused == 2:
+                whole = {m: now[m][1] @ now[m][0] for m in "AB"}
+            else:
+                whole = {m: now["trunk"][0] @ now[m][0] for m in "AB"}
+            if n % stride == 0:
+                path.append({m: w.detach().numpy().copy() for m, w in whole.items()})
+            loss = torch.nn.functional.cross_entropy(sum(inputs[m] @ w.T for m, w in whole.items()) @ codes, labels)
+            slopes = torch.autograd.grad(loss, flat)
+            with torch.no_grad():
+                for w, slope in zip(flat, slopes, strict=True):
+                    w -= rate * slope
+        t = np.arange(len(path)) * stride * rate
+        times.append(half_times(classes, t, {m: np.array([one[m] for one in path]) for m in "AB"}).times)
+    first, last = found.order[0], found.order[-1]
+    ratios = [one[last] / one[first] for one in times]
+    return {
+        "predicted": found.times, "median": {m: float(np.median([one[m] for one in times])) for m in "AB"},
+        "ratio": found.ratio, "trained ratio": float(np.median(ratios)), "spread": float(np.std(ratios)), "seeds": seeds,
+        "cost": cost, "training": (time.process_time() - begin) / seeds,
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", default="modes.jsonl")
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--save", action="store_true")
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    file = Path(asked.out)
+    done = {one["case"]: one for one in map(json.loads, file.read_text().splitlines())} if file.exists() else {}
+    for case, work in (*exact_cases(), *class_cases(asked.seeds // 2), *random_cases(asked.seeds)):
+        if case in done or not case.startswith(asked.only):
+            continue
+        begin = time.monotonic()
+        found = {"case": case, **work(), "seconds": time.monotonic() - begin}
+        print(case, {k: v for k, v in found.items() if k in ("gap", "off", "rank", "ratio", "trained ratio", "seconds")}, flush=True)
+        with file.open("a") as stream:
+            stream.write(json.dumps(found) + "\n")
+        done[case] = found
+    if asked.save:
+        REPORT.write_text(page(done))
+
+
+def page(done: Mapping[str, Any]) -> str:
+    raise NotImplementedError
+
+
+if __name__ == "__main__":
+    main()
