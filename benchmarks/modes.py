@@ -1,8 +1,7 @@
 """Several outputs: modes of random starts against the typical network, the reduced flow against every weight, classes.
 
-`python -m benchmarks.modes --out FILE` appends a JSON line a case and goes on where it stopped; `--save` writes MODES.md
-from it. Random starts are run by PyTorch, all seeds at once, by Runge and Kutta's fourth order in the layers themselves:
-no code of ours. Two lines for the table of `benchmarks/MODES.md`.
+`python -m benchmarks.modes --out FILE` appends a JSON line a case and goes on where it stopped; `--save` writes MODES.md.
+Random starts are run by PyTorch, all seeds at once, by Runge and Kutta's fourth order in the layers: no code of ours.
 """
 
 from __future__ import annotations
@@ -60,7 +59,9 @@ def cancer() -> Correlations:
 PROBLEMS = {"digits": lambda: digits("sides"), "wine": wine, "drawn 1": lambda: drawn(1), "drawn 2": lambda: drawn(2)}
 
 
-def trained_modes(data: Correlations, depth: int, u0: float, seeds: int, end: float) -> dict[tuple[str, int], np.ndarray]:
+def trained_modes(
+    data: Correlations, depth: int, u0: float, seeds: int, end: float
+) -> dict[tuple[str, int], np.ndarray]:
     """(modality, mode) -> (seeds,) half-times of late fusion from random starts, by RK4 in PyTorch."""
     network = FusionNetwork.fused_at(depth, depth)
     starts = [random_weights(network, data, u0, WIDTH, seed) for seed in range(seeds)]
@@ -97,7 +98,7 @@ def trained_modes(data: Correlations, depth: int, u0: float, seeds: int, end: fl
     goal = np.atleast_2d(data.optimum)
     modes, goals = {}, {}
     for m in "AB":
-        left, sizes, right = np.linalg.svd(data.target_block(m), full_matrices=False)
+        left, _, right = np.linalg.svd(data.target_block(m), full_matrices=False)
         modes[m] = torch.tensor(left), torch.tensor(right)
         goals[m] = np.einsum("oi,od,id->i", left, goal[:, spans[m]], right)
     gain = depth * max(np.linalg.norm(goal[:, spans[m]], 2) for m in "AB") ** (2 - 2 / depth)
@@ -108,12 +109,23 @@ def trained_modes(data: Correlations, depth: int, u0: float, seeds: int, end: fl
         if n % 2 == 0:
             whole = totals(now)
             t.append(n * step)
-            path.append({m: torch.einsum("oi,sod,id->si", modes[m][0], whole[:, :, spans[m]], modes[m][1]).numpy() for m in "AB"})
+            path.append(
+                {
+                    m: torch.einsum("oi,sod,id->si", modes[m][0], whole[:, :, spans[m]], modes[m][1]).numpy()
+                    for m in "AB"
+                }
+            )
         a = flow(now)
         b = flow(after(now, a, step / 2))
         c = flow(after(now, b, step / 2))
         d = flow(after(now, c, step))
-        now = {m: [w + step / 6 * (p + 2 * q + 2 * r + s) for w, p, q, r, s in zip(now[m], a[m], b[m], c[m], d[m], strict=True)] for m in "AB"}
+        now = {
+            m: [
+                w + step / 6 * (p + 2 * q + 2 * r + s)
+                for w, p, q, r, s in zip(now[m], a[m], b[m], c[m], d[m], strict=True)
+            ]
+            for m in "AB"
+        }
     found = {}
     for m in "AB":
         shares = np.array([one[m] for one in path]) / goals[m]
@@ -123,7 +135,9 @@ def trained_modes(data: Correlations, depth: int, u0: float, seeds: int, end: fl
             times = []
             for share in shares[:, :, i].T:
                 k = int(np.argmax(share >= 0.5))
-                times.append(np.interp(0.5, share[k - 1 : k + 1], t[k - 1 : k + 1]) if share[k] >= 0.5 and k else math.inf)
+                times.append(
+                    np.interp(0.5, share[k - 1 : k + 1], t[k - 1 : k + 1]) if share[k] >= 0.5 and k else math.inf
+                )
             found[m, i + 1] = np.array(times)
     return found
 
@@ -157,15 +171,15 @@ def compared(data: Correlations, depth: int, seeds: int) -> dict[str, Any]:
 
 
 def exact_cases() -> Iterator[tuple[str, Any]]:
-    networks = {"late": lambda L: (L, L), "trunk": lambda L: (L, max(L - 1, 1))}
     for split in ("sides", "halves"):
         for depth in (2, 3, 4, 5):
-            for kind, fused in networks.items():
-                yield f"exact digits {split} L={depth} {kind}", lambda s=split, f=fused(depth): exact(digits(s), *f)
+            for kind, fused in (("late", depth), ("trunk", depth - 1)):
+                case = f"exact digits {split} L={depth} {kind}"
+                yield case, lambda s=split, d=depth, f=fused: exact(digits(s), d, f)
 
 
 def exact(data: Correlations, depth: int, fused: int) -> dict[str, Any]:
-    """Largest difference of total weights, as a share of the largest, of the reduced flow and every weight at width 12."""
+    """Largest difference of the reduced flow from every weight at width 12, as a share of the largest total weight."""
     from scipy.integrate import solve_ivp
 
     from tests.cases import flat_flow
@@ -193,7 +207,11 @@ def classified(data: Correlations, fused: int, seeds: int) -> dict[str, Any]:
     classes = classes_of(data.samples)
     assert found.reduced is not None
     end = min(float(found.reduced.run.t[-1]), 40 * max(found.times.values()))
-    inputs, codes, labels = {m: torch.tensor(x) for m, x in classes.inputs.items()}, torch.tensor(classes.codes), torch.tensor(classes.labels)
+    inputs, codes, labels = (
+        {m: torch.tensor(x) for m, x in classes.inputs.items()},
+        torch.tensor(classes.codes),
+        torch.tensor(classes.labels),
+    )
     times = []
     for seed in range(seeds):
         drawn_weights = random_weights(network, data, u0, WIDTH, seed)
@@ -212,7 +230,7 @@ def classified(data: Correlations, fused: int, seeds: int) -> dict[str, Any]:
             slopes = torch.autograd.grad(loss, flat)
             with torch.no_grad():
                 for w, slope in zip(flat, slopes, strict=True):
-                    w -= rate * slope
+                    w.sub_(rate * slope)
         t = np.arange(len(path)) * stride * rate
         times.append(half_times(classes, t, {m: np.array([one[m] for one in path]) for m in "AB"}).times)
     first, last = found.order[0], found.order[-1]
@@ -239,7 +257,11 @@ def main() -> None:
             continue
         begin = time.monotonic()
         found = {"case": case, **work(), "seconds": time.monotonic() - begin}
-        print(case, {k: v for k, v in found.items() if k in ("gap", "off", "rank", "ratio", "trained ratio", "seconds")}, flush=True)
+        print(
+            case,
+            {k: v for k, v in found.items() if k in ("gap", "off", "rank", "ratio", "trained ratio", "seconds")},
+            flush=True,
+        )
         with file.open("a") as stream:
             stream.write(json.dumps(found) + "\n")
         done[case] = found
@@ -248,7 +270,75 @@ def main() -> None:
 
 
 def page(done: Mapping[str, Any]) -> str:
-    raise NotImplementedError
+    """MODES.md."""
+    exact_rows, class_rows, mode_rows, listed = [], [], [], []
+    for case, one in done.items():
+        kind, _, name = case.partition(" ")
+        if kind == "exact":
+            exact_rows.append(row(name, f"{one['u0']:g}", f"{one['gap']:.1e}"))
+        elif kind == "classes":
+            times = ", ".join(f"{m} {t:.4g} / {one['median'][m]:.4g}" for m, t in one["predicted"].items())
+            off = f"{100 * (one['ratio'] / one['trained ratio'] - 1):+.1f} %"
+            ratio, trained = f"{one['ratio']:.4f}", f"{one['trained ratio']:.4f}"
+            cost = f"{one['cost']:.2g} / {one['training']:.2g}"
+            class_rows.append(row(name, times, ratio, trained, f"{one['spread']:.3f}", off, str(one["seeds"]), cost))
+        else:
+            off = [100 * x for x in one["off"]]
+            median, worst = f"{np.median(np.abs(off)):.2g}", f"{max(off, key=abs):+.2g}"
+            rank = f"{one['rank']:.3f} ({one['worst rank']:.3f}) of {one['ranked']}"
+            rest = f"{one['by size']:.3f}", str(one["seeds"]), f"{one['cost']:.2g}"
+            mode_rows.append(row(name, f"{one['u0']:g}", str(len(off)), median, worst, rank, *rest))
+            modes = zip(one["modes"], one["predicted"], one["median"], one["scatter"], strict=True)
+            listed.append(
+                f"- {name}: " + ", ".join(f"{m}: {p:.4g} / {t:.4g} ({100 * s:.2g} %)" for m, p, t, s in modes)
+            )
+    parts = {"exact": exact_rows, "classes": class_rows, "modes": mode_rows, "listed": listed}
+    made = f"{time.strftime('%Y-%m-%d')}, two shared cores, NumPy {np.__version__}, PyTorch {torch.__version__}"
+    return PAGE.format(made=made, **{name: "\n".join(rows) for name, rows in parts.items()})
+
+
+def row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+PAGE = """# Several outputs: modes, flows, classes
+
+Made by `python -m benchmarks.modes --save`, {made}. Late fusion of two blocks; digits are left (A) and
+right (B) half (in "halves" top and bottom), wine the first six columns and the rest, the drawn problems have five outputs.
+
+## Modes of random starts
+
+Times of the leading modes by the typical network (`predict(..., width=100).modes`), against medians of random starts of
+width 100 run by Runge and Kutta's fourth order in PyTorch. Off: predicted over median less one, in per cent. Rank:
+Spearman's, of all modes that every seed reaches, median (least) over seeds; by size: that of the singular values alone.
+
+| problem | u0 | modes | median off | worst off | rank | by size | seeds | cost [s] |
+|---|---|---|---|---|---|---|---|---|
+{modes}
+
+Predicted / median (standard deviation of ln t over seeds):
+
+{listed}
+
+## The reduced flow against every weight
+
+`integrate_reduced` against all layers at width 12 from `aligned_weights`, SciPy's DOP853 at 1e-10, to t = 12: the largest
+difference of total weights as a share of the largest.
+
+| problem | u0 | gap |
+|---|---|---|
+{exact}
+
+## Cross-entropy
+
+Two layers, u0 = 0.01, width 100: `predict(..., recipe=Recipe(loss="cross_entropy"))` against gradient descent by PyTorch at
+a learning rate of 0.05; half by the loss. Times: predicted / median over seeds. Spread: one standard deviation of the
+ratio. Cost: of the prediction / of training one seed, in seconds.
+
+| problem | times | ratio | trained | spread | off | seeds | cost [s] |
+|---|---|---|---|---|---|---|---|
+{classes}
+"""
 
 
 if __name__ == "__main__":

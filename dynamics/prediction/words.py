@@ -111,7 +111,8 @@ def _by_mode(prediction: Prediction) -> list[str]:
     """The first modes of several outputs, in the order in which they are learned."""
     learned = [row for row in prediction.modes if row.status is Status.REACHED]
     shown = ", ".join(f"{row.modality} {row.number} at {number(row.time, 3)}" for row in learned[:MODES_SHOWN])
-    more = f"; {len(prediction.modes)} in all" if len(prediction.modes) > MODES_SHOWN else ""
+    left = len(learned) < len(prediction.modes) or len(learned) > MODES_SHOWN
+    more = f"; {len(learned)} of {len(prediction.modes)} by the end of the run" if left else ""
     return [f"{shown} tau{more}"] if learned else ["none is learned by the end of the run"]
 
 
