@@ -1,6 +1,6 @@
 """Several outputs: modes of random starts against the typical network, the reduced flow against every weight, classes.
 
-`python -m benchmarks.modes --out FILE` appends a JSON line a case and goes on where it stopped; `--save` writes MODES.md.
+`python -m benchmarks.modes --out FILE` appends a JSON line a case and goes on where it stopped; `--save` writes the page.
 Random starts are run by PyTorch, all seeds at once, by Runge and Kutta's fourth order in the layers: no code of ours.
 """
 
