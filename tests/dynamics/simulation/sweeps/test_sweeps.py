@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from dynamics import (
     DataError,
     DomainError,
     FusionNetwork,
+    SolveError,
     StoreError,
     descend,
     ensemble,
@@ -31,7 +33,8 @@ from dynamics import (
 )
 from dynamics.interface.cli import main
 from dynamics.paper.experiments import EXPERIMENTS
-from dynamics.simulation.sweeps.runner import held_interrupts
+from dynamics.recipe import PLAIN
+from dynamics.simulation.sweeps.runner import held_interrupts, one_batch
 from dynamics.simulation.sweeps.spec import make_spec, read_spec
 from tests.cases import ROOT
 
@@ -117,6 +120,35 @@ def test_a_cluster_ends_with_the_same_bytes_though_a_worker_is_killed(tmp_path: 
     sweep(few, tmp_path / "plain")
     on_cluster(few, tmp_path / "there", kill_after=1)
     assert digest(tmp_path / "plain") == digest(tmp_path / "there")
+
+
+def test_a_worker_of_another_version_is_refused() -> None:
+    with pytest.raises(SolveError, match=r"a worker has fusion-dynamics .*, this is 9\.9: not mixed"):
+        one_batch(0, [], None, PLAIN, "9.9")
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (TimeoutError(), "no worker at the Dask scheduler 'tcp://here' for 60 s: what is finished is in the store"),
+        (TypeError("one_batch() takes 4"), r"the cluster failed: TypeError: one_batch\(\) takes 4; its workers need"),
+        (OSError("closed\nhere"), r"the cluster failed: OSError: closed\\nhere;"),
+    ],
+)
+def test_a_cluster_that_goes_is_said(monkeypatch, error: Exception, says: str) -> None:
+    """The scheduler is gone, or all workers are, or they have an older package: as Dask raises it."""
+
+    class Gone:
+        __init__ = __exit__ = lambda *_, **__: None
+        __enter__ = lambda self: self
+
+        def wait_for_workers(self, *_, **__) -> None:
+            raise error
+
+    monkeypatch.setitem(sys.modules, "distributed", SimpleNamespace(Client=Gone, wait=None))
+    with pytest.raises(SolveError, match=says) as caught:
+        sweep({"sigma_a": 2.0}, scheduler="tcp://here")
+    assert "\n" not in str(caught.value)
 
 
 def test_interrupted_it_says_130_and_goes_on(tmp_path: Path) -> None:
