@@ -469,6 +469,7 @@ def test_a_batch_that_is_a_pipe_is_no_batch(tmp_path: Path) -> None:
         ('"=" ' + ".a" * 8000 + " = 1", "has a key of more than 8 parts"),
         ('x = { y = """\'\n\' """, a' + ".a" * 8000 + " = 1 }", "has a key of more than 8 parts"),
         ('"\\' * 300_000, "is no TOML"),
+        ("name = 0x" + "f" * 5000, "name must be a line of text, got one of about 6021 digits"),
         ("#" * 2**20 + "#", r"spec '[^']*' is larger than 1048576 bytes$"),
         (f"layout = '{'k' * 5000}'", r"layout must be one of grid, list, got 'kkk.*\.\.\.$"),
         (f"sigma_a = 2.0\nfusion_depth = {list(range(3, 5000))}", "fusion_depth must be at most depth, got .* and 2"),

@@ -210,7 +210,7 @@ def make_spec(document: Mapping[str, Any], data: Correlations | None = None, rec
         given: Mapping[str, Any] = {}
         if key == "name":
             if not isinstance(value, str) or not value.isprintable() or len(value) > 200:
-                raise DataError(f"name must be a line of text, got {value!r}"[:200])
+                raise DataError(f"name must be a line of text, got {told(value)}")
             name = value
         elif key == "layout":
             if value not in list(Layout):
@@ -250,30 +250,28 @@ def _checked(name: str, layout: Layout, flat: Mapping[str, Any], data: Correlati
     for key, parameter in PARAMETERS.items():  # defaults first, so that the order of what is given decides the axes
         if key not in flat and parameter.default is not None and not (key in SCALARS and (data or "example" in flat)):
             fixed[key] = parameter.default
+    lengths = {key: len(value) for key, value in flat.items() if _is_many(value)}  # counted before they are made
+    count = math.prod(lengths.values()) if layout is Layout.GRID else max(lengths.values(), default=1)
+    if count > MOST_POINTS:
+        raise DomainError(f"a sweep of {count:,} points is too large; at most {MOST_POINTS:,}")
     for key, value in flat.items():
-        listed = isinstance(value, Sequence) and not isinstance(value, str | bytes)
-        many = listed or (isinstance(value, np.ndarray) and value.ndim > 0)
+        many = _is_many(value)
         if isinstance(value, Mapping):
             raise DataError(f"{key} must be a value or a list of values, got a table")
         if not many:
             fixed[key] = _value(key, value)
             continue
         if PARAMETERS[key].kind is str or not len(value):
-            raise DataError(f"{key} must have one value, got {value!r}"[:200] if len(value) else f"{key} has no values")
-        if len(value) > MOST_POINTS:  # counted before they are made
-            raise DomainError(f"a sweep of {len(value):,} values of {key} is too large; at most {MOST_POINTS:,} points")
+            raise DataError(f"{key} must have one value, got {told(value)}" if len(value) else f"{key} has no values")
         axes[key] = tuple(_value(key, one) for one in value)
         twice = len(axes[key]) != len(set(axes[key]))
         if twice and layout is Layout.GRID:
             raise DataError(f"{key} has the same value twice")
     if data is None and "example" not in flat and "sigma_a" not in flat:
         raise DataError("a sweep needs data: sigma_a (and sigma_b, rho, w_a, w_b), example, or data=")
-    lengths = {k: len(v) for k, v in axes.items()}
     if layout is Layout.LIST and len(set(lengths.values())) > 1:
         raise DataError(f"in a list all parameters need as many values, got {lengths}")
     spec = Spec(name, layout, axes, fixed, data)
-    if spec.count > MOST_POINTS:
-        raise DomainError(f"a sweep of {spec.count:,} points is too large; at most {MOST_POINTS:,}")
     grouped = [name for name in GROUPED if name in axes]
     apart = min(spec.count, math.prod(len(set(axes[name])) for name in grouped))
     if apart > MOST_GROUPS:
@@ -292,12 +290,17 @@ def _possible(layout: Layout, axes: Mapping[str, tuple[Value, ...]], fixed: Mapp
     return (int(f or 0) <= int(d or 0) for d, f in pairs)
 
 
+def _is_many(value: Any) -> bool:
+    listed = isinstance(value, Sequence) and not isinstance(value, str | bytes)
+    return listed or (isinstance(value, np.ndarray) and value.ndim > 0)
+
+
 def _value(key: str, value: Any) -> Value:
     parameter = PARAMETERS[key]
     value = value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
     if parameter.kind is str:
         if not isinstance(value, str):
-            raise DataError(f"{key} must be text, got {value!r}"[:200])
+            raise DataError(f"{key} must be text, got {told(value)}")
         return value
     wanted = "an integer" if parameter.kind is int else "a finite number"
     fine = isinstance(value, Integral if parameter.kind is int else Real) and not isinstance(value, bool | np.bool_)
@@ -305,5 +308,5 @@ def _value(key: str, value: Any) -> Value:
         raise DataError(f"{key} must be {wanted} below 1e18, got {shown_number(int(value))}")
     if not fine or not math.isfinite(value) or not parameter.least <= value <= parameter.most:
         limits = f">= {parameter.least:g}" + (f" and <= {parameter.most:g}" if parameter.most < math.inf else "")
-        raise DataError(f"{key} must be {wanted} {limits}, got {value!r}"[:200])
+        raise DataError(f"{key} must be {wanted} {limits}, got {told(value)}")
     return int(value) if parameter.kind is int else float(value)
