@@ -98,6 +98,11 @@ def with_first(layer: object) -> dict[str, object]:
             DomainError,
             r"weights\['A'\]\[0\] is a masked array",
         ),
+        (
+            lambda: Correlations.from_samples(BLOCKS, Y, standardize="no"),
+            DataError,
+            "standardize must be True or False, got 'no'",
+        ),
         (lambda: integrate(NET, DATA, weights=with_first([MASKED[0]])), DomainError, "is a masked array"),
         (
             lambda: integrate(NET, DATA, t_eval=np.ma.masked_equal([1.0, 2.0], 1.0)),

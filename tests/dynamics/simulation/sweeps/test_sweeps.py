@@ -151,6 +151,17 @@ def test_a_cluster_that_goes_is_said(monkeypatch, error: Exception, says: str) -
     assert "\n" not in str(caught.value)
 
 
+def test_a_killed_worker_process_is_said(monkeypatch) -> None:
+    from joblib.externals.loky.process_executor import BrokenProcessPool
+
+    def broken(*_, **__):
+        raise BrokenProcessPool
+
+    monkeypatch.setattr("joblib.Parallel", broken)
+    with pytest.raises(SolveError, match=r"a worker process was killed, .* what is finished is in the store"):
+        sweep({"sigma_a": 2.0, "width": [3, 4]}, jobs=2)
+
+
 def test_interrupted_it_says_130_and_goes_on(tmp_path: Path) -> None:
     """In the background of a script interrupts are ignored, and children inherit that: not here."""
     (tmp_path / "many.toml").write_text(spec(100))
