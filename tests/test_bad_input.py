@@ -548,6 +548,16 @@ def test_a_name_too_long_is_refused_before_the_work(tmp_path: Path, capsys) -> N
     assert "its name has more than 230 bytes" in capsys.readouterr().err
 
 
+def test_what_may_not_be_written_or_read_is_said_before_the_work(table: Path, monkeypatch, capsys) -> None:
+    """As an ordinary user finds it; root may do anything, so that the answer of the system is planted."""
+    monkeypatch.setattr(os, "access", lambda path, mode: mode == os.R_OK)
+    assert main(["report", "--example", "diabetes", "-o", str(table.with_suffix(".html"))]) == 1
+    assert capsys.readouterr().err.endswith("Permission denied\n")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert main(["predict", str(table), *COLUMNS]) == 2
+    assert capsys.readouterr().err.endswith("in.csv' cannot be read: Permission denied\n")
+
+
 def test_a_terminal_without_a_sign_shows_its_code() -> None:
     """In a process of its own: the encoding is that of its streams."""
     done = subprocess.run(

@@ -245,6 +245,19 @@ def test_a_damaged_batch_is_set_aside_and_run_again(harm: str, tmp_path: Path) -
     assert digest(store) == before
 
 
+def test_want_of_memory_is_no_damage(tmp_path: Path, monkeypatch) -> None:
+    sweep({"sigma_a": 2.0}, tmp_path / "store")
+    before = digest(tmp_path / "store")
+
+    def full(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr("dynamics.files.np.load", full)
+    with pytest.raises(MemoryError):
+        sweep({"sigma_a": 2.0}, tmp_path / "store")
+    assert digest(tmp_path / "store") == before
+
+
 def test_a_store_of_another_sweep_or_version_is_not_mixed(tmp_path: Path) -> None:
     sweep(SMALL, tmp_path / "store")
     with pytest.raises(StoreError, match="another sweep"):
