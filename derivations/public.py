@@ -45,9 +45,13 @@ def usual_floats(function: F) -> F:
     """The function under NumPy's own handling of floats: a caller's `np.seterr` is for the caller's arithmetic."""
     import numpy as np
 
+    usual: dict[str, Any] = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
+
     def run(*args: Any, **more: Any) -> Any:
-        with np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"):
+        now: dict[str, Any] = {**np.geterr()}
+        with np.errstate(**{kind: how for kind, how in usual.items() if now[kind] != "ignore"}):
             return function(*args, **more)
 
+    # doctest asks whose globals a function has
     at_home = FunctionType(run.__code__, function.__globals__, function.__name__, None, run.__closure__)
-    return wraps(function)(at_home)  # type: ignore[return-value]  # doctest asks whose globals it has
+    return wraps(function)(at_home)  # type: ignore[return-value]
