@@ -20,6 +20,7 @@ import numpy as np
 
 from derivations.errors import DataError, DomainError
 from derivations.network import FusionNetwork, checked_name
+from derivations.public import usual_floats
 from derivations.samples import (
     LARGEST_UNIT,
     SMALLEST_UNIT,
@@ -159,6 +160,7 @@ class Correlations:
     axes: Mapping[str, np.ndarray] | None = None
     has_classes: bool = False
 
+    @usual_floats
     def __post_init__(self) -> None:
         set_field = object.__setattr__
         for name in ("sigma", "sigma_yx", "sigma_yy"):
@@ -201,6 +203,7 @@ class Correlations:
         outputs = self.outputs
         if self.sigma_yy is None:
             set_field(self, "sigma_yy", frozen(explained if outputs > 1 else explained[0, 0].reshape(())))
+            self._check_samples(total)
             return
         sigma_yy = real_array(self.sigma_yy, "sigma_yy")
         if sigma_yy.size != 1 if outputs == 1 else sigma_yy.shape != (outputs, outputs):
@@ -222,19 +225,27 @@ class Correlations:
                 "target without noise"
             )
 
-        self._check_samples()
+        self._check_samples(total + outputs)
 
-    def _check_samples(self) -> None:
-        """Samples are those that these are the moments of: along one direction, which costs next to nothing."""
+    def _check_samples(self, given: int) -> None:
+        """Samples are those that these are the moments of: along one direction, which costs next to nothing.
+
+        given : rows of the moments of inputs and targets that are known, all but sigma_yy or all
+        """
         if self.samples is None:
             return
         shapes = {m: x.shape[1] for m, x in self.samples.inputs.items()}
-        if shapes != dict(self.sizes):
+        if list(shapes.items()) != list(self.sizes.items()):
             raise DataError(f"samples must have the inputs of sizes, {dict(self.sizes)}, got {shapes}")
-        x, variances = np.hstack(list(self.samples.inputs.values())), np.diag(self.sigma)
-        scale = np.where(variances > 0, variances, 1.0) ** -0.5
+        targets = self.samples.targets
+        if targets.shape[1] != self.outputs:
+            raise DataError(f"samples must have {self.outputs} targets, as sigma_yx has, got {targets.shape[1]}")
+        x = np.hstack([*self.samples.inputs.values(), targets])
+        cross, own = self._target, np.atleast_2d(self.sigma_yy)
+        whole = np.block([[self.sigma, cross.T], [cross, own]])
+        scale = np.where(np.diag(whole) > 0, np.diag(whole), 1.0) ** -0.5
         along = scale * np.random.default_rng(0).normal(size=len(scale))
-        off = float(np.max(np.abs(x.T @ (x @ along) / len(x) - self.sigma @ along) * scale))
+        off = float(np.max((np.abs(x.T @ (x @ along) / len(x) - whole @ along) * scale)[:given]))
         if off > FOREIGN * math.sqrt(len(scale)):
             raise DataError(f"samples are not those of sigma: their moments differ by {off:.2g} at unit variances")
 
@@ -728,6 +739,7 @@ class Correlations:
         _checked_symbols(self.sigma_yy if shape else [[self.sigma_yy]], "sigma_yy")
 
     @cached_property
+    @usual_floats
     def warnings(self) -> tuple[str, ...]:
         """What a user should know about these statistics before trusting a weight."""
         if self.is_symbolic:

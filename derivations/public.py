@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
+from functools import wraps
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from types import FunctionType
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def lazily(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
@@ -27,6 +31,27 @@ def lazily(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], 
         home = homes.get(name)
         if home is None:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return getattr(import_module(home), name)
+        module = import_module(home)
+        found = getattr(module, name)
+        if isinstance(found, FunctionType) and not hasattr(found, "__wrapped__"):
+            found = usual_floats(found)
+            setattr(module, name, found)  # pickle looks for it there
+        return found
 
     return get, lambda: sorted([*homes, "__version__"]), sorted(homes)
+
+
+def usual_floats(function: F) -> F:
+    """The function under NumPy's own handling of floats: a caller's `np.seterr` is for the caller's arithmetic."""
+    import numpy as np
+
+    usual: dict[str, Any] = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
+
+    def run(*args: Any, **more: Any) -> Any:
+        now: dict[str, Any] = {**np.geterr()}
+        with np.errstate(**{kind: how for kind, how in usual.items() if now[kind] != "ignore"}):
+            return function(*args, **more)
+
+    # doctest asks whose globals a function has
+    at_home = FunctionType(run.__code__, function.__globals__, function.__name__, None, run.__closure__)
+    return wraps(function)(at_home)  # type: ignore[return-value]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -47,12 +48,19 @@ def off_graph(value: Any, field_name: str) -> Any:
         raise DataError(f"{field_name} is a tensor that cannot be read: {str(error).splitlines()[0][:100]}") from None
 
 
+def has_mask(value: Any, deep: int = 4) -> bool:
+    """Whether a value, or a list of lists down to a depth, holds a masked array: NumPy drops its mask."""
+    if isinstance(value, list | tuple):
+        return deep > 0 and any(has_mask(one, deep - 1) for one in value)
+    return np.ma.isMaskedArray(value)
+
+
 def real_array(value: Any, field_name: str, gaps: bool = False) -> np.ndarray:
     """A new float array, or a DataError that says which entry is no finite real number; NaN may stay with `gaps`."""
     value = off_graph(value, field_name)
     if isinstance(value, list | tuple):
         value = [off_graph(one, field_name) for one in value]
-    if np.ma.isMaskedArray(value) or (isinstance(value, list) and any(map(np.ma.isMaskedArray, value))):
+    if has_mask(value):
         raise DataError(f"{field_name} is a masked array: fill or drop what is masked")
     try:
         raw = np.asarray(value)
@@ -78,8 +86,14 @@ def real_array(value: Any, field_name: str, gaps: bool = False) -> np.ndarray:
 class Samples:
     """Centred samples behind a Correlations: `inputs` modality -> (P, d), `targets` (P, outputs)."""
 
-    inputs: dict[str, np.ndarray]
+    inputs: Mapping[str, np.ndarray]
     targets: np.ndarray
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "inputs", MappingProxyType(dict(self.inputs)))
+
+    def __reduce__(self) -> Any:
+        return type(self), (dict(self.inputs), self.targets)
 
     @property
     def count(self) -> int:

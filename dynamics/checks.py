@@ -12,7 +12,7 @@ import numpy as np
 
 from derivations import DataError, DomainError
 from derivations.network import shown_number
-from derivations.samples import real_array
+from derivations.samples import has_mask, real_array
 from dynamics.messages import cut
 
 E = TypeVar("E", bound=StrEnum)
@@ -25,7 +25,7 @@ def told(value: Any) -> str:
     if isinstance(value, Integral) and not isinstance(value, bool):
         return shown_number(int(value))
     try:
-        return cut(repr(value), LONGEST_VALUE)
+        return cut(" ".join(repr(value).split()), LONGEST_VALUE)
     except ValueError:  # it holds an integer of more digits than Python prints
         return f"a {type(value).__name__}"
 
@@ -77,6 +77,8 @@ def checked_times(t_end: Any, t_eval: Any) -> tuple[float | None, np.ndarray | N
     end = None if t_end is None else checked_positive(t_end, "t_end")
     if t_eval is None:
         return end, None
+    if has_mask(t_eval):
+        raise DomainError("t_eval is a masked array: fill or drop what is masked")
     try:
         times = np.asarray(t_eval, dtype=float)
     except (TypeError, ValueError):

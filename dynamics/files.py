@@ -38,6 +38,8 @@ def target_of(path: Any, what: str) -> Path:
         raise StoreError(
             f"{what} not written to {shown(path, LONGEST_PATH)}: its name has more than {LONGEST_NAME} bytes"
         )
+    if not os.access(target.parent, os.W_OK):  # before the work, which would be lost
+        raise StoreError(f"{what} not written to {shown(path, LONGEST_PATH)}: Permission denied")
     if there and not plain:
         raise StoreError(f"{what} not written to {shown(path, LONGEST_PATH)}: it is no plain file")
     return target
@@ -139,6 +141,8 @@ def unpacked(path: Path, what: str, place: str = "") -> tuple[dict[str, np.ndarr
         warnings = json.loads(members.pop("warnings").tobytes())
         members.pop("place", None)
         sound = packed(members, warnings, place) == content
+    except MemoryError:
+        raise
     except Exception:  # NumPy leaks BadZipFile, zlib.error, KeyError, TokenError on damaged files
         sound = False
     if not sound:

@@ -8,6 +8,8 @@ import re
 import stat
 import subprocess
 import sys
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 
@@ -40,8 +42,9 @@ from dynamics import (
     train_relu,
 )
 from dynamics.interface.cli import main
+from dynamics.messages import one_line
 from dynamics.prediction.laws.leading import log_integral
-from dynamics.simulation import phases
+from dynamics.simulation import phases, system
 from tests.cases import clean_environment
 
 NET, DATA, SIZES = FusionNetwork.fused_at(2, 2), Correlations.scalar(2, 1, 0.5), {"A": 1, "B": 1}
@@ -95,6 +98,23 @@ def with_first(layer: object) -> dict[str, object]:
             DomainError,
             r"weights\['A'\]\[0\] is a masked array",
         ),
+        (
+            lambda: Correlations.from_samples(BLOCKS, Y, standardize="no"),
+            DataError,
+            "standardize must be True or False, got 'no'",
+        ),
+        (lambda: integrate(NET, DATA, weights=with_first([MASKED[0]])), DomainError, "is a masked array"),
+        (
+            lambda: integrate(NET, DATA, t_eval=np.ma.masked_equal([1.0, 2.0], 1.0)),
+            DomainError,
+            "t_eval is a masked array",
+        ),
+        (
+            lambda: train_relu(NET, BLOCKS, Y, snapshots=MASKED),
+            DomainError,
+            r"snapshots must be a list of times, got masked_array\(data=\[\[--\]\],",
+        ),
+        (lambda: law_grid(NET, 1e152, 1, 0.5, u0=0.1), DomainError, r"sigma_a must be at most 1e\+151, got 1e\+152"),
         (lambda: train_relu(NET, {"A": np.ma.masked_greater(X[:, 0], 1), "B": Y}, Y), DataError, "is a masked array"),
         (lambda: integrate(NET, DATA, weights=with_first([[np.nan]])), DomainError, r"has nan at index \(0, 0\)"),
         (
@@ -318,6 +338,43 @@ def test_descent_in_tiny_units_is_not_taken_for_divergence(scale: float) -> None
         descend(NET, scaled(scale), u0=1e-2 / scale**0.5, width=3, learning_rate=1e3 / scale)
 
 
+def test_a_budget_of_steps_is_one_of_time_too(monkeypatch) -> None:
+    monkeypatch.setattr(system, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(system, "SECONDS", 1e-9)
+    for run in (integrate(NET, DATA), integrate_reduced(NET, DATA), descend(NET, DATA)):
+        assert any("stopped by the budget of 0 s at " in w and "max_steps sets it" in w for w in run.warnings)
+        assert set(run.status.values()) == {"not reached"}
+
+
+def test_the_callers_float_errors_are_his_own() -> None:
+    """What underflows in extreme units is zero, whatever NumPy is told to do elsewhere; public names stay picklable."""
+    with np.errstate(all="raise"):
+        data, u0 = scaled(1e-150), 1e72
+        for run in (
+            predict(NET, data, u0=u0),
+            integrate_reduced(NET, data, u0=u0),
+            ensemble(NET, data, u0=u0, seeds=1),
+        ):
+            assert run.order == ("A", "B")
+        assert "1.00e-150" not in str(data)
+        assert law_grid(NET, [1e-140, 1e140], 1, 0.5, u0=0.1).a_is_first.tolist() == [False, True]
+        assert sweep({"sigma_a": 1e140})["status"].values.tolist() == ["reached", "never"]
+        assert np.geterr()["under"] == "raise"
+    assert pickle.loads(pickle.dumps(dynamics.predict)) is dynamics.predict
+
+
+def test_threads_find_what_one_finds_and_leave_the_filters_of_warnings() -> None:
+    def found(i: int) -> tuple[bytes, str]:
+        data = Correlations.scalar(2, 1, 0.1 * i)
+        return integrate(NET, data, u0=0.05, width=3, seed=i).t.tobytes(), str(predict(NET, data, u0=0.05))
+
+    alone = [found(i) for i in range(2)]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(found, [0, 1] * 4)) == alone * 4
+    deaf = [entry for entry in warnings.filters if entry[0] == "ignore" and entry[2] in {Warning, UserWarning}]
+    assert not any(entry[1] is None and entry[3] is None for entry in deaf)
+
+
 def test_a_budget_ends_one_member_and_says_where() -> None:
     """The other members stand as they are; the one that is cut is `not reached`, with the t that it came to."""
     whole = ensemble(NET, DATA, width=5, seeds=4)
@@ -414,6 +471,13 @@ def test_a_batch_that_is_a_pipe_is_no_batch(tmp_path: Path) -> None:
         ("sigma_a = " + "9" * 5000, "is no TOML: Exceeds the limit"),
         ("k" * 5000 + " = 1", "a sweep has no 'kkk"),
         ("network = 5", r"network is a section, \[network\], got 5"),
+        ('"=" ' + ".a" * 8000 + " = 1", "has a key of more than 8 parts"),
+        ('x = { y = """\'\n\' """, a' + ".a" * 8000 + " = 1 }", "has a key of more than 8 parts"),
+        ('"\\' * 300_000, "is no TOML"),
+        ("name = 0x" + "f" * 5000, "name must be a line of text, got one of about 6021 digits"),
+        ("#" * 2**20 + "#", r"spec '[^']*' is larger than 1048576 bytes$"),
+        (f"layout = '{'k' * 5000}'", r"layout must be one of grid, list, got 'kkk.*\.\.\.$"),
+        (f"sigma_a = 2.0\nfusion_depth = {list(range(3, 5000))}", "fusion_depth must be at most depth, got .* and 2"),
     ],
 )
 def test_a_spec_that_is_none(tmp_path: Path, text: str, says: str) -> None:
@@ -428,6 +492,15 @@ def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
     spec = tmp_path / "spec.toml"
     spec.write_bytes(b"\xef\xbb\xbf[data]\nsigma_a = 2.0\n")
     assert sweep(spec)["ratio"].size == 1
+    spec.write_bytes("sigma_a = 2.0".encode("utf-16"))
+    with pytest.raises(DataError, match="is no TOML: it is not in UTF-8"):
+        sweep(spec)
+
+
+def test_a_sweep_of_too_many_files_is_counted_before_they_are_made() -> None:
+    many = range(1, 3001)
+    with pytest.raises(DomainError, match="9,000,000 combinations of depth, width are too many; at most 100,000"):
+        sweep({"sigma_a": 2.0, "fusion_depth": 1, "depth": many, "width": many})
 
 
 def test_tensors_are_read_or_refused_in_one_line() -> None:
@@ -455,16 +528,34 @@ def test_correlations_are_frozen_all_the_way() -> None:
             with pytest.raises(ValueError, match="read-only"):
                 array[0] = 1.0
     other = Correlations.from_samples({"A": rows[:, :1], "B": 2 * rows[:, 1:2]}, rows[:, 2]).samples
-    with pytest.raises(DataError, match="samples are not those of sigma"):
-        Correlations(data.sigma, data.sigma_yx, {"A": 1, "B": 1}, data.sigma_yy, samples=other)
+    with pytest.raises(TypeError):
+        data.samples.inputs["A"] = 7  # type: ignore[index]
+    flipped = Correlations.from_samples({"A": rows[:, :1], "B": rows[:, 1:2]}, -rows[:, 2]).samples
+    for wrong, sigma_yy in ((other, data.sigma_yy), (flipped, data.sigma_yy), (flipped, None), (data.samples, 9.0)):
+        with pytest.raises(DataError, match="samples are not those of sigma"):
+            Correlations(data.sigma, data.sigma_yx, {"A": 1, "B": 1}, sigma_yy, samples=wrong)
+    swapped = Correlations.from_samples({"B": rows[:, :1], "A": rows[:, 1:2]}, rows[:, 2]).samples
+    with pytest.raises(DataError, match="samples must have the inputs of sizes"):
+        Correlations(data.sigma, data.sigma_yx, {"A": 1, "B": 1}, data.sigma_yy, samples=swapped)
     masked = [np.ma.masked_array([1.0, 2.0], [0, 1]), [2.0, 1.0]]
-    with pytest.raises(DataError, match=r"inputs\['A'\] is a masked array"):
-        Correlations.from_samples({"A": masked}, [1.0, 2.0])
+    for held in (masked, [(np.ma.masked, 2.0), (3.0, 1.0)]):
+        with pytest.raises(DataError, match=r"inputs\['A'\] is a masked array"):
+            Correlations.from_samples({"A": held}, [1.0, 2.0])
 
 
 def test_a_name_too_long_is_refused_before_the_work(tmp_path: Path, capsys) -> None:
     assert main(["report", "--example", "diabetes", "-o", str(tmp_path / ("x" * 245 + ".html"))]) == 1
     assert "its name has more than 230 bytes" in capsys.readouterr().err
+
+
+def test_what_may_not_be_written_or_read_is_said_before_the_work(table: Path, monkeypatch, capsys) -> None:
+    """As an ordinary user finds it; root may do anything, so that the answer of the system is planted."""
+    monkeypatch.setattr(os, "access", lambda path, mode: mode == os.R_OK)
+    assert main(["report", "--example", "diabetes", "-o", str(table.with_suffix(".html"))]) == 1
+    assert capsys.readouterr().err.endswith("Permission denied\n")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert main(["predict", str(table), *COLUMNS]) == 2
+    assert capsys.readouterr().err.endswith("in.csv' cannot be read: Permission denied\n")
 
 
 def test_a_terminal_without_a_sign_shows_its_code() -> None:
@@ -475,6 +566,18 @@ def test_a_terminal_without_a_sign_shows_its_code() -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert rb"\xb1" in done.stdout  # plus or minus
+
+
+@pytest.mark.parametrize("name", ["x\x1b[31m", "x\u202evsc", "x\ny"])
+def test_a_file_name_cannot_command_a_terminal(tmp_path: Path, capsys, name: str) -> None:
+    """Names of columns and modalities are refused where they hold such characters; those of files are shown escaped."""
+    spec = tmp_path / f"{name}.toml"
+    spec.write_text("sigma_a = 2.0\n")
+    assert main(["sweep", str(spec), "-o", str(tmp_path / name)]) == 0
+    assert f"result: {one_line(str(tmp_path / name))}.nc" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["derive", "9", f"--{name}"])
+    assert f"unrecognized arguments: --{one_line(name)}\n" in capsys.readouterr().err
 
 
 def test_deep_nesting_is_bad_input(tmp_path: Path) -> None:

@@ -190,11 +190,15 @@ def _regular_file(path: Any) -> Path:
     try:
         file = Path(path)
         present, regular = file.exists(), file.is_file()
+    except PermissionError:
+        raise DataError(f"{str(path)[:80]!r} cannot be read: Permission denied") from None
     except (OSError, TypeError, ValueError):
         raise DataError(f"path must name a file or be a pandas DataFrame, got {str(path)[:80]!r}") from None
     if not regular:
         told = repr(str(path)[-80:])
         raise DataError(f"{told} is not a regular file" if present else f"no file at {told}")
+    if not os.access(file, os.R_OK):
+        raise DataError(f"{str(path)[:80]!r} cannot be read: Permission denied")
     return file
 
 

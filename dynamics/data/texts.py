@@ -39,7 +39,12 @@ MARKS = {
     codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
 }  # fmt: skip
 PACKED: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
-OFFICE = {b"PK\x03\x04": "a ZIP archive or a workbook", b"\xd0\xcf\x11\xe0": "an old Excel workbook"}
+NO_TEXT = {
+    b"PK\x03\x04": "a ZIP archive or a workbook", b"\xd0\xcf\x11\xe0": "an old Excel workbook", b"PAR1": "Parquet",
+    b"ARROW1": "Feather", b"\x89HDF": "HDF5", b"%PDF": "a PDF", b"\x93NUMPY": "an .npy",
+    b"\x28\xb5\x2f\xfd": "Zstandard",
+    b"7z\xbc\xaf": "a 7z archive", b"MATLAB": "a MATLAB file", b"\x80\x04\x95": "a pickle", b"\x80\x05\x95": "a pickle",
+}  # fmt: skip
 
 
 def pandas_for(source: str) -> Any:
@@ -94,7 +99,7 @@ class Watched:
             start = self._unpacked(partial(self.stream.read, 8))
         self.stream = self.opener(file, "rb")
         marked = next((name for mark, name in MARKS.items() if start.startswith(mark)), None)
-        what = next((told for mark, told in OFFICE.items() if start.startswith(mark)), None)
+        what = next((told for mark, told in NO_TEXT.items() if start.startswith(mark)), None)
         if what is not None:
             self.stream.close()
             raise DataError(f"{source} is {what}, not a table in text: save it as .csv or .xlsx")

@@ -10,10 +10,12 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from typing import NoReturn
 
 from derivations import DataError, DomainError, SolveError, StoreError
 from dynamics.interface.commands import completing, deriving, exploring, predicting, reproducing, simulating
 from dynamics.interface.commands.options import Paragraphs
+from dynamics.messages import one_line
 
 COMMANDS = (  # as `--help` lists them
     predicting.add_predict,
@@ -29,6 +31,13 @@ COMMANDS = (  # as `--help` lists them
     deriving.add_derive,
     completing.add_completion,
 )
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, whatever characters an argument has."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(one_line(message, 2000))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,7 +75,7 @@ def _failed(why: object, status: int) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="fusion-dynamics",
         formatter_class=Paragraphs,
         description="Example: fusion-dynamics predict --example diabetes\n\n"

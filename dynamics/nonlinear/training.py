@@ -11,7 +11,7 @@ import numpy as np
 
 from derivations import Correlations, DomainError, FusionNetwork, SolveError
 from derivations.flow.gradient_flow import total_weights
-from dynamics.checks import checked_integer, checked_number, checked_positive
+from dynamics.checks import checked_integer, checked_number, checked_positive, told
 from dynamics.nonlinear.samples import Samples
 from dynamics.runs.recording import recorded
 from dynamics.runs.trajectory import Trajectory
@@ -109,7 +109,7 @@ def trained(
         if not needed:
             notes.append(f"t_end {t_end:.3g} is less than one step of {rate:.3g}: nothing was trained")
     if isinstance(snapshots, str) or not isinstance(snapshots, Sequence):
-        raise DomainError(f"snapshots must be a list of times, got {snapshots!r}")
+        raise DomainError(f"snapshots must be a list of times, got {told(snapshots)}")
     wanted = {math.floor(checked_number(t, "snapshots") / rate + 0.5) for t in snapshots}
     if wanted and max(wanted) > steps:
         raise DomainError(f"snapshots must lie within the run, up to t = {steps * rate:.6g}, got {max(snapshots)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -28,6 +29,7 @@ from dynamics.simulation.narrowed import narrowed
 from dynamics.simulation.optimizers import Stepper
 from dynamics.simulation.rest import Rest
 from dynamics.simulation.sampling import Sampled
+from dynamics.simulation.system import seconds_for
 from dynamics.simulation.widening import COMPRESSED, widened
 from dynamics.starts.recipes import Trained, trained
 from dynamics.starts.start import aligned_start, random_start, start_from
@@ -212,7 +214,8 @@ def _descended(
     clock, status = before_it(plan)
     warnings = [*data.warnings, *plan.remarks, *unstable(plan, rate)]
     stored: list[tuple[int, np.ndarray]] = []
-    resting = False
+    resting, seconds = False, seconds_for(last_step)
+    until = time.monotonic() + seconds
     stride, step, before = 1, 0, dict.fromkeys(goals, -math.inf)
     products = gradient_flow.above(network, current)
     totals = gradient_flow.total_weights(network, current, products)
@@ -245,6 +248,9 @@ def _descended(
         if done and math.isinf(excess):  # half-times alone are asked for: some way past the last one
             done = step * rate >= BEYOND * max((t for t in clock.values() if math.isfinite(t)), default=0.0)
         low = done and (noisy or (rest is None and bool(loss_of(packed[None])[0] <= settled)))
+        if step % LOOKED == 0 and time.monotonic() > until:
+            warnings.append(f"stopped by the budget of {seconds:.0f} s at step {step}: max_steps sets it")
+            last_step = step
         if step >= last_step or (low and not plan.is_open):
             break
         if sampled is None:

@@ -14,6 +14,7 @@ Once all is learned, t itself is the variable, and the run ends on the excess lo
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -27,7 +28,7 @@ from dynamics.runs.modes import Modes, marks, timed
 from dynamics.runs.plateaus import as_run, doubted, taken_back
 from dynamics.runs.trajectory import Trajectory, losses
 from dynamics.simulation.phases import Phase
-from dynamics.simulation.system import End, Record, System
+from dynamics.simulation.system import End, Record, System, seconds_for
 
 AT_REST = 1e8  # on the way to a t_end, weights that have settled this many relaxation times ago are held as they are
 
@@ -75,7 +76,9 @@ def march(
             found.append(EARLY.format(m))
     waiting = tuple(m for m in course.order if status[m] is Status.NOT_REACHED)
     stop = math.inf if t_end is None else t_end
+    seconds = seconds_for(max_steps)
     record = Record([0.0], [begin], None if t_eval is None else [float(t) for t in t_eval])
+    record.until = time.monotonic() + seconds
     record.marks |= {m: partial(course.past_half_of_weights, m) for m in course.along} | marks(course)
     record.mark_times |= {key: 0.0 if mark(begin) >= 0 else math.inf for key, mark in record.marks.items()}
     events: list[tuple[str, float]] = []  # modality, clock since the event before
@@ -109,7 +112,8 @@ def march(
             found.append(STUCK.format(offset))
         if outcome.end is End.BUDGET:
             spent = f"{record.steps} steps and {record.evaluations} evaluations"
-            found.append(f"stopped by the budget of {max_steps} steps at t = {offset:.6g}, after {spent}")
+            budget = f"{max_steps} steps" if time.monotonic() <= record.until else f"{seconds:.0f} s"
+            found.append(f"stopped by the budget of {budget} at t = {offset:.6g}, after {spent}: max_steps sets it")
         break
     if not moving:
         found.append("the start is exactly stationary: nothing more is ever learned")

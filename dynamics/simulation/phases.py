@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import warnings as python_warnings
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ from scipy.optimize import brentq
 from derivations import DomainError, SolveError
 from derivations.critical.saddles import Course
 from dynamics.simulation.batch.members import OUT_OF_RANGE
+from dynamics.simulation.silence import silenced
 from dynamics.simulation.stiff_solver import StiffSolver
 from dynamics.simulation.system import End, Outcome, Record, System
 
@@ -138,9 +139,8 @@ class Phase:
 
     def run(self) -> Outcome:
         """March to the end of the phase."""
-        with python_warnings.catch_warnings():
-            # LSODA's warnings come back as status and message; a trial step may overflow, an accepted one is checked
-            python_warnings.simplefilter("ignore")
+        # LSODA's warnings come back as status and message; a trial step may overflow, an accepted one is checked
+        with silenced(), np.errstate(all="ignore"):
             return self._run()
 
     def _run(self) -> Outcome:
@@ -159,7 +159,8 @@ class Phase:
             if self.settled is not None and self.settled(solver.y[:-1], here, float(solver.y[-1])):
                 return self._outcome(End.SETTLED, solver.y)
             asked = record.evaluations + solver.nfev
-            if record.steps >= self.max_steps or asked >= EVALUATIONS * self.max_steps:
+            late = time.monotonic() > record.until
+            if late or record.steps >= self.max_steps or asked >= EVALUATIONS * self.max_steps:
                 return self._outcome(End.BUDGET, solver.y)
             explicit = not isinstance(solver, LSODA | BDF)
             if isinstance(solver, DOP853) and record.steps - begun >= patience:

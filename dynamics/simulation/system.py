@@ -10,6 +10,13 @@ from typing import Any
 
 import numpy as np
 
+SECONDS, LEAST_SECONDS = 0.005, 60.0  # on the wall for each step of a budget, and at least: a step may take any time
+
+
+def seconds_for(max_steps: int) -> float:
+    """The time that goes with a budget of steps."""
+    return max(LEAST_SECONDS, SECONDS * max_steps)
+
 
 @dataclass(frozen=True)
 class System:
@@ -57,6 +64,7 @@ class Record:
     asked_total: list[np.ndarray] = field(default_factory=list)
     steps: int = 0
     evaluations: int = 0
+    until: float = math.inf  # of the clock on the wall
 
     def close(self, t: float, total: np.ndarray) -> None:
         """The end of the run is at t, to rounding: times asked for up to it that the last step missed by a hair."""

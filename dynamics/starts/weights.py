@@ -11,7 +11,7 @@ import numpy as np
 from derivations import Correlations, DataError, DomainError, FusionNetwork
 from derivations.correlations import require_problem
 from derivations.network import TRUNK, layer_shapes
-from derivations.samples import off_graph
+from derivations.samples import has_mask, off_graph
 from dynamics.checks import checked_integer, checked_number
 
 Weights = dict[str, list[np.ndarray]]
@@ -146,7 +146,7 @@ def _as_layers(name: str, given: Any) -> list[np.ndarray]:
 
 def _layer(layer: Any, field: str) -> np.ndarray:
     """One layer; entries that are not finite are told later, with their place."""
-    if np.ma.isMaskedArray(layer):
+    if has_mask(layer):
         raise DomainError(f"{field} is a masked array: fill what is masked")
     try:
         raw = np.asarray(off_graph(layer, field))

@@ -8,6 +8,7 @@ from benchmarks import honesty
 from tests.soak import (
     engine,
     extremes,
+    faults,
     gradients,
     law_times,
     ledger_mutants,
@@ -153,6 +154,22 @@ ROWS = (
         3,
         2,
         sweeping.measure_reproducibility,
+    ),
+    Row(
+        "faults",
+        "variants of found faults: keys, grids, numbers, masks, samples, indexes, units, tables, names, terminals",
+        "1000 variants, no traceback, nothing accepted silently, none beyond 5 s",
+        1000,
+        10,
+        faults.measure,
+    ),
+    Row(
+        "stores",
+        "batches flipped, cut, swapped, of another sweep; manifests flipped, cut, gone",
+        "200 stores, nothing accepted silently, no sound batch run again",
+        200,
+        3,
+        faults.measure_stores,
     ),
     Row(
         "growth",

@@ -114,7 +114,9 @@ def add_recipe(command: argparse.ArgumentParser) -> None:
     group.add_argument("--nesterov", action="store_true", default=None, help="momentum that looks ahead")
     group.add_argument("--weight-decay", type=real, metavar="LAMBDA", help="of every layer, in the loss or SGD's own")
     group.add_argument("--batch-size", type=whole, metavar="ROWS", help="rows of a step (default: all)")
-    group.add_argument("--loss", metavar="NAME", help="squared (default), logistic of two classes, cross_entropy of any")
+    group.add_argument(
+        "--loss", metavar="NAME", help="squared (default), logistic of two classes, cross_entropy of any"
+    )
     each = "append"
     group.add_argument(
         "--rate",

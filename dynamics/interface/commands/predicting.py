@@ -23,6 +23,7 @@ from dynamics.interface.commands.options import (
     whole,
 )
 from dynamics.interface.outputs import as_json, at_work, check_target, draw_to_files, finished_counter, save_figure
+from dynamics.messages import one_line
 
 MORE = "1 tau = 1/learning rate. More: --details (all estimates and their errors), --explain (every word)"
 BLOCK = 1 << 20  # bytes of a file read at a time
@@ -205,7 +206,7 @@ def _report(options: argparse.Namespace) -> int:
         progress=at_work("report: "), recipe=recipe_of(options),
     )  # fmt: skip
     found.save(options.output)
-    print(found.to_json() if options.json else f"{found}\nreport: {options.output}")
+    print(found.to_json() if options.json else f"{found}\nreport: {one_line(options.output)}")
     return 0
 
 

@@ -21,6 +21,7 @@ from dynamics.interface.commands.options import (
     whole,
 )
 from dynamics.interface.outputs import as_json, check_target, draw_to_files, finished_counter, save_figure, say
+from dynamics.messages import one_line
 
 if TYPE_CHECKING:
     from derivations.correlations import Correlations
@@ -162,5 +163,5 @@ def _sweep(options: argparse.Namespace) -> int:
     table = summary(found)
     document = {"result": target, "points": spec.count, "axes": list(spec.axes), "warnings": list(table.notes)}
     document["rows"] = [dict(zip(table.head, row, strict=True)) for row in table.rows]
-    print(as_json(document) if options.json else f"{table}\nresult: {target}")
+    print(as_json(document) if options.json else f"{table}\nresult: {one_line(target)}")
     return 1 if bool((found["status"] == "failed").all()) else 0

@@ -14,6 +14,7 @@ from dynamics.interface.pages.equations import entries_behind, equation_html
 from dynamics.interface.pages.findings import Report
 from dynamics.interface.pages.pictures import pictures
 from dynamics.interface.pages.svg import colour_variables
+from dynamics.messages import one_line
 from dynamics.prediction.words import WORDS, is_alone, labelled
 from dynamics.runs.half_times import Status
 from dynamics.tables import WARNING, Table, number
@@ -55,7 +56,7 @@ def page(report: Report) -> str:
 
 
 def _title(report: Report) -> str:
-    return f"What will a fusion network ignore? {report.provenance.get('data', 'data')}"
+    return f"What will a fusion network ignore? {one_line(str(report.provenance.get('data', 'data')))}"
 
 
 def _head(report: Report) -> str:
@@ -304,7 +305,7 @@ def _words(report: Report) -> str:
 def _again(report: Report) -> str:
     command = report.provenance.get("command")
     rows = [(key, _said(value)) for key, value in report.provenance.items() if key != "command" and value is not None]
-    shown = f"<pre>{escape(str(command))}</pre>" if command else ""
+    shown = f"<pre>{escape(one_line(str(command), 10_000))}</pre>" if command else ""
     about = _p("Every number on this page is in it once more, as JSON, in the element with the id numbers.")
     return shown + _table(Table("", ("what", "value"), tuple(rows)), wraps=True) + about
 
@@ -312,7 +313,7 @@ def _again(report: Report) -> str:
 def _said(value: Any) -> str:
     if isinstance(value, Mapping):
         return "; ".join(f"{k}: {_said(v)}" for k, v in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else one_line(str(value), 10_000)
 
 
 def _p(text: str) -> str:

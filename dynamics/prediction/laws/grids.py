@@ -14,6 +14,7 @@ from numpy.polynomial import Chebyshev
 from derivations import DomainError, FusionNetwork
 from derivations.algebra import notation as sym
 from derivations.critical.saddles import ZERO_DRIVE
+from derivations.samples import LARGEST_UNIT
 from derivations.times import any_branches as law
 from dynamics.checks import checked_positive, real_numbers
 from dynamics.lambdified import array_function
@@ -92,6 +93,7 @@ def law_grid(
     for name, value, wrong, rule in (
         ("sigma_a", given[0], given[0] <= 0, "positive"),
         ("sigma_b", given[1], given[1] <= 0, "positive"),
+        *((n, v, np.abs(v) > LARGEST_UNIT, f"at most {LARGEST_UNIT:g}") for n, v in zip(names, given, strict=True)),
         ("rho", given[2], np.abs(given[2]) > 1, "between -1 and 1"),
     ):
         if np.any(wrong):
@@ -127,7 +129,7 @@ def _laws(depth: int, fused: int, log_u0: float, columns: Sequence[np.ndarray]) 
     a_is_first = np.abs(target_a) >= np.abs(target_b)
     first, second = np.where(a_is_first, target_a, target_b), np.where(a_is_first, target_b, target_a)
     spread = np.where(a_is_first, sigma_a, sigma_b)
-    pull = first * between / spread**2
+    pull = first / spread * (between / spread)
     residual = second - pull
     residual = np.where(np.abs(residual) <= ZERO_DRIVE * (np.abs(second) + np.abs(pull)), 0.0, residual)
     flips = residual * second < 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from derivations.algebra import notation as sym
 from derivations.critical.saddles import drive
 from derivations.times import any_branches as law
 from dynamics.lambdified import function
+from dynamics.simulation.silence import silenced
 
 BEGIN = 1e-9  # an orbit begins with this share of its weight: what the others have answered by then is left out
 EARLIEST = 1e-3  # and at least this share of its norm
@@ -200,7 +200,6 @@ def _run(
     flow: Callable[[float, np.ndarray], np.ndarray], low: float, high: float, y: np.ndarray, atol: np.ndarray
 ) -> np.ndarray:
     """The end of a flow; nan where the solver gives up."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # LSODA says in its own words that it gives up
+    with silenced():  # LSODA says in its own words that it gives up
         done = solve_ivp(flow, (low, high), y, "LSODA", rtol=RTOL, atol=atol)
     return np.asarray(done.y[:, -1] if done.success else np.full(len(y), math.nan))

@@ -139,8 +139,9 @@ def _smallest(kernel: Kernel, y: np.ndarray) -> np.ndarray:
 
 def _first_steps(y: np.ndarray, slope: np.ndarray) -> np.ndarray:
     """A hundredth of the time in which the weights would change by their own size; the control takes it from there."""
-    size, speed = np.linalg.norm(y, axis=0), np.linalg.norm(slope, axis=0)
-    return np.where(speed > 0, 0.01 * size / np.where(speed > 0, speed, 1.0), 1.0)
+    unit = np.ldexp(0.5, np.frexp(np.max(np.abs(slope), axis=0))[1])  # a power of two: squares stay in range
+    size, speed = np.linalg.norm(y, axis=0), np.linalg.norm(slope / unit, axis=0)
+    return np.where(speed > 0, 0.01 * size / np.where(speed > 0, speed, 1.0) / unit, 1.0)
 
 
 def _advance(record: HalfTimeRecord, live: _Live, columns: np.ndarray, stiff: bool, slope: Slope, t_end: float) -> int:

@@ -8,14 +8,18 @@ import signal
 import sys
 import threading
 import time
+from asyncio import CancelledError
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from derivations import Correlations, DataError, DomainError, SolveError
+from derivations import Correlations, DataError, DomainError, SolveError, StoreError
 from dynamics.checks import checked_integer
-from dynamics.recipe import PLAIN, Recipe
+from dynamics.messages import one_line
+from dynamics.provenance import _version
+from dynamics.recipe import Recipe
 from dynamics.simulation.sweeps.dataset import assembled, require_xarray
 from dynamics.simulation.sweeps.spec import Point, Spec, make_spec, read_spec
 from dynamics.simulation.sweeps.store import open_store, read_batch, write_batch
@@ -111,9 +115,11 @@ def _spec(
 
 
 def one_batch(
-    number: int, points: list[Point], data: Correlations | None, recipe: Recipe = PLAIN
+    number: int, points: list[Point], data: Correlations | None, recipe: Recipe, version: str
 ) -> tuple[int, tuple[Result, list[str]]]:
     """What a worker runs: one thread, so that bytes do not depend on the machine's threads."""
+    if version != _version():
+        raise SolveError(f"a worker has fusion-dynamics {_version()}, this is {version}: not mixed")
     with single_thread():
         return number, attempted(points, data, recipe)
 
@@ -158,37 +164,62 @@ def _run(
     """Batches as they finish."""
     if jobs == 1 and scheduler is None:
         for number, points in pending:
-            yield one_batch(number, points, plan.data, plan.recipe)
+            yield one_batch(number, points, plan.data, plan.recipe, _version())
+        return
+    if scheduler is not None:
+        yield from _on_cluster(pending, plan, scheduler)
         return
     try:
         from joblib import Parallel, delayed, parallel_config
+        from joblib.externals.loky.process_executor import BrokenProcessPool
     except ImportError:
         raise DomainError("more than one process needs joblib: pip install 'fusion-dynamics[sweep]'") from None
-    tasks = (delayed(one_batch)(number, points, plan.data, plan.recipe) for number, points in pending)
-    if scheduler is None:
-        from joblib.externals.loky.process_executor import BrokenProcessPool
-
-        try:
-            with parallel_config(backend="loky", inner_max_num_threads=1):
-                yield from Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)(tasks)
-        except BrokenProcessPool:
-            raise SolveError(f"a worker process was killed, for want of memory perhaps: {AGAIN}") from None
-        return
+    tasks = (delayed(one_batch)(number, points, plan.data, plan.recipe, _version()) for number, points in pending)
     try:
-        from distributed import Client
+        with parallel_config(backend="loky", inner_max_num_threads=1):
+            yield from Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)(tasks)
+    except BrokenProcessPool:
+        raise SolveError(f"a worker process was killed, for want of memory perhaps: {AGAIN}") from None
+
+
+def _on_cluster(
+    pending: Iterable[tuple[int, list[Point]]], plan: Spec, scheduler: str
+) -> Iterator[tuple[int, tuple[Result, list[str]]]]:
+    """On the workers of a Dask scheduler, which may come and go: two batches a thread are on their way at a time."""
+    try:
+        from distributed import Client, wait
     except ImportError:
         raise DomainError("a scheduler needs Dask: pip install 'fusion-dynamics[cluster]'") from None
     try:
         client = Client(scheduler, timeout=20)
     except (OSError, ValueError) as error:
         raise DomainError(f"no Dask scheduler at {scheduler!r}: {str(error).splitlines()[0]}") from None
+    left, running = iter(pending), set[Any]()
     try:
-        with client, parallel_config(backend="dask", wait_for_workers_timeout=WORKERS_WAIT):
-            yield from Parallel(return_as="generator_unordered", batch_size=1)(tasks)
+        with client:
+            client.wait_for_workers(1, timeout=WORKERS_WAIT)
+            while True:
+                open_places = 2 * max(1, sum(client.ncores().values())) - len(running)
+                for number, points in islice(left, max(0, open_places)):
+                    task = (number, points, plan.data, plan.recipe, _version())
+                    running.add(client.submit(one_batch, *task, pure=False))
+                if not running:
+                    return
+                try:
+                    done = wait(running, WORKERS_WAIT, "FIRST_COMPLETED").done
+                except TimeoutError:
+                    if client.ncores():  # at work on a long batch
+                        continue
+                    raise
+                running -= done
+                yield from (future.result() for future in done)
     except TimeoutError:
-        raise SolveError(
-            f"no worker came to the Dask scheduler at {scheduler!r} in {WORKERS_WAIT} s: {AGAIN}"
-        ) from None
+        raise SolveError(f"no worker at the Dask scheduler {scheduler!r} for {WORKERS_WAIT} s: {AGAIN}") from None
+    except (DataError, DomainError, SolveError, StoreError):
+        raise
+    except (Exception, CancelledError) as error:  # Dask leaks many kinds, a worker with another package or none more
+        why = one_line(f"{type(error).__name__}: {error}", 120)
+        raise SolveError(f"the cluster failed: {why}; its workers need fusion-dynamics {_version()}; {AGAIN}") from None
 
 
 def shown(done: int, count: int, left: float) -> None:

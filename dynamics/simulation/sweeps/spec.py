@@ -7,6 +7,7 @@ import itertools
 import json
 import math
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,6 +29,11 @@ BATCH = 64  # points that are run together: one result, one file
 LIGHT_BATCH = 512  # of two layers of scalars: eight weights each, so that calls of NumPy are most of the work
 LARGEST_SPEC = 2**20  # bytes
 DEEPEST_KEY = 8  # parts of a dotted key: the reader takes hours for thousands
+MOST_GROUPS = 100_000  # of points that cannot be run together: each is a file of its own
+#: Strings and comments of a TOML file, in which dots are no keys; what is not closed ends with its line or the file.
+NO_KEYS = re.compile(
+    r"""\"{3}(?:\\[\s\S]|[^\\])*?(?:\"{3}|\Z)|'{3}[\s\S]*?(?:'{3}|\Z)|"(?:\\.|[^"\\\n])*"?|'[^'\n]*'?|\#[^\n]*"""
+)
 SMALLEST = 1e-150  # of a size: its square is a number
 
 Value = int | float | str
@@ -149,17 +155,16 @@ class Spec:
         for name in (*GROUPED, "learning_rate"):
             if name not in self.axes:
                 continue
-            values: list[Any] = [v == 0 for v in self.axes[name]] if name == "learning_rate" else [*self.axes[name]]
-            ids = np.array([values.index(v) for v in values])
+            values = np.array(self.axes[name])
+            ids = np.unique(values == 0 if name == "learning_rate" else values, return_inverse=True)[1]
             axis = list(self.axes).index(name)
             places = numbers if self.layout is Layout.LIST else np.unravel_index(numbers, self.shape)[axis]
-            codes = codes * len(values) + ids[places]
-        _, firsts, inverse = np.unique(codes, return_index=True, return_inverse=True)
-        found = []
-        for group in np.argsort(firsts):
-            members = np.flatnonzero(inverse == group)
-            depth = self.at([int(members[0])])[0]["depth"]
-            size = LIGHT_BATCH if self.has_light and depth == 2 else BATCH
+            codes = np.unique(codes * len(ids) + ids[places], return_inverse=True)[1]  # small numbers again
+        ordered, ends = np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))
+        groups = sorted(np.split(ordered, ends[:-1]), key=lambda members: int(members[0]))
+        found, light = [], self.has_light
+        for members in groups:
+            size = LIGHT_BATCH if light and self.at([int(members[0])])[0]["depth"] == 2 else BATCH
             found += [members[begin : begin + size] for begin in range(0, len(members), size)]
         return found
 
@@ -181,10 +186,15 @@ def read_spec(source: str | os.PathLike[str]) -> Spec:
         if os.path.getsize(path) > LARGEST_SPEC:
             raise DataError(f"spec {path!r} is larger than {LARGEST_SPEC} bytes")
         text = Path(path).read_bytes().decode("utf-8-sig")
-        deep = any(line.split("=")[0].count(".") > DEEPEST_KEY for line in text.splitlines())
+        parts = re.split(r"[=,{}\[\]\n]", NO_KEYS.sub("", text))
+        deep = any(part.count(".") > DEEPEST_KEY for part in parts)
         document = {} if deep else tomllib.loads(text)
+    except DataError:
+        raise
     except OSError as error:
         raise DataError(f"spec {path!r} not read: {error}") from None
+    except UnicodeDecodeError:
+        raise DataError(f"spec {shown(path)} is no TOML: it is not in UTF-8") from None
     except (ValueError, RecursionError) as error:  # no UTF-8, no TOML, an integer of more digits than Python reads
         raise DataError(f"spec {shown(path)} is no TOML: {one_line(str(error))}") from None
     if deep:
@@ -200,11 +210,11 @@ def make_spec(document: Mapping[str, Any], data: Correlations | None = None, rec
         given: Mapping[str, Any] = {}
         if key == "name":
             if not isinstance(value, str) or not value.isprintable() or len(value) > 200:
-                raise DataError(f"name must be a line of text, got {value!r}"[:200])
+                raise DataError(f"name must be a line of text, got {told(value)}")
             name = value
         elif key == "layout":
             if value not in list(Layout):
-                raise DataError(f"layout must be one of {', '.join(Layout)}, got {value!r}")
+                raise DataError(f"layout must be one of {', '.join(Layout)}, got {told(value)}")
             layout = Layout(value)
         elif isinstance(value, Mapping) and key in {p.section for p in PARAMETERS.values()}:
             wrong = [k for k in value if k not in PARAMETERS or PARAMETERS[k].section != key]
@@ -240,33 +250,35 @@ def _checked(name: str, layout: Layout, flat: Mapping[str, Any], data: Correlati
     for key, parameter in PARAMETERS.items():  # defaults first, so that the order of what is given decides the axes
         if key not in flat and parameter.default is not None and not (key in SCALARS and (data or "example" in flat)):
             fixed[key] = parameter.default
+    lengths = {key: len(value) for key, value in flat.items() if _is_many(value)}  # counted before they are made
+    count = math.prod(lengths.values()) if layout is Layout.GRID else max(lengths.values(), default=1)
+    if count > MOST_POINTS:
+        raise DomainError(f"a sweep of {count:,} points is too large; at most {MOST_POINTS:,}")
     for key, value in flat.items():
-        listed = isinstance(value, Sequence) and not isinstance(value, str | bytes)
-        many = listed or (isinstance(value, np.ndarray) and value.ndim > 0)
+        many = _is_many(value)
         if isinstance(value, Mapping):
             raise DataError(f"{key} must be a value or a list of values, got a table")
         if not many:
             fixed[key] = _value(key, value)
             continue
         if PARAMETERS[key].kind is str or not len(value):
-            raise DataError(f"{key} must have one value, got {value!r}"[:200] if len(value) else f"{key} has no values")
-        if len(value) > MOST_POINTS:  # counted before they are made
-            raise DomainError(f"a sweep of {len(value):,} values of {key} is too large; at most {MOST_POINTS:,} points")
+            raise DataError(f"{key} must have one value, got {told(value)}" if len(value) else f"{key} has no values")
         axes[key] = tuple(_value(key, one) for one in value)
         twice = len(axes[key]) != len(set(axes[key]))
         if twice and layout is Layout.GRID:
             raise DataError(f"{key} has the same value twice")
     if data is None and "example" not in flat and "sigma_a" not in flat:
         raise DataError("a sweep needs data: sigma_a (and sigma_b, rho, w_a, w_b), example, or data=")
-    lengths = {k: len(v) for k, v in axes.items()}
     if layout is Layout.LIST and len(set(lengths.values())) > 1:
         raise DataError(f"in a list all parameters need as many values, got {lengths}")
     spec = Spec(name, layout, axes, fixed, data)
+    grouped = [name for name in GROUPED if name in axes]
+    apart = min(spec.count, math.prod(len(set(axes[name])) for name in grouped))
+    if apart > MOST_GROUPS:
+        raise DomainError(f"{apart:,} combinations of {', '.join(grouped)} are too many; at most {MOST_GROUPS:,}")
     if not any(_possible(layout, axes, fixed)):
-        got = " and ".join(f"{axes.get(one, fixed.get(one))}" for one in ("fusion_depth", "depth"))
+        got = " and ".join(told(axes.get(one, fixed.get(one))) for one in ("fusion_depth", "depth"))
         raise DataError(f"fusion_depth must be at most depth, got {got}")
-    if spec.count > MOST_POINTS:
-        raise DomainError(f"a sweep of {spec.count:,} points is too large; at most {MOST_POINTS:,}")
     return spec
 
 
@@ -274,8 +286,13 @@ def _possible(layout: Layout, axes: Mapping[str, tuple[Value, ...]], fixed: Mapp
     """Of the combinations of depth and fusion depth that are swept: whether such a network exists."""
     depths, fused = (axes.get(name, (fixed.get(name),)) for name in ("depth", "fusion_depth"))
     paired = layout is Layout.LIST and len(depths) == len(fused)
-    pairs = list(zip(depths, fused, strict=True) if paired else itertools.product(depths, fused))
+    pairs = zip(depths, fused, strict=True) if paired else itertools.product(depths, fused)
     return (int(f or 0) <= int(d or 0) for d, f in pairs)
+
+
+def _is_many(value: Any) -> bool:
+    listed = isinstance(value, Sequence) and not isinstance(value, str | bytes)
+    return listed or (isinstance(value, np.ndarray) and value.ndim > 0)
 
 
 def _value(key: str, value: Any) -> Value:
@@ -283,7 +300,7 @@ def _value(key: str, value: Any) -> Value:
     value = value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
     if parameter.kind is str:
         if not isinstance(value, str):
-            raise DataError(f"{key} must be text, got {value!r}"[:200])
+            raise DataError(f"{key} must be text, got {told(value)}")
         return value
     wanted = "an integer" if parameter.kind is int else "a finite number"
     fine = isinstance(value, Integral if parameter.kind is int else Real) and not isinstance(value, bool | np.bool_)
@@ -291,5 +308,5 @@ def _value(key: str, value: Any) -> Value:
         raise DataError(f"{key} must be {wanted} below 1e18, got {shown_number(int(value))}")
     if not fine or not math.isfinite(value) or not parameter.least <= value <= parameter.most:
         limits = f">= {parameter.least:g}" + (f" and <= {parameter.most:g}" if parameter.most < math.inf else "")
-        raise DataError(f"{key} must be {wanted} {limits}, got {value!r}"[:200])
+        raise DataError(f"{key} must be {wanted} {limits}, got {told(value)}")
     return int(value) if parameter.kind is int else float(value)

@@ -125,5 +125,8 @@ def set_aside(path: Path) -> None:
     for i in range(1000):
         aside = path.with_name(f"{path.name}.damaged-{i}")
         if not aside.exists():
-            os.replace(path, aside)
+            try:
+                os.replace(path, aside)
+            except OSError as error:
+                raise StoreError(f"{path.name} is damaged and cannot be set aside: {error.strerror}") from None
             return

@@ -178,6 +178,7 @@ HEAD = b"a1,a2,b,y\n"
         (bytes.fromhex("1f8b0800"), "t.csv cannot be unpacked: EOFError"),
         (HEAD + b"1,2,3,4\n" + b"," * 10**6 + b"\n", "line 2 or later has more than 6 cells"),
         (b"PK\x03\x04...", "is a ZIP archive or a workbook, not a table in text: save it as .csv or .xlsx"),
+        (b"PAR1\x15\x04", "t.csv is Parquet, not a table in text"),
         (HEAD + b",2,3,4\n1,,3,4\n1,2,3,\n", "gaps in 3 of 3 rows, the first in line 2, column 'a1': --missing drop"),
     ],
 )

@@ -60,7 +60,9 @@ def test_five_uncorrelated_modes_are_learned_as_the_closed_form_says(depth: int)
     data = Correlations(np.eye(5), turn @ np.diag(sizes), {"A": 5})
     run = integrate_reduced(F.branches({"A": depth}, trunk=0), data, u0=u0, rtol=1e-11)
     begin = (u0 / math.sqrt(5)) ** depth
-    assert [(row.modality, row.number, row.status) for row in run.modes] == [("A", i, Status.REACHED) for i in range(1, 6)]
+    assert [(row.modality, row.number, row.status) for row in run.modes] == [
+        ("A", i, Status.REACHED) for i in range(1, 6)
+    ]
     for row, s in zip(run.modes, sizes, strict=True):
         assert row.size == pytest.approx(s, rel=1e-12)
         exact = quad(lambda a, s=s: 1 / (depth * a ** (2 - 2 / depth) * (s - a)), begin, s / 2, epsrel=1e-13)[0]

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from dynamics import (
     DataError,
     DomainError,
     FusionNetwork,
+    SolveError,
     StoreError,
     descend,
     ensemble,
@@ -31,7 +33,8 @@ from dynamics import (
 )
 from dynamics.interface.cli import main
 from dynamics.paper.experiments import EXPERIMENTS
-from dynamics.simulation.sweeps.runner import held_interrupts
+from dynamics.recipe import PLAIN
+from dynamics.simulation.sweeps.runner import held_interrupts, one_batch
 from dynamics.simulation.sweeps.spec import make_spec, read_spec
 from tests.cases import ROOT
 
@@ -119,6 +122,46 @@ def test_a_cluster_ends_with_the_same_bytes_though_a_worker_is_killed(tmp_path: 
     assert digest(tmp_path / "plain") == digest(tmp_path / "there")
 
 
+def test_a_worker_of_another_version_is_refused() -> None:
+    with pytest.raises(SolveError, match=r"a worker has fusion-dynamics .*, this is 9\.9: not mixed"):
+        one_batch(0, [], None, PLAIN, "9.9")
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (TimeoutError(), "no worker at the Dask scheduler 'tcp://here' for 60 s: what is finished is in the store"),
+        (TypeError("one_batch() takes 4"), r"the cluster failed: TypeError: one_batch\(\) takes 4; its workers need"),
+        (OSError("closed\nhere"), r"the cluster failed: OSError: closed\\nhere;"),
+    ],
+)
+def test_a_cluster_that_goes_is_said(monkeypatch, error: Exception, says: str) -> None:
+    """The scheduler is gone, or all workers are, or they have an older package: as Dask raises it."""
+
+    class Gone:
+        __init__ = __exit__ = lambda *_, **__: None
+        __enter__ = lambda self: self
+
+        def wait_for_workers(self, *_, **__) -> None:
+            raise error
+
+    monkeypatch.setitem(sys.modules, "distributed", SimpleNamespace(Client=Gone, wait=None))
+    with pytest.raises(SolveError, match=says) as caught:
+        sweep({"sigma_a": 2.0}, scheduler="tcp://here")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_killed_worker_process_is_said(monkeypatch) -> None:
+    from joblib.externals.loky.process_executor import BrokenProcessPool
+
+    def broken(*_, **__):
+        raise BrokenProcessPool
+
+    monkeypatch.setattr("joblib.Parallel", broken)
+    with pytest.raises(SolveError, match=r"a worker process was killed, .* what is finished is in the store"):
+        sweep({"sigma_a": 2.0, "width": [3, 4]}, jobs=2)
+
+
 def test_interrupted_it_says_130_and_goes_on(tmp_path: Path) -> None:
     """In the background of a script interrupts are ignored, and children inherit that: not here."""
     (tmp_path / "many.toml").write_text(spec(100))
@@ -200,6 +243,19 @@ def test_a_damaged_batch_is_set_aside_and_run_again(harm: str, tmp_path: Path) -
     assert aside.read_bytes() == bytes(content)
     aside.unlink()
     assert digest(store) == before
+
+
+def test_want_of_memory_is_no_damage(tmp_path: Path, monkeypatch) -> None:
+    sweep({"sigma_a": 2.0}, tmp_path / "store")
+    before = digest(tmp_path / "store")
+
+    def full(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr("dynamics.files.np.load", full)
+    with pytest.raises(MemoryError):
+        sweep({"sigma_a": 2.0}, tmp_path / "store")
+    assert digest(tmp_path / "store") == before
 
 
 def test_a_store_of_another_sweep_or_version_is_not_mixed(tmp_path: Path) -> None:
@@ -354,8 +410,9 @@ def test_an_exploding_grid_is_counted_before_work() -> None:
     many = [float(i) for i in range(1, 2001)]
     with pytest.raises(DomainError, match="8,000,000,000 points"):
         make_spec({"sigma_a": many, "u0": [x * 1e-9 for x in many], "seed": list(range(2000))})
-    with pytest.raises(DomainError, match="1,000,000,000 values of seed is too large"):
-        make_spec({"sigma_a": 2.0, "seed": range(10**9)})
+    for layout in ("grid", "list"):
+        with pytest.raises(DomainError, match="1,000,000,000 points is too large"):
+            make_spec({"sigma_a": 2.0, "seed": range(10**9), "layout": layout})
 
 
 def test_files_that_are_no_spec(tmp_path: Path) -> None:
