@@ -31,6 +31,7 @@ from dynamics import (
 )
 from dynamics.interface.cli import main
 from dynamics.paper.experiments import EXPERIMENTS
+from dynamics.simulation.sweeps.dataset import summary
 from dynamics.simulation.sweeps.runner import held_interrupts
 from dynamics.simulation.sweeps.spec import make_spec, read_spec
 from tests.cases import ROOT
@@ -94,6 +95,13 @@ def test_a_list_pairs_and_an_example_and_own_data_are_swept() -> None:
     scaled = load_example("star98").rescaled({"school": 1.3})
     one = integrate(FusionNetwork.fused_at(2, 2, scaled.modalities), scaled, u0=1e-3)
     assert float(own["ratio"].sel(factor=1.3)) == pytest.approx(one.ratio, rel=1e-3)
+
+
+def test_a_factor_is_of_the_last_of_any_number_of_modalities() -> None:
+    three = Correlations(np.diag([9.0, 4, 1]), [3.0, 2, 1], {"A": 1, "B": 1, "C": 1})
+    found = sweep({"width": 5, "factor": 2.0}, data=three)
+    same = sweep({"width": 5}, data=three.rescaled({"C": 2.0}))
+    np.testing.assert_array_equal(found["half_time"].values, same["half_time"].values)
 
 
 def test_provenance_units_and_netcdf(tmp_path: Path) -> None:
@@ -247,6 +255,9 @@ def test_batches_are_those_of_the_points_one_by_one() -> None:
         key = *(point[name] for name in ("depth", "fusion_depth", "width", "rtol")), point["learning_rate"] == 0
         groups.setdefault(key, []).append(i)
     assert [i for batch in spec.batches() for i in batch] == [i for group in groups.values() for i in group]
+    sizes = [len(batch) for batch in spec.batches() if spec.at(batch[:1])[0]["width"] == 5]
+    assert sizes == [64, 26, 64, 64, 52, 90, 180]  # two layers of scalars are light
+    assert [len(batch) for batch in make_spec({"example": "diabetes", "seed": list(range(90))}).batches()] == [64, 26]
 
 
 def test_a_point_that_fails_does_not_take_its_batch_along(tmp_path: Path) -> None:
@@ -271,6 +282,7 @@ def test_a_risky_rate_does_not_cut_the_steps_of_the_others() -> None:
 def test_one_point_is_a_sweep_too() -> None:
     found = sweep({"sigma_a": 2.0})
     assert found["ratio"].dims == ()
+    assert found.attrs["warnings"] == ""
     assert float(found["ratio"]) == pytest.approx(float(sweep({"sigma_a": 2.0, "seed": [0]})["ratio"][0]))
 
 
@@ -282,6 +294,9 @@ def test_what_single_runs_would_warn_of_is_said() -> None:
     assert "their order is undefined" in sweep({"sigma_a": 1.0, "rho": 0.3}).attrs["warnings"]
     still = sweep({"sigma_a": 2.0, "u0": 0.0})
     assert set(still["status"].values) == {"never"}
+    told = summary(still)
+    assert told.title == "sweep: one point"
+    assert [row[1:] for row in told.rows] == [("0 of 1", "-", "-", "-")] * 3
     assert "the start is exactly stationary, or the target has no correlation" in still.attrs["warnings"]
 
 
@@ -290,6 +305,10 @@ def test_a_point_without_data_fails_alone() -> None:
     found = sweep({"sigma_a": 2.0, "w_a": [1.0, 1e300]})
     assert found["status"].values.tolist() == [["reached", "failed"], ["reached", "failed"]]
     assert "w[0] makes a target beyond 1e+151, got 1e+300" in found.attrs["warnings"]
+    told = summary(found)
+    assert told.title == "sweep: w_a 2"
+    assert [row[1] for row in told.rows] == ["1 of 2"] * 3
+    assert told.notes == (f"Warning: {found.attrs['warnings']}",)
 
 
 @pytest.mark.parametrize("name", ["figure_3c", "figure_6b", "figure_6c", "figure_6d"])
