@@ -122,6 +122,7 @@ def test_correlations_survive_pickling_and_cannot_be_changed() -> None:
         (lambda: Correlations([[1, 0.5], [0.4, 1]], [1, 1], TWO), "sigma is not symmetric: 0.5 at"),
         (lambda: Correlations([[1e-12, 5e-13], [4e-13, 1e-12]], [0, 0], TWO), "sigma is not symmetric: 5e-13 at"),
         (lambda: Correlations([[1, 2], [2, 1]], [1, 1], TWO), "sigma has a negative eigenvalue, -1"),
+        (lambda: Correlations([[0, 1e-11], [1e-11, 0]], [0, 0], TWO), "sigma has a negative eigenvalue, -1e-11"),
         (lambda: Correlations([[-1, 0], [0, 1]], [1, 1], TWO), "negative variance -1 at index 0"),
         (lambda: Correlations(np.eye(3), [1, 1], TWO), r"sigma must have shape \(2, 2\)"),
         (lambda: Correlations(np.eye(2), [1, 1, 1], TWO), "sigma_yx must have shape"),

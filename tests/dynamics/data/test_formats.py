@@ -70,6 +70,7 @@ def test_every_format_gives_the_statistics_of_its_samples(tmp_path, kind: str, s
     for name in ("sigma", "sigma_yx", "sigma_yy"):
         np.testing.assert_array_equal(getattr(data, name), getattr(same, name))
     assert data.samples.count == len(values)
+    assert data.notes == ()
     assert data.column_names("A") == tuple(modalities["A"])
 
 

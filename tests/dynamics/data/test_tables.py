@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.datasets import load_wine
 
-from derivations.rows import contrasts, some_of
+from derivations.rows import class_note, contrasts, some_of
 from dynamics import Correlations, DataError, DomainError, FusionNetwork, integrate, read_table
 from dynamics.data import moments, texts
 from dynamics.data.codes import ends_of, ends_of_both
@@ -144,6 +144,8 @@ def test_notes_name_six_classes_of_thirty_letters() -> None:
     assert some_of(["x" * 30, "y" * 31]) == f"{'x' * 30}, {'y' * 27}..."
     assert some_of("abcdef") == "a, b, c, d, e, f"
     assert some_of("abcdefg") == "a, b, c, d, e, f, ... (7 in all)"
+    assert class_note("y", ["no", "yes"]).endswith("sqrt(2) times a column of 0 and 1, 'yes' on the positive side")
+    assert class_note("y", "abc").endswith("one-hot, which is 2 outputs up to a rotation of the outputs")
 
 
 def test_categories_are_a_column_each_in_every_format(tmp_path) -> None:
@@ -294,6 +296,8 @@ def test_a_code_is_written_in_nines_or_stands_in_several_columns() -> None:
         frame.loc[10:13, columns] = code
         data = read_table(frame, "y", BLOCKS)
         assert said(data, says) if says else data.notes == ()
+    two_values = FRAME.assign(a1=np.resize([0.0, 1], 40), a2=np.resize([0.0, 1, 1], 40))
+    assert read_table(two_values, "y", BLOCKS).notes == ()
 
 
 def test_ends_of_two_lots_are_those_of_all_rows() -> None:
@@ -496,6 +500,15 @@ def test_files_are_joined_by_the_names_of_their_rows(tmp_path, monkeypatch, kind
     data = read_table(base, "y", {"A": ["a1", "a2"], "B": str(tmp_path / "part.csv")}, id="id")
     assert_moments(data, VALUES[:, :3], VALUES[:, 3:])
     assert data.notes == ()
+
+
+def test_a_blank_in_one_block_of_a_joined_file_is_a_gap(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(texts, "rows_at_a_time", lambda _: 3)
+    base, part = joined_files(tmp_path, list(range(40))), tmp_path / "part.csv"
+    part.write_text("id,b\n" + "".join(f"{i},{' ' if i == 7 else b}\n" for i, b in enumerate(VALUES[:, 2].tolist())))
+    data = read_table(base, "y", {"A": ["a1", "a2"], "B": str(part)}, id="id", missing="drop")
+    rest = np.delete(VALUES, 7, axis=0)
+    assert_moments(data, rest[:, :3], rest[:, 3:])
 
 
 def test_joined_files_end_to_end(tmp_path, capsys) -> None:

@@ -2,6 +2,7 @@
 
 import ctypes
 import functools
+import io
 import json
 import math
 import os
@@ -21,6 +22,7 @@ from dynamics import (
     DataError,
     DomainError,
     FusionNetwork,
+    Recipe,
     StoreError,
     descend,
     ensemble,
@@ -32,8 +34,9 @@ from dynamics import (
 from dynamics.interface.cli import main
 from dynamics.paper.experiments import EXPERIMENTS
 from dynamics.simulation.sweeps.dataset import summary
-from dynamics.simulation.sweeps.runner import held_interrupts
+from dynamics.simulation.sweeps.runner import held_interrupts, shown
 from dynamics.simulation.sweeps.spec import make_spec, read_spec
+from dynamics.simulation.sweeps.work import recipe_of
 from tests.cases import ROOT
 
 SMALL = {"sigma_a": [1.5, 2.0], "rho": [-0.5, 0.0, 0.5], "seed": [0, 1], "u0": 1e-4, "depth": 2, "width": 30}
@@ -107,9 +110,9 @@ def test_a_factor_is_of_the_last_of_any_number_of_modalities() -> None:
 def test_provenance_units_and_netcdf(tmp_path: Path) -> None:
     import xarray
 
-    found = sweep({**SMALL, "seed": [0, 2**40]}, tmp_path / "store")
+    found = sweep({**SMALL, "seed": [0, 2**31]}, tmp_path / "store")
     assert found["half_time"].attrs["units"] == "tau"
-    assert found["seed"].values.tolist() == ["0", str(2**40)]
+    assert found["seed"].values.tolist() == ["0", str(2**31)]  # beyond the integers of netCDF 3
     assert json.loads(found.attrs["spec"])["fixed"]["width"] == 30
     assert found.attrs["version"].startswith("fusion-dynamics ")
     found.to_netcdf(tmp_path / "r.nc", engine="scipy")
@@ -283,6 +286,7 @@ def test_one_point_is_a_sweep_too() -> None:
     found = sweep({"sigma_a": 2.0})
     assert found["ratio"].dims == ()
     assert found.attrs["warnings"] == ""
+    assert sweep({"sigma_a": 2.0, "seed": 2**31}).attrs["fixed_seed"] == str(2**31)
     assert float(found["ratio"]) == pytest.approx(float(sweep({"sigma_a": 2.0, "seed": [0]})["ratio"][0]))
 
 
@@ -361,12 +365,23 @@ CYCLE.append(CYCLE)
         ({"sigma_a": 2.0, "fusion_depth": 3}, "fusion_depth must be at most depth, got 3 and 2"),
         ({"sigma_a": [0.0, 2.0]}, "sigma_a must be a finite number >= 1e-150"),
         ({"sigma_a": 2.0, "rtol": 1.0}, "rtol must be a finite number >= 1e-13 and <= 0.001"),
+        ({"sigma_a": 2.0, "dropout": 1.0}, "dropout must be a finite number >= 0 and <= 1, got 1.0"),
         ({"sigma_a": 2.0, "data": {"sigma_a": 3.0}}, "sigma_a is given twice"),
     ],
 )
 def test_a_spec_that_is_none_is_named(document: dict, text: str) -> None:
     with pytest.raises(DataError, match=text):
         make_spec(document)
+
+
+def test_a_recipe_of_a_point_is_that_of_all_but_for_what_is_swept() -> None:
+    spec = make_spec(
+        {"sigma_a": 2.0, "dropout": [0.0, 0.5], "rate": 2.0}, recipe=Recipe(rates={"A": 3.0}, momentum=0.9)
+    )
+    assert [recipe_of(point, spec.recipe, "B") for point in spec.points()] == [
+        Recipe(rates={"A": 3.0, "B": 2.0}, dropout={"B": masked}, momentum=0.9) for masked in (0.0, 0.5)
+    ]
+    assert recipe_of({}, spec.recipe, "B") is spec.recipe
 
 
 def test_an_exploding_grid_is_counted_before_work() -> None:
@@ -398,6 +413,15 @@ def test_the_command_and_its_pictures(tmp_path: Path, capsys: pytest.CaptureFixt
     assert main([*arguments, "--plot", str(tmp_path / "map.png"), "--heatmap"]) == 0
     assert (tmp_path / "map.png").stat().st_size > 5000
     assert main([*arguments, "--heatmap"]) == 2
+
+
+def test_progress_on_a_terminal_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    for arguments in ((0, 2, math.nan), (1, 2, 3.0), (2, 2, 0.0)):
+        shown(*arguments)
+    assert terminal.getvalue() == "  0 of 2 batches   \r  1 of 2 batches, 3 s left   \r  2 of 2 batches   \n"
 
 
 def test_pictures_show_the_numbers() -> None:
