@@ -705,7 +705,7 @@ class Correlations:
                 f"sigma is not symmetric: {self.sigma[i, j]:.12g} at ({i}, {j}), {self.sigma[j, i]:.12g} at ({j}, {i})"
             )
         scale, values, vectors, kept = self._spectrum(self.modalities)
-        if values[0] < -SYMMETRY_TOLERANCE * max(values[-1], 1.0):
+        if values[0] < -SYMMETRY_TOLERANCE * values[-1]:
             raise DataError(f"sigma has a negative eigenvalue, {values[0]:.3g} at unit variances")
         target = self._target / scale
         outside = self.norm(target @ vectors[:, ~kept]) if not np.all(kept) else 0.0

@@ -16,9 +16,6 @@ import numpy as np
 from derivations import StoreError
 from dynamics.messages import shown
 
-EPOCH = (1980, 1, 1, 0, 0, 0)  # the date of every member of an archive
-
-
 LONGEST_PATH = 200  # characters of a path in a message
 LONGEST_NAME = 230  # bytes of a file's name: the temporary one beside it is longer, and 255 are what a disk takes
 
@@ -107,7 +104,7 @@ def packed(arrays: Mapping[str, np.ndarray], warnings: list[str], place: str = "
         for name, array in members.items():
             member = io.BytesIO()
             np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy", EPOCH), member.getvalue())
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), member.getvalue())  # dated 1980, whenever it is made
     return buffer.getvalue()
 
 

@@ -45,6 +45,7 @@ from dynamics.interface.cli import main
 from dynamics.messages import one_line
 from dynamics.prediction.laws.leading import log_integral
 from dynamics.simulation import phases, system
+from dynamics.simulation.sweeps.spec import make_spec
 from tests.cases import clean_environment
 
 NET, DATA, SIZES = FusionNetwork.fused_at(2, 2), Correlations.scalar(2, 1, 0.5), {"A": 1, "B": 1}
@@ -52,6 +53,7 @@ RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(20, 2)), RNG.normal(size=20)
 BLOCKS = {"A": X[:, 0], "B": X[:, 1]}
 SMALL = [[[0.1]], [[0.1]]]
+SPEC = make_spec({"sigma_a": 2.0})
 HUGE = 10**400
 A = sp.Symbol("A")
 MASKED = np.ma.masked_equal([[99.0]], 99.0)
@@ -198,6 +200,8 @@ def with_first(layer: object) -> dict[str, object]:
             r"sigma_a, sigma_b, rho and w do not fit one another: \(2,\), \(3,\), \(\), \(\), \(\)",
         ),
         (lambda: sweep(None), DataError, "spec must be a TOML file or a mapping, got NoneType"),
+        (lambda: sweep(SPEC, data=DATA), DataError, "data goes with a mapping; this spec is made already"),
+        (lambda: sweep("s.toml", recipe=Recipe()), DataError, "recipe goes with a mapping, not with a file"),
         (lambda: sweep({"sigma_a": 2.0}, ""), StoreError, "store '': no name of a folder"),
         (lambda: sweep({"sigma_a": 2.0}, "a\0b"), StoreError, r"store 'a\\x00b': no name of a folder"),
         (lambda: integrate_reduced(NET, DATA).save("x" * 5000), StoreError, "File name too long"),

@@ -99,9 +99,9 @@ def read_table(
             if isinstance(source, Correlations):
                 if modalities is not None or standardize or classes:
                     raise DataError("a file of sigma and sigma_yx: modalities, standardize and classes need samples")
-                return _checked(source)
+                return source
             table = shaped(with_gaps(source, codes), picked, policy, bool(classes))
-            return _checked(correlations_of(table, source.name, bool(standardize)))
+            return correlations_of(table, source.name, bool(standardize))
     except DataError as error:
         raise DataError(one_line(str(error))) from None
     except np.linalg.LinAlgError as error:
@@ -200,13 +200,6 @@ def _regular_file(path: Any) -> Path:
     if not os.access(file, os.R_OK):
         raise DataError(f"{str(path)[:80]!r} cannot be read: Permission denied")
     return file
-
-
-def _checked(data: Correlations) -> Correlations:
-    """Refuse statistics whose weights are beyond floating point."""
-    if not all(np.isfinite(values).all() for values in (data.sigma, data.sigma_yx, data.sigma_yy, data.optimum)):
-        raise DataError("the optimal weights overflow: rescale the units")
-    return data
 
 
 def _from_npz(file: Path, name: str, target: Any, modalities: Any) -> tuple[Source | Correlations, Picked]:

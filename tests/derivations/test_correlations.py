@@ -5,6 +5,7 @@ import pytest
 import sympy as sp
 
 from derivations import Correlations, DataError
+from derivations.samples import constant_notes
 from tests.cases import ORACLE, oracle_instance
 
 TWO = {"A": 1, "B": 1}
@@ -28,6 +29,10 @@ def test_scalar_takes_standard_deviations() -> None:
     np.testing.assert_array_equal(data.sigma, [[4, 1], [1, 1]])
     np.testing.assert_array_equal(data.sigma_yx, [5, 2])
     assert float(data.sigma_yy) == 7
+    data = Correlations.scalar(sigma_a=2, sigma_b=3, rho=0.5, w=(1, 2))  # no two of the numbers the same
+    np.testing.assert_array_equal(data.sigma, [[4, 3], [3, 9]])
+    np.testing.assert_array_equal(data.sigma_yx, [10, 21])
+    assert float(data.sigma_yy) == 52
 
 
 def test_samples_give_centred_moments() -> None:
@@ -115,7 +120,9 @@ def test_correlations_survive_pickling_and_cannot_be_changed() -> None:
         (lambda: Correlations([[1, np.nan], [0, 1]], [1, 1], TWO), r"sigma has nan at index \(0, 1\)"),
         (lambda: Correlations(np.eye(2), [1, np.inf], TWO), r"sigma_yx has inf at index \(1,\)"),
         (lambda: Correlations([[1, 0.5], [0.4, 1]], [1, 1], TWO), "sigma is not symmetric: 0.5 at"),
+        (lambda: Correlations([[1e-12, 5e-13], [4e-13, 1e-12]], [0, 0], TWO), "sigma is not symmetric: 5e-13 at"),
         (lambda: Correlations([[1, 2], [2, 1]], [1, 1], TWO), "sigma has a negative eigenvalue, -1"),
+        (lambda: Correlations([[0, 1e-11], [1e-11, 0]], [0, 0], TWO), "sigma has a negative eigenvalue, -1e-11"),
         (lambda: Correlations([[-1, 0], [0, 1]], [1, 1], TWO), "negative variance -1 at index 0"),
         (lambda: Correlations(np.eye(3), [1, 1], TWO), r"sigma must have shape \(2, 2\)"),
         (lambda: Correlations(np.eye(2), [1, 1, 1], TWO), "sigma_yx must have shape"),
@@ -162,6 +169,12 @@ def test_constant_inputs_have_no_effect() -> None:
         np.testing.assert_allclose(data.optimum, [alone.optimum[0], 0], atol=1e-15)
         assert data.notes == ("1 constant column ('A2'): without effect",)
         assert data.warnings == ()
+
+
+def test_four_constant_columns_are_named() -> None:
+    assert constant_notes("a") == ("1 constant column ('a'): without effect",)
+    assert constant_notes("abcd") == ("4 constant columns ('a', 'b', 'c', 'd'): without effect",)
+    assert constant_notes("abcde") == ("5 constant columns ('a', 'b', 'c', 'd', ...): without effect",)
 
 
 def test_columns_have_names() -> None:

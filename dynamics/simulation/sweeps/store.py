@@ -46,7 +46,7 @@ def open_store(folder: str | os.PathLike[str], spec: Spec, batches: int) -> Path
     }  # fmt: skip
     if not known:
         raise StoreError(f"store {str(path)!r}: it is a file, not a folder")
-    manifest, text = path / MANIFEST, json.dumps(wanted, indent=1, allow_nan=False) + "\n"
+    manifest, text = path / MANIFEST, json.dumps(wanted, indent=1) + "\n"
     try:
         path.mkdir(parents=True, exist_ok=True)
         if not manifest.exists():

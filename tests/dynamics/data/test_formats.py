@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dynamics import Correlations, DataError, read_table
-from dynamics.data import arrays, moments
+from dynamics.data import arrays, frames, moments
 from dynamics.data.columns import asked
 from dynamics.data.shaping import Shaped
 from dynamics.messages import LONGEST_MESSAGE
@@ -70,6 +70,7 @@ def test_every_format_gives_the_statistics_of_its_samples(tmp_path, kind: str, s
     for name in ("sigma", "sigma_yx", "sigma_yy"):
         np.testing.assert_array_equal(getattr(data, name), getattr(same, name))
     assert data.samples.count == len(values)
+    assert data.notes == ()
     assert data.column_names("A") == tuple(modalities["A"])
 
 
@@ -121,7 +122,7 @@ def test_moments_block_by_block_are_those_of_exact_arithmetic(monkeypatch, rows_
         ([[1, 2, 3, 4]], "at least two samples are needed, got 1"),
         ([[1, 2, 3, 4], [2, 3, 5, 4]], "target 'y' is constant (4): there is nothing to learn"),
         ([[1e15, 2, 3, 4], [1e15 + 2, 3, 5, 1]], "column 'a1' varies by 2 around 1e+15: too little for the digits"),
-        ([[1, 2, 3, 1e200], [2, 3, 5, 4]], "column 'y' reaches 1e+200: its variance overflows, rescale the units"),
+        ([[1, 2, 1e200, 1e200], [2, 3, 5, 4]], "column 'b' reaches 1e+200: its variance overflows, rescale the units"),
         ([[1e-160, 2, 3, 4], [0, 3, 5, 1]], "column 'a1' varies by less than 1e-150: its variance underflows"),
     ],
 )
@@ -377,6 +378,7 @@ def test_bad_npz(tmp_path) -> None:
     np.savez(path, a=[1.0, 2], y=[1.0, 2])
     with pytest.raises(DataError, match="array 'a' is used twice"):
         read_table(path, modalities={"A": ["a"], "B": ["a"]})
+    assert "id joins tables by a column: an .npz has none" in message(path, modalities=None, id="a")
 
 
 def test_a_zip_bomb_is_refused_before_memory_is_taken(tmp_path, monkeypatch) -> None:
@@ -384,6 +386,8 @@ def test_a_zip_bomb_is_refused_before_memory_is_taken(tmp_path, monkeypatch) -> 
     bomb = archive_of(tmp_path / "bomb.npz", {"a.npy": bytes(11 * 2**20)}, zipfile.ZIP_DEFLATED)
     assert bomb.stat().st_size < 2**14
     assert "would unpack to 11 MiB, more than 10" in message(bomb, modalities=None)
+    monkeypatch.setattr(frames, "LARGEST_WORKBOOK", 10 * 2**20)
+    assert "would unpack to 11 MiB, more than 10: save it as .csv" in message(bomb.rename(tmp_path / "bomb.xlsx"))
 
 
 # -- Parquet and DataFrames ------------------------------------------------------------------------------

@@ -12,9 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.datasets import load_wine
 
-from derivations.rows import contrasts
+from derivations.rows import class_note, contrasts, some_of
 from dynamics import Correlations, DataError, DomainError, FusionNetwork, integrate, read_table
 from dynamics.data import moments, texts
+from dynamics.data.codes import ends_of, ends_of_both
 from dynamics.interface.cli import main
 from tests.dynamics.data.test_reading import BLOCKS, message, table
 
@@ -139,6 +140,14 @@ def test_contrasts_are_orthonormal_axes_of_what_is_left_of_one_hot_columns(count
     assert np.isnan(contrasts(np.array([-1]), count)).all()
 
 
+def test_notes_name_six_classes_of_thirty_letters() -> None:
+    assert some_of(["x" * 30, "y" * 31]) == f"{'x' * 30}, {'y' * 27}..."
+    assert some_of("abcdef") == "a, b, c, d, e, f"
+    assert some_of("abcdefg") == "a, b, c, d, e, f, ... (7 in all)"
+    assert class_note("y", ["no", "yes"]).endswith("sqrt(2) times a column of 0 and 1, 'yes' on the positive side")
+    assert class_note("y", "abc").endswith("one-hot, which is 2 outputs up to a rotation of the outputs")
+
+
 def test_categories_are_a_column_each_in_every_format(tmp_path) -> None:
     """Two kinds take one column; categories of numbers are no numbers; text is stripped."""
     colour, yes = np.resize(["red", "blue", "green", "red"], 40), np.resize(["yes", "no", "no"], 40)
@@ -230,6 +239,7 @@ def test_a_column_of_gaps_has_no_effect_and_rows_of_gaps_leave_nothing() -> None
     data = read_table(frame, "y", BLOCKS, missing="mean")
     assert_moments(data, np.column_stack([VALUES[:, 0], np.zeros(40), VALUES[:, 2]]), VALUES[:, 3:])
     assert said(data, "1 constant column ('a2'): without effect")
+    assert said(data, "40 gaps in 1 columns were filled with their means")
     same = Correlations.from_samples({"A": frame[["a1", "a2"]], "B": frame["b"]}, frame["y"], missing="mean")
     np.testing.assert_allclose(same.sigma, data.sigma)
     assert "got 0; 40 of 40 rows have gaps and were dropped" in message(frame, missing="drop")
@@ -259,12 +269,43 @@ def test_codes_for_a_missing_value_are_said_and_taken_on_request(tmp_path, capsy
     assert_moments(read_table(path, "y", BLOCKS, missing="drop", na="n. a."), values[8:, :3], values[8:, 3:])
     path.write_text(written.replace("n. a.", "-inf"))
     assert_moments(read_table(path, "y", BLOCKS, missing="drop", na="-Inf"), values[8:, :3], values[8:, 3:])
+    words = FRAME.assign(b=np.resize(["red", "blue", "-9999.00"], 40))  # a number is a code in whatever writing
+    data = read_table(words, "y", BLOCKS, missing="drop", na=-9999)
+    assert (data.samples.count, data.column_names("B")) == (27, ("b=red",))
     for na in (None, [None], {"a": 1}.items(), [[1]]):
         assert "na must be a code or a list of codes for a missing value, got" in message(path, na=na)
     for flag in ({"standardize": "no"}, {"classes": 1}):
         assert "must be True or False, got" in message(path, **flag)
         with pytest.raises(DataError, match="must be True or False, got"):
             Correlations.from_samples({"A": VALUES[:, 0]}, VALUES[:, 3], **flag)
+
+
+def test_a_code_is_written_in_nines_or_stands_in_several_columns() -> None:
+    """And it lies apart from all else, below or above."""
+    for code, columns, says in (
+        (-77.0, ["a1"], None),
+        (-77.0, ["a1", "a2"], "-77 stands 4 times in 'a1' and 1 more, where all else lies in 0.5 to 20"),
+        (999.0, ["a2"], "999 stands 4 times in 'a2', where all else lies in 0.5 to 20"),
+        (99.0, ["a2"], "99 stands 4 times"),
+        (-9.0, ["a2"], None),
+        (39.0, ["a1", "a2"], None),  # no further from the rest than that is wide
+    ):
+        frame = pd.DataFrame(
+            {"a1": np.linspace(0.5, 20, 40), "a2": np.linspace(20, 0.5, 40), "b": FRAME["b"], "y": FRAME["y"]}
+        )
+        frame.loc[10:13, columns] = code
+        data = read_table(frame, "y", BLOCKS)
+        assert said(data, says) if says else data.notes == ()
+    two_values = FRAME.assign(a1=np.resize([0.0, 1], 40), a2=np.resize([0.0, 1, 1], 40))
+    assert read_table(two_values, "y", BLOCKS).notes == ()
+
+
+def test_ends_of_two_lots_are_those_of_all_rows() -> None:
+    rows = np.random.default_rng(0).integers(-2, 3, size=(6, 100)).astype(float)
+    whole = vars(ends_of(rows))
+    for cut in (1, 3, 5):
+        for name, values in vars(ends_of_both(ends_of(rows[:cut]), ends_of(rows[cut:]))).items():
+            np.testing.assert_array_equal(values, whole[name])
 
 
 # -- other layouts ---------------------------------------------------------------------------------------
@@ -459,6 +500,15 @@ def test_files_are_joined_by_the_names_of_their_rows(tmp_path, monkeypatch, kind
     data = read_table(base, "y", {"A": ["a1", "a2"], "B": str(tmp_path / "part.csv")}, id="id")
     assert_moments(data, VALUES[:, :3], VALUES[:, 3:])
     assert data.notes == ()
+
+
+def test_a_blank_in_one_block_of_a_joined_file_is_a_gap(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(texts, "rows_at_a_time", lambda _: 3)
+    base, part = joined_files(tmp_path, list(range(40))), tmp_path / "part.csv"
+    part.write_text("id,b\n" + "".join(f"{i},{' ' if i == 7 else b}\n" for i, b in enumerate(VALUES[:, 2].tolist())))
+    data = read_table(base, "y", {"A": ["a1", "a2"], "B": str(part)}, id="id", missing="drop")
+    rest = np.delete(VALUES, 7, axis=0)
+    assert_moments(data, rest[:, :3], rest[:, 3:])
 
 
 def test_joined_files_end_to_end(tmp_path, capsys) -> None:

@@ -2,6 +2,7 @@
 
 import ctypes
 import functools
+import io
 import json
 import math
 import os
@@ -22,6 +23,7 @@ from dynamics import (
     DataError,
     DomainError,
     FusionNetwork,
+    Recipe,
     SolveError,
     StoreError,
     descend,
@@ -34,8 +36,10 @@ from dynamics import (
 from dynamics.interface.cli import main
 from dynamics.paper.experiments import EXPERIMENTS
 from dynamics.recipe import PLAIN
-from dynamics.simulation.sweeps.runner import held_interrupts, one_batch
+from dynamics.simulation.sweeps.dataset import summary
+from dynamics.simulation.sweeps.runner import held_interrupts, one_batch, shown
 from dynamics.simulation.sweeps.spec import make_spec, read_spec
+from dynamics.simulation.sweeps.work import recipe_of
 from tests.cases import ROOT
 
 SMALL = {"sigma_a": [1.5, 2.0], "rho": [-0.5, 0.0, 0.5], "seed": [0, 1], "u0": 1e-4, "depth": 2, "width": 30}
@@ -99,12 +103,19 @@ def test_a_list_pairs_and_an_example_and_own_data_are_swept() -> None:
     assert float(own["ratio"].sel(factor=1.3)) == pytest.approx(one.ratio, rel=1e-3)
 
 
+def test_a_factor_is_of_the_last_of_any_number_of_modalities() -> None:
+    three = Correlations(np.diag([9.0, 4, 1]), [3.0, 2, 1], {"A": 1, "B": 1, "C": 1})
+    found = sweep({"width": 5, "factor": 2.0}, data=three)
+    same = sweep({"width": 5}, data=three.rescaled({"C": 2.0}))
+    np.testing.assert_array_equal(found["half_time"].values, same["half_time"].values)
+
+
 def test_provenance_units_and_netcdf(tmp_path: Path) -> None:
     import xarray
 
-    found = sweep({**SMALL, "seed": [0, 2**40]}, tmp_path / "store")
+    found = sweep({**SMALL, "seed": [0, 2**31]}, tmp_path / "store")
     assert found["half_time"].attrs["units"] == "tau"
-    assert found["seed"].values.tolist() == ["0", str(2**40)]
+    assert found["seed"].values.tolist() == ["0", str(2**31)]  # beyond the integers of netCDF 3
     assert json.loads(found.attrs["spec"])["fixed"]["width"] == 30
     assert found.attrs["version"].startswith("fusion-dynamics ")
     found.to_netcdf(tmp_path / "r.nc", engine="scipy")
@@ -303,6 +314,9 @@ def test_batches_are_those_of_the_points_one_by_one() -> None:
         key = *(point[name] for name in ("depth", "fusion_depth", "width", "rtol")), point["learning_rate"] == 0
         groups.setdefault(key, []).append(i)
     assert [i for batch in spec.batches() for i in batch] == [i for group in groups.values() for i in group]
+    sizes = [len(batch) for batch in spec.batches() if spec.at(batch[:1])[0]["width"] == 5]
+    assert sizes == [64, 26, 64, 64, 52, 90, 180]  # two layers of scalars are light
+    assert [len(batch) for batch in make_spec({"example": "diabetes", "seed": list(range(90))}).batches()] == [64, 26]
 
 
 def test_a_point_that_fails_does_not_take_its_batch_along(tmp_path: Path) -> None:
@@ -327,6 +341,8 @@ def test_a_risky_rate_does_not_cut_the_steps_of_the_others() -> None:
 def test_one_point_is_a_sweep_too() -> None:
     found = sweep({"sigma_a": 2.0})
     assert found["ratio"].dims == ()
+    assert found.attrs["warnings"] == ""
+    assert sweep({"sigma_a": 2.0, "seed": 2**31}).attrs["fixed_seed"] == str(2**31)
     assert float(found["ratio"]) == pytest.approx(float(sweep({"sigma_a": 2.0, "seed": [0]})["ratio"][0]))
 
 
@@ -338,6 +354,9 @@ def test_what_single_runs_would_warn_of_is_said() -> None:
     assert "their order is undefined" in sweep({"sigma_a": 1.0, "rho": 0.3}).attrs["warnings"]
     still = sweep({"sigma_a": 2.0, "u0": 0.0})
     assert set(still["status"].values) == {"never"}
+    told = summary(still)
+    assert told.title == "sweep: one point"
+    assert [row[1:] for row in told.rows] == [("0 of 1", "-", "-", "-")] * 3
     assert "the start is exactly stationary, or the target has no correlation" in still.attrs["warnings"]
 
 
@@ -346,6 +365,10 @@ def test_a_point_without_data_fails_alone() -> None:
     found = sweep({"sigma_a": 2.0, "w_a": [1.0, 1e300]})
     assert found["status"].values.tolist() == [["reached", "failed"], ["reached", "failed"]]
     assert "w[0] makes a target beyond 1e+151, got 1e+300" in found.attrs["warnings"]
+    told = summary(found)
+    assert told.title == "sweep: w_a 2"
+    assert [row[1] for row in told.rows] == ["1 of 2"] * 3
+    assert told.notes == (f"Warning: {found.attrs['warnings']}",)
 
 
 @pytest.mark.parametrize("name", ["figure_3c", "figure_6b", "figure_6c", "figure_6d"])
@@ -398,12 +421,23 @@ CYCLE.append(CYCLE)
         ({"sigma_a": 2.0, "fusion_depth": 3}, "fusion_depth must be at most depth, got 3 and 2"),
         ({"sigma_a": [0.0, 2.0]}, "sigma_a must be a finite number >= 1e-150"),
         ({"sigma_a": 2.0, "rtol": 1.0}, "rtol must be a finite number >= 1e-13 and <= 0.001"),
+        ({"sigma_a": 2.0, "dropout": 1.0}, "dropout must be a finite number >= 0 and <= 1, got 1.0"),
         ({"sigma_a": 2.0, "data": {"sigma_a": 3.0}}, "sigma_a is given twice"),
     ],
 )
 def test_a_spec_that_is_none_is_named(document: dict, text: str) -> None:
     with pytest.raises(DataError, match=text):
         make_spec(document)
+
+
+def test_a_recipe_of_a_point_is_that_of_all_but_for_what_is_swept() -> None:
+    spec = make_spec(
+        {"sigma_a": 2.0, "dropout": [0.0, 0.5], "rate": 2.0}, recipe=Recipe(rates={"A": 3.0}, momentum=0.9)
+    )
+    assert [recipe_of(point, spec.recipe, "B") for point in spec.points()] == [
+        Recipe(rates={"A": 3.0, "B": 2.0}, dropout={"B": masked}, momentum=0.9) for masked in (0.0, 0.5)
+    ]
+    assert recipe_of({}, spec.recipe, "B") is spec.recipe
 
 
 def test_an_exploding_grid_is_counted_before_work() -> None:
@@ -436,6 +470,15 @@ def test_the_command_and_its_pictures(tmp_path: Path, capsys: pytest.CaptureFixt
     assert main([*arguments, "--plot", str(tmp_path / "map.png"), "--heatmap"]) == 0
     assert (tmp_path / "map.png").stat().st_size > 5000
     assert main([*arguments, "--heatmap"]) == 2
+
+
+def test_progress_on_a_terminal_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    for arguments in ((0, 2, math.nan), (1, 2, 3.0), (2, 2, 0.0)):
+        shown(*arguments)
+    assert terminal.getvalue() == "  0 of 2 batches   \r  1 of 2 batches, 3 s left   \r  2 of 2 batches   \n"
 
 
 def test_pictures_show_the_numbers() -> None:
