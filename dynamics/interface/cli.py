@@ -14,6 +14,7 @@ from importlib.metadata import version
 from derivations import DataError, DomainError, SolveError, StoreError
 from dynamics.interface.commands import completing, deriving, exploring, predicting, reproducing, simulating
 from dynamics.interface.commands.options import Paragraphs
+from dynamics.messages import aside
 
 COMMANDS = (  # as `--help` lists them
     predicting.add_predict,
@@ -33,8 +34,9 @@ COMMANDS = (  # as `--help` lists them
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    if sys.stderr is None:  # closed by the shell, as in 2>&-: `print` would take standard output in its place
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    options = _parser().parse_args(arguments)
     options.words = list(sys.argv[1:] if arguments is None else arguments)  # for a report, which says how it was made
     for stream in (sys.stdout, sys.stderr):  # a terminal that lacks a sign shows its code
         if hasattr(stream, "reconfigure"):
@@ -61,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _failed(why: object, status: int) -> int:
-    print(f"fusion-dynamics: {why}", file=sys.stderr)
+    aside(f"fusion-dynamics: {why}")
     return status
 
 
