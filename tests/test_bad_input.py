@@ -401,6 +401,15 @@ def test_a_recipes_rate_beyond_stable_is_doubted() -> None:
     assert not predict(NET, DATA, recipe=Recipe(learning_rate=0.01)).warnings
 
 
+@pytest.mark.parametrize("own", [{"batch_size": 5}, {"dropout": {"A": 0.2}}])
+def test_noise_is_left_out_only_where_it_is(own) -> None:
+    """Descent on samples draws its batches and masks; a flow takes their mean, and says so."""
+    recipe, says = Recipe(**own), "its noise is left out"
+    drawn = descend(NET, scaled(1), u0=0.1, width=3, on_samples=True, max_steps=50, recipe=recipe)
+    assert not any(says in w for w in drawn.warnings)
+    assert any(says in w for w in integrate(NET, scaled(1), u0=0.1, width=3, recipe=recipe).warnings)
+
+
 def test_a_ratio_of_any_size_is_far_but_a_number() -> None:
     """A ratio of 5e-324 is wanted: e^744 off."""
     assert 1e300 < _Question.gap(SimpleNamespace(off=lambda _: 744.0), (1.0, 2.0)) < np.inf

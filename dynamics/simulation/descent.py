@@ -138,7 +138,7 @@ def descend(
         raise DomainError("on_samples needs Correlations made by from_samples, these have no samples")
     given = asked.weights(weights)
     run = _descent(asked, asked.problem, width, seed, given, learning_rate, on_samples, t_end, max_steps, exact)
-    return as_asked(asked, run)
+    return as_asked(asked, run, drawn=on_samples)
 
 
 def _descent(
