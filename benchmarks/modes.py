@@ -1,6 +1,6 @@
 """Several outputs: modes of random starts against the typical network, the reduced flow against every weight, classes.
 
-`python -m benchmarks.modes --out FILE` appends a JSON line a case and goes on where it stopped; `--save` writes the page.
+`python -m benchmarks.modes --out FILE` adds a JSON line a case and goes on where it stopped; `--save` makes the page.
 Random starts are run by PyTorch, all seeds at once, by Runge and Kutta's fourth order in the layers: no code of ours.
 """
 
@@ -237,7 +237,8 @@ def classified(data: Correlations, fused: int, seeds: int) -> dict[str, Any]:
     ratios = [one[last] / one[first] for one in times]
     return {
         "predicted": found.times, "median": {m: float(np.median([one[m] for one in times])) for m in "AB"},
-        "ratio": found.ratio, "trained ratio": float(np.median(ratios)), "spread": float(np.std(ratios)), "seeds": seeds,
+        "ratio": found.ratio, "trained ratio": float(np.median(ratios)), "spread": float(np.std(ratios)),
+        "seeds": seeds,
         "cost": cost, "training": (time.process_time() - begin) / seeds,
     }  # fmt: skip
 
@@ -304,7 +305,7 @@ def row(*cells: str) -> str:
 PAGE = """# Several outputs: modes, flows, classes
 
 Made by `python -m benchmarks.modes --save`, {made}. Late fusion of two blocks; digits are left (A) and
-right (B) half (in "halves" top and bottom), wine the first six columns and the rest, the drawn problems have five outputs.
+right (B) half (in "halves" top and bottom), wine the first six columns and the rest; the drawn ones have five outputs.
 
 ## Modes of random starts
 
@@ -322,7 +323,7 @@ Predicted / median (standard deviation of ln t over seeds):
 
 ## The reduced flow against every weight
 
-`integrate_reduced` against all layers at width 12 from `aligned_weights`, SciPy's DOP853 at 1e-10, to t = 12: the largest
+`integrate_reduced` against all layers at width 12 from `aligned_weights`, SciPy's DOP853 at 1e-10, to t = 12: largest
 difference of total weights as a share of the largest.
 
 | problem | u0 | gap |
@@ -331,8 +332,8 @@ difference of total weights as a share of the largest.
 
 ## Cross-entropy
 
-Two layers, u0 = 0.01, width 100: `predict(..., recipe=Recipe(loss="cross_entropy"))` against gradient descent by PyTorch at
-a learning rate of 0.05; half by the loss. Times: predicted / median over seeds. Spread: one standard deviation of the
+Two layers, u0 = 0.01, width 100: `predict(..., recipe=Recipe(loss="cross_entropy"))` against gradient descent by PyTorch
+at a learning rate of 0.05; half by the loss. Times: predicted / median over seeds. Spread: one standard deviation of the
 ratio. Cost: of the prediction / of training one seed, in seconds.
 
 | problem | times | ratio | trained | spread | off | seeds | cost [s] |

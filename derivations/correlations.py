@@ -34,6 +34,8 @@ from derivations.samples import (
 
 SYMMETRY_TOLERANCE = 1e-10  # relative to sqrt(Sigma_ii Sigma_jj): beyond it the matrix is not averaged but refused
 RANK_TOLERANCE = 10 * float(np.finfo(float).eps)  # times D: smaller eigenvalues at unit variances are rounding
+ORTHONORMAL = 1e-8  # what products of such columns may be off by
+MOST_SYMBOLIC = 100  # inputs with symbols: 5050 of them make sigma
 NO_SIGNAL = 1e-14  # a correlation coefficient of inputs and target below it is rounding
 RANGE_TOLERANCE = 1e-8  # part of Sigma_yx that may lie outside the range of Sigma: rounding of sums over samples
 CONDITION_WARNING = 1e6  # beyond it, six of the sixteen digits of a solved weight are gone
@@ -109,6 +111,11 @@ def _checked_symbols(value: Any, field: str) -> Any:
         return sp.ImmutableMatrix(value)
     except (TypeError, ValueError):
         raise DataError(f"{field} must be a matrix, or a list of rows, got {str(value)[:80]!r}") from None
+
+
+def _require_number(value: Any, field: str) -> None:
+    if real_array(value, field).ndim or isinstance(value, bool | np.bool_):
+        raise DataError(f"{field} must be a number, got {value!r}")
 
 
 def spans_of(sizes: Mapping[str, int]) -> dict[str, slice]:
@@ -293,9 +300,11 @@ class Correlations:
                 _checked_symbols([[value]], name)
         else:
             for name, value in (("sigma_a", sigma_a), ("sigma_b", sigma_b), ("rho", rho)):
-                if real_array(value, name).ndim:
-                    raise DataError(f"{name} must be a number, got {value!r}")
-            w = tuple(real_array(w, "w").tolist())
+                _require_number(value, name)
+            pair = real_array(w, "w").tolist()
+            for i, weight in enumerate(w):
+                _require_number(weight, f"w[{i}]")
+            w = tuple(pair)
             sigma_a, sigma_b, rho = float(sigma_a), float(sigma_b), float(rho)
             if sigma_a <= 0 or sigma_b <= 0:
                 raise DataError(f"sigma_a and sigma_b must be positive, got {sigma_a} and {sigma_b}")
@@ -380,6 +389,8 @@ class Correlations:
         import sympy as sp
 
         checked = _checked_sizes(sizes)
+        if sum(checked.values()) > MOST_SYMBOLIC:
+            raise DataError(f"sizes must sum to at most {MOST_SYMBOLIC} with symbols, got {sum(checked.values())}")
         labels = [m if d == 1 else f"{m}{i + 1}" for m, d in checked.items() for i in range(d)]
 
         def entry(i: int, j: int) -> Any:
@@ -405,11 +416,13 @@ class Correlations:
             sigma, sigma_yx = diagonal * self.sigma * diagonal, self.sigma_yx * diagonal
             return replace(self, sigma=sigma, sigma_yx=sigma_yx)
         for m, factor in scale.items():
-            if real_array(factor, f"factors[{m!r}]").ndim or factor == 0:
+            _require_number(factor, f"factors[{m!r}]")
+            if factor == 0:
                 raise DataError(f"factors[{m!r}] must be one number other than zero, got {factor}")
             if not SMALLEST_UNIT < abs(factor) < LARGEST_UNIT:
                 raise DataError(f"factors[{m!r}] must lie between {SMALLEST_UNIT:g} and {LARGEST_UNIT:g}, got {factor}")
-        each = np.concatenate([np.full(d, float(scale[m])) for m, d in self.sizes.items()])
+        scale = {m: float(factor) for m, factor in scale.items()}
+        each = np.concatenate([np.full(d, scale[m]) for m, d in self.sizes.items()])
         samples = self.samples and Samples(
             {m: frozen(x * scale[m]) for m, x in self.samples.inputs.items()}, self.samples.targets
         )
@@ -422,6 +435,7 @@ class Correlations:
         What training does stays the same where the directions hold Sigma_yx_m and their images under Sigma. Random
         starts are drawn for all inputs (`drawn_sizes`).
         """
+        axes = self._checked_axes(axes)
         whole = np.zeros((len(self.sigma), sum(axes[m].shape[1] for m in self.modalities)))
         sizes = {m: axes[m].shape[1] for m in self.modalities}
         for m, columns in spans_of(sizes).items():
@@ -436,6 +450,17 @@ class Correlations:
             columns=None, axes=inner,
         )  # fmt: skip
         vars(found)["warnings"] = self.warnings  # what is to be said is said of all inputs
+        return found
+
+    def _checked_axes(self, axes: Any) -> dict[str, np.ndarray]:
+        if not isinstance(axes, Mapping) or set(axes) != set(self.sizes):
+            raise DataError(f"axes must map each of {', '.join(self.modalities)} to directions, got {axes!r}"[:200])
+        found = {m: real_array(axes[m], f"axes[{m!r}]") for m in self.modalities}
+        for m, own in found.items():
+            if own.ndim != 2 or len(own) != self.sizes[m] or not 0 < own.shape[1] <= len(own):
+                raise DataError(f"axes[{m!r}] must be columns of {self.sizes[m]} entries, got shape {own.shape}")
+            if np.max(np.abs(own.T @ own - np.eye(own.shape[1]))) > ORTHONORMAL:
+                raise DataError(f"axes[{m!r}] must have orthonormal columns")
         return found
 
     @property
@@ -501,7 +526,7 @@ class Correlations:
 
     def rank(self, modalities: Iterable[str]) -> int:
         """Rank of the block of Sigma of some modalities; full for symbols."""
-        chosen = tuple(modalities)
+        chosen = self._named(modalities)
         if self.is_symbolic or not chosen:
             return sum(self.sizes[m] for m in chosen)
         return int(np.sum(self._spectrum(chosen)[3]))
@@ -558,15 +583,24 @@ class Correlations:
         """Columns of a modality."""
         try:
             return self._spans[modality]
-        except KeyError:
+        except (KeyError, TypeError):
             raise DataError(f"modality must be one of {', '.join(self.modalities)}, got {modality!r}") from None
 
     def column_names(self, modality: str) -> tuple[str, ...]:
         """Names of a modality's inputs: those given, or numbered ones; the modality's own for a single input."""
+        self.span(modality)
         if self.columns is not None:
             return self.columns[modality]
         numbered = tuple(f"{modality}{i + 1}" for i in range(self.sizes[modality]))
         return numbered if len(numbered) > 1 else (modality,)
+
+    def _named(self, modalities: str | Iterable[str]) -> tuple[str, ...]:
+        """One modality or several; a DataError where there is no such one."""
+        several = isinstance(modalities, Iterable) and not isinstance(modalities, str)
+        names: tuple[Any, ...] = tuple(modalities) if several else (modalities,)
+        for m in names:
+            self.span(m)
+        return names
 
     def input_block(self, row: str, column: str) -> Array:
         """Sigma_AB = <x_A x_B^T>, shape (d_A, d_B)."""
@@ -614,13 +648,11 @@ class Correlations:
 
     def residual(self, modality: str, given: str | Iterable[str]) -> Array:
         """Sigma_yx_B - Sigma_yx_A Sigma_A^-1 Sigma_AB: what drives B once `given` is learned, (d,) or (outputs, d)."""
-        return self._like_target(self.residual_block(modality, (given,) if isinstance(given, str) else tuple(given)))
+        return self._like_target(self.residual_block(modality, self._named(given)))
 
     def regression(self, modalities: Iterable[str]) -> dict[str, Array]:
         """Weights (outputs, d) of the regression on some modalities; zero for the others."""
-        wanted = set(modalities)
-        for m in wanted:
-            self.span(m)  # a DataError where there is no such modality
+        wanted = self._named(modalities)
         chosen = tuple(m for m in self.modalities if m in wanted)
         solved: Any = self._regress(chosen) if chosen else None
         spans = spans_of({m: self.sizes[m] for m in chosen})

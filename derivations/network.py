@@ -35,10 +35,15 @@ def _checked_depth(depth: Any, field: str, least: int) -> Any:
     if isinstance(depth, bool) or not (isinstance(depth, Integral) or getattr(depth, "is_Integer", False)):
         raise DomainError(f"{field} must be an integer, got {depth!r}")
     if int(depth) < least:
-        raise DomainError(f"{field} must be at least {least}, got {int(depth)}")
+        raise DomainError(f"{field} must be at least {least}, got {shown_number(int(depth))}")
     if int(depth) > DEEPEST:
         raise DomainError(f"{field} must be at most {DEEPEST}, got {shown_number(depth)}")
     return int(depth)
+
+
+def require_network(network: Any) -> None:
+    if not isinstance(network, FusionNetwork):
+        raise DomainError(f"network must be FusionNetwork, got {type(network).__name__}")
 
 
 def checked_name(name: Any) -> None:

@@ -69,10 +69,13 @@ def real_array(value: Any, field_name: str, gaps: bool = False) -> np.ndarray:
     except Exception as error:  # a foreign type may raise anything
         raise DataError(f"{field_name} cannot be read as real numbers: {str(error)[:100]!r}") from None
     if raw.dtype.kind not in "biuf":
-        entries = np.asarray(value, dtype=object).flat
-        odd = repr(next((entry for entry in entries if not isinstance(entry, Real)), None))
-        raise DataError(f"{field_name} must hold real numbers, got dtype {raw.dtype}, such as {odd[:40]}")
-    array = np.array(raw, dtype=float)
+        odd = next((entry for entry in np.asarray(value, dtype=object).flat if not isinstance(entry, Real)), Real)
+        if odd is not Real or raw.dtype.kind != "O":
+            raise DataError(f"{field_name} must hold real numbers, got dtype {raw.dtype}, such as {repr(odd)[:40]}")
+    try:
+        array = np.array(raw, dtype=float)
+    except OverflowError:
+        raise DataError(f"{field_name} holds an integer beyond the range of floats") from None
     bad = np.argwhere(np.isinf(array) if gaps else ~np.isfinite(array))
     if len(bad):
         index = tuple(int(i) for i in bad[0])

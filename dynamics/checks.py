@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from enum import StrEnum
 from importlib import import_module
 from numbers import Integral, Real
@@ -42,9 +43,22 @@ def checked_number(value: Any, field: str) -> float:
 
 
 def checked_positive(value: Any, field: str) -> float:
-    if checked_number(value, field) == 0:
+    if (isinstance(value, Real) and value <= 0) or checked_number(value, field) == 0:
         raise DomainError(f"{field} must be positive, got {told(value)}")
     return float(value)
+
+
+def checked_flag(value: Any, field: str) -> bool:
+    if not isinstance(value, bool | np.bool_):
+        raise DomainError(f"{field} must be True or False, got {told(value)}")
+    return bool(value)
+
+
+def checked_call(value: Any, field: str = "progress") -> Callable[..., Any]:
+    """What is called as work goes on; for None a call that does nothing."""
+    if not callable(value) and value is not None:
+        raise DomainError(f"{field} must be a function or None, got {told(value)}")
+    return value or (lambda *_: None)
 
 
 def checked_integer(value: Any, field: str, least: int, most: int = LARGEST_INTEGER) -> int:
@@ -79,11 +93,8 @@ def checked_times(t_end: Any, t_eval: Any) -> tuple[float | None, np.ndarray | N
         return end, None
     if has_mask(t_eval):
         raise DomainError("t_eval is a masked array: fill or drop what is masked")
-    try:
-        times = np.asarray(t_eval, dtype=float)
-    except (TypeError, ValueError):
-        raise DomainError(f"t_eval must hold numbers, got {t_eval!r}"[:200]) from None
-    increasing = times.ndim == 1 and len(times) > 0 and bool(np.all(np.isfinite(times)) and np.all(np.diff(times) > 0))
+    times = real_numbers(t_eval, "t_eval")
+    increasing = times.ndim == 1 and len(times) > 0 and bool(np.all(np.diff(times) > 0))
     if not increasing or times[0] < 0 or times[-1] == 0:
         raise DomainError("t_eval must be increasing and finite, from 0 or later, and end after 0")
     if end is not None and times[-1] > end:

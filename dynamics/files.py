@@ -35,8 +35,9 @@ def target_of(path: Any, what: str) -> Path:
         raise StoreError(
             f"{what} not written to {shown(path, LONGEST_PATH)}: its name has more than {LONGEST_NAME} bytes"
         )
-    if not os.access(target.parent, os.W_OK):  # before the work, which would be lost
-        raise StoreError(f"{what} not written to {shown(path, LONGEST_PATH)}: Permission denied")
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        folder_of = shown(target.parent, LONGEST_PATH)
+        raise StoreError(f"{what} not written to {shown(path, LONGEST_PATH)}: {folder_of} takes no new files")
     if there and not plain:
         raise StoreError(f"{what} not written to {shown(path, LONGEST_PATH)}: it is no plain file")
     return target

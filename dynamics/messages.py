@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterable
 
 LONGEST_MESSAGE = 220  # characters
@@ -10,6 +12,14 @@ LONGEST_MESSAGE = 220  # characters
 def cut(text: str, limit: int) -> str:
     """At most `limit` characters of a text."""
     return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def aside(text: str, end: str = "\n") -> None:
+    """On standard error, at once. A log that takes no more, as on a full disk, ends no work: nothing is said then."""
+    try:
+        print(text, end=end, file=sys.stderr, flush=True)
+    except OSError:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
 
 
 def one_line(text: str, limit: int = LONGEST_MESSAGE) -> str:

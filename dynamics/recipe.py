@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
+
+import numpy as np
 
 from derivations import DomainError, FusionNetwork
 from derivations.terms import Terms
-from dynamics.checks import checked_integer, checked_number, checked_positive, one_of
+from dynamics.checks import checked_flag, checked_integer, checked_number, checked_positive, one_of, told
 from dynamics.tables import number
 
 
@@ -34,6 +37,8 @@ class Ingredient(StrEnum):
     LEARNING_RATE = "learning_rate"
     MOMENTUM = "momentum"
     NESTEROV = "nesterov"
+    BETAS = "betas"
+    EPS = "eps"
     WEIGHT_DECAY = "weight_decay"
     BATCH_SIZE = "batch_size"
     LOSS = "loss"
@@ -61,6 +66,12 @@ COORDINATEWISE = frozenset({
     Ingredient.OPTIMIZER, Ingredient.LEARNING_RATE, Ingredient.UNIMODAL_LOSS, Ingredient.WEIGHT_DECAY,
     Ingredient.BATCH_SIZE, Ingredient.RATES,
 })  # fmt: skip
+BETAS, EPS = (0.9, 0.999), 1e-8  # PyTorch's
+#: What optimizers have of their own, beside what all coordinatewise ones know.
+OWN = {
+    Optimizer.ADAM: {Ingredient.BETAS, Ingredient.EPS}, Optimizer.ADAMW: {Ingredient.BETAS, Ingredient.EPS},
+    Optimizer.RMSPROP: {Ingredient.BETAS, Ingredient.EPS}, Optimizer.SIGN: {Ingredient.MOMENTUM},
+}  # fmt: skip
 #: Gradient descent that remembers its steps.
 HEAVY = MODULATED | {Ingredient.MOMENTUM, Ingredient.NESTEROV}
 
@@ -72,7 +83,7 @@ class Recipe:
     optimizer : "sgd", "adam", "adamw", "rmsprop", "sign" (steps of the length of the learning rate along the signs of
         the gradient, or with momentum of its mean)
     learning_rate : of each step; None for the flow. Time is the sum of learning rates over steps
-    momentum, betas, eps : of the optimizer
+    momentum, betas, eps : of the optimizer; RMSprop takes the second of the betas, SGD and sign descent none
     weight_decay : lambda of dW/dt = -gradient - lambda W, for every layer
     batch_size : rows of each step; None for all
     loss : "squared" is half the mean squared error; "logistic" of a target of two values; "cross_entropy" of the
@@ -101,8 +112,8 @@ class Recipe:
     optimizer: Optimizer | str = Optimizer.SGD
     learning_rate: float | None = None
     momentum: float = 0.0
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = 1e-8
+    betas: tuple[float, float] = BETAS
+    eps: float = EPS
     weight_decay: float = 0.0
     batch_size: int | None = None
     loss: Loss | str = Loss.SQUARED
@@ -124,24 +135,35 @@ class Recipe:
             put("batch_size", checked_integer(self.batch_size, "batch_size", 1))
         if self.ogm is not None:
             put("ogm", checked_number(self.ogm, "ogm"))
-        if not isinstance(self.nesterov, bool) or (self.nesterov and not self.momentum):
-            raise DomainError(f"nesterov must be True or False, and go with a momentum, got {self.nesterov!r}")
+        put("momentum", _below_one(self.momentum, "momentum"))
+        if checked_flag(self.nesterov, "nesterov") and not self.momentum:
+            raise DomainError("nesterov goes with a momentum, got nesterov = True without one")
+        put("nesterov", bool(self.nesterov))
         put("eps", checked_positive(self.eps, "eps"))
         for name in ("weight_decay", "unimodal_loss"):
             put(name, checked_number(getattr(self, name), name))
-        put("momentum", _below_one(self.momentum, "momentum"))
         betas = self.betas
-        if isinstance(betas, str) or not isinstance(betas, Collection) or len(betas) != 2:
-            raise DomainError(f"betas must be two numbers below 1, got {betas!r}")
+        if not isinstance(betas, Sequence | np.ndarray) or isinstance(betas, str) or len(betas) != 2:
+            raise DomainError(f"betas must be two numbers below 1, got {told(betas)}")
         put("betas", tuple(_below_one(beta, "betas") for beta in betas))
-        put("rates", {m: checked_positive(v, f"rates[{m!r}]") for m, v in _pairs(self.rates, "rates")})
-        put("dropout", {m: _below_one(v, f"dropout[{m!r}]") for m, v in _pairs(self.dropout, "dropout")})
+        if self.optimizer is Optimizer.RMSPROP and self.betas[0] != BETAS[0]:
+            raise DomainError(f"betas = {self.betas}: rmsprop has no first of them, leave it at {BETAS[0]}")
+        for name, checked in (("rates", checked_positive), ("dropout", _below_one)):
+            pairs = _pairs(getattr(self, name), name)
+            put(name, MappingProxyType({m: checked(v, f"{name}[{m!r}]") for m, v in pairs}))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle takes no view of a mapping; what comes back is checked again."""
+        values = (getattr(self, f.name) for f in fields(self))
+        return type(self), tuple(dict(v) if isinstance(v, Mapping) else v for v in values)
 
     @property
     def ingredients(self) -> tuple[Ingredient, ...]:
         """Those that change training: a rate of 1 or a dropout of 0 is none."""
         there = {
             Ingredient.OPTIMIZER: self.optimizer is not Optimizer.SGD,
+            Ingredient.BETAS: self.betas != BETAS,
+            Ingredient.EPS: self.eps != EPS,
             Ingredient.RATES: any(value != 1 for value in self.rates.values()),
             Ingredient.DROPOUT: any(self.dropout.values()),
             Ingredient.LOSS: self.loss is not Loss.SQUARED,
@@ -171,7 +193,7 @@ class Recipe:
         if self.has_labels:
             return LABELLED
         if self.is_coordinatewise:
-            return COORDINATEWISE | ({Ingredient.MOMENTUM} if self.optimizer is Optimizer.SIGN else set())
+            return COORDINATEWISE | OWN[Optimizer(self.optimizer)]
         return HEAVY if self.momentum else MODULATED
 
     @property
@@ -183,9 +205,21 @@ class Recipe:
     def as_flow(self) -> Recipe:
         """The gradient flow with the same critical points."""
         decay = 0.0 if self.optimizer is Optimizer.ADAMW else self.weight_decay
-        return replace(
-            self, optimizer=Optimizer.SGD, momentum=0.0, nesterov=False, weight_decay=decay, loss=Loss.SQUARED
-        )
+        return replace(self.as_descent, weight_decay=decay, loss=Loss.SQUARED)
+
+    @property
+    def as_descent(self) -> Recipe:
+        """The same by plain gradient descent."""
+        return replace(self, optimizer=Optimizer.SGD, momentum=0.0, nesterov=False, betas=BETAS, eps=EPS)
+
+    def rate(self, given: Any) -> float | None:
+        """The learning rate, which may stand in a recipe or beside it."""
+        if given is None:
+            return self.learning_rate
+        rate = checked_positive(given, "learning_rate")
+        if self.learning_rate not in (None, rate):
+            raise DomainError(f"learning_rate = {rate:g} and the recipe's {self.learning_rate:g} differ: give one")
+        return rate
 
     def require(self, known: Collection[Ingredient], road: str) -> None:
         """Refuse what a road does not know."""
@@ -211,7 +245,8 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """What is not the default."""
-        return {one.value: getattr(self, one.value) for one in self.ingredients}
+        found = {one.value: getattr(self, one.value) for one in self.ingredients}
+        return {name: dict(value) if isinstance(value, Mapping) else value for name, value in found.items()}
 
     def __str__(self) -> str:
         return ", ".join(f"{one.value.replace('_', ' ')} {_shown(getattr(self, one.value))}" for one in self.ingredients
@@ -220,20 +255,31 @@ class Recipe:
 
 def _below_one(value: Any, name: str) -> float:
     if checked_number(value, name) >= 1:
-        raise DomainError(f"{name} must be at least 0 and below 1, got {value!r}")
+        raise DomainError(f"{name} must be at least 0 and below 1, got {told(value)}")
     return float(value)
 
 
 def _pairs(value: Any, name: str) -> Iterator[tuple[str, Any]]:
     if not isinstance(value, Mapping) or not all(isinstance(m, str) for m in value):
-        raise DomainError(f"{name} must map modality to a number, such as {{'A': 0.5}}, got {value!r}")
+        raise DomainError(f"{name} must map modality to a number, such as {{'A': 0.5}}, got {told(value)}")
     yield from value.items()
 
 
 def _shown(value: Any) -> str:
     if isinstance(value, Mapping):
         return " and ".join(f"{m} {number(v)}" for m, v in value.items())
+    if isinstance(value, tuple):
+        return " and ".join(map(number, value))
     return number(value) if isinstance(value, float) else str(value)
 
 
 PLAIN = Recipe()
+
+
+def checked_recipe(recipe: Any) -> Recipe:
+    """A user's recipe; the plain one for None."""
+    if recipe is None:
+        return PLAIN
+    if not isinstance(recipe, Recipe):
+        raise DomainError(f"recipe must be a Recipe, such as Recipe(weight_decay=0.1), got {told(recipe)}")
+    return recipe

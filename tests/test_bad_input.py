@@ -1,5 +1,6 @@
 """What an audit of bad input found silently wrong or answered with a traceback: one line names field and value."""
 
+import copy
 import inspect
 import json
 import os
@@ -10,8 +11,10 @@ import subprocess
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -26,7 +29,10 @@ from dynamics import (
     FusionNetwork,
     Recipe,
     aligned_weights,
+    bootstrap,
+    by_optimizer,
     compare,
+    critical_weight_decay,
     descend,
     ensemble,
     integrate,
@@ -34,16 +40,21 @@ from dynamics import (
     law_grid,
     load_trajectory,
     locate,
+    plot_sweep,
     portrait,
     predict,
     prescribe,
     random_weights,
+    recorded,
+    report,
+    reproduce,
     sweep,
     train_relu,
 )
 from dynamics.interface.cli import main
 from dynamics.messages import one_line
 from dynamics.prediction.laws.leading import log_integral
+from dynamics.prediction.prescribing import _Question
 from dynamics.simulation import phases, system
 from dynamics.simulation.sweeps.spec import make_spec
 from tests.cases import clean_environment
@@ -55,6 +66,7 @@ BLOCKS = {"A": X[:, 0], "B": X[:, 1]}
 SMALL = [[[0.1]], [[0.1]]]
 SPEC = make_spec({"sigma_a": 2.0})
 HUGE = 10**400
+MANY = FusionNetwork.fused_at(2, 2, tuple("ABCDEFGHIJKLMNOPQRST"))
 A = sp.Symbol("A")
 MASKED = np.ma.masked_equal([[99.0]], 99.0)
 
@@ -242,6 +254,105 @@ def with_first(layer: object) -> dict[str, object]:
         (lambda: FusionNetwork.branches({"A": 1}, "x"), DomainError, "trunk must be an integer, got 'x'"),
         (lambda: FusionNetwork.tree(1, "A", "B"), DomainError, r"such as Chain\(2, 'A'\), got \('A', 'B'\)"),
         (lambda: Chain(1, None), DomainError, "source must be a modality's name or chains, got None"),
+        (lambda: Recipe(momentum=np.array([0.9, 0.1]), nesterov=True), DomainError, "momentum must be a finite number"),
+        (lambda: Recipe(momentum=0.9, nesterov="no"), DomainError, "nesterov must be True or False, got 'no'"),
+        (lambda: Recipe(optimizer="rmsprop", betas=(0.5, 0.99)), DomainError, "rmsprop has no first of them"),
+        (
+            lambda: Recipe(optimizer="adam", betas={0.1, 0.2}),
+            DomainError,
+            r"betas must be two numbers below 1, got \{0",
+        ),
+        (lambda: predict(NET, DATA, recipe=Recipe(betas=(0.1, 0.2))), DomainError, "betas = 0.1 and 0.2 is not known"),
+        (lambda: integrate(NET, DATA, recipe=Recipe(eps=1.0)), DomainError, "eps = 1 is not known to the full flow"),
+        (
+            lambda: descend(NET, DATA, width=3, recipe=Recipe(optimizer="sign", betas=(0.1, 0.2), learning_rate=0.1)),
+            DomainError,
+            "betas = 0.1 and 0.2 is not known to gradient descent",
+        ),
+        (lambda: integrate_reduced(NET, DATA, t_eval=[HUGE]), DomainError, "t_eval holds an integer beyond the range"),
+        (lambda: integrate(NET, DATA, t_eval=[1j]), DomainError, "t_eval must hold real numbers, .* such as 1j"),
+        (lambda: integrate(NET, DATA, t_eval=["1"]), DomainError, "t_eval must hold real numbers, .* such as '1'"),
+        (lambda: FusionNetwork.fused_at(-HUGE, 2), DomainError, "at least 1, got one of about 401 digits"),
+        (
+            lambda: Correlations([[HUGE, 0], [0, 1]], [1, 1], SIZES),
+            DataError,
+            "sigma holds an integer beyond the range",
+        ),
+        (lambda: Correlations.scalar(True, 1, 0.5), DataError, "sigma_a must be a number, got True"),
+        (lambda: Correlations.scalar(2, 1, 0.5, (1, np.True_)), DataError, r"w\[1\] must be a number, got np.True_"),
+        (lambda: DATA.rescaled({"A": True}), DataError, r"factors\['A'\] must be a number, got True"),
+        (lambda: DATA.projected({"A": np.eye(1)}), DataError, "axes must map each of A, B to directions"),
+        (lambda: DATA.projected(None), DataError, "axes must map each of A, B to directions, got None"),
+        (
+            lambda: DATA.projected({"A": np.eye(3), "B": np.eye(1)}),
+            DataError,
+            r"axes\['A'\] must be columns of 1 entries, got shape \(3, 3\)",
+        ),
+        (lambda: DATA.projected({"A": [[2.0]], "B": [[1.0]]}), DataError, r"axes\['A'\] must have orthonormal columns"),
+        (lambda: DATA.rank(3), DataError, "modality must be one of A, B, got 3"),
+        (lambda: DATA.residual("A", 3), DataError, "modality must be one of A, B, got 3"),
+        (lambda: DATA.target_block(["A"]), DataError, r"modality must be one of A, B, got \['A'\]"),
+        (lambda: DATA.column_names("Z"), DataError, "modality must be one of A, B, got 'Z'"),
+        (lambda: Correlations.symbolic({"A": 10**5}), DataError, "sizes must sum to at most 100 with symbols"),
+        (lambda: derivations.fixed_points("x"), DomainError, "network must be FusionNetwork, got str"),
+        (lambda: derivations.reduce("x"), DomainError, "network must be FusionNetwork, got str"),
+        (lambda: derivations.reduce(NET, saturation="no"), DomainError, "saturation must be True or False, got 'no'"),
+        (lambda: derivations.fixed_points(MANY), DomainError, "subsets of at most 8 modalities, got 20"),
+        (lambda: derivations.quadratic_invariants(NET, 50), DomainError, "width 50 makes 200 weights, more than 60"),
+        (lambda: derivations.quadratic_invariants(NET, 1, {"Z": 1}), DomainError, "sizes must map each of A, B"),
+        (
+            lambda: derivations.quadratic_invariants(NET, True),
+            DomainError,
+            "width must be a positive integer, got True",
+        ),
+        (lambda: derivations.differences(NET, {}), DomainError, r"weights\['A'\] must hold 2 layers, got 0"),
+        (lambda: derivations.differences(NET, {"A": [1], "B": [2]}), DomainError, "must hold 2 layers, got 1"),
+        (lambda: critical_weight_decay(NET, DATA, u0=-1), DomainError, "u0 must be a finite number >= 0, got -1"),
+        (lambda: by_optimizer(NET, DATA, recipes={3: Recipe()}), DomainError, "name must be printable text, got 3"),
+        (
+            lambda: by_optimizer(NET, DATA, recipes={"\x1b[31m": Recipe()}),
+            DomainError,
+            r"printable text, got '\\x1b\[31m'",
+        ),
+        (lambda: reproduce(2.0), DomainError, "figure must be one of 1, 2, .* got 2.0"),
+        (lambda: plot_sweep(3), DomainError, "found must be what sweep returns, got 3"),
+        (lambda: report(NET, DATA, source=[1]), DomainError, r"source must map names to .* got \[1\]"),
+        (lambda: report(NET, DATA, source={1: 2}), DomainError, r"source must map names to .* got {1: 2}"),
+        (lambda: report(NET, DATA, units="x"), DomainError, "units must be True or False, got 'x'"),
+        (
+            lambda: recorded(NET, DATA, [0, 1], {"A": [0, 1], "B": [0, 1], "C": [0, 1]}),
+            DataError,
+            "total must name modalities among A, B, got 'C'",
+        ),
+        (lambda: integrate(NET, DATA, exact="no"), DomainError, "exact must be True or False, got 'no'"),
+        (lambda: ensemble(NET, DATA, verify="no"), DomainError, "verify must be True or False, got 'no'"),
+        (lambda: descend(NET, DATA, on_samples="no"), DomainError, "on_samples must be True or False, got 'no'"),
+        (lambda: compare(NET, DATA, descent=1), DomainError, "descent must be True or False, got 1"),
+        (lambda: prescribe(NET, DATA, ingredients="no"), DomainError, "ingredients must be True or False, got 'no'"),
+        (lambda: ensemble(NET, DATA, progress=3), DomainError, "progress must be a function or None, got 3"),
+        (lambda: prescribe(NET, DATA, progress="x"), DomainError, "progress must be a function or None, got 'x'"),
+        (lambda: sweep({"sigma_a": 2.0}, progress=3), DomainError, "progress must be a function or None, got 3"),
+        (
+            lambda: compare(NET, DATA, descent=False, learning_rate=0.1),
+            DomainError,
+            "learning_rate = 0.1 is of gradient descent, which descent=False leaves out",
+        ),
+        (
+            lambda: sweep({"sigma_a": 2.0}, "never-made", recipe=Recipe(optimizer="adam", learning_rate=0.1)),
+            DomainError,
+            "optimizer = adam is not known to a sweep",
+        ),
+        (
+            lambda: sweep({"sigma_a": 2.0}, "never-made", recipe=Recipe(rates={"Z": 2.0})),
+            DomainError,
+            "rates must name modalities among A, B, got 'Z'",
+        ),
+        (
+            lambda: predict(NET, scaled(1), recipe=Recipe(batch_size=21)),
+            DomainError,
+            "batch_size = 21 is more than there are rows, 20",
+        ),
+        (lambda: Recipe(rates={"A": -1}), DomainError, r"rates\['A'\] must be positive, got -1"),
         (lambda: Recipe(rates={1: 2}), DomainError, r"rates must map modality .* such as {'A': 0.5}, got {1: 2}"),
     ],
 )
@@ -250,6 +361,82 @@ def test_one_line_that_names_field_and_value(call, error, says) -> None:
         call()
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("recipe", [{"weight_decay": 0.1}, "adam", Recipe])
+@pytest.mark.parametrize(
+    "road", [predict, integrate, integrate_reduced, descend, ensemble, compare, prescribe, report, bootstrap, portrait]
+)
+def test_a_recipe_is_a_recipe(road, recipe) -> None:
+    with pytest.raises(DomainError, match=r"recipe must be a Recipe, such as Recipe\(weight_decay=0.1\), got"):
+        road(NET, scaled(1), recipe=recipe)
+    with pytest.raises(DomainError, match="recipe must be a Recipe, such"):
+        sweep({"sigma_a": 2.0}, recipe=recipe)
+
+
+@pytest.mark.parametrize("road", [descend, ensemble, compare, report])
+def test_one_learning_rate(road) -> None:
+    """In a recipe or beside it; the same one twice is fine."""
+    with pytest.raises(DomainError, match=r"learning_rate = 0\.01 and the recipe's 0\.02 differ: give one"):
+        road(NET, DATA, learning_rate=0.01, recipe=Recipe(learning_rate=0.02))
+    assert Recipe(learning_rate=0.02).rate(0.02) == Recipe().rate(0.02) == Recipe(learning_rate=0.02).rate(None)
+
+
+def test_a_recipe_says_and_keeps_all_that_it_holds() -> None:
+    """Two answers never have one label, and what was checked stays as it was, through copies too."""
+    own = Recipe(optimizer="adam", learning_rate=0.01, betas=(0.5, 0.9), eps=1.0, rates={"A": 2.0}, dropout={"B": 0.1})
+    assert str(own) == "optimizer adam, learning rate 0.01, betas 0.5 and 0.9, eps 1, rates A 2, dropout B 0.1"
+    assert json.loads(json.dumps(own.to_dict()))["betas"] == [0.5, 0.9]
+    for one in (own, pickle.loads(pickle.dumps(own)), copy.deepcopy(own), replace(own, momentum=0.0)):
+        assert one == own
+        assert hash(one) == hash(own)
+        for held in (one.rates, one.dropout):
+            with pytest.raises(TypeError):
+                held["A"] = -5
+    assert own.as_descent == Recipe(learning_rate=0.01, rates={"A": 2.0}, dropout={"B": 0.1})
+
+
+@pytest.mark.parametrize("u0", [Fraction(1, 10), sp.Rational(1, 10), {"A": Fraction(1, 10), "B": 0.1}])
+def test_any_real_number_is_a_start(u0) -> None:
+    found = predict(NET, DATA, u0=u0)
+    assert found.times == predict(NET, DATA, u0=0.1).times
+    assert "size u0 = " in found.holds_for
+
+
+@pytest.mark.parametrize("names", [("x²", "x2"), ("\ufb01", "fi"), ("é", "e\u0301")])
+def test_names_that_python_takes_for_one(names: tuple[str, str]) -> None:
+    """As identifiers they are: two arguments of one name, in the code that SymPy makes."""
+    data = Correlations(DATA.sigma, DATA.sigma_yx, dict.fromkeys(names, 1))
+    found = predict(FusionNetwork.fused_at(2, 2, names), data)
+    assert [found.times[m] for m in names] == list(predict(NET, DATA).times.values())
+
+
+def test_what_a_caller_does_to_numpy_changes_nothing() -> None:
+    with np.errstate(all="raise"):
+        one = integrate_reduced(NET, DATA, u0=1e-200, t_end=1.0)
+        many = ensemble(NET, DATA, u0=1e-90, width=3, seeds=1, t_end=1.0)
+    assert one.status["A"] == many.status["A"][0] == "not reached"
+
+
+def test_a_recipes_rate_beyond_stable_is_doubted() -> None:
+    assert any(
+        "up to which descent is stable" in w for w in predict(NET, DATA, recipe=Recipe(learning_rate=50)).warnings
+    )
+    assert not predict(NET, DATA, recipe=Recipe(learning_rate=0.01)).warnings
+
+
+@pytest.mark.parametrize("own", [{"batch_size": 5}, {"dropout": {"A": 0.2}}])
+def test_noise_is_left_out_only_where_it_is(own) -> None:
+    """Descent on samples draws its batches and masks; a flow takes their mean, and says so."""
+    recipe, says = Recipe(**own), "its noise is left out"
+    drawn = descend(NET, scaled(1), u0=0.1, width=3, on_samples=True, max_steps=50, recipe=recipe)
+    assert not any(says in w for w in drawn.warnings)
+    assert any(says in w for w in integrate(NET, scaled(1), u0=0.1, width=3, recipe=recipe).warnings)
+
+
+def test_a_ratio_of_any_size_is_far_but_a_number() -> None:
+    """A ratio of 5e-324 is wanted: e^744 off."""
+    assert 1e300 < _Question.gap(SimpleNamespace(off=lambda _: 744.0), (1.0, 2.0)) < np.inf
 
 
 def test_a_start_at_zero_is_never_learned_and_said() -> None:
@@ -596,7 +783,7 @@ def test_deep_nesting_is_bad_input(tmp_path: Path) -> None:
         sweep({"sigma_a": 2.0}, tmp_path / ("x" * 300))
 
 
-COLUMNS = ["--target", "y", "--modality", "A=a", "--modality", "B=b"]
+COLUMNS = ["--modality", "A=a", "--modality", "B=b"]
 
 
 @pytest.fixture
@@ -605,6 +792,66 @@ def table(tmp_path: Path) -> Path:
     path = tmp_path / "in.csv"
     path.write_text(f"a,b,y\n{rows}\n")
     return path
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["simulate", "in.csv", *COLUMNS, "--method", "reduced", "--width", "5"], "--width is of a random start"),
+        (["simulate", "in.csv", *COLUMNS, "--method", "reduced", "--seed", "0"], "--seed is of a random start"),
+        (["simulate", "in.csv", *COLUMNS, "--method", "reduced", "--init", "lecun"], "--init is of a random start"),
+        (["fixed-points", "--missing", "drop"], "--missing goes with a DATA file"),
+        (["fixed-points", "--na", "-9"], "--na goes with a DATA file"),
+        (["explore", "--classes"], "--classes goes with a DATA file"),
+        (["predict", "--example", "diabetes", "--target", ""], "--target goes with a DATA file; an example has"),
+        (["predict", "in.csv", *COLUMNS, "--target", ""], "--target must look like C1,C2"),
+        (["predict", "in.csv", *COLUMNS, "--bootstrap", "-5"], "draws must be an integer >= 100, got -5"),
+        (["predict", "in.csv", *COLUMNS, "--sheet", "x"], "sheet = 'x' goes with another kind of file than 'in.csv'"),
+        (["predict", "in.npz", "--encoding", "latin-1"], "encoding = 'latin-1' goes with another kind of file"),
+        (["predict", "in.npy", *COLUMNS, "--sep", ";"], "sep = ';' goes with another kind of file than 'in.npy'"),
+        (["predict", "in.npz", "--na", "-9"], "missing and na need samples"),
+        (["predict", "in.npz", "--target", "z"], "target, modalities, .* need samples"),
+        (["sweep", "absent.toml", "-o", "x"], "spec 'absent.toml': no such file"),
+    ],
+)
+def test_a_flag_that_would_do_nothing_is_refused(table: Path, monkeypatch, capsys, words, says: str) -> None:
+    monkeypatch.chdir(table.parent)
+    np.savez("in.npz", sigma=np.eye(2), sigma_yx=[2.0, 1.0], sizes=[1, 1])
+    np.save("in.npy", np.zeros(3, dtype=[("a", float), ("b", float), ("y", float)]))
+    assert main(words) == 2
+    err = capsys.readouterr().err
+    assert re.match(f"fusion-dynamics: .*{says}", err)
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words", [["simulate", "--method", "reduced", "-o", "x.npz"], ["compare", "--seeds", "1", "--plot", "x.png"]]
+)
+def test_what_was_found_is_printed_before_it_is_saved(table: Path, monkeypatch, capsys, words) -> None:
+    """A disk that fills up meanwhile takes no result with it; a folder that takes no files is known before."""
+    monkeypatch.chdir(table.parent)
+    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    assert main([words[0], "in.csv", *COLUMNS, *words[1:]]) == 1
+    told = capsys.readouterr()
+    assert "No space left on device" in told.err
+    assert "half" in told.out
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert main([words[0], "in.csv", *COLUMNS, *words[1:]]) == 1
+    told = capsys.readouterr()
+    assert "takes no new files" in told.err
+    assert not told.out
+
+
+def test_standard_error_that_takes_nothing_ends_no_work(table: Path, monkeypatch, capsys) -> None:
+    """Closed (2>&-), where `print` would take standard output in its place, and on a full disk."""
+    words = ["simulate", str(table), *COLUMNS, "--seeds", "2", "--width", "3", "--json"]
+    full = SimpleNamespace(write=lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    for stream in (None, full):
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stderr", stream)
+            assert main(words) == 0
+            sys.stderr.close()
+        assert json.loads(capsys.readouterr().out)["order"] == ["A", "B"]
 
 
 def test_the_input_is_not_overwritten(table: Path, tmp_path: Path, capsys) -> None:

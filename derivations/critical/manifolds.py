@@ -27,9 +27,10 @@ from derivations.critical.stratum_words import dead_equations, learned_equations
 from derivations.critical.totals import critical_groups, equations_of
 from derivations.errors import DomainError
 from derivations.flow.gradient_flow import loss
-from derivations.network import FusionNetwork, layer_shapes
+from derivations.network import FusionNetwork, layer_shapes, require_network
 
 ALIKE = 1e-12  # rates that differ by less are one
+MOST_MODALITIES = 8  # all their subsets are looked at
 h = sp.Symbol("h", integer=True, positive=True)  # the width, where none is given
 
 
@@ -237,12 +238,16 @@ def fixed_points(
      ('M_*', 4*h - 2, 0, ())]
     """
     if data is None:
+        require_network(network)
         data = Correlations.symbolic(dict.fromkeys(network.modalities, 1))
     require_problem(network, data)
     if width is not None and (isinstance(width, bool) or not isinstance(width, int | np.integer) or width < 1):
         raise DomainError(f"width must be a positive integer, got {width!r}")
     if data.outputs > 1:
         return mode_manifolds(network, data, None if width is None else int(width))
+    count = len(data.modalities)
+    if count > MOST_MODALITIES:
+        raise DomainError(f"fixed_points lists the subsets of at most {MOST_MODALITIES} modalities, got {count}")
     hidden = h if width is None else int(width)
     found = []
     for group in critical_groups(network, data):

@@ -14,14 +14,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise, product
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from derivations.errors import DomainError
-from derivations.network import FusionNetwork
+from derivations.network import FusionNetwork, require_network, shown_number
 
 if TYPE_CHECKING:
     import sympy as sp
 
+MOST_ENTRIES = 60  # weights, whose pairs are the unknowns
 Weights = Mapping[str, Sequence[Any]]
 Entry = tuple[str, int, int, int]  # chain, layer, row, column
 Pair = tuple[Entry, Entry]  # of A, symmetric: the smaller entry first
@@ -44,6 +46,8 @@ def differences(network: FusionNetwork, weights: Weights) -> dict[str, Any]:
     found = {}
     for name, chain in network.chains.items():
         layers = weights.get(name, ())
+        if len(layers) != chain.depth:
+            raise DomainError(f"weights[{name!r}] must hold {chain.depth} layers, got {len(layers)}")
         if chain.children and layers:
             below = [weights[child.name][-1] for child in chain.children]
             gap = layers[0].T @ layers[0]
@@ -76,9 +80,22 @@ def quadratic_invariants(
     """
     import sympy as sp
 
+    require_network(network)
     if network.is_symbolic:
         raise DomainError("conserved quantities are found for explicit depths, got symbols")
-    shapes = _shapes(network, width, sizes or dict.fromkeys(network.modalities, 1), outputs)
+    sizes = dict.fromkeys(network.modalities, 1) if sizes is None else sizes
+    if not isinstance(sizes, Mapping) or set(sizes) != set(network.modalities):
+        raise DomainError(f"sizes must map each of {', '.join(network.modalities)} to its inputs, got {sizes!r}"[:200])
+    for field, size in (("width", width), ("outputs", outputs), *((f"sizes[{m!r}]", d) for m, d in sizes.items())):
+        if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
+            raise DomainError(f"{field} must be a positive integer, got {size!r}"[:200])
+    shapes = _shapes(network, width, sizes, outputs)
+    entries = sum(out * into for out, into in shapes.values())
+    if entries > MOST_ENTRIES:
+        raise DomainError(
+            f"width {shown_number(int(width))} makes {shown_number(entries)} weights, more than {MOST_ENTRIES}: "
+            "their pairs are too many unknowns"
+        )
     rows = _conditions(network, shapes)
     forms = _null_space(rows)
     symbols: dict[Entry, sp.Symbol] = {}

@@ -19,7 +19,7 @@ import sympy as sp
 
 from derivations.correlations import Correlations, require_problem
 from derivations.errors import DomainError
-from derivations.network import TRUNK, FusionNetwork
+from derivations.network import TRUNK, FusionNetwork, require_network
 
 
 def chain_norms(network: FusionNetwork) -> dict[str, sp.Symbol]:
@@ -133,7 +133,10 @@ def reduce(network: FusionNetwork, data: Correlations | None = None, saturation:
     tau du_B/dt = Sigma_yB*u**(L - L_f)*u_B**(L_f - 1)
     tau du/dt = Sigma_yA*u**(L - L_f - 1)*u_A**L_f + Sigma_yB*u**(L - L_f - 1)*u_B**L_f
     """
+    if not isinstance(saturation, bool):
+        raise DomainError(f"saturation must be True or False, got {saturation!r}")
     if data is None:
+        require_network(network)
         free = Correlations.symbolic(dict.fromkeys(network.modalities, 1))
         positive = {s: sp.Symbol(s.name, positive=True) for s in free.sigma_yx}
         data = Correlations(free.sigma, sp.Matrix(free.sigma_yx).subs(positive), free.sizes, free.sigma_yy)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from derivations import Correlations, DataError
-from derivations.rows import checked_missing
+from derivations.rows import Missing, checked_missing
 from dynamics.data import arrays, frames
 from dynamics.data.columns import MOST_COLUMNS, Picked, asked, resolved
 from dynamics.data.joining import INDEX, joined
@@ -97,8 +97,12 @@ def read_table(
         with np.errstate(all="ignore"):  # what overflows is found in the result
             source, picked = _opened(path, target, modalities, id, layout)
             if isinstance(source, Correlations):
-                if modalities is not None or standardize or classes:
-                    raise DataError("a file of sigma and sigma_yx: modalities, standardize and classes need samples")
+                other = policy is not Missing.ERROR or tuple(np.ravel(target)) != ("y",)
+                if modalities is not None or standardize or classes or codes or other:
+                    raise DataError(
+                        "a file of sigma and sigma_yx: target, modalities, standardize, classes, missing and na "
+                        "need samples"
+                    )
                 return source
             table = shaped(with_gaps(source, codes), picked, policy, bool(classes))
             return correlations_of(table, source.name, bool(standardize))
@@ -119,11 +123,14 @@ def _opened(
         if file.suffix.lower() == ".npz":
             if key is not None:
                 raise DataError("id joins tables by a column: an .npz has none, give one array a modality")
+            layout.require((), file.name)
             return _from_npz(file, one_line(file.name, 40), target, modalities)
     if modalities is None:
         raise DataError("modalities must map each modality to its columns, as in {'A': ['a1', 'a2']}")
     wanted = asked(modalities, target)
     files = {m: names[0] for m, names in wanted.modalities.items() if len(names) == 1 and _is_table(names[0], path)}
+    read = [*([] if frames.is_frame(path) else [file]), *map(Path, files.values())]
+    layout.require({name for one in read for name in _layout_of(one)}, read[0].name if read else "a DataFrame")
     plain = Picked({m: names for m, names in wanted.modalities.items() if m not in files}, wanted.targets)
     if frames.is_frame(path):
         source = frames.frame_source(path)
@@ -170,6 +177,14 @@ def _is_table(name: str, path: Any) -> bool:
     """Whether the one name of a modality is that of a file of its own."""
     ending = Path(name).suffix.lower()
     return ending in TABLES and Path(name).is_file()
+
+
+def _layout_of(file: Path) -> tuple[str, ...]:
+    """What of a layout a file of that ending has."""
+    if file.suffix.lower() in (".xlsx", ".xlsm"):
+        return "sheet", "decimal"
+    binary = file.suffix.lower() in (".npy", ".npz", ".parquet", ".pq")
+    return () if binary else ("sep", "decimal", "encoding", "comment")
 
 
 def _table(file: Path, layout: Layout, wanted: Sequence[str]) -> Source:

@@ -8,8 +8,8 @@ import csv
 import gzip
 import lzma
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from importlib import import_module
 from io import BytesIO, TextIOWrapper
@@ -70,6 +70,13 @@ class Layout:
     encoding: str | None = None
     comment: str | None = None
     sheet: str | int = 0
+
+    def require(self, known: Collection[str], source: str) -> None:
+        """Refuse what no file of these kinds has."""
+        for f in fields(self):
+            if f.name not in known and getattr(self, f.name) != f.default:
+                value = shown(getattr(self, f.name))
+                raise DataError(f"{f.name} = {value} goes with another kind of file than {shown(source)}")
 
     def __post_init__(self) -> None:
         for name, value in (("sep", self.sep), ("decimal", self.decimal), ("comment", self.comment)):

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from derivations import DomainError
-from dynamics.checks import one_of
+from dynamics.checks import one_of, told
 from dynamics.figures.style import house_style
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ def plot_sweep(
     'rho'
     """
     kind = one_of(Picture, kind, "kind")
+    if not hasattr(found, "data_vars"):
+        raise DomainError(f"found must be what sweep returns, got {told(found)}")
     if quantity not in found:
         raise DomainError(f"quantity must be one of {', '.join(map(str, found.data_vars))}, got {quantity!r}")
     values, label = found[quantity], LABELS.get(quantity, quantity)

@@ -15,7 +15,7 @@ from typing import NoReturn
 from derivations import DataError, DomainError, SolveError, StoreError
 from dynamics.interface.commands import completing, deriving, exploring, predicting, reproducing, simulating
 from dynamics.interface.commands.options import Paragraphs
-from dynamics.messages import one_line
+from dynamics.messages import aside, one_line
 
 COMMANDS = (  # as `--help` lists them
     predicting.add_predict,
@@ -42,8 +42,9 @@ class Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    if sys.stderr is None:  # closed by the shell, as in 2>&-: `print` would take standard output in its place
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    options = _parser().parse_args(arguments)
     options.words = list(sys.argv[1:] if arguments is None else arguments)  # for a report, which says how it was made
     for stream in (sys.stdout, sys.stderr):  # a terminal that lacks a sign shows its code
         if hasattr(stream, "reconfigure"):
@@ -70,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _failed(why: object, status: int) -> int:
-    print(f"fusion-dynamics: {why}", file=sys.stderr)
+    aside(f"fusion-dynamics: {why}")
     return status
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from derivations import DataError, StoreError
 from dynamics.files import target_of, write_whole
+from dynamics.messages import aside
 
 FIGURES = (".png", ".pdf", ".svg", ".jpg", ".jpeg", ".eps", ".tif", ".tiff", ".webp")
 
@@ -61,7 +62,7 @@ def as_json(document: Any) -> str:
 
 def say(line: str) -> None:
     """On standard error."""
-    print(f"  {line}", file=sys.stderr, flush=True)
+    aside(f"  {line}")
 
 
 def at_work(what: str = "") -> Callable[[str], None]:
@@ -77,6 +78,6 @@ def finished_counter(what: str = "members") -> Callable[[int, int], None]:
         if finished == total or finished >= told[0] + total / 10:
             told[0] = finished
             end = "\n" if finished == total or not sys.stderr.isatty() else "\r"
-            print(f"  {finished} of {total} {what}", end=end, file=sys.stderr, flush=True)
+            aside(f"  {finished} of {total} {what}", end)
 
     return tell

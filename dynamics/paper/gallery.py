@@ -8,6 +8,7 @@ from dataclasses import replace
 from importlib import import_module
 
 from derivations import DomainError
+from dynamics.checks import checked_call
 from dynamics.paper.common import Progress
 from dynamics.paper.experiments import EXPERIMENTS
 from dynamics.paper.reproduction import Reproduction
@@ -44,7 +45,7 @@ def reproduce(
     >>> found.holds, sorted(found.panels)
     (True, ['a'])
     """
-    if figure not in EXPERIMENTS:
+    if figure not in EXPERIMENTS or not isinstance(figure, int):
         raise DomainError(f"figure must be one of {', '.join(map(str, EXPERIMENTS))}, got {figure!r}")
     experiment = EXPERIMENTS[figure]
     if seeds is not None:
@@ -58,5 +59,5 @@ def reproduce(
                 raise DomainError(f"{name} is for figure {' and '.join(map(str, users))}, got figure {figure}")
             experiment = replace(experiment, more={**experiment.more, name: os.fspath(folder)})
     module = import_module("dynamics.paper." + ("digits" if figure in TRAINED else f"figure_{figure:02}"))
-    found: Reproduction = module.reproduced(experiment, progress or (lambda line: None))
+    found: Reproduction = module.reproduced(experiment, checked_call(progress))
     return found

@@ -11,14 +11,14 @@ from functools import partial
 from typing import Any, ClassVar
 
 from derivations import Correlations, DomainError, FusionNetwork, SolveError
-from dynamics.checks import checked_positive
+from dynamics.checks import checked_call, checked_flag
 from dynamics.prediction.estimates import Estimate
 from dynamics.prediction.predicting import predict
 from dynamics.prediction.prediction import Prediction
 from dynamics.prediction.refined import refined_typical
 from dynamics.prediction.words import named
 from dynamics.problem import Problem
-from dynamics.recipe import MODULATED, Ingredient, Recipe
+from dynamics.recipe import MODULATED, Ingredient, Recipe, checked_recipe
 from dynamics.runs.half_times import Status
 from dynamics.runs.trajectory import Trajectory
 from dynamics.simulation.asked import as_asked
@@ -196,14 +196,15 @@ def compare(
     >>> [row[0] for row in c.table.rows]
     ['law (8), (9)', 'reduced flow', 'typical network', 'gradient flow', 'gradient descent, rate 0.0093']
     """
+    recipe, say = checked_recipe(recipe), checked_call(progress)
+    learning_rate = recipe.rate(learning_rate)
+    if not checked_flag(descent, "descent") and learning_rate is not None and not recipe.learning_rate:
+        raise DomainError(f"learning_rate = {learning_rate:g} is of gradient descent, which descent=False leaves out")
     width = fitting_width(data) if width is None else width
-    if recipe is not None and recipe.is_run_alone:
-        return _by_runs(network, data, u0, width, checked_seeds(seeds), learning_rate, seconds, progress, recipe)
+    if recipe.is_run_alone:
+        return _by_runs(network, data, u0, width, checked_seeds(seeds), learning_rate, seconds, say, recipe)
     asked, chosen = trained(network, data, u0, recipe, MODULATED, "compare"), checked_seeds(seeds)
     norms, problem = asked.u0, few_inputs(asked.problem, asked.u0)
-    learning_rate = asked.recipe.learning_rate if learning_rate is None else learning_rate
-    learning_rate = None if learning_rate is None else checked_positive(learning_rate, "learning_rate")
-    say = progress or (lambda _: None)
     took: dict[str, list[float]] = {}
 
     def timed(road: str, work: Callable[[], Any]) -> Any:
@@ -255,11 +256,11 @@ def compare(
 
 def _by_runs(
     network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float], width: int, seeds: Sequence[int],
-    learning_rate: float | None, seconds: float, progress: Callable[[str], None] | None, recipe: Recipe,
+    learning_rate: float | None, seconds: float, say: Callable[[str], Any], recipe: Recipe,
 ) -> Comparison:  # fmt: skip
     """Where no flow stands for the steps: the reduced run beside training every weight."""
-    recipe = recipe if learning_rate is None else replace(recipe, learning_rate=learning_rate)
-    say, took, began = progress or (lambda _: None), dict[str, list[float]](), time.perf_counter()
+    recipe = replace(recipe, learning_rate=learning_rate)
+    took, began = dict[str, list[float]](), time.perf_counter()
     say("reduced run")
     prediction = predict(network, data, u0=u0, width=width, recipe=recipe)
     reduced = prediction.estimate.run

@@ -15,6 +15,7 @@ from derivations.terms import Terms
 from dynamics.problem import Problem
 from dynamics.runs.half_times import Status
 from dynamics.simulation.reduced import reduced_flow
+from dynamics.starts.weights import start_norms
 
 SMALLEST = 1e-6  # share of the largest |Sigma_yx| down to which is looked
 SCANNED = 48  # decays between it and zero, and as many in logarithms: a modality may leave and come back
@@ -55,6 +56,7 @@ def critical_weight_decay(
     """
     problem = Problem.of(network, data)
     require_one_output(data)
+    start_norms(network, u0)
     depths = set(network.path_depths.values())
     if network.is_early_fusion and depths == {2}:  # one group: all or nothing
         joint = float(np.hypot.reduce([data.strength(m) for m in data.modalities]))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from derivations import Correlations, DomainError, FusionNetwork
+from dynamics.checks import told
 from dynamics.prediction.by_run import predicted_by_run
 from dynamics.problem import Problem
 from dynamics.recipe import MODULATED, Optimizer, Recipe
@@ -111,7 +112,10 @@ def by_optimizer(
             str(Optimizer.ADAM): Recipe(optimizer=Optimizer.ADAM, learning_rate=ADAM_RATE),
         }
     if not isinstance(recipes, Mapping) or not all(isinstance(r, Recipe) for r in recipes.values()) or not recipes:
-        raise DomainError(f"recipes must map names to at least one Recipe, got {recipes!r}")
+        raise DomainError(f"recipes must map names to at least one Recipe, got {told(recipes)}")
+    for name in recipes:
+        if not isinstance(name, str) or not name.isprintable():
+            raise DomainError(f"a recipe's name must be printable text, got {told(name)}")
     runs = {}
     for name, recipe in recipes.items():
         if recipe.is_run_alone:

@@ -30,15 +30,16 @@ from dynamics.prediction.prediction import Prediction
 from dynamics.prediction.refined import ensemble_estimate, refined_aligned, refined_from, refined_typical, refined_wide
 from dynamics.prediction.words import SURE
 from dynamics.problem import Problem
-from dynamics.recipe import MODULATED, Recipe
+from dynamics.recipe import MODULATED, Recipe, checked_recipe
 from dynamics.runs.half_times import Status
 from dynamics.runs.plateaus import as_told, follows
 from dynamics.simulation.asked import as_asked
+from dynamics.simulation.descent import doubts_of_rate
 from dynamics.simulation.narrowed import FINE, MANY, Narrowed, few_inputs, narrowed
 from dynamics.starts.initializations import start_of
 from dynamics.starts.recipes import trained
 from dynamics.starts.start import Start, StartKind, aligned_start, random_start
-from dynamics.starts.weights import WIDEST, along_axes, checked_weights, random_weights
+from dynamics.starts.weights import WIDEST, along_axes, checked_weights, plain_norms, random_weights
 
 RIVALS = 2.0  # ratio of half-times below which one that leaves zero later is not first for sure
 SEVERAL = 9  # random starts that are simulated where no law of them is known
@@ -91,17 +92,18 @@ def predict(
     >>> str(p.source), round(p.ratio, 3), round(p.refined.spread["A"], 2)
     ('refined', 1.063, 0.08)
     """
+    Problem.of(network, data)
+    recipe, u0 = checked_recipe(recipe), plain_norms(network, u0)
     if weights is not None:
         given = [name for name, value in (("width", width), ("seed", seed), ("seeds", seeds)) if value is not None]
         if given:
             raise DomainError(f"weights are a start: {given[0]} says another one")
-        Problem.of(network, data)
         u0 = start_of(network, data, weights).u0  # below in the units of the effective data, as the weights
     elif width is None and (seed is not None or seeds is not None):
         raise DomainError(f"{'seed' if seed is not None else 'seeds'} goes with a width")
     width = None if width is None else checked_integer(width, "width", 1, WIDEST)
     seed = None if seed is None else checked_integer(seed, "seed", 0)
-    if recipe is not None and recipe.is_run_alone:
+    if recipe.is_run_alone:
         if weights is not None or seed is not None or seeds is not None:
             told = f"optimizer {recipe.optimizer}" if recipe.is_coordinatewise else f"loss {recipe.loss}"
             raise DomainError(f"{told} is predicted from random starts: give u0= and width=, no weights and no seeds")
@@ -137,6 +139,8 @@ def predict(
             refined = Missing(Road.REFINED, ELSEWHERE)
     found: dict[Road, Estimate | Missing] = {Road.LEADING: leading, Road.REFINED: refined, Road.REDUCED: reduced}
     warnings, remarks = [*data.warnings], [*data.notes, *_notes(leading)]
+    if recipe.learning_rate is not None:
+        warnings += doubts_of_rate(asked.problem, norms, recipe.learning_rate)
     if width is not None and seed is None and isinstance(refined, Missing) and seeds is None and narrow is not None:
         seeds = SEVERAL  # more directions than the typical network of this width can hold
         warnings.append(f"no law of random starts here ({refined.reason}): the times are medians of {SEVERAL} of them")

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from derivations import Correlations, DomainError, FusionNetwork, SolveError
-from dynamics.checks import checked_integer, checked_positive
+from dynamics.checks import checked_call, checked_flag, checked_integer, checked_positive
 from dynamics.prediction.by_run import predicted_by_run
 from dynamics.prediction.cautions import refuse_large_start
 from dynamics.prediction.critical import critical_weight_decay
@@ -41,6 +41,7 @@ WIDEST = 10**6  # widths are looked for up to it
 SMALLEST_U0, LARGEST_U0 = 1e-9, 1.0
 DOUBTFUL = 0.2  # an estimated error that is said beside an option
 BISECTIONS = 8  # of a factor next to a jump
+LARGEST_OFF = 700.0  # a logarithm whose power floats hold
 FAR = 100.0  # a factor is looked for up to this many times the leading-order one
 
 
@@ -91,7 +92,7 @@ def prescribe(
     wanted = checked_positive(ratio, "ratio")
     width = None if width is None else checked_integer(width, "width", 1)
     require_range(network, start_norms(network, u0))
-    say = progress or (lambda _: None)
+    say, ingredients = checked_call(progress), checked_flag(ingredients, "ingredients")
     say("as it is")
     base = predict(network, data, u0=u0, width=width, recipe=recipe)
     if len(base.order) < 2:
@@ -239,7 +240,7 @@ class _Question:
     def gap(self, times: tuple[float, float]) -> float:
         """Distance from what is wanted, as a share."""
         off = self.off(times)
-        return abs(math.expm1(off)) if math.isfinite(off) else math.inf
+        return abs(math.expm1(min(off, LARGEST_OFF))) if math.isfinite(off) else math.inf
 
     def off(self, times: tuple[float, float]) -> float:
         """ln of ratio over the wanted one."""

@@ -14,10 +14,10 @@ from derivations import Correlations, DataError, DomainError, FusionNetwork
 from derivations.correlations import RANK_TOLERANCE
 from derivations.critical import preference
 from derivations.samples import Samples
-from dynamics.checks import checked_integer
+from dynamics.checks import checked_call, checked_integer
 from dynamics.prediction.confidence import Confidence, Quantiles
 from dynamics.problem import Problem
-from dynamics.recipe import MODULATED, PLAIN, Recipe
+from dynamics.recipe import MODULATED, Recipe, checked_recipe
 from dynamics.simulation.batch import flow as batch_flow
 from dynamics.simulation.batch.members import Member, Runs, along_own_courses
 from dynamics.simulation.narrowed import few_inputs
@@ -87,7 +87,7 @@ def bootstrap(
     >>> round(sure.first["body"], 1), sure.rows, sure.standardized
     (0.7, 20, True)
     """
-    recipe = PLAIN if recipe is None else recipe
+    recipe, progress = checked_recipe(recipe), checked_call(progress)
     trained(network, data, u0, recipe, MODULATED, "a bootstrap")  # refused before the work
     problem = few_inputs(Problem.of(network, data), u0)
     draws, seed = checked_integer(draws, "draws", LEAST_DRAWS, MOST_DRAWS), checked_integer(seed, "seed", 0)
@@ -118,8 +118,7 @@ def bootstrap(
         several = min(size, draws - done)
         second = np.stack([_second_moments(samples, rng) for _ in range(several)])
         parts.append(_evaluated(problem, norms, recipe, _zscored(second) if zscored else second))
-        if progress is not None:
-            progress(done + several, draws)
+        progress(done + several, draws)
     return _summary(problem, norms, _joined(parts), seed, zscored)
 
 

@@ -49,6 +49,9 @@ def recorded(
     """
     problem = Problem.of(network, data)
     times = _times(t)
+    strangers = [name for name in total if name not in data.sizes] if isinstance(total, Mapping) else []
+    if strangers:
+        raise DataError(f"total must name modalities among {', '.join(data.modalities)}, got {strangers[0]!r}")
     packed = np.concatenate([_block(total, data, m, len(times)) for m in data.modalities], axis=2)
     plan = random_start(problem, u0).course
     clock, status = _timed(plan, times, packed)

@@ -13,9 +13,9 @@ import numpy as np
 from derivations import Correlations, DomainError, FusionNetwork, SolveError
 from derivations.critical.saddles import Course
 from derivations.flow import gradient_flow
-from dynamics.checks import checked_integer, checked_positive
+from dynamics.checks import checked_flag, checked_integer, checked_positive
 from dynamics.problem import Problem
-from dynamics.recipe import HEAVY, LABELLED, MODULATED, Ingredient, Recipe
+from dynamics.recipe import HEAVY, LABELLED, MODULATED, Ingredient, Recipe, checked_recipe
 from dynamics.runs.half_times import EARLY, EXCESS, HalfTimes, Status, before_it, end_notes
 from dynamics.runs.plateaus import as_run, doubted
 from dynamics.runs.trajectory import Trajectory, losses, weight_times
@@ -123,23 +123,24 @@ def descend(
     >>> run.order, run.status["B"].value
     (('A', 'B'), 'reached')
     """
+    recipe = checked_recipe(recipe)
+    on_samples, exact = checked_flag(on_samples, "on_samples"), checked_flag(exact, "exact")
     known = MODULATED if on_samples else MODULATED - {Ingredient.BATCH_SIZE}
-    if recipe is not None and recipe.is_coordinatewise:  # entries do not turn with the units: every weight is stepped
+    if recipe.is_coordinatewise:  # entries do not turn with the units: every weight is stepped
         noise = {Ingredient.BATCH_SIZE, Ingredient.DROPOUT} if on_samples else set()  # its mean is another descent
         known, exact = (recipe.known - {Ingredient.BATCH_SIZE}) | noise, True
-    elif recipe is not None and recipe.momentum:
+    elif recipe.momentum:
         known = HEAVY if on_samples else HEAVY - {Ingredient.BATCH_SIZE}
-    if recipe is not None and recipe.has_labels:
+    if recipe.has_labels:
         known = LABELLED | {Ingredient.BATCH_SIZE, Ingredient.MOMENTUM, Ingredient.NESTEROV} if on_samples else known
     road = "gradient descent" if on_samples else "gradient descent on correlations (on_samples=True takes real batches)"
     asked = trained(network, data, u0 if weights is None else None, recipe, known, road)
-    if learning_rate is None:
-        learning_rate = asked.recipe.learning_rate
+    learning_rate = recipe.rate(learning_rate)
     if on_samples and data.samples is None:
         raise DomainError("on_samples needs Correlations made by from_samples, these have no samples")
     given = asked.weights(weights)
     run = _descent(asked, asked.problem, width, seed, given, learning_rate, on_samples, t_end, max_steps, exact)
-    return as_asked(asked, run)
+    return as_asked(asked, run, drawn=on_samples)
 
 
 def _descent(

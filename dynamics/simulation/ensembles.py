@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from derivations import Correlations, DomainError, FusionNetwork
-from dynamics.checks import checked_integer, checked_positive, checked_rtol, required
+from dynamics.checks import checked_call, checked_flag, checked_integer, checked_positive, checked_rtol, required
 from dynamics.problem import Problem
 from dynamics.provenance import origin_of
 from dynamics.recipe import MODULATED, Recipe
@@ -235,7 +235,7 @@ def ensemble(
     ((20,), 4.9)
     """
     asked = trained(network, data, u0, recipe, MODULATED, "an ensemble")
-    rate = asked.recipe.learning_rate if learning_rate is None else learning_rate
+    rate = asked.recipe.rate(learning_rate)
     found = members(
         asked.problem, asked.u0, width=width, seeds=seeds, learning_rate=rate, rtol=rtol, t_end=t_end,
         max_steps=max_steps, verify=verify, progress=progress,
@@ -261,7 +261,8 @@ def members(
     progress: Callable[[int, int], None] | None = None,
 ) -> Ensemble:
     """The same of a problem."""
-    chosen, rtol = checked_seeds(seeds), checked_rtol(rtol)
+    chosen, rtol, verify = checked_seeds(seeds), checked_rtol(rtol), checked_flag(verify, "verify")
+    progress = checked_call(progress)
     end = math.inf if t_end is None else checked_positive(t_end, "t_end")
     rate = None if learning_rate is None else checked_positive(learning_rate, "learning_rate")
     if max_steps is not None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from derivations import Correlations, FusionNetwork, SolveError, differences
 from derivations.critical.saddles import Course
-from dynamics.checks import checked_integer, checked_rtol, checked_times
+from dynamics.checks import checked_flag, checked_integer, checked_rtol, checked_times
 from dynamics.problem import Problem
 from dynamics.recipe import MODULATED, Recipe
 from dynamics.runs.trajectory import Trajectory, losses
@@ -110,7 +110,7 @@ def flow(
     verify: bool = False,
 ) -> Trajectory:
     """The same of a problem; u0 is None where weights are given."""
-    rtol = checked_rtol(rtol)
+    rtol, exact, verify = checked_rtol(rtol), checked_flag(exact, "exact"), checked_flag(verify, "verify")
     t_end, times = checked_times(t_end, t_eval)
     network, data = problem.network, problem.data
     narrow = None if exact else narrowed(problem, u0)
@@ -127,7 +127,9 @@ def flow(
     tolerance, notes = tightened(cancelled(plan, first) * digits_left(plan, first), rtol)
     provenance = {"producer": "gradient flow", "network": str(network), "rtol": rtol, **start.origin}
 
-    @np.errstate(over="ignore", invalid="ignore")  # what leaves the range of floats is found by the march
+    @np.errstate(
+        over="ignore", under="ignore", invalid="ignore"
+    )  # what leaves the range of floats is found by the march
     def run(layers: Weights) -> Trajectory:
         try:
             return attempt(layers, wide=False)

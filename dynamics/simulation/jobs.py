@@ -53,6 +53,7 @@ class Done:
     again: Callable[[], Runs]  # at a tenth of the tolerance
 
 
+@np.errstate(under="ignore")  # whatever the caller has set
 def run_jobs(
     jobs: Sequence[Job],
     pilots: Sequence[int],

@@ -25,6 +25,7 @@ NUDGE = 1e-5  # of a norm, for the slopes of gains
 TIGHTEST = 1e-12  # relative tolerance of a logarithm, whose absolute error is what counts
 
 
+@np.errstate(under="ignore")  # whatever the caller has set: tiny starts have squares below the range of floats
 def reduced_run(
     problem: Problem,
     u0: float | Mapping[str, float],

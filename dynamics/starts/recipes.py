@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from derivations import Correlations, FusionNetwork
+from derivations import Correlations, DomainError, FusionNetwork
 from derivations.effective import masked, rate_factors, with_unimodal_losses
 from derivations.samples import Samples
 from dynamics.problem import Problem
-from dynamics.recipe import PLAIN, Ingredient, Recipe
+from dynamics.recipe import Ingredient, Recipe, checked_recipe
 from dynamics.starts.weights import checked_weights, start_norms
 
 NOISE = "the mean over {} is exact; its noise is left out: it is small for small learning rates"
@@ -81,10 +81,12 @@ def trained(
     DomainError
         On an ingredient that `road` does not know, or a modality that is not there.
     """
-    recipe = PLAIN if recipe is None else recipe
+    recipe = checked_recipe(recipe)
     Problem.of(network, data)
     recipe.require(known, road)
     recipe.require_modalities(data.modalities)
+    if data.samples is not None and (recipe.batch_size or 0) > data.samples.count:
+        raise DomainError(f"batch_size = {recipe.batch_size} is more than there are rows, {data.samples.count}")
     terms = recipe.terms(network)
     if not any(one in recipe.ingredients for one in (Ingredient.RATES, Ingredient.DROPOUT, Ingredient.UNIMODAL_LOSS)):
         return Trained(recipe, data, Problem.of(network, data, terms), u0, {})

@@ -48,6 +48,12 @@ def start_norms(network: FusionNetwork, u0: float | Mapping[str, float]) -> dict
     return norms
 
 
+def plain_norms(network: FusionNetwork, u0: Any) -> float | dict[str, float]:
+    """u0 in Python's floats, whatever kind of number it is given in."""
+    start_norms(network, u0)
+    return {name: float(norm) for name, norm in u0.items()} if isinstance(u0, Mapping) else float(u0)
+
+
 def require_range(network: FusionNetwork, norms: Mapping[str, float]) -> None:
     """Refuse a random start at exactly zero, or with products of layers below the range of floats."""
     for m in network.modalities:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 from typing import Any
 
 from derivations import DataError, DomainError
 from dynamics.files import write_whole
-from dynamics.interface.commands.options import add_command, add_plain, network_of, problem_of, u0_of, whole
+from dynamics.interface.commands.options import (
+    add_command,
+    add_plain,
+    network_of,
+    problem_of,
+    refuse_file_flags,
+    u0_of,
+    whole,
+)
 from dynamics.interface.outputs import as_json, check_target, draw_to_files, save_figure
+from dynamics.messages import aside
 
 
 def add_fixed_points(commands: Any) -> None:
@@ -40,24 +48,22 @@ def _fixed_points(options: argparse.Namespace) -> int:
     if known:
         network, data = problem_of(options)
     else:
-        unused = [f"--{name}" for name in ("modality", "target", "standardize") if getattr(options, name)]
-        if unused:
-            raise DataError(f"{unused[0]} goes with a DATA file")
+        refuse_file_flags(options, "goes with a DATA file")
         names = tuple(dict.fromkeys(flag.rpartition("=")[0] for flag in options.branch)) or ("A", "B")
         network, data = network_of(options, names), None
     manifolds = fixed_points(network, data, options.width)
+    if options.json:
+        print(as_json([to_dict(m) for m in manifolds]))
+    else:
+        print(critical_table(manifolds))
+        if options.equations:
+            print("\n".join(["", *(str(stratum) for m in manifolds for stratum in m.strata)]))
     if options.plot and data is not None:
         from dynamics.runs.portraits import portrait
         from dynamics.simulation.flow import integrate
 
         run = integrate(network, data, u0=u0_of(options), width=options.width or 100)
         save_figure(portrait(network, data, runs=[run]).plot(), options.plot)
-    if options.json:
-        print(as_json([to_dict(m) for m in manifolds]))
-        return 0
-    print(critical_table(manifolds))
-    if options.equations:
-        print("\n".join(["", *(str(stratum) for m in manifolds for stratum in m.strata)]))
     return 0
 
 
@@ -105,6 +111,6 @@ def _counter(total: int) -> Callable[[str], None]:
     def count(name: str) -> None:
         seen.append(name)
         end = "\n" if len(seen) == total else "\r"
-        print(f"  {len(seen)} of {total}: ({name})    ", end=end, file=sys.stderr, flush=True)
+        aside(f"  {len(seen)} of {total}: ({name})    ", end)
 
     return count

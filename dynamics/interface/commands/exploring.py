@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from derivations import DomainError
-from dynamics.interface.commands.options import add_command, given, problem_of, whole
+from dynamics.interface.commands.options import add_command, given, problem_of, refuse_file_flags, whole
 from dynamics.interface.outputs import as_json
 
 
@@ -31,8 +31,8 @@ def _explore(options: argparse.Namespace) -> int:
     data = None
     if options.data is not None or options.example is not None:
         data = problem_of(options)[1]
-    elif options.modality or options.target or options.standardize:
-        raise DomainError("--modality, --target and --standardize go with a DATA file")
+    else:
+        refuse_file_flags(options, "goes with a DATA file")
     start = {name: getattr(options, name) for name in ("depth", "fusion_depth", "u0", "width")}
     page = explorer_page(data, **{name: value for name, value in start.items() if value is not None})
     server, address = server_of(page, options.port)

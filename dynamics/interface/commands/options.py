@@ -186,17 +186,14 @@ def problem_of(options: argparse.Namespace) -> tuple[FusionNetwork, Correlations
     if (options.data is None) == (options.example is None):
         raise DataError("give a DATA file or --example NAME, one of the two")
     if options.example is not None:
-        flags = ("modality", "standardize", "target", "na", "classes", *(name for name, _, _ in LAYOUT))
-        unused = [f"--{name}" for name in flags if getattr(options, name)]
-        if unused:
-            raise DataError(f"{unused[0]} goes with a DATA file; an example has its own blocks and is z-scored")
+        refuse_file_flags(options, "goes with a DATA file; an example has its own blocks and is z-scored")
         data = load_example(options.example)
     else:
         modalities = _modalities(options.modality)
         if modalities is None and not options.data.lower().endswith(".npz"):
             raise DataError("name the columns of each modality: --modality NAME=column1,column2, once for each")
         layout = {name: value for name, _, _ in LAYOUT if (value := getattr(options, name)) is not None}
-        target = _columns(options.target or "y", "--target")
+        target = _columns("y" if options.target is None else options.target, "--target")
         data = read_table(
             options.data,
             target,
@@ -207,6 +204,14 @@ def problem_of(options: argparse.Namespace) -> tuple[FusionNetwork, Correlations
             **layout,
         )
     return network_of(options, data.modalities), data
+
+
+def refuse_file_flags(options: argparse.Namespace, why: str) -> None:
+    """Where no file is read: refuse the first flag that says how to."""
+    flags = ("modality", "standardize", "target", "na", "classes", *(name for name, _, _ in LAYOUT))
+    unused = [f"--{name}" for name in flags if getattr(options, name) not in (None, False, [])]
+    if unused:
+        raise DataError(f"{unused[0]} {why}")
 
 
 def network_of(options: argparse.Namespace, modalities: tuple[str, ...]) -> FusionNetwork:

@@ -22,7 +22,7 @@ from dynamics.interface.commands.options import (
     u0_of,
     whole,
 )
-from dynamics.interface.outputs import as_json, at_work, check_target, draw_to_files, finished_counter, save_figure
+from dynamics.interface.outputs import as_json, at_work, check_target, draw_to_files, finished_counter, save_figure, say
 from dynamics.messages import one_line
 
 MORE = "1 tau = 1/learning rate. More: --details (all estimates and their errors), --explain (every word)"
@@ -64,6 +64,8 @@ def _predict(options: argparse.Namespace) -> int:
     start: Any = None
     recipe = recipe_of(options)
     u0: float | Mapping[str, float] = u0_of(options)
+    if recipe.is_run_alone:  # seconds, or a minute where learning is slow
+        say("as many steps as training ...")
     if options.init is None:
         prediction = predict(
             network, data, u0=u0, width=options.width, seed=options.seed, seeds=options.seeds, recipe=recipe
@@ -88,7 +90,7 @@ def _predict(options: argparse.Namespace) -> int:
         asked = trained(network, data, u0, recipe, MODULATED, "predict")
         doubts = doubts_of_rate(asked.problem, asked.u0, rate)
     sure = None
-    if options.bootstrap is not None and options.bootstrap > 0:
+    if options.bootstrap:
         sure = bootstrap(
             network, data, u0=u0, draws=options.bootstrap, progress=finished_counter("draws"), recipe=recipe
         )
@@ -150,9 +152,9 @@ def _answered(options: argparse.Namespace, work: Callable[..., Any], asked: Mapp
         draw_to_files(options.plot, options.data)
     network, data = problem_of(options)
     found = work(network, data, u0=u0_of(options), recipe=recipe_of(options), progress=at_work(), **asked)
+    print(as_json(found.to_dict()) if options.json else str(found))
     if options.plot:
         save_figure(found.plot(), options.plot)
-    print(as_json(found.to_dict()) if options.json else str(found))
     return 0
 
 
@@ -205,8 +207,10 @@ def _report(options: argparse.Namespace) -> int:
         learning_rate=options.learning_rate, units=_in_own_units(options), source=_source(options),
         progress=at_work("report: "), recipe=recipe_of(options),
     )  # fmt: skip
+    print(found.to_json() if options.json else found)
     found.save(options.output)
-    print(found.to_json() if options.json else f"{found}\nreport: {one_line(options.output)}")
+    if not options.json:
+        print(f"report: {one_line(options.output)}")
     return 0
 
 

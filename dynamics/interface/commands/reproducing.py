@@ -65,12 +65,12 @@ def _figure(options: argparse.Namespace) -> int:
             store=options.store if n in TRAINED or not every else None,
             images=options.images if n in PICTURED or not every else None,
         )  # fmt: skip
-        save_figure(result.plot(), picture)
-        result.save(numbers)
-        say(f"{picture}, {numbers}")
         found.append(result)
         if not options.json:
             print(result, end="\n\n" if every else "\n", flush=True)
+        save_figure(result.plot(), picture)
+        result.save(numbers)
+        say(f"{picture}, {numbers}")
     if options.json:
         checks = [{"figure": r.number, "holds": r.holds, "checks": [c.to_dict() for c in r.checks]} for r in found]
         print(as_json(checks if every else checks[0]))

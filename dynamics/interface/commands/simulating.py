@@ -68,14 +68,15 @@ def _simulate(options: argparse.Namespace) -> int:
         raise DomainError("--plot draws an ensemble: give --seeds")
     from dynamics.starts.weights import fitting_width
 
+    drawn = given(options, "init", "width", "seed")
+    if drawn and options.method == "reduced":
+        raise DomainError(f"{drawn[0]} is of a random start; --method reduced starts aligned")
     seed = 0 if options.seed is None else options.seed
     width = fitting_width(data) if options.width is None else options.width
     random: dict[str, Any] = {"width": width, "seed": seed}
     if options.init is not None:
         from dynamics.starts.initializations import default_weights
 
-        if options.method == "reduced":
-            raise DomainError("--init draws random weights; --method reduced starts aligned")
         random = {"weights": default_weights(network, data, options.init, width, seed)}
     if options.method == "reduced":
         run = integrate_reduced(network, data, **start)
@@ -85,9 +86,9 @@ def _simulate(options: argparse.Namespace) -> int:
         run = descend(
             network, data, learning_rate=options.learning_rate, on_samples=options.on_samples, **random, **start
         )
+    print(as_json(run_dict(run)) if options.json else run)
     if options.output:
         run.save(options.output)
-    print(as_json(run_dict(run)) if options.json else run)
     return 0
 
 

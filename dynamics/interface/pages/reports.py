@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import Any
 
 from derivations import Correlations, DomainError, FusionNetwork, SolveError
-from dynamics.checks import checked_integer, checked_positive
+from dynamics.checks import checked_call, checked_flag, checked_integer, told
 from dynamics.interface.pages.findings import Report
 from dynamics.interface.pages.report_page import page
 from dynamics.prediction.comparison import compare
@@ -20,7 +20,7 @@ from dynamics.prediction.prediction import Prediction
 from dynamics.prediction.prescribing import prescribe
 from dynamics.prediction.resampling import bootstrap
 from dynamics.prediction.scalings import both_scalings
-from dynamics.recipe import Optimizer, Recipe
+from dynamics.recipe import Recipe, checked_recipe
 from dynamics.runs.portraits import portrait
 from dynamics.starts.weights import fitting_width
 
@@ -70,8 +70,10 @@ def report(
     (('A', 'B'), 'a bootstrap needs the rows of the data, got correlations alone')
     """
     seeds, draws = checked_integer(seeds, "seeds", 1), checked_integer(draws, "draws", 0)
-    rate = None if learning_rate is None else checked_positive(learning_rate, "learning_rate")
-    say = progress or (lambda _: None)
+    recipe, say, units = checked_recipe(recipe), checked_call(progress), checked_flag(units, "units")
+    rate = None if learning_rate is None else recipe.rate(learning_rate)
+    if not isinstance(source, Mapping | None) or not all(isinstance(text, str) for text in source or ()):
+        raise DomainError(f"source must map names to what is shown of the data, got {told(source)}")
     missing: dict[str, str] = {}
 
     def part(name: str, work: Callable[[], Any]) -> Any:
@@ -99,7 +101,7 @@ def report(
         confidence = part("bootstrap", lambda: bootstrap(network, data, draws=draws, seconds=BUDGET, **asked))
     say("4 of 5: what to change")
     change = part("prescription", lambda: prescribe(network, data, width=width, seconds=PATIENCE, **asked))
-    plain = replace(prediction.recipe, learning_rate=None, momentum=0.0, nesterov=False, optimizer=Optimizer.SGD)
+    plain = replace(recipe.as_descent, learning_rate=None)
     if plain == Recipe():
         others = part("optimizers", lambda: by_optimizer(network, data, u0=u0, width=width))
     else:

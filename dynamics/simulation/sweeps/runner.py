@@ -16,8 +16,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from derivations import Correlations, DataError, DomainError, SolveError, StoreError
-from dynamics.checks import checked_integer
-from dynamics.messages import one_line
+from dynamics.checks import checked_call, checked_integer
+from dynamics.messages import aside, one_line
 from dynamics.provenance import _version
 from dynamics.recipe import Recipe
 from dynamics.simulation.sweeps.dataset import assembled, require_xarray
@@ -80,13 +80,14 @@ def sweep(
     """
     plan = _spec(spec, data, recipe)
     jobs = checked_integer(jobs, "jobs", 1)
-    modalities_of(plan.fixed, plan.data)  # before the work: whether there is such an example, and what the result needs
+    # before the work: whether there is such an example, what all points are trained with, and what the result needs
+    plan.recipe.require_modalities(modalities_of(plan.fixed, plan.data))
     require_xarray()
     batches = plan.batches()
     folder = open_store(store, plan, len(batches)) if store is not None else None
     kept = {} if folder is None else {i: read_batch(folder, plan, i) for i in range(len(batches))}
     found = {i: batch for i, batch in kept.items() if batch is not None}
-    begin, tell = time.monotonic(), progress or (lambda done, count, left: None)
+    begin, tell = time.monotonic(), checked_call(progress)
     tell(len(found), len(batches), math.nan)
     missing = [i for i in range(len(batches)) if i not in found]
     pending = ((i, plan.at(batches[i])) for i in missing)
@@ -226,4 +227,4 @@ def shown(done: int, count: int, left: float) -> None:
     """Progress on standard error, with the time left."""
     rest = f", {left:.0f} s left" if done < count and math.isfinite(left) else ""
     end = "\n" if done == count or not sys.stderr.isatty() else "\r"
-    print(f"  {done} of {count} batches{rest}   ", end=end, file=sys.stderr, flush=True)
+    aside(f"  {done} of {count} batches{rest}   ", end)

@@ -22,7 +22,7 @@ from derivations import Correlations, DataError, DomainError
 from derivations.network import shown_number
 from dynamics.checks import told
 from dynamics.messages import one_line, shown
-from dynamics.recipe import PLAIN, Recipe
+from dynamics.recipe import MODULATED, PLAIN, Recipe, checked_recipe
 
 MOST_POINTS = 10_000_000
 BATCH = 64  # points that are run together: one result, one file
@@ -232,7 +232,10 @@ def make_spec(document: Mapping[str, Any], data: Correlations | None = None, rec
         if twice:
             raise DataError(f"{twice[0]} is given twice")
         flat |= given
-    return replace(_checked(name, layout, flat, data), recipe=recipe or PLAIN)
+    spec = _checked(name, layout, flat, data)
+    recipe = checked_recipe(recipe)
+    recipe.require(MODULATED, "a sweep")
+    return replace(spec, recipe=recipe)
 
 
 def _checked(name: str, layout: Layout, flat: Mapping[str, Any], data: Correlations | None) -> Spec:

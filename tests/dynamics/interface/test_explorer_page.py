@@ -108,7 +108,7 @@ def test_data_are_scaled_a_modality_at_a_time() -> None:
         (["--fusion-depth", "3"], "fusion_depth must be in 1 to 2"),
         (["--u0", "nan"], "u0 must be in"),
         (["--branch", "A=2"], "--branch goes with predict"),
-        (["--target", "y"], "go with a DATA file"),
+        (["--target", "y"], "--target goes with a DATA file"),
         (["missing.csv", "--modality", "A=a"], "missing.csv"),
         (["--example", "nothing"], "nothing"),
     ],

@@ -193,5 +193,5 @@ def test_what_such_an_optimizer_does_not_know():
     ):
         with pytest.raises(DomainError, match=line):
             descend(net, data, width=5, recipe=recipe)
-    with pytest.raises(DomainError, match="nesterov must be True or False, and go with a momentum, got True"):
+    with pytest.raises(DomainError, match="nesterov goes with a momentum, got nesterov = True without one"):
         Recipe(nesterov=True)
