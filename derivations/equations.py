@@ -24,6 +24,8 @@ Each entry lives beside its law; this module only collects them, every `Entry` t
     training.modulation       141-143: gradient modulation
     training.noise            144, 145: mini-batches, schedules
     training.optimizers       146-151: Adam, momentum
+    times.modes               152-155: several outputs, modes
+    flow.two_layer_squares    156: two layers from any start
 """
 
 from __future__ import annotations
@@ -63,6 +65,8 @@ HOMES = (
     "training.modulation",
     "training.noise",
     "training.optimizers",
+    "times.modes",
+    "flow.two_layer_squares",
 )
 #: What `register` was given in this process, by name.
 REGISTERED: dict[str, Entry] = {}
