@@ -26,6 +26,7 @@ Each entry lives beside its law; this module only collects them, every `Entry` t
     training.optimizers       146-151: Adam, momentum
     times.modes               152-155: several outputs, modes
     flow.two_layer_squares    156: two layers from any start
+    nonlinear.cross_entropy   157
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ HOMES = (
     "training.optimizers",
     "times.modes",
     "flow.two_layer_squares",
+    "nonlinear.cross_entropy",
 )
 #: What `register` was given in this process, by name.
 REGISTERED: dict[str, Entry] = {}

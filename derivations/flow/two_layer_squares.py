@@ -10,15 +10,16 @@ import sympy as sp
 
 from derivations.algebra.entry import Entry, Statement, equation
 from derivations.algebra.matrices import e_A, matrix
-from derivations.algebra.notation import l, named, rate, u_0
+from derivations.algebra.notation import l, named, u_0
 from derivations.algebra.ordered_products import Layers, T, layer, normal
 from derivations.errors import SolveError
 from derivations.flow.symbolic_flow import EQ_3A, TWO
 
-#: p, M, a.
-TOTAL, INNER, OUTER = matrix("p"), matrix("M"), matrix("a")
+#: p, M, a, and the left sides of their flows; `a` alone is the norm of Sigma_yx_A.
+TOTAL, INNER, OUTER = matrix("p", r"\mathbf{p}"), matrix("M", r"\mathbf{M}"), matrix("a_p", r"\mathbf{a}")
+RATES = tuple(named(f"tau*d{name}/dt", rf"\tau\dot{{\mathbf{{{name[0]}}}}}") for name in ("p", "M", "a_p"))
 inputs, outputs, width = sp.symbols("d K h", positive=True)
-MEAN_INNER, MEAN_OUTER = named("<M_ii>", r"\langle M_{ii} \rangle"), named("<a_ii>", r"\langle a_{ii} \rangle")
+MEAN_INNER, MEAN_OUTER = named("<M_ii>", r"\langle M_{ii} \rangle"), named("<a_p,ii>", r"\langle a_{ii} \rangle")
 #: Means over random starts with layers of norm u_0.
 TYPICAL_INNER, TYPICAL_OUTER = u_0**2 / inputs, u_0**2 / outputs
 
@@ -55,24 +56,24 @@ def _mean_of_square(count: sp.Symbol, entries: sp.Expr) -> sp.Expr:
 EXT_156 = Entry(
     156, "", "two layers, any start: closed in p and two squares",
     (
-        Statement(equation(rate("p"), OUTER * e_A + e_A * INNER), lambda eq3a: _moved(_second * _first, eq3a)),
+        Statement(equation(RATES[0], OUTER * e_A + e_A * INNER), lambda eq3a: _moved(_second * _first, eq3a)),
         Statement(
-            equation(rate("M"), T(TOTAL) * e_A + T(e_A) * TOTAL), lambda eq3a: _moved(T(_first) * _first, eq3a)
+            equation(RATES[1], T(TOTAL) * e_A + T(e_A) * TOTAL), lambda eq3a: _moved(T(_first) * _first, eq3a)
         ),
         Statement(
-            equation(rate("a"), e_A * T(TOTAL) + TOTAL * T(e_A)), lambda eq3a: _moved(_second * T(_second), eq3a)
+            equation(RATES[2], e_A * T(TOTAL) + TOTAL * T(e_A)), lambda eq3a: _moved(_second * T(_second), eq3a)
         ),
         Statement(equation(MEAN_INNER, TYPICAL_INNER), lambda: _mean_of_square(width, width * inputs)),
         Statement(equation(MEAN_OUTER, TYPICAL_OUTER), lambda: _mean_of_square(width, outputs * width)),
     ),
     (EQ_3A,),
-    condition="p = W^2 W^1, M = W^1T W^1, a = W^2 W^2T of a part of the network with two layers of its own: a modality "
-    "of late fusion, or early fusion with all inputs as one; any width and start. Last lines: a random start, entries "
-    "independent with mean 0 and alike in a layer, layers of norm u_0, d inputs, K outputs, h hidden units",
+    condition="p = W^2 W^1, M = W^1T W^1, a_p = W^2 W^2T of a part of the network with two layers of its own: a "
+    "modality of late fusion, or early fusion with all inputs as one; any width and start. Last lines: a random start, "
+    "entries independent with mean 0 and alike in a layer, layers of norm u_0, d inputs, K outputs, h hidden units",
     proof="The product rule with (3) at L = L_f = 2: W^1 moves by W^2T e, W^2 by e W^1T. Nothing of a layer alone is "
-    "left. A diagonal entry of M, or of a, is a sum of h squares of mean u_0^2/(h d), or u_0^2/(h K).",
+    "left. A diagonal entry of M, or of a_p, is a sum of h squares of mean u_0^2/(h d), or u_0^2/(h K).",
     note="Any loss: (3) asks only that e is minus the gradient by the total weights, e = <delta x^T> with delta minus "
-    "the derivative of the loss by the output. In the mean the other entries of M and a, and p, are zero: signs of "
-    "entries are as likely as not. Entries of M, a and p stray from their means by a share of order 1/sqrt(h), which "
+    "the derivative of the loss by the output. In the mean the other entries of M and a_p, and p, are zero: signs of "
+    "entries are as likely as not. Entries of M, a_p and p stray from their means by a share of order 1/sqrt(h), which "
     "a wide network leaves out. More than two layers do not close so: W^2 W^1 W^1T W^2T comes in.",
 )  # fmt: skip

@@ -15,7 +15,7 @@ from typing import Any
 
 import sympy as sp
 
-from derivations.algebra.entry import Entry, Statement, equation, expect_zero, small
+from derivations.algebra.entry import WEIGHT, Entry, Statement, equation, expect_zero, first_words, small
 from derivations.algebra.matrices import S_A, S_BA, Y_A, W_A_tot, e_A, matrix
 from derivations.algebra.notation import L, L_f, l, named, rate, t, tau, u_0, x
 from derivations.algebra.ordered_products import (
@@ -29,21 +29,24 @@ from derivations.algebra.ordered_products import (
     split,
     words,
 )
-from derivations.algebra.positive_powers import Leading, equal, leading
+from derivations.algebra.positive_powers import Leading, equal, leading, separated
 from derivations.errors import SolveError
 from derivations.flow.conservation import EQ_38A
-from derivations.flow.symbolic_flow import EQ_2, EQ_3A, EQ_5A, totals
+from derivations.flow.symbolic_flow import EQ_2, EQ_3A, EQ_5A, TWO, totals
 from derivations.times.closed_forms import HALF, sigmoid
 from derivations.times.conditions import LOG_ORDER
 from derivations.times.formulas import HALF as HALF_SIZE
 from derivations.times.formulas import SATURATION
-from derivations.times.names import integral
+from derivations.times.names import X, integral
 
 # ---- 152: balanced layers, any depth.
 
 LATE = {L_f: L}
 _last, _first = matrix("Q"), matrix("H")  # the squares W^L W^LT and W^1T W^1
 _outer, _inner = W_A_tot * T(W_A_tot), T(W_A_tot) * W_A_tot
+SQUARE_ABOVE = matrix("P_l*P_l^T", r"\mathbf{P}_l\mathbf{P}_l^\top")
+SQUARE_BELOW = matrix("G_(l-1)^T*G_(l-1)", r"\mathbf{G}_{l-1}^\top\mathbf{G}_{l-1}")
+FLOW_OF_TOTAL = named("tau*dW_A_tot/dt", r"\tau\dot{\mathbf{W}}_A^{\mathrm{tot}}")
 ABOVE = _outer ** ((L - l) / L)
 BELOW = _inner ** ((l - 1) / L)
 
@@ -137,17 +140,17 @@ def flow_of_total(eq2: sp.Tuple, eq3a: sp.Eq, eq38a: sp.Eq) -> sp.Expr:
 EXT_152 = Entry(
     152, "", "several outputs: the total weights of a balanced modality",
     (
-        Statement(equation(_above(l) * T(_above(l)), ABOVE), _power_above),
-        Statement(equation(T(_below(l - 1)) * _below(l - 1), BELOW), _power_below),
-        Statement(equation(rate("W_A_tot"), sp.Sum(ABOVE * e_A * BELOW, (l, 1, L))), flow_of_total),
+        Statement(equation(SQUARE_ABOVE, ABOVE), _power_above),
+        Statement(equation(SQUARE_BELOW, BELOW), _power_below),
+        Statement(equation(FLOW_OF_TOTAL, sp.Sum(ABOVE * e_A * BELOW, (l, 1, L))), flow_of_total),
         Statement(
-            equation(rate("W_A_tot"), sp.sqrt(_outer) * e_A + e_A * sp.sqrt(_inner)),
+            equation(FLOW_OF_TOTAL, sp.sqrt(_outer) * e_A + e_A * sp.sqrt(_inner)),
             lambda *laws: flow_of_total(*laws).subs(L, 2).doit(),
         ),
     ),
     (EQ_2, EQ_3A, EQ_38A),
     condition="late fusion, L layers, any outputs, inputs and widths; balanced start, W^(l+1)T W^(l+1) = W^l W^lT, "
-    "which gradient flow keeps; last line L = 2",
+    "which gradient flow keeps; P_l = W^L ... W^(l+1), G_(l-1) = W^(l-1) ... W^1; last line L = 2",
     proof="P_l and G_(l-1) are the layers above and below layer l, so that dW/dt is the sum of P_l P_l^T e G_(l-1)^T "
     "G_(l-1). Balance gives P_l W^l W^lT = Q P_l with Q = W^L W^LT, by induction from the output down: P_(l-1) "
     "P_(l-1)^T = Q P_l P_l^T, so P_l P_l^T = Q^(L-l). In the same way G_l^T G_l = H^l, H = W^1T W^1. All layers give "
@@ -166,7 +169,8 @@ size, drive, variance = sp.symbols("w_i s_i lambda_i", positive=True)
 begin, SIZE_AT = named("w_i(0)", "w_i(0)", positive=True), named("w_i(t)", "w_i(t)", positive=True)
 _other = dict(zip((size, drive, variance), sp.symbols("w_j s_j lambda_j", positive=True), strict=True))
 rank = named("rank", r"\mathrm{rank}", positive=True)  # how many modes the start has
-_u, _v = [Direction("u", n) for n in (1, 2)], [Direction("v", n) for n in (1, 2)]
+_modes = sp.symbols("i j", integer=True, positive=True)  # two different ones
+_u, _v = [Direction("u", n) for n in _modes], [Direction("v", n) for n in _modes]
 _APART = {(T(p), q): sp.Integer(0) for pair in (_u, _v) for p in pair for q in pair if p != q}
 _SIZES = (size, _other[size])
 
@@ -355,4 +359,101 @@ EXT_154 = Entry(
     note="The larger the rank, the later: each mode starts at its share u_0/sqrt(rank) of a layer. Between modes of "
     "one modality that drops out, and times go as 1/s; between modalities of unequal ranks it can turn the order, for "
     "L > 2.",
+)  # fmt: skip
+
+# ---- 155: a mode that waits at a saddle where others are learned.
+
+residual_drive, new = named("s_i'", "s_i'", positive=True), sp.Symbol("z", positive=True)
+waiting = named("w_i(1)", "w_i(1)", positive=True)  # the size of the mode when the others have been learned
+LAG = named("t_half - t(1)", r"t_{1/2} - t(1)", positive=True)
+#: tau = 1: pace near the saddle, and what is left to wait, two layers and more.
+WAITING_PACE = L * size ** (2 - 2 / L) * residual_drive
+MODE_LAG_AT_2 = sp.log(1 / waiting) / (2 * residual_drive)
+MODE_LAG = waiting ** ((2 - L) / L) / ((L - 2) * residual_drive)
+_f, _g, _change = matrix("f_q"), matrix("g_q"), matrix("change")
+_learned, _fresh = Direction("h", 1), Direction("q", 1)  # hidden directions
+_u_i, _u_j, _v_i, _v_j = *_u, *_v
+_STAYS = {(T(_learned), _fresh): sp.Integer(0), (T(_fresh), _learned): sp.Integer(0)}
+#: u_i, v_i are singular vectors of e; the learned mode is none any more.
+_LEFT = {
+    (T(_u_i), e_A): residual_drive * T(_v_i), (e_A, _v_i): residual_drive * _u_i,
+    (T(_u_j), e_A): sp.Integer(0), (e_A, _v_j): sp.Integer(0),
+}  # fmt: skip
+
+
+def _near_saddle(eq3a: sp.Eq) -> tuple[sp.Expr, sp.Expr]:
+    """Velocities of two layers: the learned mode on h, a small row f and a small column g on q, which h is across."""
+    own = sp.sqrt(_other[size])
+    layers = (own * _learned * T(_v_j) + WEIGHT * _fresh * _f, own * _u_j * T(_learned) + WEIGHT * _g * T(_fresh))
+    put = dict(zip((layer("W_A", 1), layer("W_A", 2)), layers, strict=True)) | {e_A: e_A + WEIGHT * _change}
+    first, second = (normal(eq3a.rhs.subs(TWO).subs(l, n).subs(put)) for n in (1, 2))
+    return first, second
+
+
+def _at_rest(place: int, eq3a: sp.Eq) -> sp.Eq:
+    """What has to vanish for the learned mode to stay: the velocity along h without f and g."""
+    still = _near_saddle(eq3a)[place].subs(WEIGHT, 0)
+    along = T(_learned) * still if place == 0 else still * _learned
+    return equation(normal(along) / sp.sqrt(_other[size]), 0)
+
+
+def _leaving(place: int, eq3a: sp.Eq) -> sp.Expr:
+    """d/dt of f = q^T W^1 or g = W^2 q, over the size of both."""
+    velocity = _near_saddle(eq3a)[place]
+    return sp.expand(normal(T(_fresh) * velocity if place == 0 else velocity * _fresh, _STAYS) / WEIGHT)
+
+
+def _rate_of_leaving(eq3a: sp.Eq) -> sp.Expr:
+    """f and g along a pair of singular vectors of e grow by one number."""
+    put = {_f: new * T(_v_i), _g: new * _u_i}
+    moved = [normal(first_words(_leaving(n, eq3a)).term.subs(put), _LEFT) for n in (0, 1)]
+    first, second = coefficient_of(moved[0], T(_v_i)), coefficient_of(moved[1], _u_i)
+    if not equal(first, second):
+        raise SolveError(f"the layers grow at {first} and {second}")
+    return first
+
+
+def _waiting_pace(eq152: sp.Tuple) -> sp.Expr:
+    """(152) with the error of the saddle, for a learned mode and one that is small: the learned one stays."""
+    first, second = _along_modes(eq152[2].rhs, _spread(_u, _v, _SIZES), e_A, _LEFT)
+    expect_zero(second, "the learned mode moves")
+    return first
+
+
+def _lag(depth: Any, eq152: sp.Tuple) -> sp.Expr:
+    """From w_i(1) to a size X of order one."""
+    return tau * separated(_waiting_pace(eq152).subs(L, depth), size, waiting, X)
+
+
+EXT_155 = Entry(
+    155, "", "a mode at a saddle where others are learned",
+    (
+        Statement(equation(T(_u_j) * e_A, 0), partial(_at_rest, 0)),
+        Statement(equation(e_A * _v_j, 0), partial(_at_rest, 1)),
+        Statement(equation(rate("f_q"), T(_g) * e_A), partial(_leaving, 0), lead=first_words, neglected=WEIGHT),
+        Statement(equation(rate("g_q"), e_A * T(_f)), partial(_leaving, 1), lead=first_words, neglected=WEIGHT),
+        Statement(equation(rate("z"), residual_drive * new), _rate_of_leaving),
+        Statement(equation(rate(size.name), WAITING_PACE), _waiting_pace),
+        Statement(
+            equation(LAG, tau * MODE_LAG_AT_2), partial(_lag, 2),
+            lead=small(waiting), neglected=1 / sp.log(1 / waiting),
+        ),
+        Statement(
+            equation(LAG, tau * MODE_LAG), partial(_lag, L),
+            lead=small(waiting, DEEP_CHAIN), neglected=waiting ** ((L - 2) / L),
+        ),
+    ),
+    (EQ_3A, EXT_152),
+    condition="late fusion. First five lines: two layers; W^1 = sqrt(w_j) h v_j^T + q f_q, W^2 = sqrt(w_j) u_j h^T + "
+    "g_q q^T with h^T q = 0, a saddle where f_q = g_q = 0; e_A is its error, of which s_i', u_i, v_i are a singular "
+    "value and its vectors; f_q = z v_i^T, g_q = z u_i. Then any depth, balanced, W = w_j u_j v_j^T + w_i u_i v_i^T, "
+    "e_A that of the saddle; seventh line L = 2, eighth L > 2; w_i(1), the size when w_j has been learned, is small",
+    proof="At rest the velocities along h vanish: e_A is across the learned u_j and v_j, it is what a projection off "
+    "both leaves. q^T dW^1 and dW^2 q begin with words in one of f_q, g_q; left out are those with the change of e_A. "
+    "In (152) every layer adds w_i^(2-2/L) s_i'. The last lines integrate dw over that up to a size of order one.",
+    note="One learned mode stands for any number; what B has learned is in e_A. A drawn start has a part along each "
+    "pair of singular vectors of e_A, and each grows at its own singular value. Left out: how the singular vectors "
+    "turn while the mode waits, what w_i(1) is, and factors of order one in it: two layers have them in the "
+    "logarithm, more layers before everything. To hold e_A leaves out what is small with w_i, in A itself and through "
+    "the correlation of A and B; by Weyl that moves singular values by as much.",
 )  # fmt: skip

@@ -120,3 +120,26 @@ def test_what_is_left_out_of_a_half_time_shrinks_as_stated(depth: int) -> None:
         missed.append([abs(1 - lead / time), abs(1 - (lead + added) / time)])
     slopes = np.log2(np.array(missed[0]) / missed[1])
     assert slopes == pytest.approx([depth - 2, depth], abs=0.15)
+
+
+def test_a_saddle_is_left_at_the_largest_singular_value_of_its_error() -> None:
+    """Correlated inputs, the first mode learned: the largest eigenvalue of the flow of two layers, by differences."""
+    rng = np.random.default_rng(3)
+    root, target = rng.normal(size=(3, 3)), rng.normal(size=(2, 3))
+    sigma = root @ root.T + np.eye(3)
+    u = np.linalg.eigh(target @ np.linalg.solve(sigma, target.T))[1][:, -1]
+    total = np.outer(u, u) @ np.linalg.solve(sigma, target.T).T
+    error = target - total @ sigma
+    assert u @ error == pytest.approx(np.zeros(3), abs=1e-12)
+    assert error @ total.T == pytest.approx(np.zeros((2, 2)), abs=1e-12)
+    size, hidden = np.linalg.norm(total), np.eye(4)[0]
+    saddle = np.concatenate([np.outer(hidden, u @ total).ravel(), size * np.outer(u, hidden).ravel()]) / np.sqrt(size)
+
+    def velocity(state: np.ndarray) -> np.ndarray:
+        layers = [state[:12].reshape(4, 3), state[12:].reshape(2, 4)]
+        return np.concatenate([v.ravel() for v in moved(layers, target - product(layers) @ sigma)])
+
+    assert velocity(saddle) == pytest.approx(np.zeros(20), abs=1e-12)
+    slopes = [(velocity(saddle + 1e-6 * way) - velocity(saddle - 1e-6 * way)) / 2e-6 for way in np.eye(20)]
+    growth = law.EXT_155.right[4].rhs.subs({law.residual_drive: np.linalg.norm(error, 2), law.new: 1})
+    assert max(np.linalg.eigvals(np.array(slopes)).real) == pytest.approx(float(growth), rel=1e-8)
