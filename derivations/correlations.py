@@ -38,6 +38,7 @@ ORTHONORMAL = 1e-8  # what products of such columns may be off by
 MOST_SYMBOLIC = 100  # inputs with symbols: 5050 of them make sigma
 NO_SIGNAL = 1e-14  # a correlation coefficient of inputs and target below it is rounding
 RANGE_TOLERANCE = 1e-8  # part of Sigma_yx that may lie outside the range of Sigma: rounding of sums over samples
+DEPENDENT = 1e-13  # of outputs at unit variances: a variance that rounding leaves of none
 CONDITION_WARNING = 1e6  # beyond it, six of the sixteen digits of a solved weight are gone
 FOREIGN = 1e-6  # what rounding, and entries read from text, may leave between samples and their moments
 UNITS = 10  # times worse in these units than at unit variances: it is the units
@@ -370,12 +371,15 @@ class Correlations:
 
         An orthogonal change of the outputs changes no loss and no time, and those that are zero then are left out.
         """
-        values, turn = np.linalg.eigh(np.atleast_2d(self.sigma_yy))
-        kept = values > RANGE_TOLERANCE**2 * values[-1]
-        count = int(np.sum(kept))
+        whole = np.atleast_2d(self.sigma_yy)
+        scale = np.sqrt(np.diag(whole))
+        scale = np.where(scale > 0, scale, 1.0)
+        values, vectors = np.linalg.eigh(whole / scale / scale[:, None])  # whatever the units of each
+        nothing = vectors[:, values <= DEPENDENT * self.outputs] / scale[:, None]
+        count = self.outputs - nothing.shape[1]
         if count in (0, self.outputs):
             return self
-        turn = turn[:, kept]
+        turn = np.linalg.svd(nothing / np.linalg.norm(nothing, axis=0))[0][:, self.outputs - count :]
         samples = self.samples and Samples(self.samples.inputs, frozen(self.samples.targets @ turn))
         note = f"{self.outputs} outputs that depend on one another are turned to {count}, which changes no time"
         return replace(

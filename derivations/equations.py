@@ -25,6 +25,9 @@ Each entry lives beside its law; this module only collects them, every `Entry` t
     training.noise            144, 145: mini-batches, schedules
     training.optimizers       146-151: Adam, momentum
     critical.mode_laws        160-163: several outputs
+    times.modes               152-155: several outputs, modes
+    flow.two_layer_squares    156: two layers from any start
+    nonlinear.cross_entropy   157
 """
 
 from __future__ import annotations
@@ -65,6 +68,9 @@ HOMES = (
     "training.noise",
     "training.optimizers",
     "critical.mode_laws",
+    "times.modes",
+    "flow.two_layer_squares",
+    "nonlinear.cross_entropy",
 )
 #: What `register` was given in this process, by name.
 REGISTERED: dict[str, Entry] = {}

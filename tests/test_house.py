@@ -118,7 +118,8 @@ def test_the_readmes_commands_run(command: str, tmp_path, monkeypatch, capsys) -
     from dynamics.interface.cli import main
 
     (tmp_path / "data.csv").write_text(
-        "a1,a2,b1,y,y1,y2\n" + "\n".join(f"{i % 7},{i % 5},{i % 3},{i % 11},{i % 4},{i % 6}" for i in range(40))
+        "a1,a2,b1,y,y1,y2,kind\n"
+        + "\n".join(f"{i % 7},{i % 5},{i % 3},{i % 11},{i % 4},{i % 6},{'abc'[i % 11 // 4]}" for i in range(40))
     )
     rows = range(40)
     study = [f"{i % 7},{i % 5},{i % 3 if i % 9 else ''},{i % 4 if i % 8 else -9999},{i % 6},{i % 11}" for i in rows]

@@ -213,6 +213,15 @@ def small_weights(*chains: str) -> Callable[[sp.Expr], Leading]:
     return lead
 
 
+def first_words(e: sp.Expr) -> Leading:
+    """Words that are left as the size that marks the others, `WEIGHT`, goes to zero, and the order of the next."""
+    e = sp.expand(e)
+    powers = [n for n in range(4) if normal(e.coeff(WEIGHT, n)) != 0]
+    if not powers or powers[0] != 0:
+        raise SolveError(f"every word of {e} vanishes with {WEIGHT}")
+    return Leading(e.coeff(WEIGHT, 0), WEIGHT ** powers[1] if powers[1:] else None)
+
+
 def _under(condition: Condition, e: sp.Basic) -> sp.Basic:
     return condition(e) if callable(condition) else e.subs(condition)
 

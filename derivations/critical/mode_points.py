@@ -86,6 +86,9 @@ class Modes:
         return np.asarray(np.linalg.solve(self.root.T, whitened.T).T)
 
 
+SINGULAR = "critical points of several outputs need an invertible sigma: other weights are not unique"
+
+
 def mode_points(
     paths: tuple[Path, ...], data: Correlations, width: int | None = None, search: bool = True
 ) -> tuple[ModePoint, ...]:
@@ -101,13 +104,16 @@ def mode_points(
     """
     key = "mode points", paths, width, search
     if key not in data.kept:
-        data.kept[key] = tuple(_mode_points(paths, data, width, search))
+        try:
+            data.kept[key] = tuple(_mode_points(paths, data, width, search))
+        except np.linalg.LinAlgError:  # nearly singular: a residual Sigma has lost its sign to rounding
+            raise DomainError(SINGULAR) from None
     return data.kept[key]  # type: ignore[no-any-return]
 
 
 def _mode_points(paths: tuple[Path, ...], data: Correlations, width: int | None, search: bool) -> list[ModePoint]:
     if data.is_singular:
-        raise DomainError("critical points of several outputs need an invertible sigma: other weights are not unique")
+        raise DomainError(SINGULAR)
     bound = math.prod(2 ** min(data.outputs, len(path.columns(data))) for path in paths)
     if not search and bound > MOST:  # said before anything is decomposed
         raise DomainError(TOO_MANY.format(bound, MOST, "listed"))

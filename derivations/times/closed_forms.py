@@ -45,18 +45,23 @@ def total_speed(law: sp.Eq, ansatz: sp.Tuple, branch: str) -> tuple[sp.Symbol, s
     return w, sp.expand((2 * norm * speed).subs(norm, sp.sqrt(w)) / tau)
 
 
-def solution(law: sp.Eq, ansatz: sp.Tuple, branch: str) -> sp.Expr:
-    """|W^tot(t)|: the flow of 1/w is linear, dz/dt = -2 strength z + 2 variance, solved and put back."""
-    w, speed = total_speed(law, ansatz, branch)
+def sigmoid(speed: sp.Expr, w: sp.Symbol, begin: sp.Expr) -> sp.Expr:
+    """w(t) from `begin` where dw/dt = `speed`: the flow of 1/w is linear, solved and put back."""
     z = sp.Symbol("z", positive=True)
     flow_of_z = sp.expand(-(z**2) * speed.subs(w, 1 / z))
     decay, pull = -flow_of_z.coeff(z, 1), flow_of_z.coeff(z, 0)
     if sp.expand(flow_of_z - (pull - decay * z)) != 0:
         raise SolveError("the flow of 1/w is not linear")
-    found = 1 / (pull / decay + (1 / start - pull / decay) * sp.exp(-decay * t))
-    if sp.simplify(sp.diff(found, t) - speed.subs(w, found)) != 0 or not equal(found.subs(t, 0), start):
+    found = 1 / (pull / decay + (1 / begin - pull / decay) * sp.exp(-decay * t))
+    if sp.simplify(sp.diff(found, t) - speed.subs(w, found)) != 0 or not equal(found.subs(t, 0), begin):
         raise SolveError(f"{found} does not solve the flow")
     return found
+
+
+def solution(law: sp.Eq, ansatz: sp.Tuple, branch: str) -> sp.Expr:
+    """|W^tot(t)|, dz/dt = -2 strength z + 2 variance for its inverse z."""
+    w, speed = total_speed(law, ansatz, branch)
+    return sigmoid(speed, w, start)
 
 
 def _sigmoid(part: str, branch: str, drive: sp.Symbol, target: sp.Symbol, flow: Entry) -> Entry:

@@ -164,7 +164,11 @@ def same_number(one: sp.Basic, other: sp.Basic, statement: Statement) -> bool:
             at |= {s: sp.Rational(int(rng.integers(310, 420)), 100) for s in symbols if s.name in {"L_f", "L_A", "L_B"}}
             at |= {s: sp.Rational(int(rng.integers(550, 700)), 100) for s in symbols if s.name == "L"}
             if statement.lead is not None:
-                at |= {s: TINY for s in symbols if s.name in {"u_0", "u_B(t_A)", "epsilon", "u_B", "y_hat"}}
+                at |= {
+                    s: TINY
+                    for s in symbols
+                    if s.name in {"u_0", "u_B(t_A)", "epsilon", "u_B", "y_hat", "w_i(1)", "exp(-m)"}
+                }
             for side in ("lhs", "rhs"):
                 try:
                     values = [numbers(getattr(e, side), at) for e in (p, q)]

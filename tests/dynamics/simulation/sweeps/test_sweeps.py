@@ -432,10 +432,10 @@ def test_a_spec_that_is_none_is_named(document: dict, text: str) -> None:
 
 def test_a_recipe_of_a_point_is_that_of_all_but_for_what_is_swept() -> None:
     spec = make_spec(
-        {"sigma_a": 2.0, "dropout": [0.0, 0.5], "rate": 2.0}, recipe=Recipe(rates={"A": 3.0}, momentum=0.9)
+        {"sigma_a": 2.0, "dropout": [0.0, 0.5], "rate": 2.0}, recipe=Recipe(rates={"A": 3.0}, weight_decay=0.01)
     )
     assert [recipe_of(point, spec.recipe, "B") for point in spec.points()] == [
-        Recipe(rates={"A": 3.0, "B": 2.0}, dropout={"B": masked}, momentum=0.9) for masked in (0.0, 0.5)
+        Recipe(rates={"A": 3.0, "B": 2.0}, dropout={"B": masked}, weight_decay=0.01) for masked in (0.0, 0.5)
     ]
     assert recipe_of({}, spec.recipe, "B") is spec.recipe
 
