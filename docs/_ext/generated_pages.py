@@ -40,6 +40,7 @@ COPIED = {
     "CONTRIBUTING.md": "contributing.md",
     "tests/SOAK.md": "checks/soak.md",
     "tests/MUTATION.md": "checks/mutation.md",
+    "tests/FAULTS.md": "checks/faults.md",
 } | {
     f"benchmarks/{p.name}": f"checks/{p.stem.lower()}.md"
     for p in sorted(ROOT.glob("benchmarks/*.md"))

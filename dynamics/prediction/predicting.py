@@ -14,6 +14,7 @@ from derivations import Correlations, DomainError, FusionNetwork, SolveError
 from derivations.critical import preference
 from derivations.critical.saddles import Course
 from dynamics.checks import checked_integer
+from dynamics.prediction.any_start import predicted_from, refuse_others
 from dynamics.prediction.by_run import predicted_by_run
 from dynamics.prediction.cautions import (
     close_calls,
@@ -61,6 +62,8 @@ def predict(
     seeds: int | Sequence[int] | None = None,
     weights: Mapping[str, Any] | None = None,
     recipe: Recipe | None = None,
+    init: str | None = None,
+    scale: float = 1.0,
 ) -> Prediction:
     """Predict order, half-times, unimodal phase and misattribution.
 
@@ -77,6 +80,9 @@ def predict(
     seeds : with a width: n for 0..n-1, or a list: `ensemble` simulates these
     weights : chain name -> [(out, in), ...], instead of u0, width and seed: the law from these weights
     recipe : how it is trained; a road that does not know an ingredient is left out, and says so
+    init, scale : "pytorch", "kaiming", "xavier" or "lecun" times a factor, instead of u0: two layers from a start of
+        any size, by gradient flow. The source is `ensemble`, medians of `seeds` starts drawn (50, width 100), for such
+        a start has no one answer; `refined` is the typical run of the initialisation (156)
 
     Raises
     ------
@@ -94,6 +100,13 @@ def predict(
     """
     Problem.of(network, data)
     recipe, u0 = checked_recipe(recipe), plain_norms(network, u0)
+    if init is not None:
+        other = None if u0 == 1e-3 else u0
+        trained_so = recipe if recipe.ingredients else None
+        refuse_others({"u0": other, "seed": seed, "weights": weights, "recipe": trained_so})
+        return predicted_from(network, data, init, scale, width, seeds)
+    if scale != 1:
+        raise DomainError(f"scale goes with init, got {scale!r}")
     if weights is not None:
         given = [name for name, value in (("width", width), ("seed", seed), ("seeds", seeds)) if value is not None]
         if given:

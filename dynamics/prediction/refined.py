@@ -17,6 +17,7 @@ from dynamics.prediction.laws.race import SIZES, Passage, aligned_field, race, r
 from dynamics.prediction.typical_runs import is_small, typical_course, typical_runs
 from dynamics.runs.half_times import HalfTimes, Status
 from dynamics.runs.plateaus import as_told
+from dynamics.simulation.ensembles import Ensemble
 from dynamics.simulation.flow import flow
 from dynamics.starts.compression import is_exact
 from dynamics.starts.start import Start, StartKind
@@ -157,15 +158,20 @@ def _raced_typical(start: Start, width: int, spread: bool) -> Estimate:
 
 def ensemble_estimate(start: Start, seeds: int | Sequence[int]) -> Estimate:
     """Medians over simulated random starts; the bound holds for each of them."""
-    import numpy as np
-
     from dynamics.simulation.ensembles import members
 
-    data, width = start.problem.data, start.width
+    width = start.width
     assert width is not None
     assert start.u0 is not None
     runs = members(start.problem, start.u0, width=width, seeds=seeds)
-    middle = runs.quantile(0.5)
+    return medians(runs, f"random start, width {width}", start.course)
+
+
+def medians(runs: Ensemble, assumes: str, plan: Course) -> Estimate:
+    """The estimate of an ensemble; its bound holds for each of them."""
+    import numpy as np
+
+    data, middle = plan.data, runs.quantile(0.5)
     status, bound, deviation = {}, {}, {}
     for m in data.modalities:
         reached = bool(np.all(runs.status[m] == Status.REACHED))
@@ -179,8 +185,8 @@ def ensemble_estimate(start: Start, seeds: int | Sequence[int]) -> Estimate:
     half_times = HalfTimes(runs.order, runs.race, logs, status, middle.lag, excess)
     odds = runs.order_probability if len(runs) > 1 else {}
     return Estimate(
-        f"{len(runs)} gradient flows, median", Kind.SIMULATED, StartKind.RANDOM, f"random start, width {width}",
-        half_times, bound, start.course.never, (), spread=deviation, odds=odds, runs=runs,
+        f"{len(runs)} gradient flows, median", Kind.SIMULATED, StartKind.RANDOM, assumes, half_times, bound,
+        plan.never, (), spread=deviation, odds=odds, runs=runs,
     )  # fmt: skip
 
 

@@ -76,6 +76,12 @@ class Portrait(Drawn):
         import_module(f"dynamics.{self.figure}").draw_portrait(ax, self)
 
 
+def require_plane(data: Correlations) -> None:
+    """Refuse what has no plane of total weights."""
+    if data.outputs > 1:
+        raise DomainError(f"portrait needs one output, got {data.outputs}")
+
+
 def portrait(
     network: FusionNetwork,
     data: Correlations,
@@ -115,8 +121,7 @@ def portrait(
     user, data, terms = data, asked.problem.data, asked.problem.terms
     if terms.decay and network.trunk.depth and not terms.is_uniform:
         raise DomainError("rates of branches with a trunk and weight_decay leave no balanced plane")
-    if data.outputs > 1:
-        raise DomainError(f"portrait needs one output, got {data.outputs}")
+    require_plane(data)
     pair = _pair(data, modalities)
     count = checked_integer(points, "points", 5, MOST_POINTS)
     moving = [m for m in network.modalities if m not in pair and network.depths[m] == 1]

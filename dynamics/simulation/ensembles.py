@@ -22,7 +22,7 @@ from dynamics.simulation.flow import RERUN
 from dynamics.simulation.jobs import PILOTS, Job, moved, run_jobs
 from dynamics.simulation.narrowed import narrowed
 from dynamics.starts.recipes import trained
-from dynamics.starts.start import random_start
+from dynamics.starts.start import Start, random_start
 from dynamics.starts.weights import WIDEST
 from dynamics.strict_json import told
 from dynamics.tables import Drawn, Shown, Table, number
@@ -267,7 +267,7 @@ def members(
     rate = None if learning_rate is None else checked_positive(learning_rate, "learning_rate")
     if max_steps is not None:
         max_steps = checked_integer(max_steps, "max_steps", 1)
-    network, data, narrow = problem.network, problem.data, narrowed(problem, u0)
+    data, narrow = problem.data, narrowed(problem, u0)
     narrow = narrow and (narrow.rough or narrow)
     if narrow is not None:
         few = members(
@@ -277,13 +277,30 @@ def members(
         error, origin = max(few.compression, narrow.error), {**few.provenance, **origin_of(data)}
         return replace(few, compression=error, provenance=origin)
     width = checked_integer(width, "width", 1, WIDEST)
-    plan = random_start(problem, u0).simulated().course
-    jobs = [
-        Job(random_start(problem, u0, width, seed, kept=i < PILOTS), f"seed {seed}", rate)
-        for i, seed in enumerate(chosen)
-    ]
+    random_start(problem, u0).simulated()
+    starts = [random_start(problem, u0, width, seed, kept=i < PILOTS) for i, seed in enumerate(chosen)]
+    return from_starts(
+        starts, chosen, rate=rate, rtol=rtol, t_end=end, max_steps=max_steps, verify=verify, progress=progress
+    )
+
+
+def from_starts(
+    starts: Sequence[Start],
+    seeds: tuple[int, ...],
+    *,
+    rate: float | None = None,
+    rtol: float = 1e-5,
+    t_end: float = math.inf,
+    max_steps: int | None = None,
+    verify: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Ensemble:
+    """The same from starts of one course, a seed each."""
+    problem, plan = starts[0].problem, starts[0].course
+    data = problem.data
+    jobs = [Job(start, f"seed {seed}", rate) for start, seed in zip(starts, seeds, strict=True)]
     pilots = range(min(PILOTS, len(jobs)))
-    done = run_jobs(jobs, pilots, rtol=rtol, t_end=end, max_steps=max_steps, progress=progress)
+    done = run_jobs(jobs, pilots, rtol=rtol, t_end=t_end, max_steps=max_steps, progress=progress)
     runs, rounds, error = done.runs, done.rounds, done.error
     warnings = [*data.warnings, *plan.remarks, *done.warnings, *_notes(data.modalities, runs)]
     monitors = {"balance": runs.balance, "energy": runs.energy, "steps": runs.steps, "grown": runs.grown}
@@ -302,21 +319,21 @@ def members(
     return Ensemble(
         order,
         plan.order,
-        chosen,
+        seeds,
         dict(zip(data.modalities, runs.times, strict=True)),
         dict(zip(data.modalities, runs.status, strict=True)),
         ratio,
-        runs.lags[first, last] if len(names) > 1 else np.full(len(chosen), math.nan),
+        runs.lags[first, last] if len(names) > 1 else np.full(len(seeds), math.nan),
         monitors,
         error,
         tuple(warnings),
         {
             "producer": "gradient flow" if rate is None else "gradient descent",
-            "network": str(network),
+            "network": str(problem.network),
             **{name: value for name, value in jobs[0].start.origin.items() if name != "seed"},
             "learning_rate": rate,
             "rtol": rtol,
-            "t_end": t_end,
+            "t_end": t_end if math.isfinite(t_end) else None,
             "rounds": rounds,
             **origin_of(data),
         },

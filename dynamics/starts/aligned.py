@@ -97,7 +97,7 @@ def aligned_weights(
     Examples
     --------
     >>> net, data = FusionNetwork.fused_at(2, 2), Correlations.scalar(2, 1, 0.5)
-    >>> [float(np.linalg.norm(layer)) for layer in aligned_weights(net, data, u0=0.5, width=4)["A"]]
+    >>> [round(float(np.linalg.norm(layer)), 12) for layer in aligned_weights(net, data, u0=0.5, width=4)["A"]]
     [0.5, 0.5]
     """
     require_problem(network, data)

@@ -51,6 +51,10 @@ def _fixed_points(options: argparse.Namespace) -> int:
         refuse_file_flags(options, "goes with a DATA file")
         names = tuple(dict.fromkeys(flag.rpartition("=")[0] for flag in options.branch)) or ("A", "B")
         network, data = network_of(options, names), None
+    if options.plot and data is not None:
+        from dynamics.runs.portraits import require_plane
+
+        require_plane(data)
     manifolds = fixed_points(network, data, options.width)
     if options.json:
         print(as_json([to_dict(m) for m in manifolds]))

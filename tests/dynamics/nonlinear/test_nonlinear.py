@@ -247,7 +247,7 @@ def test_a_rate_that_diverges_and_a_loss_that_does_not_exist() -> None:
     samples = gaussian_samples(4 * np.eye(2), [1, 1], 50)
     with pytest.raises(SolveError, match=r"diverged at step \d+: learning_rate 5"):
         train_relu(LATE, samples.inputs, samples.targets, u0=0.5, learning_rate=5.0, t_end=1000)
-    with pytest.raises(DomainError, match="loss must be one of squared, logistic, got 'hinge'"):
+    with pytest.raises(DomainError, match="loss must be one of squared, logistic, cross_entropy, got 'hinge'"):
         train_linear(LATE, samples.inputs, samples.targets, loss="hinge")
     with pytest.raises(DomainError, match="form must be one of atoms, samples for these inputs, got 'x'"):
         train_relu(LATE, samples.inputs, samples.targets, form="x")

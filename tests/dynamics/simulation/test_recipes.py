@@ -268,7 +268,7 @@ def test_modulated_flow_is_that_of_small_steps():
         ({"momentum": 1.0}, "momentum must be at least 0 and below 1, got 1.0"),
         ({"weight_decay": -0.1}, "weight_decay must be a finite number >= 0, got -0.1"),
         ({"batch_size": 0}, "batch_size must be an integer >= 1, got 0"),
-        ({"loss": "hinge"}, "loss must be one of squared, logistic, got 'hinge'"),
+        ({"loss": "hinge"}, "loss must be one of squared, logistic, cross_entropy, got 'hinge'"),
         ({"dropout": 0.5}, "dropout must map modality to a number, such as {'A': 0.5}, got 0.5"),
         ({"betas": (0.9,)}, r"betas must be two numbers below 1, got \(0.9,\)"),
     ],
