@@ -334,7 +334,7 @@ difference of total weights as a share of the largest.
 
 Two layers, u0 = 0.01, width 100: `predict(..., recipe=Recipe(loss="cross_entropy"))` against descent by PyTorch at a
 learning rate of 0.05; half by the loss. Times: predicted / median over seeds. Spread: standard deviation of the ratio.
- Cost: of the prediction / of training one seed, in seconds.
+Cost: of the prediction / of training one seed, in seconds.
 
 | problem | times | ratio | trained | spread | off | seeds | cost [s] |
 |---|---|---|---|---|---|---|---|

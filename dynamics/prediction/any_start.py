@@ -36,7 +36,7 @@ from dynamics.simulation.two_layers import Closed, Squares, parts_of, require_tw
 from dynamics.starts.initializations import Initialization, checked_initialization, default_start, default_weights
 from dynamics.starts.start import Start, given_start
 
-SEEDS = 50
+SEEDS = 200  # of which the 5 and 95 % quantiles cover 89 % of others in the mean
 RTOL, MOST_STEPS = 1e-7, 20_000
 DRAWN = "times are medians of {} drawn starts; .ensemble.runs has all of them, .quantile(q) among them"
 

@@ -81,7 +81,7 @@ def predict(
     weights : chain name -> [(out, in), ...], instead of u0, width and seed: the law from these weights
     recipe : how it is trained; a road that does not know an ingredient is left out, and says so
     init, scale : "pytorch", "kaiming", "xavier" or "lecun" times a factor, instead of u0: two layers from a start of
-        any size, by gradient flow. The source is `ensemble`, medians of `seeds` starts drawn (50, width 100), for such
+        any size, by gradient flow. The source is `ensemble`, medians of `seeds` starts drawn (200, width 100), for such
         a start has no one answer; `refined` is the typical run of the initialisation (156)
 
     Raises

@@ -176,10 +176,11 @@ def medians(runs: Ensemble, assumes: str, plan: Course) -> Estimate:
     for m in data.modalities:
         reached = bool(np.all(runs.status[m] == Status.REACHED))
         status[m] = Status.REACHED if math.isfinite(middle.times[m]) else Status(str(min(runs.status[m])))
+        started = bool(np.any(runs.times[m] == 0))  # past half already: no ratio of times
         with np.errstate(divide="ignore", invalid="ignore"):
             apart = np.log(runs.times[m] / middle.times[m])
-        bound[m] = float(np.expm1(np.max(np.abs(apart)))) + 1e-4 if reached else math.nan
-        deviation[m] = float(np.std(apart, ddof=1)) if reached and len(runs) > 1 else math.nan
+        bound[m] = float(np.expm1(np.max(np.abs(apart)))) + 1e-4 if reached and not started else math.nan
+        deviation[m] = float(np.std(apart, ddof=1)) if reached and not started and len(runs) > 1 else math.nan
     logs = {m: math.log(t) if t > 0 else -math.inf for m, t in middle.times.items()}
     excess = math.log(middle.ratio - 1) if middle.ratio > 1 else math.nan
     half_times = HalfTimes(runs.order, runs.race, logs, status, middle.lag, excess)

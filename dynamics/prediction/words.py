@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 SURE = 0.95  # share of starts or tables in which the first is first, from which the order counts as known
 CLOSE_RATIO = 1.01  # a ratio is told as 1 + an excess below it
 LARGEST = 10  # columns of a misattribution that are listed
+MANY_STARTS = 20  # simulated ones from which on quantiles mean something
 MODES_SHOWN = 8  # of several outputs, on the first screen
 MARGIN = 12  # columns of a screen that the label of a line takes
 WORDS = (
@@ -197,11 +198,16 @@ def _how_sure(prediction: Prediction, sure: Confidence | None) -> list[str]:
         )
     elif bounds and max(bounds) < 1:
         found.append(f"times good to {percent(max(bounds))} for the {prediction.estimate.assumes}")
-    elif bounds:
+    elif bounds and (estimate.runs is None or len(estimate.runs) < MANY_STARTS):
         rows = " --on-samples" if prediction.recipe.has_labels else ""
         way = f"simulate --method descent{rows}" if prediction.recipe.is_run_alone else "compare, or --seeds"
         way = "train_linear in Python" if prediction.recipe.has_classes else way
         found.append(f"no error estimate to rely on for these times: simulate ({way})")
+    if estimate.runs is not None and len(estimate.runs) >= MANY_STARTS:
+        low, high = estimate.runs.quantile(0.05), estimate.runs.quantile(0.95)
+        each = [f"{m} {number(low.times[m], 3)} to {number(high.times[m], 3)}" for m in prediction.order]
+        ratio = f", ratio {number(low.ratio, 3)} to {number(high.ratio, 3)}" if len(prediction.order) > 1 else ""
+        found.append(f"90 % of {len(estimate.runs)} starts: {', '.join(each)} tau{ratio}")
     if sure is not None and len(prediction.order) > 1:
         found.append(f"{first} first in {sure.percent(sure.first[first])} of resampled tables")
     return found

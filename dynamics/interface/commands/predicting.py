@@ -34,7 +34,8 @@ def add_predict(commands: Any) -> None:
         commands, "predict", _predict, "half-times by the law and the reduced flow (milliseconds)", "--example diabetes"
     )
     predict.add_argument("--learning-rate", type=real, help="print steps of gradient descent beside the times")
-    add_init(predict, "u0 from a named initialisation and --width, instead of --u0")
+    add_init(predict, "a named initialisation and --width, instead of --u0")
+    predict.add_argument("--scale", type=real, default=1.0, help="factor on the weights of --init (default 1)")
     add_recipe(predict)
     predict.add_argument("--width", type=whole, help="hidden units: the law of random starts of this width")
     predict.add_argument("--seed", type=whole, help="with --width: from the weights of this random start")
@@ -66,7 +67,16 @@ def _predict(options: argparse.Namespace) -> int:
     u0: float | Mapping[str, float] = u0_of(options)
     if recipe.is_run_alone:  # seconds, or a minute where learning is slow
         say("as many steps as training ...")
-    if options.init is None:
+    if options.init is not None and set(network.path_depths.values()) == {2}:
+        if options.seed is not None or options.bootstrap or recipe.ingredients:
+            raise DomainError("--init goes with --width and --seeds alone, as a start of any size by gradient flow")
+        prediction = predict(
+            network, data, init=options.init, scale=options.scale, width=options.width, seeds=options.seeds
+        )
+        u0 = prediction.u0
+    elif options.init is None:
+        if options.scale != 1:
+            raise DomainError("--scale goes with --init")
         prediction = predict(
             network, data, u0=u0, width=options.width, seed=options.seed, seeds=options.seeds, recipe=recipe
         )
@@ -105,7 +115,9 @@ def _predict(options: argparse.Namespace) -> int:
             document["bootstrap"] = sure.to_dict()
         print(as_json(document))
         return 0
-    found = screen(prediction, data, options.width, rate, sure, resample=options.bootstrap is None)
+    found = screen(
+        prediction, data, options.width, rate, sure, resample=options.bootstrap is None and options.init is None
+    )
     units = _in_own_units(options) and not recipe.is_run_alone
     scaled = both_scalings(network, data, u0, recipe) if units else None
     other = [] if scaled is None else scaled.disagreement
