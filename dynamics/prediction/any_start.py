@@ -32,7 +32,7 @@ from dynamics.runs.trajectory import Trajectory
 from dynamics.simulation.ensembles import checked_seeds, from_starts
 from dynamics.simulation.march import march
 from dynamics.simulation.system import System
-from dynamics.simulation.two_layers import Closed, Squares, parts_of, require_two_layers
+from dynamics.simulation.two_layers import Closed, require_two_layers, typical_squares
 from dynamics.starts.initializations import Initialization, checked_initialization, default_start, default_weights
 from dynamics.starts.start import Start, given_start
 
@@ -97,8 +97,8 @@ def predicted_from(
 def drawn_starts(problem: Problem, init: Initialization, scale: float, width: int, seeds: Sequence[int]) -> list[Start]:
     """A start for each seed, all along the course of their norms in the mean."""
     network, data = problem.network, problem.data
-    variances = _variances(network, data, init, scale, width)
-    norms = {m: math.sqrt(np.mean([width * v * d for v, d in variances[m]])) for m in network.modalities}
+    layers = _norms(network, data, init, scale, width)
+    norms = {m: math.sqrt(np.mean(np.square(layers[m]))) for m in network.modalities}
     found = []
     for seed in seeds:
         weights = default_weights(network, data, init, width, seed)
@@ -109,27 +109,22 @@ def drawn_starts(problem: Problem, init: Initialization, scale: float, width: in
     return found
 
 
-def _variances(
+def _norms(
     network: FusionNetwork, data: Correlations, init: Initialization, scale: float, width: int
-) -> dict[str, list[tuple[float, int]]]:
-    """Chain -> for each layer the variance of an entry, and how many of them a hidden unit has."""
+) -> dict[str, list[float]]:
+    """Chain -> norm of each layer, in the mean square over draws."""
     shapes = layer_shapes(network, data.drawn_sizes, data.outputs, width)
     return {
-        name: [(scale**2 * init.variance(out, into), into if out == width else out) for out, into in layers]
+        name: [scale * math.sqrt(out * into * init.variance(out, into)) for out, into in layers]
         for name, layers in shapes.items()
     }
 
 
 def typical_from(problem: Problem, plan: Course, init: Initialization, scale: float, width: int) -> Trajectory:
-    """The flow of the mean squares: M = h v_1 1, a = h v_2 1, p = 0."""
+    """The flow of the mean squares."""
     network, data = problem.network, problem.data
-    variances, parts = _variances(network, data, init, scale, width), []
-    for members in parts_of(network):
-        inner = np.concatenate([np.full(data.sizes[m], width * variances[m][0][0]) for m in members])
-        last = next(name for name in network.path(members[0])[::-1] if variances.get(name))
-        outer = width * variances[last][-1][0] * np.eye(data.outputs)
-        total = np.zeros((data.outputs, len(inner)))
-        parts.append(Squares(total, np.diag(inner), outer, {m: data.sizes[m] for m in members}))
+    norms = _norms(network, data, init, scale, width)
+    parts = typical_squares(network, data.sizes, data.outputs, norms)
     flow = Closed(parts, lambda totals: _errors(data, totals))
     smallest = min(float(np.min(np.diag(array))) for one in parts for array in (one.inner, one.outer))
     system = System(

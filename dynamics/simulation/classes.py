@@ -141,7 +141,8 @@ def class_flow(
     if width is None:
         parts, start = squares_of(network, data.sizes, aligned_weights(network, data, u0)), "aligned"
     else:
-        parts, start = typical_squares(network, data.sizes, data.outputs, norms), "typical random"
+        both = {name: (norm, norm) for name, norm in norms.items()}
+        parts, start = typical_squares(network, data.sizes, data.outputs, both), "typical random"
     grown, before, least = 0.0, 0.0, dict.fromkeys(data.modalities, math.inf)
     begin = math.log(classes.codes.shape[1])
 

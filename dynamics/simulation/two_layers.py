@@ -2,7 +2,7 @@
 
 For each part of the network with layers of its own, p = W2 W1, M = W1^T W1 and a = W2 W2^T:
 
-    dp/dt = a e + p's inputs: e M,    dM/dt = p^T e + e^T p,    da/dt = e p^T + p e^T
+    dp/dt = a e + e M,    dM/dt = p^T e + e^T p,    da/dt = e p^T + p e^T
 
 with e the error times the inputs, of any loss. Any width and any start: the squares are all that a start is. Late
 fusion has a part a modality; early fusion one for all inputs.
@@ -11,7 +11,7 @@ fusion has a part a modality; early fusion one for all inputs.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,24 +56,35 @@ def squares_of(
     found = []
     for members in parts_of(network):
         first = np.hstack([weights[m][0] for m in members])
-        last = next(name for name in network.path(members[0])[::-1] if len(weights.get(name, ())))
-        second = weights[last][-1]
+        second = weights[second_of(network, members)][-1]
         found.append(Squares(second @ first, first.T @ first, second @ second.T, {m: sizes[m] for m in members}))
     return found
 
 
+def second_of(network: FusionNetwork, members: tuple[str, ...]) -> str:
+    """The chain that ends with the second layer of a part."""
+    return next(name for name in network.path(members[0])[::-1] if network.chains[name].depth)
+
+
 def typical_squares(
-    network: FusionNetwork, sizes: Mapping[str, int], outputs: int, norms: Mapping[str, float]
+    network: FusionNetwork, sizes: Mapping[str, int], outputs: int, norms: Mapping[str, Sequence[float]]
 ) -> list[Squares]:
-    """Means over random starts with layers of these norms: p = 0, squares even. Exact as the width grows."""
+    """Means over random starts, p = 0 and even squares (156): exact as the width grows.
+
+    norms : chain -> norm of its first and of its last layer
+    """
+    from derivations.algebra.notation import u_0
+    from derivations.flow import two_layer_squares as law
+    from dynamics.lambdified import function
+
     require_two_layers(network)
+    inner, outer = function(law.TYPICAL_INNER, u_0, law.inputs), function(law.TYPICAL_OUTER, u_0, law.outputs)
     found = []
     for members in parts_of(network):
         own = {m: sizes[m] for m in members}
-        inner = np.concatenate([np.full(sizes[m], norms[m] ** 2 / sizes[m]) for m in members])
-        last = norms["trunk"] if network.trunk.depth == 1 else math.hypot(*(norms[m] for m in members))
-        outer = last**2 / outputs * np.eye(outputs)
-        found.append(Squares(np.zeros((outputs, sum(own.values()))), np.diag(inner), outer, own))
+        even = np.concatenate([np.full(d, inner(norms[m][0], d)) for m, d in own.items()])
+        last = outer(norms[second_of(network, members)][-1], outputs) * np.eye(outputs)
+        found.append(Squares(np.zeros((outputs, len(even))), np.diag(even), last, own))
     return found
 
 

@@ -144,7 +144,10 @@ def test_compare_prints_draws_and_reports_progress(capsys, table: str, tmp_path)
         (["predict", "TABLE", *FLAGS, "--trunk", "1"], "--trunk goes with --branch"),
         (["predict", "TABLE", *FLAGS, "--init", "lecun", "--u0", "1"], "--u0 and --init say the same"),
         (["predict", "TABLE", *FLAGS, "--seed", "1"], "seed goes with a width"),
-        (["predict", "TABLE", *FLAGS, "--init", "kaiming"], "simulate --init kaiming runs the flow from there"),
+        (
+            ["predict", "TABLE", *FLAGS, "--init", "kaiming", "--depth", "3", "--fusion-depth", "3"],
+            "simulate --init kaiming runs the flow from there",
+        ),
         (["predict", "TABLE", *FLAGS, "--target", "y,"], "--target must look like C1,C2 (a name with"),
         (["predict", "TABLE", *FLAGS, "--missing", "fill"], "missing must be one of error, drop, mean, got 'fill'"),
         (["predict", "TABLE", *FLAGS, "--sep", ";;"], "sep must be one character, got ';;'"),
