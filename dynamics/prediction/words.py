@@ -10,7 +10,7 @@ import numpy as np
 
 from dynamics.checks import checked_positive
 from dynamics.prediction.estimates import Estimate, Kind
-from dynamics.prediction.prediction import Prediction
+from dynamics.prediction.prediction import Activation, Prediction
 from dynamics.runs.half_times import Status, never_notes, race_notes
 from dynamics.starts.start import StartKind
 from dynamics.tables import WARNING, Table, from_log, number, percent
@@ -134,7 +134,7 @@ def sentence(prediction: Prediction) -> str:
         return "Nothing is learned." if all(s is Status.NEVER for s in status.values()) else "Nothing is learned yet."
     if len(order) == 1:
         return f"{first} is learned at {_when(prediction.estimate, first)}."
-    if prediction.network.is_early_fusion:
+    if prediction.network.is_early_fusion and prediction.activation is Activation.LINEAR:
         return "Early fusion: all are learned in one go, no modality is ever alone."
     late = [f"{m} is {'never learned' if status[m] is Status.NEVER else 'not reached'}" for m in order[len(learned) :]]
     if len(learned) == 1:
