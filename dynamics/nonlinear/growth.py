@@ -16,6 +16,7 @@ STEP = 0.1  # of the growth near zero, in units of 1/(fastest rate)
 SOLE = 1e-9  # of the largest rate: what is slower does not grow
 CHUNK = 2_000_000  # samples times units at a time
 CLIMBS = np.geomspace(0.5, 5e-3, 60)  # angles of the steps of an ascent
+CLOSE = 1e-9  # angles that are the same
 RISES = 1e-12  # relative to the largest slope: a maximum in two dimensions needs more than rounding on both sides
 
 
@@ -85,24 +86,19 @@ def growing(
 
 def climbed(x: np.ndarray, y: np.ndarray, w: np.ndarray) -> np.ndarray:
     """Directions, (n, d), after a projected gradient ascent of gamma, by angles that shrink; 0 where a unit is dead."""
-    best = _unit(w)
-    best_rate, now = np.full(len(w), -1.0), best
+    now = best = _unit(w)
+    best_rate = np.zeros(len(w))
     for angle in CLIMBS:
         force, slope = drives(x, y, now)
         rate = np.linalg.norm(force, axis=1)
         better = rate > best_rate
         best, best_rate = np.where(better[:, None], now, best), np.where(better, rate, best_rate)
-        now = np.where(better[:, None], now, best) if angle < CLIMBS[len(CLIMBS) // 2] else now
-        force, slope = drives(x, y, now)
         up = np.einsum("no,nod->nd", force, slope)
         up -= np.sum(up * now, 1)[:, None] * now
         length = np.linalg.norm(up, axis=1)
-        tilt = np.linalg.norm(force, axis=1) ** 2
-        turn = np.minimum(angle, length / np.maximum(tilt, 1e-300))  # a whole step where the top is near
+        turn = np.minimum(angle, length / np.maximum(rate**2, 1e-300))  # Newton's step in an area without a kink
         now = _unit(now + turn[:, None] * up / np.maximum(length, 1e-300)[:, None])
-    rate = np.linalg.norm(drives(x, y, now)[0], axis=1)
-    best = np.where((rate > best_rate)[:, None], now, best)
-    return np.where((np.maximum(rate, best_rate) > 0)[:, None], best, 0.0)
+    return np.where(best_rate[:, None] > 0, best, 0.0)
 
 
 def _unit(w: np.ndarray) -> np.ndarray:
@@ -159,13 +155,14 @@ def in_the_plane(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     for sign in (1.0, -1.0):
         at = middle + np.mod(np.arctan2(sign * top[:, 1], sign * top[:, 0]) - middle + math.pi, 2 * math.pi) - math.pi
         rises = np.linalg.eigvalsh(gram)[:, 1] > RISES * np.max(gram)
-        inside.append(at[(at > borders) & (at < ends) & rises])
+        inside.append(at[(at > borders - CLOSE) & (at < ends + CLOSE) & rises])  # a top may lie on a border
     left = np.roll(gram, 1, axis=0)  # the arc that ends where this one begins
     n, along = _at(borders), _at(borders + math.pi / 2)
     before, after = (np.einsum("ai,aij,aj->a", n, g, along) for g in (left, gram))
     level = RISES * np.max(gram)
     kinks = borders[(before > level) & (after < -level)]
-    return _at(np.concatenate([*inside, kinks]))
+    found = np.sort(np.mod(np.concatenate([*inside, kinks]) + CLOSE, 2 * math.pi)) - CLOSE
+    return _at(found[np.diff(found, prepend=-math.inf) > 2 * CLOSE])
 
 
 def _at(angle: np.ndarray) -> np.ndarray:

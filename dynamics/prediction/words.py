@@ -195,6 +195,8 @@ def _how_sure(prediction: Prediction, sure: Confidence | None) -> list[str]:
         found.append(
             f"times scatter by {percent(max(spread))} from one random start to the next (one standard deviation)"
         )
+        if prediction.activation is Activation.RELU:
+            found.append(f"a heuristic: trained networks were mostly within {percent(max(bounds))} of it, not all")
     elif bounds and max(bounds) < 1:
         found.append(f"times good to {percent(max(bounds))} for the {prediction.estimate.assumes}")
     elif bounds:
