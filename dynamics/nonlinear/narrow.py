@@ -32,14 +32,12 @@ class Grown:
     sites : (k,)
     size : (k,), of both layers of the merged unit at t = 0, in the mean over random starts; 0 where no unit went
     scatter : (k,), variance over mean^2 of the squared size that one unit brings: over `width`, of the sum of them
-    share : (k,), of the units
     dead : share of the units that no sample makes active
     """
 
     sites: Sites
     size: np.ndarray
     scatter: np.ndarray
-    share: np.ndarray
     dead: float
 
     def typical(self, width: int) -> np.ndarray:
@@ -57,7 +55,7 @@ def grown(x: np.ndarray, y: np.ndarray, w: np.ndarray, c: np.ndarray, log_span: 
     count = len(w)
     if not len(found):
         nothing = np.zeros(0)
-        return Grown(found, nothing, nothing, nothing, 1.0)
+        return Grown(found, nothing, nothing, 1.0)
     active = np.any((x @ end_w.T) > 0, axis=0)
     at = found.nearest(end_w, end_c)
     along = np.sum(end_w * found.directions[at], 1) + np.sum(end_c * found.outputs[at], 1)
@@ -68,8 +66,7 @@ def grown(x: np.ndarray, y: np.ndarray, w: np.ndarray, c: np.ndarray, log_span: 
     mean = brought.mean(0)
     with np.errstate(divide="ignore", invalid="ignore"):
         scatter = np.where(mean > 0, brought.var(0) / mean**2, 0.0)
-    share = np.bincount(at[active], minlength=len(found)) / count
-    return Grown(found, np.sqrt(mean * count), scatter, share, float(1 - active.mean()))
+    return Grown(found, np.sqrt(mean * count), scatter, float(1 - active.mean()))
 
 
 @dataclass(frozen=True, eq=False)
