@@ -28,6 +28,7 @@ Each entry lives beside its law; this module only collects them, every `Entry` t
     times.modes               152-155: several outputs, modes
     flow.two_layer_squares    156: two layers from any start
     nonlinear.cross_entropy   157
+    nonlinear.unit_growth     164: a ReLU unit near zero
 """
 
 from __future__ import annotations
@@ -71,6 +72,7 @@ HOMES = (
     "times.modes",
     "flow.two_layer_squares",
     "nonlinear.cross_entropy",
+    "nonlinear.unit_growth",
 )
 #: What `register` was given in this process, by name.
 REGISTERED: dict[str, Entry] = {}

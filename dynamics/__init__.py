@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dynamics.interface.pages.reports import report as report
     from dynamics.nonlinear.linear import train_linear as train_linear
     from dynamics.nonlinear.relu import train_relu as train_relu
+    from dynamics.nonlinear.relu_prediction import predict_relu as predict_relu
     from dynamics.paper.gallery import reproduce as reproduce
     from dynamics.prediction.comparison import compare as compare
     from dynamics.prediction.critical import critical_weight_decay as critical_weight_decay

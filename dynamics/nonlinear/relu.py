@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from derivations import DomainError, FusionNetwork
+from derivations import Correlations, DomainError, FusionNetwork
 from derivations.correlations import require_problem
 from derivations.network import TRUNK
 from dynamics.nonlinear.hidden import Form, Units, forms, hidden_velocity
@@ -63,11 +63,7 @@ def train_relu(
     """
     samples = checked_samples(inputs, targets)
     data = samples.correlations
-    require_problem(network, data)
-    own, after = set(network.depths.values()), network.trunk.depth
-    early = own == {1} and after == 1
-    if len(network.chains) != len(data.modalities) + 1 or not (early or (own == {2} and after == 0)):
-        raise DomainError(f"train_relu needs two layers and one fusion, got {network}")
+    early = is_early(network, data, "train_relu")
     blocks = list(samples.inputs.values())
     blocks = [np.hstack(blocks)] if early else blocks
     chosen = _form(form, forms(blocks))
@@ -91,6 +87,17 @@ def train_relu(
         t_end=t_end, max_steps=max_steps, snapshots=snapshots,
         provenance={"producer": "ReLU network, descent", "network": str(network), "form": chosen.value},
     )  # fmt: skip
+
+
+def is_early(network: FusionNetwork, data: Correlations, who: str) -> bool:
+    """Whether two layers are fused before the ReLU; a DomainError for any other network than two layers."""
+    require_problem(network, data)
+    own, after = set(network.depths.values()), network.trunk.depth
+    early = own == {1} and after == 1
+    if len(network.chains) != len(data.modalities) + 1 or not (early or (own == {2} and after == 0)):
+        shape = ", ".join(f"{name or 'input'} {chain.depth}" for name, chain in network.chains.items())
+        raise DomainError(f"{who} needs two layers and one fusion, got a network with layers {shape}")
+    return early
 
 
 def _form(given: Form | str | None, allowed: list[Form]) -> Form:

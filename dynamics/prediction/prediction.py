@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -23,6 +24,13 @@ from dynamics.tables import Drawn, Shown, Table
 if TYPE_CHECKING:
     import pandas
     import xarray
+
+
+class Activation(StrEnum):
+    """What stands between two layers."""
+
+    LINEAR = "linear"
+    RELU = "ReLU"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -47,6 +55,7 @@ class Prediction(Timed, Shown, Drawn):
     reduced : the reduced flow, exact for an aligned start
     ensemble : medians of simulated random starts (`.runs` has all of them), on request
     recipe : how the network is trained
+    activation : what the times are of; contribution, explained and misattribution are those of linear regressions
     """
 
     figure: ClassVar[str] = "figures.predictions"
@@ -68,6 +77,7 @@ class Prediction(Timed, Shown, Drawn):
     reduced: Estimate | None
     ensemble: Estimate | None = None
     recipe: Recipe = PLAIN
+    activation: Activation = Activation.LINEAR
 
     @property
     def estimate(self) -> Estimate:
@@ -109,7 +119,7 @@ class Prediction(Timed, Shown, Drawn):
         more = f", {self.recipe}" if self.recipe.ingredients else ""
         start = f"{self.estimate.assumes} of size u0 = {size}"
         method = "" if self.recipe.is_coordinatewise else " gradient descent"
-        return f"linear network, {self.recipe.loss} loss, {start}, {batch}{method}{more}"
+        return f"{self.activation} network, {self.recipe.loss} loss, {start}, {batch}{method}{more}"
 
     @property
     def table(self) -> Table:
@@ -155,7 +165,14 @@ class Prediction(Timed, Shown, Drawn):
         head = {**self.half_times.to_dict(), **told(self, "source superficial together order_probability")}
         names = f"holds_for weight_times columns contribution explained warnings remarks {' '.join(Road)}"
         modes = {"modes": self.modes.to_list()} if len(self.modes) else {}
-        return {**head, **modes, "recipe": self.recipe.to_dict(), "misattribution": wrong, **told(self, names)}
+        return {
+            **head,
+            **modes,
+            **told(self, "activation"),
+            "recipe": self.recipe.to_dict(),
+            "misattribution": wrong,
+            **told(self, names),
+        }
 
     def to_frame(self) -> pandas.DataFrame:
         """A pandas.DataFrame with a row for each road and modality; needs the package pandas.

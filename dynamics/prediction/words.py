@@ -10,7 +10,7 @@ import numpy as np
 
 from dynamics.checks import checked_positive
 from dynamics.prediction.estimates import Estimate, Kind
-from dynamics.prediction.prediction import Prediction
+from dynamics.prediction.prediction import Activation, Prediction
 from dynamics.runs.half_times import Status, never_notes, race_notes
 from dynamics.starts.start import StartKind
 from dynamics.tables import WARNING, Table, from_log, number, percent
@@ -135,7 +135,7 @@ def sentence(prediction: Prediction) -> str:
         return "Nothing is learned." if all(s is Status.NEVER for s in status.values()) else "Nothing is learned yet."
     if len(order) == 1:
         return f"{first} is learned at {_when(prediction.estimate, first)}."
-    if prediction.network.is_early_fusion:
+    if prediction.network.is_early_fusion and prediction.activation is Activation.LINEAR:
         return "Early fusion: all are learned in one go, no modality is ever alone."
     late = [f"{m} is {'never learned' if status[m] is Status.NEVER else 'not reached'}" for m in order[len(learned) :]]
     if len(learned) == 1:
@@ -196,6 +196,8 @@ def _how_sure(prediction: Prediction, sure: Confidence | None) -> list[str]:
         found.append(
             f"times scatter by {percent(max(spread))} from one random start to the next (one standard deviation)"
         )
+        if prediction.activation is Activation.RELU:
+            found.append(f"a heuristic: trained networks were mostly within {percent(max(bounds))} of it, not all")
     elif bounds and max(bounds) < 1:
         found.append(f"times good to {percent(max(bounds))} for the {prediction.estimate.assumes}")
     elif bounds and (estimate.runs is None or len(estimate.runs) < MANY_STARTS):

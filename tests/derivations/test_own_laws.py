@@ -26,7 +26,7 @@ def test_the_ledger_a_derivation_and_the_command_see_it(capsys: pytest.CaptureFi
     assert main(["derive", "1001"]) == 0
     assert "(1001) what a start ten times as large saves [holds]" in capsys.readouterr().out
     assert "1001" not in plain.names  # a ledger that somebody holds does not change
-    with pytest.raises(DomainError, match="1 to 62 and 101 to 163, and of your own 1001, some"):
+    with pytest.raises(DomainError, match="1 to 62 and 101 to 164, and of your own 1001, some"):
         ledger()["1002"]
 
 

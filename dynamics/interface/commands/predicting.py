@@ -8,7 +8,7 @@ import os
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from derivations import DataError, DomainError
 from dynamics.interface.commands.options import (
@@ -16,6 +16,7 @@ from dynamics.interface.commands.options import (
     add_init,
     add_recipe,
     add_start,
+    given,
     problem_of,
     real,
     recipe_of,
@@ -24,6 +25,10 @@ from dynamics.interface.commands.options import (
 )
 from dynamics.interface.outputs import as_json, at_work, check_target, draw_to_files, finished_counter, save_figure, say
 from dynamics.messages import one_line
+
+if TYPE_CHECKING:
+    from derivations import Correlations, FusionNetwork
+    from dynamics.recipe import Recipe
 
 MORE = "1 tau = 1/learning rate. More: --details (all estimates and their errors), --explain (every word)"
 BLOCK = 1 << 20  # bytes of a file read at a time
@@ -43,6 +48,10 @@ def add_predict(commands: Any) -> None:
     predict.add_argument(
         "--bootstrap", type=whole, metavar="DRAWS", help="resampled tables behind 'How sure' (default 200; 0 for none)"
     )
+    predict.add_argument(
+        "--activation", choices=("linear", "relu"), default="linear",
+        help="between two layers: relu needs the rows of the data, takes seconds and is heuristic (default linear)",
+    )  # fmt: skip
     predict.add_argument("--details", action="store_true", help="every road with its error, misattribution, units")
     predict.add_argument("--explain", action="store_true", help="every word of the tables in one sentence")
 
@@ -64,6 +73,8 @@ def _predict(options: argparse.Namespace) -> int:
     network, data = problem_of(options)
     start: Any = None
     recipe = recipe_of(options)
+    if options.activation == "relu":
+        return _predict_relu(options, network, data, recipe)
     u0: float | Mapping[str, float] = u0_of(options)
     if recipe.is_run_alone:  # seconds, or a minute where learning is slow
         say("as many steps as training ...")
@@ -127,6 +138,33 @@ def _predict(options: argparse.Namespace) -> int:
         print("\n\n".join(map(str, [table.text(), *more])))
     else:
         print(f"{table.text()}\n\n{MORE}")
+    return 0
+
+
+def _predict_relu(options: argparse.Namespace, network: FusionNetwork, data: Correlations, recipe: Recipe) -> int:
+    """The narrow network in place of the wide one; nothing of a recipe, and no other start, is known to it."""
+    from dynamics.nonlinear.relu_prediction import predict_relu
+    from dynamics.recipe import PLAIN
+    from dynamics.strict_json import finite
+
+    unknown = given(options, "init", "seeds", "bootstrap")
+    if unknown or recipe != PLAIN:
+        what = unknown[0] if unknown else f"recipe {recipe}"
+        raise DomainError(f"--activation relu does not know {what}: plain gradient descent from small random starts")
+    if data.samples is None:
+        raise DataError("--activation relu needs rows of inputs and target, got only their moments")
+    rows = data.samples
+    width = 100 if options.width is None else options.width
+    found = predict_relu(network, rows.inputs, rows.targets, u0_of(options), width=width, seed=options.seed or 0)
+    found = replace(found, columns={m: data.column_names(m) for m in data.modalities})
+    rate = options.learning_rate
+    if options.json:
+        steps = {} if rate is None else {"steps": {m: finite(t / rate) for m, t in found.times.items()}}
+        print(as_json(found.to_dict() | steps))
+        return 0
+    table = found.table if rate is None else found.in_steps(rate)
+    table = replace(table, notes=(*table.notes, *(f"Data: {note}" for note in data.notes)))
+    print("\n\n".join(map(str, [table.text(), *([found.details, data] if options.details else [MORE])])))
     return 0
 
 

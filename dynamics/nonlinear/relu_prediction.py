@@ -1,0 +1,237 @@
+"""Half-times of two-layer ReLU networks from samples, without training the wide network: heuristic, (164)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from derivations import Correlations, DomainError, FusionNetwork
+from derivations.critical import preference
+from derivations.network import TRUNK
+from dynamics.checks import checked_integer, checked_positive
+from dynamics.nonlinear.growth import drives
+from dynamics.nonlinear.narrow import Grown, Narrow, Parts, grown
+from dynamics.nonlinear.relu import is_early
+from dynamics.nonlinear.samples import Samples, checked_samples
+from dynamics.prediction.estimates import Estimate, Kind, Road
+from dynamics.prediction.prediction import Activation, Prediction
+from dynamics.runs.half_times import WORTHLESS, HalfTimes, Status
+from dynamics.starts.start import StartKind
+from dynamics.starts.weights import (
+    WIDEST,
+    Weights,
+    plain_norms,
+    random_weights,
+    require_range,
+    start_norms,
+)
+
+RESTARTS = 500  # random units that are followed, each a start of the search
+LEAST_SPAN = 1.5  # e-foldings that units need near zero to get to their sites
+PERIODS = 4  # the run is as long as this many times what the slowest modality takes to leave zero
+ALLOWED, DEVIATIONS = (
+    0.1,
+    2.0,
+)  # the bound: a share of the time and deviations over starts, for 95 %; benchmarks/RELU.md
+DEAD = 0.1  # share of dead units from which it is said
+BASIN = 0.01  # share of random directions that a basin has whose chance to be missed is told
+LINEAR_FITS = "contribution and misattribution are those of linear regressions"
+
+
+@dataclass(frozen=True, eq=False)
+class _Layer:
+    """A hidden layer: its inputs (P, d), the units that are followed, the size of a layer of width 1 at the start."""
+
+    x: np.ndarray
+    w: np.ndarray
+    c: np.ndarray
+    norm: float
+
+
+def predict_relu(
+    network: FusionNetwork,
+    inputs: Mapping[str, Any],
+    targets: Any,
+    u0: float | Mapping[str, float] = 1e-3,
+    *,
+    width: int = 100,
+    seed: int = 0,
+    restarts: int = RESTARTS,
+    t_end: float | None = None,
+) -> Prediction:
+    """Predict when a wide two-layer ReLU network learns each modality: a narrow network in its place. Heuristic.
+
+    Near zero every hidden unit turns to a direction of locally fastest growth, (164). One unit for each of these, as
+    large as all that went there, is then integrated on the samples; half-times are read off it. A half-time is the
+    first time at which half of what a modality's part of the output has in the end, at `t_end`, is there: <part(t),
+    part(end)> = <part(end), part(end)>/2 over the samples, the part with the other modalities at their mean, less its
+    own mean.
+
+    Assumes that units stay where they went until the network has learned with them; features that only appear later
+    are left out. On data symmetric under (x, y) -> (-x, -y) the times are twice the linear ones, (126).
+
+    Parameters
+    ----------
+    network : two layers, `FusionNetwork.fused_at(2, 1)` (early) or `fused_at(2, 2)` (late), any number of modalities
+    inputs : modality -> (P,) or (P, d); targets : (P,) or (P, outputs). Taken as they are, as `train_relu` does
+    u0 : norm of every layer before a fusion at t = 0, or chain name -> norm
+    width : hidden units of each branch of the network that is predicted
+    restarts, seed : random units that are followed near zero, and their draw
+    t_end : of the narrow run, in units of tau; None for 4 times what the slowest modality takes to leave zero. It goes
+        on to twice, ... 16 times that while a unit that is still small grows
+
+    Returns
+    -------
+    Prediction
+        Its one estimate is `refined`, of kind heuristic; `bound` is calibrated (benchmarks/RELU.md), `spread` is one
+        standard deviation over random starts of this width. Contributions are those of linear regressions.
+
+    Raises
+    ------
+    DataError, DomainError
+        On a network that has not two layers, on inputs that do not fit, on a start that is not small.
+    SolveError
+        When the narrow network cannot be integrated.
+
+    Examples
+    --------
+    >>> from dynamics.nonlinear.samples import gaussian_samples
+    >>> drawn = gaussian_samples([[4, 0], [0, 1]], [1, 1], count=500)
+    >>> p = predict_relu(FusionNetwork.fused_at(2, 2), drawn.inputs, drawn.targets)
+    >>> p.order, str(p.estimate.kind), round(p.times["A"])  # a linear network takes half as long
+    (('A', 'B'), 'heuristic', 4)
+    """
+    samples = checked_samples(inputs, targets, several=True)
+    data = samples.correlations
+    early = is_early(network, data, "predict_relu")
+    norms, u0 = start_norms(network, u0), plain_norms(network, u0)
+    require_range(network, norms)
+    width = checked_integer(width, "width", 1, WIDEST)
+    restarts = checked_integer(restarts, "restarts", 10, 100_000)
+    drawn = random_weights(network, data, norms, restarts, seed)
+    layers = _layers(samples, data, early, drawn, norms)
+    y = samples.targets.reshape(samples.count, -1)
+    found = {name: grown(layer.x, y, layer.w, layer.c, _span(name, layer, y)) for name, layer in layers.items()}
+    units, leaving = {}, {}
+    for name, layer in found.items():
+        size = layer.typical(width)
+        kept = size > 0
+        merged = size[kept, None]
+        units[name] = (merged * layer.sites.directions[kept], merged * layer.sites.outputs[kept])
+        leaving[name] = float(np.min(-np.log(size[kept]) / layer.sites.rates[kept], initial=math.inf))
+    blocks = {name: layer.x for name, layer in layers.items()}
+    narrow = Narrow(blocks, {m: data.span(m) for m in data.modalities} if early else {}, y, units)
+    slowest = max((t for t in leaving.values() if math.isfinite(t)), default=1.0)
+    end = PERIODS * slowest if t_end is None else checked_positive(t_end, "t_end")
+    parts = narrow.run(end)
+    return _told(network, data, u0, width, restarts, early, found, leaving, parts, y)
+
+
+def _layers(
+    samples: Samples, data: Correlations, early: bool, drawn: Weights, norms: Mapping[str, float]
+) -> dict[str, _Layer]:
+    if early:
+        first, second = np.hstack([drawn[m][0] for m in data.modalities]), drawn[TRUNK][0].T
+        own = math.hypot(*(norms[m] for m in data.modalities))
+        norm = math.sqrt(own * norms[TRUNK])
+        return {"": _Layer(np.hstack(list(samples.inputs.values())), first, second, norm)}
+    return {m: _Layer(x, drawn[m][0], drawn[m][1].T, norms[m]) for m, x in samples.inputs.items()}
+
+
+def _span(name: str, layer: _Layer, y: np.ndarray) -> float:
+    """E-foldings near zero: until a unit as large as the whole layer explains what it can, gamma/<relu(n.x)^2>."""
+    force = drives(layer.x, y, layer.w)[0]
+    rate = np.linalg.norm(force, axis=1) / np.linalg.norm(layer.w, axis=1)
+    n = layer.w[np.argmax(rate)] / np.linalg.norm(layer.w[np.argmax(rate)])
+    seen = float(np.mean(np.maximum(layer.x @ n, 0.0) ** 2))
+    fastest = float(np.max(rate))
+    if fastest == 0 or seen == 0:
+        return 0.0
+    span = math.log(fastest / seen) / 2 - math.log(layer.norm)
+    if span < LEAST_SPAN:
+        largest = layer.norm * math.exp(span - LEAST_SPAN)
+        where = f" of {name}" if name else ""
+        raise DomainError(f"u0{where} must be small, at most {largest:.2g} on these samples, got {layer.norm:.3g}")
+    return span
+
+
+def _told(
+    network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float], width: int, restarts: int, early: bool,
+    found: Mapping[str, Grown], leaving: Mapping[str, float], parts: Parts, y: np.ndarray,
+) -> Prediction:  # fmt: skip
+    names = data.modalities
+    largest = max(names, key=lambda m: parts.power[m])
+    reasons = {m: _never(m, largest, parts) for m in names}
+    reasons = {m: why for m, why in reasons.items() if why}
+    clock = {m: math.inf if m in reasons else parts.half_time(m) for m in names}
+    status = {m: Status.NEVER if m in reasons else Status.REACHED for m in names}
+    race = tuple(sorted(names, key=lambda m: clock[m] if early else leaving[m]))
+    half_times = HalfTimes.from_clock(race, clock, status)
+    spread = {m: _scatter(found["" if early else m], width, clock[m]) for m in names}
+    bound = {m: math.nan if m in reasons else ALLOWED + DEVIATIONS * spread[m] for m in names}
+    warnings = _warnings(found, parts, y, data)
+    estimate = Estimate(
+        "(164), narrow network", Kind.HEURISTIC, StartKind.RANDOM, f"random start, width {width}", half_times, bound,
+        reasons, ("164",), spread=spread, notes=warnings,
+    )  # fmt: skip
+    reached = [m for m in half_times.order if m not in reasons]
+    together = len(reached) > 1 and _overlap(clock, bound, *reached[:2])
+    worth = preference.contribution(data)
+    power = float(np.trace(np.atleast_2d(data.sigma_yy)))
+    units = ", ".join(f"{m} {len(g.sites)}" if m else f"{len(g.sites)}" for m, g in found.items())
+    missed = (1 - BASIN) ** restarts
+    remarks = [f"units of the narrow network: {units}; it ends at t = {parts.t[-1]:.4g}, loss {parts.loss[-1]:.3g}"]
+    if any(g.sites.directions.shape[1] > 2 for g in found.values()):
+        remarks.append(
+            f"{restarts} random units were followed: a maximum to which {BASIN:.0%} of directions flow is missed with "
+            f"a probability of {missed:.2g}"
+        )
+    return Prediction(
+        network, u0, Road.REFINED, together, preference.misattribution(data), {m: data.column_names(m) for m in names},
+        worth, {m: value / power if power > 0 else math.nan for m, value in worth.items()},
+        None if early or len(names) == 1 else preference.superficial(half_times.order, worth, together),
+        warnings, (*remarks, LINEAR_FITS), None, estimate, None, activation=Activation.RELU,
+    )  # fmt: skip
+
+
+def _never(m: str, largest: str, parts: Parts) -> str:
+    if parts.power[m] == 0:
+        return "none of its units grows"
+    if parts.power[m] < WORTHLESS * parts.power[largest]:
+        return f"in the end it puts out less than {WORTHLESS:.0%} of what {largest} does"
+    return ""
+
+
+def _scatter(layer: Grown, width: int, time: float) -> float:
+    """One standard deviation of a half-time over starts, as a share: d t = d ln(size^2)/(2 gamma), first site."""
+    if not len(layer.sites) or not 0 < time < math.inf:
+        return math.nan
+    first = int(
+        np.argmin(np.where(layer.size > 0, -np.log(np.maximum(layer.size, 1e-300)), np.inf) / layer.sites.rates)
+    )
+    return math.sqrt(math.log1p(float(layer.scatter[first]) / width)) / (2 * float(layer.sites.rates[first]) * time)
+
+
+def _overlap(clock: Mapping[str, float], bound: Mapping[str, float], one: str, other: str) -> bool:
+    return clock[other] - clock[one] < bound[one] * clock[one] + bound[other] * clock[other]
+
+
+def _warnings(found: Mapping[str, Grown], parts: Parts, y: np.ndarray, data: Correlations) -> tuple[str, ...]:
+    said = []
+    for name, layer in found.items():
+        if layer.dead > DEAD:
+            whose = f" of {name}" if name else ""
+            said.append(f"{layer.dead:.0%} of the units{whose} are dead: no sample makes them active")
+    if not parts.settled:
+        said.append(f"the narrow network still learns at t = {parts.t[-1]:.4g}: half is of what it has by then (t_end)")
+    linear = float(np.mean(np.sum(y**2, 1)) - np.sum(data.sigma_yx * data.optimum)) / 2
+    if parts.loss[-1] > max(linear, 0.0) + 0.01 * parts.loss[0]:
+        said.append(
+            f"the narrow network ends at a loss of {parts.loss[-1]:.3g}, a linear one at {linear:.3g}: a wide one "
+            "learns more, in more directions, and late half-times are those of a part of it"
+        )
+    return tuple(said)
