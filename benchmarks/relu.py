@@ -8,7 +8,7 @@ fusion for even k, early for odd ones, and rows are measured in the order k = 0,
 u0 = 1e-3, three seeds, gradient descent in PyTorch (float32), small steps. Half-times are of what the network has at
 the time at which the narrow network ended ("told"), and at its own end ("own"): once the last third of the run takes
 off no more than 1 % of what was, at the latest at twice that time, for networks go on to fit their rows. Beside it the
-linear law with doubled times, (126), of its own plateaus for which it has for ever, from a start 1/sqrt(2) as large,
+linear law with doubled times, (126), of its own plateaus, for which it has for ever, from a start 1/sqrt(2) as large,
 since half of the units serve each half of the inputs. Errors are of the median over the seeds. Splits with k = 0, 1
 modulo 4 calibrate the bound, the others test it.
 """
