@@ -112,7 +112,8 @@ def unit_variances(data: Correlations) -> tuple[Correlations, np.ndarray]:
         spread = np.where(spread > 0, spread, 1.0)
         sigma, target = data.sigma / spread / spread[:, None], np.atleast_2d(data.sigma_yx) / spread
         data.kept["unit variances"] = Correlations(sigma, target, data.sizes, data.sigma_yy), spread
-    return data.kept["unit variances"]  # type: ignore[no-any-return]
+    found: tuple[Correlations, np.ndarray] = data.kept["unit variances"]
+    return found
 
 
 def rescaled_first_layers(data: Correlations, weights: Weights, factors: np.ndarray) -> dict[str, list[np.ndarray]]:

@@ -108,7 +108,8 @@ def mode_points(
             data.kept[key] = tuple(_mode_points(paths, data, width, search))
         except np.linalg.LinAlgError:  # nearly singular: a residual Sigma has lost its sign to rounding
             raise DomainError(SINGULAR) from None
-    return data.kept[key]  # type: ignore[no-any-return]
+    found: tuple[ModePoint, ...] = data.kept[key]
+    return found
 
 
 def _mode_points(paths: tuple[Path, ...], data: Correlations, width: int | None, search: bool) -> list[ModePoint]:

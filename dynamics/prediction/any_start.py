@@ -68,7 +68,7 @@ def predicted_from(
     reached = [m for m in data.modalities if typical.status[m] is Status.REACHED]
     refined = Estimate(
         "typical squares, (156)", Kind.HEURISTIC, ensemble.start, told, typical.half_times,
-        {m: ensemble.bound[m] if m in reached else math.nan for m in data.modalities}, typical.reasons, ("156",),
+        {m: math.inf if m in reached else math.nan for m in data.modalities}, typical.reasons, ("156",),
         typical.weight_times, spread=ensemble.spread, odds=ensemble.odds, run=typical,
     )  # fmt: skip
     norms = {name: scale * norm for name, norm in default_start(network, data, kind, width).u0.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -15,7 +15,7 @@ import numpy as np
 from derivations import DomainError, FusionNetwork
 from dynamics.checks import required
 from dynamics.prediction.estimates import Estimate, Road
-from dynamics.recipe import PLAIN, Recipe
+from dynamics.recipe import PLAIN, Loss, Recipe
 from dynamics.runs.half_times import HalfTimes, Timed
 from dynamics.runs.modes import Modes
 from dynamics.strict_json import told
@@ -116,7 +116,8 @@ class Prediction(Timed, Shown, Drawn):
         norms = self.u0.values() if isinstance(self.u0, Mapping) else [self.u0]
         size = " to ".join(f"{v:g}" for v in dict.fromkeys((min(norms), max(norms))))
         batch = "mini-batch" if self.recipe.batch_size else "full-batch"
-        more = f", {self.recipe}" if self.recipe.ingredients else ""
+        rest = replace(self.recipe, loss=Loss.SQUARED)  # the loss is named already
+        more = f", {rest}" if rest.ingredients else ""
         start = f"{self.estimate.assumes} of size u0 = {size}"
         method = "" if self.recipe.is_coordinatewise else " gradient descent"
         return f"{self.activation} network, {self.recipe.loss} loss, {start}, {batch}{method}{more}"

@@ -17,8 +17,7 @@ import numpy as np
 
 from derivations.critical.saddles import Course
 from dynamics.runs.half_times import HALF, WORTHLESS, Status, first_time
-from dynamics.starts.aligned import Modes as Directions
-from dynamics.starts.aligned import modes_of
+from dynamics.starts.aligned import Directions, directions_of
 from dynamics.tables import Drawn, Shown, Table, number
 
 Key = tuple[str, int]  # modality and place, from 0
@@ -97,7 +96,7 @@ def directions(course: Course) -> dict[str, Directions]:
         return {}
     key = "modes"
     if key not in data.kept:
-        data.kept[key] = modes_of(data)
+        data.kept[key] = directions_of(data)
     found: dict[str, Directions] = data.kept[key]
     return found
 

@@ -20,8 +20,10 @@ import numpy as np
 
 from derivations import Correlations, DomainError
 from derivations.samples import Samples
+from dynamics.checks import one_of
 from dynamics.problem import Problem
 from dynamics.provenance import origin_of
+from dynamics.recipe import Loss
 from dynamics.runs.half_times import HalfTimes, Status
 from dynamics.runs.trajectory import Trajectory
 from dynamics.simulation.two_layers import Closed, require_two_layers, squares_of, typical_squares
@@ -43,11 +45,13 @@ class Classes:
     inputs : modality -> (P, d)
     labels : (P,), from 0
     codes : (outputs, K); orthonormal rows, or the identity less its mean
+    targets : (K, outputs), the centred target of each class
     """
 
     inputs: Mapping[str, np.ndarray]
     labels: np.ndarray
     codes: np.ndarray
+    targets: np.ndarray
 
     @property
     def count(self) -> int:
@@ -64,15 +68,16 @@ class Classes:
         """Mean cross-entropy of the modalities given; the others at their mean."""
         return self._softmax(sum(self.inputs[m] @ w.T for m, w in totals.items()))[1]
 
-    def accuracy(self, totals: Mapping[str, np.ndarray], offset: np.ndarray | float = 0.0) -> float:
-        """Share of rows whose largest logit is that of their class; the modalities left out at their mean."""
-        put_out = sum(self.inputs[m] @ w.T for m, w in totals.items()) + offset
-        return float(np.mean(np.argmax(put_out @ self.codes, axis=1) == self.labels))
+    def accuracy(self, totals: Mapping[str, np.ndarray], loss: Loss) -> float:
+        """Share of rows put into their class; the modalities left out at their mean.
 
-    @property
-    def mean(self) -> np.ndarray:
-        """Mean of the codes over the rows, (outputs,): what centred targets leave out."""
-        return np.asarray(np.mean(self.codes[:, self.labels], axis=1))
+        By the largest logit, or with squared loss by the nearest target of a class: of one-hot targets that is the
+        largest output once their mean is added, which centred columns leave out.
+        """
+        put_out = sum(self.inputs[m] @ w.T for m, w in totals.items())
+        apart = put_out @ self.targets.T - np.sum(self.targets**2, axis=1) / 2
+        scores = apart if loss is Loss.SQUARED else put_out @ self.codes
+        return float(np.mean(np.argmax(scores, axis=1) == self.labels))
 
     def _softmax(self, put_out: np.ndarray) -> tuple[np.ndarray, float]:
         logits = put_out @ self.codes
@@ -102,7 +107,7 @@ def classes_of(samples: Samples) -> Classes:
         codes = left @ right
     else:
         raise DomainError(f"loss = cross_entropy needs an output for each class but one, got {outputs} for {count}")
-    return Classes(samples.inputs, labels.reshape(-1), codes)
+    return Classes(samples.inputs, labels.reshape(-1), codes, rows)
 
 
 def half_times(classes: Classes, t: np.ndarray, total: Mapping[str, np.ndarray]) -> HalfTimes:
@@ -171,11 +176,16 @@ def class_flow(
     )  # fmt: skip
 
 
-def accuracy_along(data: Correlations, run: Trajectory) -> dict[str, np.ndarray]:
+def accuracy_along(
+    data: Correlations, run: Trajectory, loss: Loss | str = Loss.SQUARED
+) -> dict[str, np.ndarray]:  # fmt: skip
     """Share of rows put into their class along a run: of all modalities together ("all"), and of each alone, (T,).
 
-    The others are at their mean, as in figure 7. With squared loss the mean of the target is added, which centred
-    columns leave out; a cross-entropy has no offset here.
+    The others are at their mean, as in figure 7.
+
+    Parameters
+    ----------
+    loss : that the run was trained with, which says how a class is read off the outputs
 
     Raises
     ------
@@ -194,8 +204,9 @@ def accuracy_along(data: Correlations, run: Trajectory) -> dict[str, np.ndarray]
     if data.samples is None:
         raise DomainError("accuracy_along needs Correlations made by from_samples, these have no samples")
     classes = classes_of(data.samples)
-    offset = 0.0 if run.provenance.get("producer") == "cross-entropy flow" else classes.mean
+    kind = one_of(Loss, loss, "loss")
     shape = (len(run.t), data.outputs, -1)
     path = {m: w.reshape(shape) for m, w in run.total.items()}
-    found = {"all": np.array([classes.accuracy({m: w[i] for m, w in path.items()}, offset) for i in range(len(run.t))])}
-    return found | {m: np.array([classes.accuracy({m: one}, offset) for one in w]) for m, w in path.items()}
+    whole = [classes.accuracy({m: w[i] for m, w in path.items()}, kind) for i in range(len(run.t))]
+    alone = {m: np.array([classes.accuracy({m: one}, kind) for one in w]) for m, w in path.items()}
+    return {"all": np.array(whole), **alone}

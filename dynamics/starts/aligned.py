@@ -24,7 +24,7 @@ from dynamics.starts.weights import Weights, generator, start_norms
 NO_MODE = 1e-12  # share of the largest singular value below which one is none
 
 
-class Modes(NamedTuple):
+class Directions(NamedTuple):
     """Sigma_yx_m = left sizes right: (outputs, r), (r,) largest first, (r, d)."""
 
     left: np.ndarray
@@ -32,7 +32,7 @@ class Modes(NamedTuple):
     right: np.ndarray
 
 
-def modes_of(data: Correlations) -> dict[str, Modes]:
+def directions_of(data: Correlations) -> dict[str, Directions]:
     """The modes of each modality, by the singular value decomposition of Sigma_yx_m; none where it is zero."""
     found = {}
     for m in data.modalities:
@@ -40,11 +40,11 @@ def modes_of(data: Correlations) -> dict[str, Modes]:
         largest = float(np.max(np.abs(block))) or 1.0  # squares of very small or large units
         left, sizes, right = np.linalg.svd(block / largest, full_matrices=False)
         rank = int(np.sum(sizes > NO_MODE * sizes[0])) if data.has_signal(m) else 0
-        found[m] = Modes(left[:, :rank], largest * sizes[:rank], right[:rank])
+        found[m] = Directions(left[:, :rank], largest * sizes[:rank], right[:rank])
     return found
 
 
-def aligned_modes(data: Correlations) -> dict[str, Modes]:
+def aligned_modes(data: Correlations) -> dict[str, Directions]:
     """The modes that an aligned start has.
 
     Raises
@@ -53,7 +53,7 @@ def aligned_modes(data: Correlations) -> dict[str, Modes]:
         Where Sigma_yx_m is zero, so that no direction is singled out, or has fewer modes than m needs once all is
         learned: a balanced start never gets more.
     """
-    found = modes_of(data)
+    found = directions_of(data)
     for m, modes in found.items():
         rank = len(modes.sizes)
         if not rank:

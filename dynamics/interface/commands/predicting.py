@@ -73,10 +73,12 @@ def _predict(options: argparse.Namespace) -> int:
     network, data = problem_of(options)
     start: Any = None
     recipe = recipe_of(options)
+    if options.scale != 1 and options.init is None:
+        raise DomainError("--scale goes with --init")
     if options.activation == "relu":
         return _predict_relu(options, network, data, recipe)
     u0: float | Mapping[str, float] = u0_of(options)
-    if recipe.is_run_alone:  # seconds, or a minute where learning is slow
+    if recipe.is_run_alone and not recipe.has_classes:  # seconds, or a minute where learning is slow
         say("as many steps as training ...")
     if options.init is not None and set(network.path_depths.values()) == {2}:
         if options.seed is not None or options.bootstrap or recipe.ingredients:
@@ -86,8 +88,6 @@ def _predict(options: argparse.Namespace) -> int:
         )
         u0 = prediction.u0
     elif options.init is None:
-        if options.scale != 1:
-            raise DomainError("--scale goes with --init")
         prediction = predict(
             network, data, u0=u0, width=options.width, seed=options.seed, seeds=options.seeds, recipe=recipe
         )
@@ -97,14 +97,13 @@ def _predict(options: argparse.Namespace) -> int:
         if options.seeds is not None or options.seed is not None:
             raise DomainError("--init goes with no --seed and no --seeds: see simulate --init")
         start = default_start(network, data, options.init, 100 if options.width is None else options.width)
-        u0 = start.u0
+        u0 = {name: options.scale * norm for name, norm in start.u0.items()}
         try:
             prediction = predict(network, data, u0=u0, recipe=recipe)
         except DomainError as error:
-            norms = ", ".join(f"{name} {norm:.3g}" for name, norm in start.u0.items())
-            raise DomainError(
-                f"{error} (u0 of {options.init}: {norms}); simulate --init {options.init} runs the flow from there"
-            ) from None
+            norms = ", ".join(f"{name} {norm:.3g}" for name, norm in u0.items())
+            way = f"a smaller --scale may do, simulate --init {options.init} runs the flow from there"
+            raise DomainError(f"{error} (u0 of {options.init}: {norms}); {way}") from None
     rate = options.learning_rate
     doubts = []
     if rate is not None and not recipe.is_run_alone:

@@ -72,7 +72,7 @@ def test_five_uncorrelated_modes_are_learned_as_the_closed_form_says(depth: int)
 
 
 def test_modes_of_a_random_start_are_predicted_and_kept(tmp_path) -> None:
-    """Half-times of the typical network within five deviations, sqrt(5 2/width), of one random start; saved whole."""
+    """Within 12 % of one random start, five of the 2.4 % by which half-times scatter (MODES.md); kept whole."""
     data, network = drawn(2, {"A": 3, "B": 2}, 2, 2), F.fused_at(2, 2)
     asked = predict(network, data, u0=1e-2, width=100)
     found = asked.modes
@@ -80,7 +80,7 @@ def test_modes_of_a_random_start_are_predicted_and_kept(tmp_path) -> None:
     assert len(found) == len(run.modes) == 4
     sure = [key for key, t in found.times.items() if math.isfinite(t)][:4]
     for key in sure:
-        assert run.modes.times[key] == pytest.approx(found.times[key], rel=0.15)
+        assert run.modes.times[key] == pytest.approx(found.times[key], rel=0.12)
     run.save(tmp_path / "run.npz")
     assert load_trajectory(tmp_path / "run.npz").modes.rows == run.modes.rows
     assert [row["status"] for row in found.to_list()] == [row.status.value for row in found]
