@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from html import escape as html_escape
 from operator import attrgetter
 from typing import Any
 
@@ -19,7 +18,9 @@ import sympy as sp
 
 from derivations.algebra.typesetting import latex_of, text_lines
 from derivations.correlations import Correlations, require_problem
-from derivations.critical.escape import Escape, EscapeLaw, Kind, escapes, shown
+from derivations.critical.counts import h, plain
+from derivations.critical.escape import Escape, EscapeLaw, escapes
+from derivations.critical.manifold_text import ManifoldText
 from derivations.critical.mode_sets import ModeManifold, mode_manifolds
 from derivations.critical.strata import Case
 from derivations.critical.stratum_points import Weights, moved_onto, require_layers, tangent_space
@@ -31,7 +32,6 @@ from derivations.network import FusionNetwork, layer_shapes, require_network
 
 ALIKE = 1e-12  # rates that differ by less are one
 MOST_MODALITIES = 8  # all their subsets are looked at
-h = sp.Symbol("h", integer=True, positive=True)  # the width, where none is given
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,14 +68,14 @@ class Stratum:
 
     @cached_property
     def dimension(self) -> Any:
-        return _plain(count_weights(self.network, self.data.sizes, self.width) - self.codimension)
+        return plain(count_weights(self.network, self.data.sizes, self.width) - self.codimension)
 
     zero = property(attrgetter("dimension"))
 
     @property
     def negative(self) -> Any:
         """Rank of the product of the layers between the two deaths, summed over the cuts: full at generic points."""
-        return _plain(self.width * sum(bool(part.silenced) for part in self.case.dead))
+        return plain(self.width * sum(bool(part.silenced) for part in self.case.dead))
 
     @property
     def positive(self) -> Any:
@@ -86,7 +86,7 @@ class Stratum:
                 more = (*seen, *part.modalities)
                 found += min(self.width, self.data.rank(more) - self.data.rank(seen))
                 seen = more
-        return _plain(found + self.negative)
+        return plain(found + self.negative)
 
     @cached_property
     def equations(self) -> sp.Tuple:
@@ -130,8 +130,8 @@ class Stratum:
         return f"$${latex_of(self.equations)}$$"
 
 
-@dataclass(frozen=True, eq=False)
-class Manifold:
+@dataclass(frozen=True, eq=False, repr=False)
+class Manifold(ManifoldText):
     """A critical manifold: all critical points with the same total weights.
 
     name : M_0, M_A, ..., M_*; learned : its modalities that have weights
@@ -175,10 +175,6 @@ class Manifold:
     def degenerate(self) -> bool:
         return any(way.law is EscapeLaw.ALGEBRAIC for way in self.escapes)
 
-    @property
-    def kind(self) -> Kind:
-        return Kind.SADDLE if self.escapes else Kind.MINIMUM
-
     @cached_property
     def equations(self) -> sp.Tuple:
         """Those of its stratum; with several strata what they share, the total weights."""
@@ -187,22 +183,6 @@ class Manifold:
         data = self.strata[0].data
         zero = [sp.Eq(total_symbol(m), 0, evaluate=False) for m in data.modalities if m not in self.learned]
         return sp.Tuple(*learned_equations(data.modalities, self.learned, solved=not data.is_singular), *zero)
-
-    def __str__(self) -> str:
-        lines = [
-            self.name + f": {self.kind}, {len(self.strata)} strat{'um' if len(self.strata) == 1 else 'a'}",
-            f"  dimension {self.dimension}, loss {shown(self.loss)}",
-            f"  signature: {self.negative} negative, {self.zero} zero, {self.positive} positive",
-            *(f"  {line}" for line in text_lines(self.equations)),
-            *(f"  leaves: {way}" for way in self.escapes),
-            *(f"  note: {note}" for note in self.notes),
-        ]
-        return "\n".join(lines)
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return f"<pre>{html_escape(str(self))}</pre>"
 
 
 def fixed_points(
@@ -268,12 +248,6 @@ def fixed_points(
 
 
 # ---- Counting.
-
-
-def _plain(count: Any) -> Any:
-    """An int where it is one, else an expression in h."""
-    value = sp.expand(count)
-    return int(value) if value.is_Integer else value
 
 
 def count_weights(network: FusionNetwork, sizes: Mapping[str, int], width: Any) -> Any:

@@ -23,7 +23,7 @@ from derivations.algebra.ordered_products import (
     rank_one_product,
     words,
 )
-from derivations.critical.mode_sets import coupled_directions, fibre_dimension
+from derivations.critical.mode_strata import coupled_directions, fibre_dimension
 from derivations.errors import SolveError
 from derivations.flow.symbolic_flow import EQ_2, EQ_3A, EQ_5A, TWO, totals
 

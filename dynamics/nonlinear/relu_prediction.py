@@ -21,22 +21,12 @@ from dynamics.prediction.estimates import Estimate, Kind, Road
 from dynamics.prediction.prediction import Activation, Prediction
 from dynamics.runs.half_times import WORTHLESS, HalfTimes, Status
 from dynamics.starts.start import StartKind
-from dynamics.starts.weights import (
-    WIDEST,
-    Weights,
-    plain_norms,
-    random_weights,
-    require_range,
-    start_norms,
-)
+from dynamics.starts.weights import WIDEST, Weights, plain_norms, random_weights, require_range, start_norms
 
 RESTARTS = 500  # random units that are followed, each a start of the search
 LEAST_SPAN = 1.5  # e-foldings that units need near zero to get to their sites
 PERIODS = 4  # the run is as long as this many times what the slowest modality takes to leave zero
-ALLOWED, DEVIATIONS = (
-    0.1,
-    2.0,
-)  # the bound: a share of the time and deviations over starts, for 95 %; benchmarks/RELU.md
+ALLOWED, DEVIATIONS = 0.1, 2.0  # the bound: a share of the time, and deviations over starts; benchmarks/RELU.md
 DEAD = 0.1  # share of dead units from which it is said
 BASIN = 0.01  # share of random directions that a basin has whose chance to be missed is told
 LINEAR_FITS = "contribution and misattribution are those of linear regressions"
@@ -105,6 +95,43 @@ def predict_relu(
     >>> p.order, str(p.estimate.kind), round(p.times["A"])  # a linear network takes half as long
     (('A', 'B'), 'heuristic', 4)
     """
+    return prediction_of(followed(network, inputs, targets, u0, width=width, seed=seed, restarts=restarts, t_end=t_end))
+
+
+@dataclass(frozen=True, eq=False)
+class Followed:
+    """A wide network's narrow one and its run, and what it was asked for.
+
+    layers : hidden layer -> its units, merged; "" in early fusion, else by modality
+    leaving : hidden layer -> when the first of them has left zero, in units of tau
+    parts : what modalities put out along the run
+    y : targets (P, outputs)
+    """
+
+    network: FusionNetwork
+    data: Correlations
+    u0: float | Mapping[str, float]
+    width: int
+    restarts: int
+    layers: Mapping[str, Grown]
+    leaving: Mapping[str, float]
+    parts: Parts
+    y: np.ndarray
+
+    @property
+    def is_early(self) -> bool:
+        return "" in self.layers
+
+    def of(self, m: str) -> str:
+        """The hidden layer that reads a modality."""
+        return "" if self.is_early else m
+
+
+def followed(
+    network: FusionNetwork, inputs: Mapping[str, Any], targets: Any, u0: float | Mapping[str, float] = 1e-3, *,
+    width: int = 100, seed: int = 0, restarts: int = RESTARTS, t_end: float | None = None,
+) -> Followed:  # fmt: skip
+    """What `predict_relu` speaks of."""
     samples = checked_samples(inputs, targets, several=True)
     data = samples.correlations
     early = is_early(network, data, "predict_relu")
@@ -127,8 +154,7 @@ def predict_relu(
     narrow = Narrow(blocks, {m: data.span(m) for m in data.modalities} if early else {}, y, units)
     slowest = max((t for t in leaving.values() if math.isfinite(t)), default=1.0)
     end = PERIODS * slowest if t_end is None else checked_positive(t_end, "t_end")
-    parts = narrow.run(end)
-    return _told(network, data, u0, width, restarts, early, found, leaving, parts, y)
+    return Followed(network, data, u0, width, restarts, found, leaving, narrow.run(end), y)
 
 
 def _layers(
@@ -159,41 +185,41 @@ def _span(name: str, layer: _Layer, y: np.ndarray) -> float:
     return span
 
 
-def _told(
-    network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float], width: int, restarts: int, early: bool,
-    found: Mapping[str, Grown], leaving: Mapping[str, float], parts: Parts, y: np.ndarray,
-) -> Prediction:  # fmt: skip
+def prediction_of(seen: Followed) -> Prediction:
+    """The answer."""
+    network, data, parts, found = seen.network, seen.data, seen.parts, seen.layers
     names = data.modalities
     largest = max(names, key=lambda m: parts.power[m])
     reasons = {m: _never(m, largest, parts) for m in names}
     reasons = {m: why for m, why in reasons.items() if why}
     clock = {m: math.inf if m in reasons else parts.half_time(m) for m in names}
     status = {m: Status.NEVER if m in reasons else Status.REACHED for m in names}
-    race = tuple(sorted(names, key=lambda m: clock[m] if early else leaving[m]))
+    race = tuple(sorted(names, key=lambda m: clock[m] if seen.is_early else seen.leaving[m]))
     half_times = HalfTimes.from_clock(race, clock, status)
-    spread = {m: _scatter(found["" if early else m], width, clock[m]) for m in names}
+    spread = {m: _scatter(found[seen.of(m)], seen.width, clock[m]) for m in names}
     bound = {m: math.nan if m in reasons else ALLOWED + DEVIATIONS * spread[m] for m in names}
-    warnings = _warnings(found, parts, y, data)
+    warnings = _warnings(found, parts, seen.y, data)
     estimate = Estimate(
-        "(164), narrow network", Kind.HEURISTIC, StartKind.RANDOM, f"random start, width {width}", half_times, bound,
-        reasons, ("164",), spread=spread, notes=warnings,
+        "(164), narrow network", Kind.HEURISTIC, StartKind.RANDOM, f"random start, width {seen.width}", half_times,
+        bound, reasons, ("164",), spread=spread, notes=warnings,
     )  # fmt: skip
     reached = [m for m in half_times.order if m not in reasons]
     together = len(reached) > 1 and _overlap(clock, bound, *reached[:2])
     worth = preference.contribution(data)
     power = float(np.trace(np.atleast_2d(data.sigma_yy)))
     units = ", ".join(f"{m} {len(g.sites)}" if m else f"{len(g.sites)}" for m, g in found.items())
-    missed = (1 - BASIN) ** restarts
+    missed = (1 - BASIN) ** seen.restarts
     remarks = [f"units of the narrow network: {units}; it ends at t = {parts.t[-1]:.4g}, loss {parts.loss[-1]:.3g}"]
     if any(g.sites.directions.shape[1] > 2 for g in found.values()):
         remarks.append(
-            f"{restarts} random units were followed: a maximum to which {BASIN:.0%} of directions flow is missed with "
-            f"a probability of {missed:.2g}"
+            f"{seen.restarts} random units were followed: a maximum to which {BASIN:.0%} of directions flow is "
+            f"missed with a probability of {missed:.2g}"
         )
     return Prediction(
-        network, u0, Road.REFINED, together, preference.misattribution(data), {m: data.column_names(m) for m in names},
-        worth, {m: value / power if power > 0 else math.nan for m, value in worth.items()},
-        None if early or len(names) == 1 else preference.superficial(half_times.order, worth, together),
+        network, seen.u0, Road.REFINED, together, preference.misattribution(data),
+        {m: data.column_names(m) for m in names}, worth,
+        {m: value / power if power > 0 else math.nan for m, value in worth.items()},
+        None if seen.is_early or len(names) == 1 else preference.superficial(half_times.order, worth, together),
         warnings, (*remarks, LINEAR_FITS), None, estimate, None, activation=Activation.RELU,
     )  # fmt: skip
 

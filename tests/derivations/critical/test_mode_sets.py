@@ -14,7 +14,8 @@ import sympy as sp
 from derivations import Chain, Correlations, DomainError, FusionNetwork, fixed_points
 from derivations.critical.escape import Kind
 from derivations.critical.mode_paths import paths_of, weights_of
-from derivations.critical.mode_sets import ModeManifold, rank_families, ranks_at
+from derivations.critical.mode_ranks import rank_families, ranks_at
+from derivations.critical.mode_sets import ModeManifold
 from derivations.critical.signature import signature
 from derivations.flow import gradient_flow as law
 from derivations.network import layer_shapes
