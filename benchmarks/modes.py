@@ -292,12 +292,15 @@ def page(done: Mapping[str, Any]) -> str:
             rest = f"{one['by size']:.3f}", str(one["seeds"]), f"{one['cost']:.2g}"
             mode_rows.append(row(name, f"{one['u0']:g}", str(len(off)), median, worst, rank, *rest))
             modes = zip(one["modes"], one["predicted"], one["median"], one["scatter"], strict=True)
-            listed.append(
-                f"- {name}: " + ", ".join(f"{m}: {p:.4g} / {t:.4g} ({100 * s:.2g} %)" for m, p, t, s in modes)
-            )
+            each = (f"{m}: {p:.4g} / {t:.4g} ({scattered(v)})" for m, p, t, v in modes)
+            listed.append(f"- {name}: " + ", ".join(each))
     parts = {"exact": exact_rows, "classes": class_rows, "modes": mode_rows, "listed": listed}
     made = f"{time.strftime('%Y-%m-%d')}, two shared cores, NumPy {np.__version__}, PyTorch {torch.__version__}"
     return PAGE.format(made=made, **{name: "\n".join(rows) for name, rows in parts.items()})
+
+
+def scattered(share: float) -> str:
+    return f"{100 * share:.2g} %" if math.isfinite(share) else "some seeds not by the end"
 
 
 def row(*cells: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
@@ -30,10 +31,13 @@ def height(modes: Modes) -> float:
     return 1.4 + 0.24 * min(max((row.number for row in modes), default=0), MOST_ROWS)
 
 
-def draw_modes(ax: Axes, modes: Modes) -> None:
-    """A line a mode, by its number; a dot where half of it is learned, in the colour of the modality."""
+def draw_modes(ax: Axes, modes: Modes, order: Sequence[str] = ()) -> None:
+    """A line a mode, by its number; a dot where half of it is learned, in the colour of the modality.
+
+    order : modalities in the order of their colours; without it that of their first modes
+    """
     rows = [row for row in modes if row.number <= MOST_ROWS]
-    names = list(dict.fromkeys(row.modality for row in rows))
+    names = list(dict.fromkeys([*order, *(row.modality for row in rows)]))
     learned = [row for row in rows if row.status is Status.REACHED and 0 < row.time < math.inf]
     for number in {row.number for row in rows}:
         ax.axhline(number, color="0.92", lw=0.8, zorder=0)

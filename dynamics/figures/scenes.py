@@ -82,7 +82,9 @@ def draw_on(figure: Figure, scene: Scene) -> None:
         loss.plot([0.02 + 0.36 * i, 0.09 + 0.36 * i], [1.08, 1.08], color="0.25", clip_on=False,
                   transform=loss.transAxes, **LOOKS[name])  # fmt: skip
         loss.text(0.11 + 0.36 * i, 1.08, f"{name} start", va="center", fontsize="small", transform=loss.transAxes)
-    for run in list(runs.values())[:1]:  # of several outputs: ticks where modes are half there
+    for name, run in list(runs.items())[:1]:  # of several outputs: ticks where modes are half there
+        if len(run.modes):
+            loss.text(0.78, 1.08, f"ticks: modes, {name}", va="center", fontsize="small", transform=loss.transAxes)
         for row in run.modes:
             if row.time < end:
                 mark = colour(list(run.total).index(row.modality))

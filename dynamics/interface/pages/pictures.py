@@ -26,7 +26,7 @@ def pictures(report: Report) -> dict[str, str]:
             "weights": _panel(2.9, lambda ax: comparison.draw_timed(ax, report.comparison, comparison.draw_weights)),
         }
         if len(p.modes):
-            figures["modes"] = _panel(modes.height(p.modes), lambda ax: modes.draw_modes(ax, p.modes))
+            figures["modes"] = _panel(modes.height(p.modes), lambda ax: modes.draw_modes(ax, p.modes, p.order))
         change = report.prescription
         if change is not None:
             if change.fusion_depths:

@@ -11,8 +11,8 @@ import sympy as sp
 from derivations import Chain, Correlations, DomainError, FusionNetwork, SolveError, fixed_points, ledger
 from derivations.algebra.matrices import Y_A, Y_B
 from derivations.algebra.ordered_products import T, layer, same
-from derivations.critical.escape import EscapeLaw
-from derivations.critical.manifolds import Kind, count_weights
+from derivations.critical.escape import EscapeLaw, Kind
+from derivations.critical.manifolds import count_weights
 from derivations.critical.printed_sets import printed_sets
 from derivations.critical.signature import signature
 from derivations.critical.strata import Case, Dead
