@@ -142,6 +142,7 @@ def test_compare_prints_draws_and_reports_progress(capsys, table: str, tmp_path)
         (["predict", "TABLE", *FLAGS, "--branch", "A=2", "--branch", "A=2"], "must name each of A, B once, got 'A'"),
         (["predict", "TABLE", *FLAGS, "--branch", "A=2", "--depth", "3"], "--depth and --branch say the same"),
         (["predict", "TABLE", *FLAGS, "--trunk", "1"], "--trunk goes with --branch"),
+        (["predict", "TABLE", *FLAGS, "--scale", "0.1"], "--scale goes with --init"),
         (["predict", "TABLE", *FLAGS, "--init", "lecun", "--u0", "1"], "--u0 and --init say the same"),
         (["predict", "TABLE", *FLAGS, "--seed", "1"], "seed goes with a width"),
         (

@@ -90,6 +90,7 @@ def test_half_by_the_loss_is_that_of_training() -> None:
         for m in "AB":
             assert trained.times[m] == pytest.approx(found.times[m], rel=0.03)
     assert "takes off the loss" in str(found)
+    assert found.holds_for.count("cross_entropy") == 1
 
 
 def test_classes_are_told_from_other_targets() -> None:
