@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from dynamics.prediction.predicting import predict as predict
     from dynamics.prediction.prescribing import prescribe as prescribe
     from dynamics.prediction.resampling import bootstrap as bootstrap
+    from dynamics.prediction.watching import watch as watch
     from dynamics.recipe import Recipe as Recipe
     from dynamics.runs.portraits import portrait as portrait
     from dynamics.runs.recording import recorded as recorded

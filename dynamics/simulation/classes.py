@@ -24,7 +24,7 @@ from dynamics.checks import one_of
 from dynamics.problem import Problem
 from dynamics.provenance import origin_of
 from dynamics.recipe import Loss
-from dynamics.runs.half_times import HalfTimes, Status
+from dynamics.runs.half_times import HalfTimes, Status, first_time
 from dynamics.runs.trajectory import Trajectory
 from dynamics.simulation.two_layers import Closed, require_two_layers, squares_of, typical_squares
 from dynamics.starts.aligned import aligned_weights
@@ -115,17 +115,21 @@ def half_times(classes: Classes, t: np.ndarray, total: Mapping[str, np.ndarray])
 
     `never` where a part takes away less than WORTH of the loss; a run should go on until nothing changes any more.
     """
-    clock, status = {}, {}
-    for m, path in total.items():
-        fall = np.array([classes.loss({m: w}) for w in path])
-        least, begin = float(np.min(fall)), float(fall[0])
-        share = (begin - fall) / (begin - least) if begin > least else np.zeros_like(fall)
-        learned = begin - least > WORTH * math.log(classes.codes.shape[1])
-        place = int(np.argmax(share >= 0.5))
-        status[m] = Status.REACHED if learned else Status.NEVER
-        clock[m] = math.inf
-        if learned:
-            clock[m] = float(np.interp(0.5, share[place - 1 : place + 1], t[place - 1 : place + 1])) if place else 0.0
+    falls = {m: fallen(np.array([classes.loss({m: w}) for w in path])) for m, path in total.items()}
+    return by_fall(falls, t, math.log(classes.codes.shape[1]))
+
+
+def fallen(loss: np.ndarray) -> tuple[np.ndarray, float]:
+    """Of the loss of a part alone, (T,): the share of its fall that is done, and how far it falls."""
+    depth = float(loss[0] - np.min(loss))
+    return (loss[0] - loss) / depth if depth > 0 else np.zeros_like(loss), depth
+
+
+def by_fall(falls: Mapping[str, tuple[np.ndarray, float]], t: np.ndarray, entropy: float) -> HalfTimes:
+    """Half-times from what `fallen` says of each modality; `never` below WORTH of the entropy."""
+    learned = {m: depth > WORTH * entropy for m, (_, depth) in falls.items()}
+    clock = {m: first_time(t, share, 0.5) if learned[m] else math.inf for m, (share, _) in falls.items()}
+    status = {m: Status.REACHED if learned[m] else Status.NEVER for m in falls}
     race = tuple(sorted(clock, key=lambda m: clock[m]))
     return HalfTimes.from_clock(race, clock, status)
 
