@@ -4,7 +4,7 @@ PYTHON ?= .venv/bin/python
 KIND ?= csv
 RUNS ?= 100000
 
-.PHONY: test soak long fuzz lint notebooks bench honesty cluster figures docs ci
+.PHONY: test soak long fuzz lint notebooks bench honesty reach cluster figures docs ci
 test:
 	$(PYTHON) -m pytest
 soak:  # the scoreboard with a fresh seed, about an hour, into tests/SOAK.md (pip install atheris for the fuzz row)
@@ -22,6 +22,9 @@ bench:
 N ?= 1000
 honesty:  # N random problems: is every claimed half-time within its bound?
 	OMP_NUM_THREADS=1 $(PYTHON) -m benchmarks.honesty --problems $(N)
+MINUTES ?= 60
+reach:  # networks as people train them beside what is predicted, into benchmarks/REACH.md; goes on where it was (pip install -c constraints.txt torch statsmodels)
+	OMP_NUM_THREADS=1 $(PYTHON) -m benchmarks.reach --measure .reach.jsonl --minutes $(MINUTES) --report .reach.jsonl --save
 cluster:  # figure 6b on a Dask scheduler and two workers of this machine, one of which is killed
 	OMP_NUM_THREADS=1 $(PYTHON) -m benchmarks.cluster
 figures:

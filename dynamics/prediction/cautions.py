@@ -82,19 +82,44 @@ def first_by_inputs(start: Start) -> list[str]:
     return [f"{first} is first by |Sigma_yx|, but a typical random start learns {earliest} first: {cause}"]
 
 
-def refuse_large_start(start: Start) -> None:
-    network, data, norms, plan = start.problem.network, start.problem.data, start.norms, start.course
-    for m in plan.order:
-        if m in plan.never or norms[m] == 0:
-            continue
-        log_size = sum(network.chains[c].depth * math.log(norms[c]) for c in network.path(m) if norms[c] > 0)
-        size, plateau = math.exp(min(log_size, 700.0)), data.norm(plan.plateaus[m])
+def refuse_large_start(start: Start, of_a_draw: bool = False) -> None:
+    """Refuse a start whose total weights may be half of a plateau; or, `of_a_draw`, those of a random one are."""
+    data = start.problem.data
+    for m, (largest, drawn) in _first_weights(start).items():
+        plateau, size = data.norm(start.course.plateaus[m]), drawn if of_a_draw else largest
         if size >= plateau / 2:
             units = "; the columns are in very different units: z-score them (--standardize)"
             raise DomainError(
                 f"u0 is too large to predict from: the initial weight of {m} can be {size:.3g}, "
                 f"half of its plateau is {plateau / 2:.3g}{units if data.has_mixed_units else ''}"
             )
+
+
+def is_large(start: Start) -> bool:
+    """Whether norms are no small ones, although the output of a draw is small: wide layers that hardly act together.
+
+    PyTorch's own weights of three layers and more are such a start. The typical network can be run from it; laws in
+    powers of u0, and the aligned start of these norms, say nothing.
+    """
+    data, plateaus = start.problem.data, start.course.plateaus
+    return any(size >= data.norm(plateaus[m]) / 2 for m, (size, _) in _first_weights(start).items())
+
+
+def _first_weights(start: Start) -> dict[str, tuple[float, float]]:
+    """Modality -> |W_tot| at t = 0 if all layers act along one direction, and in the mean square over random draws.
+
+    Of n layers with inner widths h the second is the first over h^((n-1)/2); without a width both are the first.
+    """
+    network, norms, plan = start.problem.network, start.norms, start.course
+    found = {}
+    for m in plan.order:
+        if m in plan.never or norms[m] == 0:
+            continue
+        layers = sum(network.chains[c].depth for c in network.path(m))
+        log_size = sum(network.chains[c].depth * math.log(norms[c]) for c in network.path(m) if norms[c] > 0)
+        inner = (layers - 1) / 2 * math.log(start.width) if start.kind is StartKind.RANDOM and start.width else 0.0
+        found[m] = math.exp(min(log_size, 700.0)), math.exp(min(log_size - inner, 700.0))
+    return found
 
 
 def refuse_silent(*starts: Start) -> None:

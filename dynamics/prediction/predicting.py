@@ -20,6 +20,7 @@ from dynamics.prediction.cautions import (
     close_calls,
     disagreements,
     first_by_inputs,
+    is_large,
     refuse_large_start,
     refuse_silent,
     upset,
@@ -44,6 +45,7 @@ from dynamics.starts.weights import WIDEST, along_axes, checked_weights, plain_n
 
 RIVALS = 2.0  # ratio of half-times below which one that leaves zero later is not first for sure
 SEVERAL = 9  # random starts that are simulated where no law of them is known
+LARGE = "layers of this size are no small start"
 ELSEWHERE = "its plateaus are regressions that training does not come to here"
 SHOWN = {
     Road.LEADING: "the leading law, whose start is another one",
@@ -133,14 +135,21 @@ def predict(
     aligned, start = aligned_start(problem, norms), random_start(rough, norms, width, seed or 0)
     refuse_silent(aligned, start)
     is_random = width is not None or weights is not None
-    refuse_large_start(start)
-    reduced, leading = reduced_estimate(aligned), leading_estimate(start)
+    refuse_large_start(start, of_a_draw=weights is None)
+    large = is_large(start)
+    if large:  # of a random start with a width: its norms are those of no aligned start
+        reduced: Estimate | Missing = Missing(Road.REDUCED, LARGE)
+        leading: Estimate | Missing = Missing(Road.LEADING, LARGE)
+    else:
+        reduced, leading = reduced_estimate(aligned), leading_estimate(start)
     lost = [m for m in aligned.course.never if m not in start.course.never]
     if weights is not None:
         layers = along_axes(rough.data, checked_weights(network, seen, asked.weights(weights) or {}))
         refined = _tried(lambda: refined_from(replace(start, kind=StartKind.GIVEN), layers, "given start"))
     elif width is None:
         refined = _tried(lambda: refined_wide(start) if lost else refined_aligned(aligned))
+    elif large and seed is not None:
+        refined = Missing(Road.REFINED, LARGE)
     else:
         refined = _tried(lambda: _with_odds(start) if seed is None else _of_seed(start))
     run = next((e.run for e in (refined, reduced) if isinstance(e, Estimate) and e.run is not None), None)
@@ -152,6 +161,7 @@ def predict(
             refined = Missing(Road.REFINED, ELSEWHERE)
     found: dict[Road, Estimate | Missing] = {Road.LEADING: leading, Road.REFINED: refined, Road.REDUCED: reduced}
     warnings, remarks = [*data.warnings], [*data.notes, *_notes(leading)]
+    warnings += [f"{LARGE}: the times are of a typical draw, without a bound"] if large else []
     if recipe.learning_rate is not None:
         warnings += doubts_of_rate(asked.problem, norms, recipe.learning_rate)
     if width is not None and seed is None and isinstance(refined, Missing) and seeds is None and narrow is not None:

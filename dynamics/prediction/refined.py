@@ -10,6 +10,7 @@ from itertools import pairwise
 from derivations import DomainError, SolveError
 from derivations.critical.saddles import Course
 from derivations.network import TRUNK
+from dynamics.prediction.cautions import is_large
 from dynamics.prediction.escapes import random_field, typical_way
 from dynamics.prediction.estimates import SOLVED, Estimate, Kind
 from dynamics.prediction.laws.orbits import Field, Ways, way
@@ -81,7 +82,8 @@ def refined_typical(start: Start, spread: bool = True) -> Estimate:
     network, data = problem.network, problem.data
     assert width is not None
     require_range(network, start.norms)
-    if not network.trunk.depth:
+    large = is_large(start)
+    if not network.trunk.depth and not large:
         try:
             raced = _raced_typical(start, width, spread)
             return replace(raced, bound=_promised(raced.bound, plan, raced.spread))
@@ -104,7 +106,7 @@ def refined_typical(start: Start, spread: bool = True) -> Estimate:
         half_times = typical if run is None else half_times
     reached = [m for m, s in half_times.status.items() if s is Status.REACHED]
     bound = {m: _covered(found[m]) + SIZES * share if m in reached else math.nan for m in data.modalities}
-    bound = _promised(bound, plan, found)
+    bound = _promised(bound, plan, found) if not large else dict.fromkeys(bound, math.inf)
     return Estimate(
         "typical network", Kind.HEURISTIC, StartKind.RANDOM, f"random start, width {width}", half_times, bound,
         plan.never, ("130",), {} if run is None else run.weight_times, spread=found, run=run,

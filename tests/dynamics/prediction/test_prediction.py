@@ -267,6 +267,24 @@ def test_a_large_start_is_refused() -> None:
         predict(LATE, Correlations.scalar(2, 1, 0.5), u0=0.8)
 
 
+@pytest.mark.parametrize(("network", "u0"), [(FusionNetwork.fused_at(3, 2), 1.2), (FusionNetwork.fused_at(3, 3), 1.2)])
+def test_wide_deep_layers_are_a_start_to_predict_from_while_their_product_is_small(
+    network: FusionNetwork, u0: float
+) -> None:
+    """Norms beyond one, as PyTorch draws them: medians of simulated draws, whose product is small, are the judge."""
+    data = Correlations.scalar(2, 1, 0.5)
+    p = predict(network, data, u0=u0, width=60)
+    drawn = ensemble(network, data, u0=u0, width=60, seeds=60)
+    assert p.source == "refined" and set(p.estimate.bound.values()) == {math.inf}
+    assert any("no small start" in w for w in p.warnings)
+    for m in "AB":
+        assert p.times[m] == pytest.approx(np.median(drawn.times[m]), rel=0.1)  # 60 seeds scatter by 20 to 30 %
+    with pytest.raises(DomainError, match="u0 is too large to predict from"):
+        predict(network, data, u0=u0)  # an aligned start of these norms is beyond its plateau
+    with pytest.raises(DomainError, match="u0 is too large to predict from"):
+        predict(network, data, u0=10.0, width=60)
+
+
 def test_no_estimate_is_an_error() -> None:
     lacks_a_mode = Correlations([[1, 0, 0.5], [0, 1, 0], [0.5, 0, 1]], [[1, 1, 0], [1, 1, 1]], {"A": 2, "B": 1})
     with pytest.raises(DomainError, match="no estimate exists here"):
