@@ -484,8 +484,8 @@ def report(path: Path) -> str:
         for shape, start in product(SHAPES, STARTS):
             cells = []
             for optimizer in OPTIMIZERS:
-                some = [r for r in rows if (r["network"], r["start"], r["optimizer"], r["loss"])
-                        == (shape.name, start, optimizer, loss)]  # fmt: skip
+                asked = (shape.name, start, optimizer, loss)
+                some = [r for r in rows if (r["network"], r["start"], r["optimizer"], r["loss"]) == asked]
                 cells.append(summed(some) if some else "not run")
             text += f"| {shape.name} | {start} | " + " | ".join(cells) + " |\n"
         text += "\n"
