@@ -33,6 +33,17 @@ def unshared(network: FusionNetwork, m: str, learned: tuple[str, ...]) -> int:
     return sum(int(network.chains[c].depth) for c in own)
 
 
+def shared_size(network: FusionNetwork, m: str, total: Mapping[str, np.ndarray], learned: tuple[str, ...]) -> float:
+    """Product of the norms, at a saddle, of the layers that a modality to come shares with what is learned."""
+    shared = 1.0
+    for name in network.path(m) if learned else ():
+        there = [n for n in network.chains[name].modalities if n in learned and np.any(total[n])]
+        if name != m and there:
+            squares = sum(float(np.linalg.norm(total[n])) ** (2 / network.path_depths[n]) for n in there)
+            shared *= squares ** (network.chains[name].depth / 2)
+    return float(shared)
+
+
 class DecayingRace:
     """The race with weight decay: each branch has a norm of its own, by (135) and (140), instead of a share of a way.
 
@@ -49,13 +60,8 @@ class DecayingRace:
     def _pace(self, g: Runner, speed: float, total: Mapping[str, np.ndarray], learned: tuple[str, ...]) -> Pace:
         """Of a runner; the layers that it shares are those of the saddle."""
         network, m = self.network, g[0]
-        shared = 1.0
         layers = unshared(network, m, learned) if learned else int(network.path_depths[m])
-        for name in network.path(m) if learned else ():
-            there = [n for n in network.chains[name].modalities if n in learned and np.any(total[n])]
-            if name != m and there:
-                squares = sum(float(np.linalg.norm(total[n])) ** (2 / network.path_depths[n]) for n in there)
-                shared *= squares ** (network.chains[name].depth / 2)
+        shared = shared_size(network, m, total, learned)
         goal = self.data.norm(np.hstack([self.data.regression(g)[n] for n in g])) or 1.0
         goal = max(float(np.log(goal)) / network.path_depths[m], self.logs[g][1.0] + 1e-3)
         return Pace(layers, speed * shared, self.terms.decay_of(m), goal)

@@ -16,7 +16,7 @@ import numpy as np
 
 from derivations.correlations import Correlations, require_problem
 from derivations.critical.decayed import require_one_output, resting_weights
-from derivations.critical.runners import DecayingRace, Runner, runners, unshared
+from derivations.critical.runners import DecayingRace, Runner, runners, shared_size, unshared
 from derivations.flow.gradient_flow import Weights, loss, total_weights
 from derivations.network import FusionNetwork
 from derivations.terms import PLAIN, Terms
@@ -219,7 +219,7 @@ def course(
     tie = False
     rivals: list[tuple[str, str, float]] = []
     while True:
-        ways = _ways(network, data, norms, learned)
+        ways = _ways(network, data, norms, learned, saddles[-1].total)
         drives = {g: _drive_of(data, g, saddles[-1].total) for g in ways}
         largest |= {m: max(largest[m], speed) for g, (_, speed) in drives.items() for m in g}
         arrivals = {}
@@ -267,12 +267,14 @@ def course(
 
 
 def _ways(
-    network: FusionNetwork, data: Correlations, norms: Mapping[str, float], learned: tuple[str, ...]
-) -> dict[Runner, float]:
+    network: FusionNetwork, data: Correlations, norms: Mapping[str, float], learned: tuple[str, ...],
+    total: Mapping[str, np.ndarray],
+) -> dict[Runner, float]:  # fmt: skip
     """Psi of each runner to come, up to a common factor, to the norm U of a layer at its own regression's plateau:
 
-    U for one layer, ln(U/u0) for two, (u0^(2-n) - U^(2-n))/(n-2) for n > 2: the same in any units. Runners of
-    equal depth and start are compared by their speeds alone, to leading order.
+    U for one layer, ln(U/u0) for two, (u0^(2-n) - U^(2-n))/(n-2) for n > 2; over the norms, at the saddle `total`, of
+    the layers that it shares with what is learned, which multiply its speed. The same in any units. Runners of equal
+    depth and start are compared by their speeds alone, to leading order.
     """
     layers = {g: unshared(network, g[0], learned) for g in runners(network) if g[0] not in learned}
     starts = {g: float(np.hypot.reduce([norms[m] for m in g])) for g in layers}
@@ -295,6 +297,7 @@ def _ways(
         else:
             share = -float(np.expm1((2 - n) * (log_end - log_start)))
             logs[g] = (2 - n) * log_start + float(np.log(share / (n - 2)))
+        logs[g] -= float(np.log(shared_size(network, g[0], total, learned)))
     least = min(logs.values())
     return {g: float(np.exp(min(value - least, 700.0))) for g, value in logs.items()}
 

@@ -53,7 +53,7 @@ def as_run(course: Course, t: np.ndarray, packed: np.ndarray, status: Mapping[st
     status : by the course
 
     A modality that adds less than WORTHLESS in the end is never learned. A plateau that the run does not come near is
-    replaced by its own: where it is slowest before the next modality is half there, else its end.
+    replaced by its own: where it is slowest before the next modality is half there, else where it ends.
     """
     data = course.data
     missed = [m for m in data.modalities if m not in course.never and status[m] is not Status.REACHED]
@@ -74,8 +74,9 @@ def as_run(course: Course, t: np.ndarray, packed: np.ndarray, status: Mapping[st
     learned = [m for m in course.order if m not in never]
     if course.terms.decay and set(never) != set(course.never):  # who is never learned is in nobody's plateau
         plateaus |= {m: w for m, w in stations(course, learned).items() if np.sum(w * plateaus[m]) >= 0}
-    plateaus |= {m: end[:, data.span(m)] for m in own}
     last = course.saddles[-1]
+    known = not open_end and not data.is_singular  # then it has settled beside the last saddle, and is on its way there
+    plateaus |= {m: np.atleast_2d(last.total[m]) if known else end[:, data.span(m)] for m in own}
     if data.is_singular:
         last = replace(last, total={m: end[:, data.span(m)] for m in names})
     found = replace(

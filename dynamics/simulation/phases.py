@@ -156,6 +156,8 @@ class Phase:
         while True:
             if solver.y[-1] >= remaining:
                 return self._outcome(End.STOPPED, solver.y)
+            if solver.status == "finished":  # at rest it strides to the end of floats
+                return self._outcome(End.SETTLED, solver.y)
             if self.settled is not None and self.settled(solver.y[:-1], here, float(solver.y[-1])):
                 return self._outcome(End.SETTLED, solver.y)
             asked = record.evaluations + solver.nfev

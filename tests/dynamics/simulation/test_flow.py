@@ -8,6 +8,10 @@ from scipy.integrate import solve_ivp
 
 from derivations import Correlations, DomainError, FusionNetwork
 from dynamics import aligned_weights, descend, integrate, integrate_reduced, random_weights
+from dynamics.problem import Problem
+from dynamics.simulation.phases import Phase
+from dynamics.simulation.system import End, Record, System
+from dynamics.starts.start import random_start
 from dynamics.starts.weights import start_norms
 from tests.cases import SOAK, random_correlations
 
@@ -117,6 +121,23 @@ def test_a_step_budget_ends_a_run_with_a_warning() -> None:
     run = integrate(LATE, DATA, u0=1e-3, width=10, max_steps=5)
     assert run.status == dict.fromkeys("AB", "not reached")
     assert any("budget of 5 steps" in w for w in run.warnings)
+
+
+def test_a_phase_at_rest_has_settled_and_does_not_step_beyond_the_end_of_floats() -> None:
+    """What waits is never learned there: steps grow without bound, and the solver comes to its own end."""
+    course = random_start(Problem.of(LATE, DATA), 0.1).course
+    begin = np.array([0.1, 0.1])
+    still = System(
+        lambda state: (np.zeros_like(state), {"A": 1.0, "B": 1.0}),
+        lambda state: state.reshape(1, 2),
+        begin,
+        np.full(2, 1e-12),
+        sizes=np.ones_like,
+    )
+    record = Record([0.0], [begin[None]], None)
+    found = Phase(still, begin, ("A", "B"), course, None, 1e-8, record, 0.0, math.inf, 10_000).run()
+    assert found.end is End.SETTLED
+    assert found.modality is None
 
 
 def test_a_start_past_half_has_half_time_zero() -> None:
