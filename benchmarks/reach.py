@@ -412,7 +412,7 @@ def _finite(value: float) -> float | None:
 def measure(path: Path, minutes: float) -> None:
     done = {(r["network"], r["loss"], r["table"]) for r in read(path)}
     stop = time.monotonic() + 60 * minutes
-    plan = [(s, t, k) for t, k, s in product(TABLES, LOSSES, SHAPES)]
+    plan = [(s, t, k) for k, t, s in product(LOSSES, TABLES, SHAPES)]
     left = [c for c in plan if (c[0].name, c[2], c[1]) not in done]
     for i, (shape, table, loss) in enumerate(left):
         if time.monotonic() > stop:
