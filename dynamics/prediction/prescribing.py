@@ -15,7 +15,6 @@ from scipy.optimize import brentq
 
 from derivations import Correlations, DomainError, FusionNetwork, SolveError
 from dynamics.checks import checked_call, checked_flag, checked_integer, checked_positive
-from dynamics.prediction.by_run import predicted_by_run
 from dynamics.prediction.cautions import refuse_large_start
 from dynamics.prediction.critical import critical_weight_decay
 from dynamics.prediction.estimates import Estimate, Road, reduced_estimate
@@ -205,6 +204,8 @@ class _Question:
     ) -> Estimate | None:  # fmt: skip
         """By the source, and by none with another start. The spread over seeds is not asked for: it takes longest."""
         if recipe.is_run_alone:
+            from dynamics.prediction.by_run import predicted_by_run
+
             return predicted_by_run(network, data, u0, width, recipe).estimate
         asked = trained(network, data, u0, recipe, MODULATED, "prescribe")
         start = random_start(asked.problem, asked.u0, width)
