@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
+from itertools import accumulate
 from numbers import Integral, Real
 from types import MappingProxyType
 from typing import Any
@@ -122,7 +123,7 @@ def _require_number(value: Any, field: str) -> None:
 
 def spans_of(sizes: Mapping[str, int]) -> dict[str, slice]:
     """Columns of each, one after the other."""
-    ends = np.cumsum(list(sizes.values())).tolist()
+    ends = accumulate(sizes.values())
     return {m: slice(end - d, end) for (m, d), end in zip(sizes.items(), ends, strict=True)}
 
 
