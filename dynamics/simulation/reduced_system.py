@@ -104,6 +104,7 @@ class _Reduced:
         chains, self.parents = network.chains, network.parents
         self.modalities, self.names = self.data.modalities, tuple(c for c, chain in chains.items() if chain.depth)
         self.decay = np.concatenate([np.full(d, start.problem.terms.decay_of(m)) for m, d in self.data.sizes.items()])
+        self.decays = bool(np.any(self.decay))
         powers = gain_powers(network)
         self.powers = [[(c, n) for c, n in powers[m].items() if n] for m in self.modalities]
         fused = {name: [c.name for c in chains[name].children] for name in self.names}
@@ -134,7 +135,8 @@ class _Reduced:
     def current(self, v: np.ndarray) -> tuple[dict[str, float], tuple[float, ...]]:
         """Norm of each chain and gain of each modality."""
         sizes = np.sqrt(np.add.reduceat(v * v, self.begins))
-        sizes[self.logged] = np.abs(v[self.places])  # its square may underflow
+        if self.logged:
+            sizes[self.logged] = np.abs(v[self.places])  # its square may underflow
         for i, begin, sign in self.signed:
             # a kept sign cannot be lost: a step that overshoots zero stays there, it does not come out beyond
             sizes[i] = max(sign * float(v[begin]), 0.0)
@@ -147,7 +149,9 @@ class _Reduced:
         v = self.rows_of(state)
         gain, rates = self._paces(v)
         factor = np.array(gain)[self.owner]
-        moved = factor * (self.data.sigma_yx - (factor * v) @ self.data.sigma) - self.decay * v
+        moved: np.ndarray = factor * (self.data.sigma_yx - (factor * v) @ self.data.sigma)
+        if self.decays:
+            moved -= self.decay * v
         if self.logged:
             moved[self.places] /= v[self.places]
         return moved, rates
