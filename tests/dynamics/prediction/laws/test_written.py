@@ -46,7 +46,7 @@ def test_each_function_is_its_expression_at_random_points() -> None:
 def test_a_cold_prediction_loads_what_it_needs() -> None:
     """Neither SymPy nor pandas, scikit-learn, scipy.stats and matplotlib, each of which takes longer than itself."""
     code = (
-        "import sys; from dynamics.interface.cli import main; main(['predict', '--example', 'diabetes']); "
+        "import sys; from dynamics.interface.cli import main; main(['predict', '--example', 'linnerud']); "
         "print(*{'sympy', 'matplotlib', 'pandas', 'sklearn', 'scipy.stats', 'xarray', 'joblib'} & set(sys.modules))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
