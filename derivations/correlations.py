@@ -271,7 +271,9 @@ class Correlations:
 
     def _check_units(self) -> None:
         """Variances whose powers would leave the range of floats are refused, by name."""
-        for m in self.modalities:
+        variances = np.diag(self.sigma)
+        wrong = (variances > 0) & ~((variances >= SMALLEST_UNIT**2) & (variances <= LARGEST_UNIT**2))
+        for m in self.modalities if np.any(wrong) else ():
             for name, variance in zip(self.column_names(m), np.diag(self.input_block(m, m)), strict=True):
                 if variance > 0 and not SMALLEST_UNIT**2 <= variance <= LARGEST_UNIT**2:
                     raise DataError(
