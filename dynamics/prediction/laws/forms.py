@@ -32,6 +32,7 @@ A name ends in the depths of two branches, 2 or n for more; `log_g` is ln g, `u_
 from math import exp, log, sin
 
 # fmt: off
+# mypy: disable-error-code="no-any-return"
 
 '''
 

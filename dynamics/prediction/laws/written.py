@@ -6,6 +6,7 @@ A name ends in the depths of two branches, 2 or n for more; `log_g` is ln g, `u_
 from math import exp, log, sin
 
 # fmt: off
+# mypy: disable-error-code="no-any-return"
 
 def first_at_depth_2(u_0: float, a: float) -> float:
     return (log(1/u_0)/a)
