@@ -1,10 +1,14 @@
 """For all tests and doctests: nothing piles up; what is made once stays in one process; the long begin early."""
 
+import gc
+import os
 import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two processes of as many threads as there are cores hinder each other
 
 #: What asks the ledger for all its statuses: a process finds them in seconds, and then knows them.
 LEDGER = (
@@ -48,6 +52,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(
         key=lambda item: next((i for i, long in enumerate(LONG) if group_of(item.nodeid).startswith(long)), len(LONG))
     )
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: it need not be looked through for garbage again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
+from itertools import accumulate
 from numbers import Integral, Real
 from types import MappingProxyType
 from typing import Any
@@ -36,6 +37,7 @@ SYMMETRY_TOLERANCE = 1e-10  # relative to sqrt(Sigma_ii Sigma_jj): beyond it the
 RANK_TOLERANCE = 10 * float(np.finfo(float).eps)  # times D: smaller eigenvalues at unit variances are rounding
 ORTHONORMAL = 1e-8  # what products of such columns may be off by
 MOST_SYMBOLIC = 100  # inputs with symbols: 5050 of them make sigma
+SAFE = 1e-200  # squares between this and its inverse have lost nothing
 NO_SIGNAL = 1e-14  # a correlation coefficient of inputs and target below it is rounding
 RANGE_TOLERANCE = 1e-8  # part of Sigma_yx that may lie outside the range of Sigma: rounding of sums over samples
 DEPENDENT = 1e-13  # of outputs at unit variances: a variance that rounding leaves of none
@@ -121,7 +123,7 @@ def _require_number(value: Any, field: str) -> None:
 
 def spans_of(sizes: Mapping[str, int]) -> dict[str, slice]:
     """Columns of each, one after the other."""
-    ends = np.cumsum(list(sizes.values())).tolist()
+    ends = accumulate(sizes.values())
     return {m: slice(end - d, end) for (m, d), end in zip(sizes.items(), ends, strict=True)}
 
 
@@ -269,7 +271,9 @@ class Correlations:
 
     def _check_units(self) -> None:
         """Variances whose powers would leave the range of floats are refused, by name."""
-        for m in self.modalities:
+        variances = np.diag(self.sigma)
+        wrong = (variances > 0) & ~((variances >= SMALLEST_UNIT**2) & (variances <= LARGEST_UNIT**2))
+        for m in self.modalities if np.any(wrong) else ():
             for name, variance in zip(self.column_names(m), np.diag(self.input_block(m, m)), strict=True):
                 if variance > 0 and not SMALLEST_UNIT**2 <= variance <= LARGEST_UNIT**2:
                     raise DataError(
@@ -631,11 +635,15 @@ class Correlations:
         """Spectral norm of a matrix (Euclidean of a row), safe from overflow of squares."""
         if _is_symbolic(block):
             return block.norm() if block.shape[0] == 1 else block.norm(2)
+        if block.size == max(block.shape):  # a row or a column: no need of its singular values
+            square = float(np.vdot(block, block))
+            if SAFE < square < 1 / SAFE:
+                return math.sqrt(square)
         largest = float(np.max(np.abs(block)))
         if largest == 0:
             return 0.0
         scaled = np.asarray(block, dtype=float) / largest
-        if scaled.size == max(scaled.shape):  # a row or a column: no need of its singular values
+        if scaled.size == max(scaled.shape):
             return largest * math.sqrt(float(np.vdot(scaled, scaled)))
         return largest * float(np.linalg.norm(scaled, 2))
 

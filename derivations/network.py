@@ -287,6 +287,18 @@ def _text(name: str) -> str:
     return "".join(named.get(c, "\\" + c if c in "&%$#_{}" else c) for c in name)
 
 
+def gain_powers(network: FusionNetwork) -> dict[str, dict[str, Any]]:
+    """Modality -> chain -> power of its norm in |w_m|/u_m of a balanced network, (44): n_c, one less of its own chain.
+
+    Examples
+    --------
+    >>> gain_powers(FusionNetwork.fused_at(3, 2))
+    {'A': {'A': 1, 'trunk': 1}, 'B': {'B': 1, 'trunk': 1}}
+    """
+    depths = {name: chain.depth for name, chain in network.chains.items() if chain.depth != 0}
+    return {m: {c: depths[c] - (c == m) for c in network.path(m) if c in depths} for m in network.modalities}
+
+
 def layer_shapes(
     network: FusionNetwork, sizes: Mapping[str, int], outputs: int, width: Any
 ) -> dict[str, list[tuple[Any, Any]]]:

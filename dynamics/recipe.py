@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -157,7 +158,7 @@ class Recipe:
         values = (getattr(self, f.name) for f in fields(self))
         return type(self), tuple(dict(v) if isinstance(v, Mapping) else v for v in values)
 
-    @property
+    @cached_property
     def ingredients(self) -> tuple[Ingredient, ...]:
         """Those that change training: a rate of 1 or a dropout of 0 is none."""
         there = {

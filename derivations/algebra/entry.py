@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from html import escape
 from inspect import signature
 from typing import Any
@@ -26,6 +26,7 @@ import sympy as sp
 
 from derivations.algebra.ordered_products import lowest_degree, normal, same
 from derivations.algebra.positive_powers import Leading, canonical, equal, leading
+from derivations.algebra.power_series import is_zero, taylor
 from derivations.algebra.typesetting import latex_of, text_lines
 from derivations.errors import SolveError
 
@@ -130,8 +131,12 @@ class Statement:
     claim: str = ""
 
     def status(self, derived: sp.Basic | None) -> list[Status]:
+        """The same pair is compared once: proofs take what time a check takes."""
         if derived is None:
             return [Status.DEFINITION]
+        return list(_status(self, derived) if isinstance(derived, sp.Basic) else self._compared(derived))
+
+    def _compared(self, derived: sp.Basic) -> list[Status]:
         found: list[Status] = []
         right = derived
         if self.lead is not None:
@@ -170,6 +175,11 @@ class Statement:
         return bool(gaps[0].is_number and abs(gaps[0]) > 1e-9) and bool(gaps[1].is_number and abs(gaps[1]) < 1e-20)
 
 
+@lru_cache(maxsize=1024)
+def _status(statement: Statement, derived: sp.Basic) -> tuple[Status, ...]:
+    return (*statement._compared(derived),)
+
+
 #: Size of the weights: words with more layers are of a higher power of it.
 WEIGHT = sp.Symbol("epsilon", positive=True)
 
@@ -193,12 +203,10 @@ def first_order(symbol: sp.Symbol, power: int) -> Callable[[sp.Expr], Leading]:
     """Taylor polynomial up to `power`, and the first power left out."""
 
     def lead(e: sp.Expr) -> Leading:
-        series = sp.expand(sp.series(e, symbol, 0, power + 3).removeO())  # also where e itself is 0/0 at zero
-        if not series.is_polynomial(symbol):
-            raise SolveError(f"{e} has no Taylor polynomial in {symbol}")
-        terms = [series.coeff(symbol, n) * symbol**n for n in range(power + 3)]
-        left = [n for n in range(power + 1, power + 3) if sp.simplify(terms[n]) != 0]
-        return Leading(sp.Add(*terms[: power + 1]), symbol ** left[0] if left else None)
+        found = taylor(e, symbol, power + 3)  # also where e itself is 0/0 at zero
+        left = [n for n in range(power + 1, power + 3) if not is_zero(found[n])]
+        polynomial = sp.Add(*(c * symbol**n for n, c in enumerate(found[: power + 1])))
+        return Leading(polynomial, symbol ** left[0] if left else None)
 
     return lead
 
@@ -367,13 +375,23 @@ class Entry:
         """For a misprint, what should be printed: to leading order and under the condition, if there are such."""
         return self.right if Status.MISPRINT in self.status else None
 
+    @cached_property
+    def _worked_out(self) -> dict[Statement, sp.Basic]:
+        return {}
+
     def _derive(self, statement: Statement) -> sp.Basic | None:
+        """Worked out once: an entry and what it rests on do not change."""
         if statement.derive is None:
             return None
+        if statement not in self._worked_out:
+            self._worked_out[statement] = self._derived_now(statement.derive, statement.printed)
+        return self._worked_out[statement]
+
+    def _derived_now(self, derive: Callable[..., sp.Basic], printed: sp.Basic) -> sp.Basic:
         known = {f"eq{source.name}": source for source in self.sources}
-        wanted = signature(statement.derive).parameters
-        found = statement.derive(*(known[name].right for name in (wanted if wanted.keys() <= known.keys() else known)))
-        return equation(statement.printed.lhs, found) if isinstance(found, sp.Expr) else found
+        wanted = signature(derive).parameters
+        found = derive(*(known[name].right for name in (wanted if wanted.keys() <= known.keys() else known)))
+        return equation(printed.lhs, found) if isinstance(found, sp.Expr) else found
 
     def check(self) -> list[Status]:
         """The status, computed now: the union over the statements."""

@@ -200,7 +200,7 @@ def equal(one: Any, other: Any) -> bool:
         return True
     if one in (sp.oo, sp.nan, sp.zoo) or other in (sp.oo, sp.nan, sp.zoo):
         return False
-    if _refuted(one, other):
+    if refuted(one, other):
         return False
     try:
         return _proved(one, other)
@@ -225,7 +225,7 @@ def _forms(gap: sp.Expr) -> Iterator[sp.Expr]:
     yield sp.expand(sp.together(canonical(gap)).as_numer_denom()[0])
 
 
-def _refuted(one: sp.Expr, other: sp.Expr) -> bool:
+def refuted(one: sp.Expr, other: sp.Expr) -> bool:
     """Whether the two differ at one point, so that no proof need be looked for.
 
     Integrals are compared by their integrands and limits, as everywhere here.

@@ -304,8 +304,10 @@ def _ways(
 
 def _without_weight(data: Correlations, members: tuple[str, ...], total: Mapping[str, np.ndarray]) -> list[str]:
     """Members of a group that is learned at once whose part in it is zero; a runner alone has one."""
+    if len(members) == 1:
+        return []
     sizes = {m: data.norm(total[m]) * np.sqrt(data.norm(data.input_block(m, m))) for m in members}
-    return [m for m in members if len(members) > 1 and sizes[m] <= ZERO_DRIVE_SINGULAR * max(sizes.values())]
+    return [m for m in members if sizes[m] <= ZERO_DRIVE_SINGULAR * max(sizes.values())]
 
 
 def _drive_of(data: Correlations, runner: tuple[str, ...], total: Mapping[str, np.ndarray]) -> tuple[float, float]:

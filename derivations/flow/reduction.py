@@ -19,7 +19,7 @@ import sympy as sp
 
 from derivations.correlations import Correlations, require_problem
 from derivations.errors import DomainError
-from derivations.network import TRUNK, FusionNetwork, require_network
+from derivations.network import TRUNK, FusionNetwork, gain_powers, require_network
 
 
 def chain_norms(network: FusionNetwork) -> dict[str, sp.Symbol]:
@@ -43,7 +43,7 @@ def gains(network: FusionNetwork) -> dict[str, sp.Expr]:
     It holds for vector inputs too, where u_m = |v_m| and the row turns.
     """
     norms = chain_norms(network)
-    return {m: sp.powsimp(path_product(network, m) / norms[m]) for m in network.modalities}
+    return {m: sp.Mul(*(norms[c] ** n for c, n in powers.items())) for m, powers in gain_powers(network).items()}
 
 
 def fusion_invariants(network: FusionNetwork) -> dict[str, sp.Expr]:

@@ -21,6 +21,7 @@ from derivations.algebra.matrices import e_A, e_B, matrix
 from derivations.algebra.notation import L, L_f, a, b, batch, c, eta, kappa, l, named, r, u_0
 from derivations.algebra.ordered_products import Direction, T, normal
 from derivations.algebra.positive_powers import Leading
+from derivations.algebra.power_series import is_zero, taylor
 from derivations.errors import SolveError
 from derivations.flow.ansatz import FUSED, Shapes, branch_moves, trunk_moves
 from derivations.flow.symbolic_flow import EQ_3A, EQ_3B, EQ_4
@@ -359,16 +360,15 @@ def _while_damped(e: sp.Expr) -> Leading:
     """To first order in eta, beta below 1."""
     below = sp.Symbol("damping", positive=True)
     found = first_order(eta, 1)(sp.simplify(e.subs(beta, 1 - below)))
-    return Leading(sp.simplify(found.term).subs(below, 1 - beta), found.order)
+    return Leading(sp.simplify(sp.expand(found.term)).subs(below, 1 - beta), found.order)
 
 
 def _by_roots(e: sp.Expr) -> Leading:
     """The first term in powers of sqrt(eta), and the relative order of the next."""
     root = sp.Symbol("root", positive=True)
-    found = sp.series(sp.simplify(e.subs(eta, root**2)), root, 0, 5).removeO()
-    powers = [k for k in range(5) if sp.simplify(found.coeff(root, k)) != 0]
-    one, next_one = powers[:2]
-    return Leading(found.coeff(root, one) * eta ** sp.Rational(one, 2), eta ** sp.Rational(next_one - one, 2))
+    found = taylor(sp.simplify(e.subs(eta, root**2)), root, 5)
+    one, next_one = [k for k in range(5) if not is_zero(found[k])][:2]
+    return Leading(found[one] * eta ** sp.Rational(one, 2), eta ** sp.Rational(next_one - one, 2))
 
 
 def _rate_of(eq124: sp.Tuple, drive: sp.Symbol) -> sp.Expr:

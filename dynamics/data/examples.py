@@ -1,8 +1,14 @@
-"""Real data sets with two blocks of columns and a target, from packages that ship them (extra `data`)."""
+"""Real data sets with two blocks of columns and a target.
+
+Two stand in `tables/`, so that a command does not load scikit-learn for them; star98, whose author keeps all rights,
+comes from statsmodels (extra `data`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import accumulate
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,30 +18,29 @@ from derivations import Correlations, DataError
 Blocks = tuple[dict[str, Any], Any, dict[str, tuple[str, ...]]]  # inputs, target, names of the columns
 
 
-def _needs(package: str, error: ImportError) -> DataError:
-    return DataError(f"this example needs {package}: pip install 'fusion-dynamics[data]' ({error})")
+def _kept(name: str, sizes: dict[str, int]) -> Blocks:
+    """A table that stands beside this module: its first columns are the blocks, its last one is the target."""
+    head, *rows = (Path(__file__).parent / "tables" / f"{name}.csv").read_text(encoding="utf-8").split()
+    values, named = np.array([row.split(",") for row in rows], dtype=float), head.split(",")
+    ends = list(accumulate(sizes.values(), initial=0))
+    spans = {m: slice(*ends[i : i + 2]) for i, m in enumerate(sizes)}
+    return {m: values[:, s] for m, s in spans.items()}, values[:, -1], {m: (*named[s],) for m, s in spans.items()}
 
 
 def _diabetes() -> Blocks:
-    """442 patients: body (age, sex, bmi, blood pressure) and serum (s1-s6) -> progression after a year."""
-    try:
-        from sklearn.datasets import load_diabetes
-    except ImportError as error:
-        raise _needs("scikit-learn", error) from None
-    bunch = load_diabetes(scaled=False)
-    names = {"body": tuple(bunch.feature_names[:4]), "serum": tuple(bunch.feature_names[4:])}
-    return {"body": bunch.data[:, :4], "serum": bunch.data[:, 4:]}, bunch.target, names
+    """442 patients: body (age, sex, bmi, blood pressure) and serum (s1-s6) -> progression after a year.
+
+    Efron, Hastie, Johnstone and Tibshirani (2004), the columns of scikit-learn's `load_diabetes(scaled=False)`.
+    """
+    return _kept("diabetes", {"body": 4, "serum": 6})
 
 
 def _linnerud() -> Blocks:
-    """20 men: exercise (chin-ups, sit-ups, jumps) and body (weight, waist) -> pulse."""
-    try:
-        from sklearn.datasets import load_linnerud
-    except ImportError as error:
-        raise _needs("scikit-learn", error) from None
-    bunch = load_linnerud()
-    names = {"exercise": tuple(bunch.feature_names), "body": tuple(bunch.target_names[:2])}
-    return {"exercise": bunch.data, "body": bunch.target[:, :2]}, bunch.target[:, 2], names
+    """20 men: exercise (chin-ups, sit-ups, jumps) and body (weight, waist) -> pulse.
+
+    Tenenhaus (1998), the columns of scikit-learn's `load_linnerud`.
+    """
+    return _kept("linnerud", {"exercise": 3, "body": 2})
 
 
 def _star98() -> Blocks:
@@ -43,7 +48,8 @@ def _star98() -> Blocks:
     try:
         from statsmodels.datasets import star98
     except ImportError as error:
-        raise _needs("statsmodels", error) from None
+        needs = "this example needs statsmodels: pip install 'fusion-dynamics[data]'"
+        raise DataError(f"{needs} ({error})") from None
     frame = star98.load_pandas().data
     demographics = ["LOWINC", "PERASIAN", "PERBLACK", "PERHISP"]
     school = ["PERMINTE", "AVYRSEXP", "AVSALK", "PERSPENK", "PTRATIO", "PCTAF", "PCTCHRT", "PCTYRRND"]
@@ -67,7 +73,7 @@ def load_example(name: str, standardize: bool = True) -> Correlations:
     Raises
     ------
     DataError
-        On an unknown name, or without the packages of the extra `data`.
+        On an unknown name; star98 without the package of the extra `data` that ships it.
 
     Examples
     --------

@@ -10,7 +10,6 @@ import numpy as np
 from derivations import Correlations, DomainError, FusionNetwork
 from derivations.critical import preference
 from dynamics.prediction.estimates import Estimate, Kind, Road
-from dynamics.prediction.laws.adaptive import with_adam
 from dynamics.prediction.laws.modulated import slides as balanced
 from dynamics.prediction.prediction import Prediction
 from dynamics.problem import Problem
@@ -122,6 +121,8 @@ def _leading(
     run: Trajectory,
 ) -> Estimate | None:  # fmt: skip
     """The law of the entries, in the order that the run has; None where there is none."""
+    from dynamics.prediction.laws.adaptive import with_adam  # whose law SymPy keeps: not for every prediction
+
     asked = trained(network, data, u0, recipe, recipe.known, "predict")
     begin = random_start(asked.problem, asked.u0, width)
     order = tuple(m for m in run.order if m not in run.reasons)

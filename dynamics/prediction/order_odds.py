@@ -19,7 +19,6 @@ from itertools import combinations, pairwise
 
 import numpy as np
 from scipy.special import ndtr, ndtri
-from scipy.stats import qmc
 
 from derivations import DomainError
 from dynamics.prediction.typical_runs import gaps_of, log_times_at, single_steps
@@ -122,6 +121,8 @@ def _split(logs: np.ndarray, before: dict[Pair, float], racing: list[int]) -> di
     if len(racing) == 2:
         p = before[racing[0], racing[1]]
         return {racing[0]: p, racing[1]: 1 - p}
+    from scipy.stats import qmc  # scipy.stats takes longer to import than two modalities to predict
+
     rows = gaps_of(logs)[racing]
     # differences of rows span one dimension less than there are rows: all cuts can be seen there
     _, triangle = np.linalg.qr((rows[1:] - rows[0]).T)

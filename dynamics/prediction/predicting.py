@@ -14,8 +14,6 @@ from derivations import Correlations, DomainError, FusionNetwork, SolveError
 from derivations.critical import preference
 from derivations.critical.saddles import Course
 from dynamics.checks import checked_integer
-from dynamics.prediction.any_start import predicted_from, refuse_others
-from dynamics.prediction.by_run import predicted_by_run
 from dynamics.prediction.cautions import (
     close_calls,
     disagreements,
@@ -105,6 +103,8 @@ def predict(
     if init is not None:
         other = None if u0 == 1e-3 else u0
         trained_so = recipe if recipe.ingredients else None
+        from dynamics.prediction.any_start import predicted_from, refuse_others  # imported where it is asked for
+
         refuse_others({"u0": other, "seed": seed, "weights": weights, "recipe": trained_so})
         return predicted_from(network, data, init, scale, width, seeds)
     if scale != 1:
@@ -122,6 +122,8 @@ def predict(
         if weights is not None or seed is not None or seeds is not None:
             told = f"optimizer {recipe.optimizer}" if recipe.is_coordinatewise else f"loss {recipe.loss}"
             raise DomainError(f"{told} is predicted from random starts: give u0= and width=, no weights and no seeds")
+        from dynamics.prediction.by_run import predicted_by_run
+
         by_run = predicted_by_run(network, data, u0, width, recipe)
         if recipe.has_labels or recipe.has_classes:
             return by_run

@@ -15,7 +15,6 @@ from scipy.optimize import brentq
 
 from derivations import Correlations, DomainError, FusionNetwork, SolveError
 from dynamics.checks import checked_call, checked_flag, checked_integer, checked_positive
-from dynamics.prediction.by_run import predicted_by_run
 from dynamics.prediction.cautions import refuse_large_start
 from dynamics.prediction.critical import critical_weight_decay
 from dynamics.prediction.estimates import Estimate, Road, reduced_estimate
@@ -150,7 +149,7 @@ def together_by(base: Prediction, data: Correlations, width: int | None = None, 
     first, last = base.order[0], base.order[-1]
     until = time.monotonic() + seconds
     asked = _Question(base.network, data, base.u0, width, base.recipe, first, last, 1.0, base.source, until)
-    return asked.rescaled(last, leading_factor(data, first, last, last))[0]
+    return asked.rescaled(last, leading_factor(data, first, last, last), all_ways=False)[0]
 
 
 def leading_factor(data: Correlations, first: str, last: str, block: str) -> float:
@@ -205,6 +204,8 @@ class _Question:
     ) -> Estimate | None:  # fmt: skip
         """By the source, and by none with another start. The spread over seeds is not asked for: it takes longest."""
         if recipe.is_run_alone:
+            from dynamics.prediction.by_run import predicted_by_run
+
             return predicted_by_run(network, data, u0, width, recipe).estimate
         asked = trained(network, data, u0, recipe, MODULATED, "prescribe")
         start = random_start(asked.problem, asked.u0, width)
@@ -249,18 +250,31 @@ class _Question:
         return math.log(times[1] / times[0]) - math.log(self.wanted)
 
     def search(
-        self, ask: Callable[[float], tuple[float, float]], logs: np.ndarray, near: float, close: float = 1e-5
+        self,
+        ask: Callable[[float], tuple[float, float]],
+        logs: np.ndarray,
+        near: float,
+        close: float = 1e-5,
+        all_ways: bool = True,
     ) -> tuple[float, tuple[float, float], str, dict[float, tuple[float, float]]]:
-        """The value at which the ratio is as wanted, the one next to e^near; else the one that comes closest."""
-        known = {y: ask(math.exp(y)) for y in logs}
+        """The value at which the ratio is as wanted, the one next to e^near; else the one that comes closest.
+
+        all_ways : ask at all of e^logs; else from `near` outwards, no farther than the value that is found
+        """
+        known = {y: ask(math.exp(y)) for y in logs} if all_ways else {}
 
         def off(y: float) -> float:
             if y not in known:
                 known[y] = ask(math.exp(y))
             return self.off(known[y])
 
+        def away(ends: tuple[float, float]) -> float:
+            return max(ends[0] - near, near - ends[1], 0.0)
+
         jumps = False
-        for low, high in pairwise(logs):
+        for low, high in sorted(pairwise(logs), key=away):
+            if not all_ways and any(abs(y - near) <= away((low, high)) for y in known if self.gap(known[y]) <= MET):
+                break  # what is farther cannot be nearer
             ends = [off(y) for y in (low, high)]
             if any(map(math.isnan, ends)) or (ends[0] > 0) is (ends[1] > 0):
                 continue
@@ -278,7 +292,9 @@ class _Question:
         note = "" if met else ("nearest to it: the half-times jump past it" if jumps else "nearest to it")
         return math.exp(best), known[best], note, known
 
-    def rescaled(self, block: str, factor: float) -> tuple[Option, tuple[tuple[float, float], ...]]:
+    def rescaled(
+        self, block: str, factor: float, all_ways: bool = True
+    ) -> tuple[Option, tuple[tuple[float, float], ...]]:
         if not math.isfinite(factor) or factor <= 0:
             note = f"{block} has no correlation with the target"
             return self.option(f"{block} x ?", math.nan, (math.nan, math.nan), note), ()
@@ -289,7 +305,7 @@ class _Question:
         reach = math.log(FAR)
         steps = np.concatenate([[0.0], np.geomspace(0.03, reach, 6)])
         logs = math.log(factor) + np.sort(np.concatenate([-steps[1:], steps]))
-        value, times, note, known = self.search(at, logs, 0.0)
+        value, times, note, known = self.search(at, logs, 0.0, all_ways=all_ways)
         tried = tuple((math.exp(y), self.option("", math.nan, known[y]).ratio) for y in sorted(known))
         return self.option(f"{block} x {number(value)}", value, times, note), tried
 

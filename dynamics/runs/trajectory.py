@@ -280,9 +280,11 @@ def losses(data: Correlations, packed: np.ndarray) -> np.ndarray:
 
     The excess over the optimum as a quadratic form: near the optimum it loses no digits.
     """
-    optimum = np.atleast_2d(data.optimum)
-    explained = float(np.trace(optimum @ np.atleast_2d(data.sigma_yx).T))
-    lowest = max(float(np.trace(np.atleast_2d(data.sigma_yy))) - explained, 0.0) / 2
+    if "lowest loss" not in data.kept:  # a run asks at every step
+        optimum = np.atleast_2d(data.optimum)
+        explained = float(np.trace(optimum @ np.atleast_2d(data.sigma_yx).T))
+        data.kept["lowest loss"] = optimum, max(float(np.trace(np.atleast_2d(data.sigma_yy))) - explained, 0.0) / 2
+    optimum, lowest = data.kept["lowest loss"]
     gap = packed - optimum
     return np.asarray(lowest + np.sum((gap @ data.sigma) * gap, axis=(1, 2)) / 2)
 

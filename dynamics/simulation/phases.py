@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from scipy.integrate import BDF, DOP853, LSODA
-from scipy.interpolate import CubicHermiteSpline
 from scipy.optimize import brentq
 
 from derivations import DomainError, SolveError
@@ -284,6 +283,8 @@ def _inside(solver: Any) -> Callable[[float], np.ndarray]:
         apart, pulled = np.linalg.norm(solver.y - near), np.linalg.norm(solver.K[-1] - solver.K[-2])
         if apart > 0 and h * pulled > STIFF_STEP * apart:
             ends, slopes = np.array([solver.y_old, solver.y]), np.array([solver.K[0], solver.K[-1]])
+            from scipy.interpolate import CubicHermiteSpline  # whose import takes as long as a whole run
+
             return CubicHermiteSpline([solver.t_old, solver.t], ends, slopes)  # type: ignore[no-any-return]
     return solver.dense_output()  # type: ignore[no-any-return]
 

@@ -31,7 +31,7 @@ def integrate_reduced(
 
     State: the first-layer row v_m of each modality, |v_m| = u_m; the norms after a fusion follow from the
     conserved u_c^2 - sum of the children's u^2, (41). dv_m/dt = gain_m e_m, gain_m = |w_m|/u_m
-    (`derivations.flow.reduction.gains`, lambdified). Exact for any width and for vector inputs. Several outputs: every
+    (`derivations.flow.reduction.gains`). Exact for any width and for vector inputs. Several outputs: every
     weight of the narrowest network with the modes of Sigma_yx (152), exact for any width, depth and tree from this
     start; `modes` of the run say when each is learned.
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from derivations import DomainError, SolveError
 from derivations.critical.saddles import Course, drive
+from derivations.network import gain_powers
 from dynamics.checks import checked_integer, checked_rtol, checked_times
 from dynamics.problem import Problem
 from dynamics.runs.trajectory import Trajectory
@@ -98,16 +99,15 @@ class _Reduced:
     """
 
     def __init__(self, start: Start, rows: Mapping[str, np.ndarray], rtol: float) -> None:
-        from derivations.flow.reduction import chain_norms, gains
-        from dynamics.lambdified import function
-
         network, self.data = start.problem.network, start.problem.data
         plan, norms, self.rtol, self.start, self.rows = start.course, start.norms, rtol, start, rows
-        symbols, chains, self.parents = chain_norms(network), network.chains, network.parents
-        self.modalities, self.names = self.data.modalities, tuple(symbols)
+        chains, self.parents = network.chains, network.parents
+        self.modalities, self.names = self.data.modalities, tuple(c for c, chain in chains.items() if chain.depth)
         self.decay = np.concatenate([np.full(d, start.problem.terms.decay_of(m)) for m, d in self.data.sizes.items()])
-        self.gain_of = function(tuple(gains(network).values()), *symbols.values())
-        fused = {name: [c.name for c in chain.children] for name, chain in chains.items() if name in symbols}
+        self.decays = bool(np.any(self.decay))
+        powers = gain_powers(network)
+        self.powers = [[(c, n) for c, n in powers[m].items() if n] for m in self.modalities]
+        fused = {name: [c.name for c in chains[name].children] for name in self.names}
         self.joints = [  # chains after a fusion, children first: their norm follows from the conserved difference
             (name, children, norms[name] ** 2 - sum(norms[c] ** 2 for c in children))
             for name, children in fused.items()
@@ -135,20 +135,23 @@ class _Reduced:
     def current(self, v: np.ndarray) -> tuple[dict[str, float], tuple[float, ...]]:
         """Norm of each chain and gain of each modality."""
         sizes = np.sqrt(np.add.reduceat(v * v, self.begins))
-        sizes[self.logged] = np.abs(v[self.places])  # its square may underflow
+        if self.logged:
+            sizes[self.logged] = np.abs(v[self.places])  # its square may underflow
         for i, begin, sign in self.signed:
             # a kept sign cannot be lost: a step that overshoots zero stays there, it does not come out beyond
             sizes[i] = max(sign * float(v[begin]), 0.0)
         u = dict(zip(self.modalities, sizes.tolist(), strict=True))
         for name, children, constant in self.joints:
             u[name] = math.sqrt(max(sum(u[c] ** 2 for c in children) + constant, 0.0))
-        return u, self.gain_of(*[u[name] for name in self.names])
+        return u, tuple([math.prod([u[c] ** n for c, n in powers]) for powers in self.powers])
 
     def velocity(self, state: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
         v = self.rows_of(state)
         gain, rates = self._paces(v)
         factor = np.array(gain)[self.owner]
-        moved = factor * (self.data.sigma_yx - (factor * v) @ self.data.sigma) - self.decay * v
+        moved: np.ndarray = factor * (self.data.sigma_yx - (factor * v) @ self.data.sigma)
+        if self.decays:
+            moved -= self.decay * v
         if self.logged:
             moved[self.places] /= v[self.places]
         return moved, rates

@@ -180,15 +180,16 @@ def given(options: argparse.Namespace, *names: str) -> list[str]:
 
 def problem_of(options: argparse.Namespace) -> tuple[FusionNetwork, Correlations]:
     """Network and data of a command line."""
-    from dynamics.data.examples import load_example
-    from dynamics.data.reading import read_table
-
     if (options.data is None) == (options.example is None):
         raise DataError("give a DATA file or --example NAME, one of the two")
     if options.example is not None:
+        from dynamics.data.examples import load_example
+
         refuse_file_flags(options, "goes with a DATA file; an example has its own blocks and is z-scored")
         data = load_example(options.example)
     else:
+        from dynamics.data.reading import read_table
+
         modalities = _modalities(options.modality)
         if modalities is None and not options.data.lower().endswith(".npz"):
             raise DataError("name the columns of each modality: --modality NAME=column1,column2, once for each")

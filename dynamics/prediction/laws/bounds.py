@@ -8,10 +8,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from derivations import Correlations
-from derivations.algebra import notation as sym
-from derivations.times import any_branches as law
-from dynamics.lambdified import function
-from dynamics.prediction.laws.leading import TwoBranches
+from dynamics.prediction.laws.leading import TwoBranches, of_branches
 
 
 def neglected(p: TwoBranches, data: Correlations) -> dict[str, float]:
@@ -82,8 +79,7 @@ def of_true(share: float) -> float:
 
 def _second_size(p: TwoBranches, scale: float) -> float:
     """u_B at t_A, where u_A = U, by (114)."""
-    kind = law.branches(p.first_depth, p.second_depth)
-    log_size = function(kind.log_size, sym.x, sym.c, sym.K, law.REST, sym.L_A, sym.L_B, sym.start_A, sym.start_B)
+    log_size = of_branches("log_size", p.first_depth, p.second_depth)
     c, (log_a, log_b) = -1.0 if p.flips else 1.0, p.log_starts
     x = math.exp(min(math.log(scale) - log_a, 700.0))
     lead = min(p.lead, 1 - 1e-12)

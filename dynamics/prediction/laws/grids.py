@@ -18,7 +18,8 @@ from derivations.samples import LARGEST_UNIT
 from derivations.times import any_branches as law
 from dynamics.checks import checked_positive, real_numbers
 from dynamics.lambdified import array_function
-from dynamics.prediction.laws.leading import log_integral, on_arrays
+from dynamics.prediction.laws.forms import on_arrays
+from dynamics.prediction.laws.leading import log_integral
 
 DEGREE = 48  # of the polynomial for ln I: right to 1e-13
 BEND = 4  # ln I is smooth in (1 - k)^(1/4), not in k, where k tends to 1

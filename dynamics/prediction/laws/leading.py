@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
 
-import numpy as np
 from scipy.integrate import quad
 
 from derivations import Correlations, DomainError, FusionNetwork
-from derivations.algebra import notation as sym
 from derivations.critical.saddles import drive
 from derivations.network import TRUNK
-from derivations.times import any_branches as law
-from derivations.times.formulas import SATURATION, logarithm, rotation_angle_integrand
-from dynamics.lambdified import array_function, function
+from dynamics.prediction.laws import written
 from dynamics.starts.start import Start
 
 FAR = 60.0  # e^-60 of an integral is left out
+
+
+def of_branches(law: str, first_depth: float, second_depth: float, end: str = "") -> Callable[..., float]:
+    """A law of two branches, which has a form of its own at two layers."""
+    depths = ("2" if depth == 2 else "n" for depth in (first_depth, second_depth))
+    found: Callable[..., float] = getattr(written, f"{law}_{''.join(depths)}{end}")
+    return found
 
 
 @lru_cache(maxsize=4096)
@@ -53,10 +55,7 @@ def log_integral(
             "the time integral needs L_A, L_B >= 2, L_A + L_c > 2 and 0 <= K <= 1, "
             f"got L_A = {first_depth}, L_B = {second_depth}, L_c = {shared}, K = {lead}"
         )
-    log_height = function(
-        law.branches(first_depth, second_depth).log_integrand,
-        *(sym.y, sym.L_A, sym.L_B, sym.L_c, sym.K, law.REST, law.LOG_A, law.LOG_B),
-    )
+    log_height = of_branches("log_integrand", first_depth, second_depth)
     rest = (first_depth, second_depth, shared, lead, 1 - lead, *log_starts)
     end = -log_starts[0] if first_depth == 2 < second_depth else math.inf
     try:
@@ -86,13 +85,9 @@ def log_integral(
 @lru_cache(maxsize=256)
 def saturation(depth: int) -> float:
     """C_L of (117): what the end of a transition adds to its half-time, in units of U^(2-L); L > 2."""
-    import sympy as sp
-
-    (inner,) = SATURATION.atoms(sp.Integral)
-    ((variable, low, high),) = inner.limits
-    top = function(high, sym.L)(depth)
-    value, _ = quad(function(inner.function, variable, sym.L), float(low), top, (depth,), epsabs=0.0, epsrel=1e-13)
-    return float(value + function(SATURATION - inner, sym.L)(depth))
+    end = written.saturation_end(depth)
+    value, _ = quad(written.saturation_integrand, 0.0, end, (depth,), epsabs=0.0, epsrel=1e-13)
+    return float(value + written.saturation_rest(depth))
 
 
 @lru_cache(maxsize=4096)
@@ -102,12 +97,10 @@ def log_rotation(cosine: float, fusion_depth: float) -> float:
         return 0.0
     if cosine <= -1:
         return math.inf
-    import sympy as sp
-
-    s, alpha = sp.symbols("s alpha", positive=True)
-    integrand = function(rotation_angle_integrand(), s, alpha, sym.L_f)
     angle = math.acos(cosine)
-    value, _ = quad(integrand, 0.0, 1.0, args=(angle, fusion_depth), epsabs=0.0, epsrel=1e-13, limit=200)
+    value, _ = quad(
+        written.rotation_integrand, 0.0, 1.0, args=(angle, fusion_depth), epsabs=0.0, epsrel=1e-13, limit=200
+    )
     return math.log(value)
 
 
@@ -195,8 +188,11 @@ class TwoBranches:
         )
 
     @property
-    def _logs(self) -> dict[Any, float]:
-        return {sym.start_A: self.log_starts[0], sym.start_B: self.log_starts[1]}
+    def _logs(self) -> dict[str, float]:
+        return {"log_u_A": self.log_starts[0], "log_u_B": self.log_starts[1]}
+
+    def _by(self, law: str, end: str = "") -> Callable[..., float]:
+        return of_branches(law, self.first_depth, self.second_depth, end)
 
     @cached_property
     def log_lead(self) -> float:
@@ -205,9 +201,8 @@ class TwoBranches:
             return -math.inf
         if self.alike:
             return math.log(self.k)
-        logs = {sym.k: math.log(self.k), **self._logs}
-        form = law.branches(self.first_depth, self.second_depth).lead
-        return _in_logs(form, logs, {sym.L_A: self.first_depth, sym.L_B: self.second_depth})
+        depths = {"L_A": self.first_depth, "L_B": self.second_depth}
+        return self._by("log_lead")(log_k=math.log(self.k), **self._logs, **depths)
 
     @property
     def lead(self) -> float:
@@ -225,16 +220,16 @@ class TwoBranches:
 
     def log_lag(self, printed: bool = False) -> float:
         """ln (t_B - t_A): (8b), (54), (56b), (116); `printed` leaves out sign and rotation. inf if r = 0."""
-        return self._later(printed, law.branches(self.first_depth, self.second_depth).lag, {})
+        return self._later(printed, self._by("log_lag"), {})
 
     def log_excess(self, printed: bool = False) -> float:
         """ln (t_B/t_A - 1): (9), (12), (57), (59). Powers of the start cancel before they are taken."""
         if self.depth == 2:
             return self.log_lag(printed) - self.log_first()
-        form = law.excess(self.first_depth, self.second_depth, self.log_starts[0] == self.log_starts[1])
-        return self._later(printed, form, {sym.a: math.log(self.a), sym.I: self.log_i})
+        law = self._by("log_excess", "_alike" if self.log_starts[0] == self.log_starts[1] else "")
+        return self._later(printed, law, {"log_a": math.log(self.a), "log_I": self.log_i})
 
-    def _later(self, printed: bool, form: Any, more: dict[Any, float]) -> float:
+    def _later(self, printed: bool, law: Callable[..., float], more: dict[str, float]) -> float:
         """ln of the lag, or of what has it as a factor."""
         if self.r == 0:
             return math.inf
@@ -243,9 +238,9 @@ class TwoBranches:
             return -math.inf
         turns = self.second_depth > 2 and not printed and not self.scalar
         log_r = log_rotation(self.cosine, self.second_depth) if turns else 0.0
-        logs = {sym.g: math.log(self.g), sym.r: math.log(self.r), sym.R: log_r, **self._logs, **more}
-        depths = {sym.L_A: self.first_depth, sym.L_B: self.second_depth, sym.L_c: self.shared}
-        return _in_logs(form, logs, {**depths, sym.K: self.lead, sym.c: c})
+        logs = {"log_g": math.log(self.g), "log_r": math.log(self.r), "log_R": log_r, **self._logs, **more}
+        depths = {"L_A": self.first_depth, "L_B": self.second_depth, "L_c": self.shared}
+        return law(**logs, **depths, K=self.lead, c=c)
 
 
 def alone(begin: Start) -> tuple[tuple[str, ...], float]:
@@ -267,31 +262,5 @@ def alone(begin: Start) -> tuple[tuple[str, ...], float]:
 def _log_first(depth: int, strength: float, log_start: float, log_i: float) -> float:
     """ln t_A, from ln I at depth > 2."""
     if depth == 2:
-        return math.log(function(law.FIRST_AT_DEPTH_2, sym.u_0, sym.a)(math.exp(log_start), strength))
-    return _in_logs(law.FIRST, {sym.u_0: log_start, sym.a: math.log(strength), sym.I: log_i}, {sym.L: depth})
-
-
-def _in_logs(expression: Any, logs: dict[Any, float], plain: dict[Any, float]) -> float:
-    """ln of a law, some symbols given by their logarithms so that no power overflows."""
-    in_logs, names = _log_form(expression, tuple(logs))
-    return float(function(in_logs, *names, *plain)(*logs.values(), *plain.values()))
-
-
-def on_arrays(expression: Any, logs: Mapping[Any, Any], plain: Mapping[Any, Any]) -> np.ndarray:
-    """The same on arrays."""
-    in_logs, names = _log_form(expression, tuple(logs))
-    return np.asarray(array_function(in_logs, *names, *plain)(*logs.values(), *plain.values()))
-
-
-@lru_cache(maxsize=64)
-def _log_form(expression: Any, log_symbols: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
-    """ln of a product of powers, and the symbols for the logarithms in it."""
-    import sympy as sp
-
-    names = [sp.Symbol(f"log_{s.name}", real=True) for s in log_symbols]
-    pairs = list(zip(log_symbols, names, strict=True))
-    in_logs = logarithm(expression).subs({sp.log(s): n for s, n in pairs} | {sp.log(1 / s): -n for s, n in pairs})
-    left = in_logs.free_symbols & set(log_symbols)
-    if left:
-        raise AssertionError(f"{expression} is no product of powers of {left}")
-    return in_logs, tuple(names)
+        return math.log(written.first_at_depth_2(math.exp(log_start), strength))
+    return written.log_first(log_start, math.log(strength), log_i, depth)

@@ -5,9 +5,6 @@ from __future__ import annotations
 import math
 
 from derivations import Correlations, DomainError, FusionNetwork
-from derivations.algebra import notation as sym
-from derivations.training import modulation as law
-from dynamics.lambdified import function
 from dynamics.prediction.laws.bounds import neglected, of_true
 from dynamics.prediction.laws.leading import TwoBranches
 from dynamics.problem import Problem
@@ -22,6 +19,10 @@ def critical_modulation(network: FusionNetwork, data: Correlations) -> float:
     >>> round(critical_modulation(FusionNetwork.fused_at(2, 2), Correlations.scalar(2, 1, 0)), 3)
     1.717
     """
+    from derivations.algebra import notation as sym
+    from derivations.training import modulation as law  # with its entries: not for every prediction
+    from dynamics.lambdified import function
+
     Problem.of(network, data)
     if set(network.path_depths.values()) != {2} or network.trunk.depth or len(data.modalities) != 2:
         raise DomainError("the critical modulation is known for two layers, two modalities, late fusion")
@@ -48,6 +49,10 @@ def with_modulation(begin: Start) -> tuple[tuple[str, ...], dict[str, float], fl
     DomainError
         Where there is no such law.
     """
+    from derivations.algebra import notation as sym
+    from derivations.training import modulation as law
+    from dynamics.lambdified import function
+
     network, data, plan = begin.problem.network, begin.problem.data, begin.course
     if begin.problem.terms.decay:
         raise DomainError("no law has both modulation and weight decay")
@@ -78,5 +83,7 @@ def with_modulation(begin: Start) -> tuple[tuple[str, ...], dict[str, float], fl
 
 
 def _number(expression: object, numbers: dict[object, float]) -> float:
+    from dynamics.lambdified import function
+
     names = sorted(getattr(expression, "free_symbols", ()), key=str)
     return float(function(expression, *names)(*(numbers[name] for name in names)))

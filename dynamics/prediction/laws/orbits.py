@@ -10,10 +10,8 @@ import numpy as np
 from scipy.integrate import solve_ivp
 
 from derivations import Correlations, DomainError, SolveError
-from derivations.algebra import notation as sym
 from derivations.critical.saddles import drive
-from derivations.times import any_branches as law
-from dynamics.lambdified import function
+from dynamics.prediction.laws import written
 from dynamics.simulation.silence import silenced
 
 BEGIN = 1e-9  # an orbit begins with this share of its weight: what the others have answered by then is left out
@@ -26,8 +24,8 @@ MOST_CALLS = 20_000  # of the flow along an orbit
 def way(layers: int, size: float) -> float:
     """Psi of (113): scaled time of a small branch from a norm to infinity; to one at two layers."""
     if layers == 2:
-        return float(function(law.way(2, sym.start_A), sym.start_A)(size))
-    return float(function(law.way(sym.L_A, sym.start_A), sym.L_A, sym.start_A)(layers, size))
+        return float(written.way_2(size))
+    return float(written.way_n(layers, size))
 
 
 def size_left(layers: int, left: float) -> float:
@@ -35,8 +33,8 @@ def size_left(layers: int, left: float) -> float:
     if math.isinf(left):
         return 0.0
     if layers == 2:
-        return float(function(law.size_left(2, sym.P), sym.P)(left)) if left > -700 else math.inf
-    return float(function(law.size_left(sym.L_A, sym.P), sym.L_A, sym.P)(layers, left)) if left > 0 else math.inf
+        return float(written.size_left_2(left)) if left > -700 else math.inf
+    return float(written.size_left_n(layers, left)) if left > 0 else math.inf
 
 
 @dataclass(frozen=True)

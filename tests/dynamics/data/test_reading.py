@@ -322,6 +322,23 @@ def test_examples_are_the_data_sets_they_name(name: str, samples: int, sizes: di
     assert set(EXAMPLES) == {"diabetes", "star98", "linnerud"}
 
 
+def test_tables_kept_here_are_those_of_scikit_learn() -> None:
+    """To the last digit; target and names of the columns, too."""
+    sets = pytest.importorskip("sklearn.datasets")
+    theirs, body = sets.load_diabetes(scaled=False), sets.load_linnerud()
+    wanted = {
+        "diabetes": (theirs.data, theirs.target, theirs.feature_names),
+        "linnerud": (
+            np.hstack([body.data, body.target[:, :2]]), body.target[:, 2], [*body.feature_names, *body.target_names[:2]]
+        ),
+    }  # fmt: skip
+    for name, (columns, target, names) in wanted.items():
+        inputs, found, blocks = EXAMPLES[name]()
+        np.testing.assert_array_equal(np.hstack([*inputs.values()]), columns)
+        np.testing.assert_array_equal(found, target)
+        assert [column for block in blocks.values() for column in block] == names
+
+
 def test_unknown_examples_are_named() -> None:
     with pytest.raises(DataError, match="example must be one of diabetes, star98, linnerud, got 'iris'"):
         load_example("iris")
