@@ -78,13 +78,15 @@ class Parts:
     power : modality -> mean square of the part at the end
     loss : (T,)
     waking : whether a unit that is still small has grown in the last third of the run: it will be learned
+    left : (P, o), the target less the output, at the end
     """
 
     t: np.ndarray
     share: Mapping[str, np.ndarray]
     power: Mapping[str, float]
     loss: np.ndarray
-    waking: bool = False
+    waking: bool
+    left: np.ndarray
 
     def half_time(self, m: str) -> float:
         """First time that the share crosses 1/2."""
@@ -210,7 +212,9 @@ class Narrow:
             for m in names:
                 if power[m] > 0:
                     share[m][i] = float(np.sum(self.part(units, m) * ends[m])) / power[m]
-        return Parts(t, share, {m: p / len(self.y) for m, p in power.items()}, loss, self._waking(t, states))
+        return Parts(
+            t, share, {m: p / len(self.y) for m, p in power.items()}, loss, self._waking(t, states), self.error(final)
+        )
 
     def _waking(self, t: np.ndarray, states: np.ndarray) -> bool:
         at = int(np.searchsorted(t, t[-1] * 2 / 3))

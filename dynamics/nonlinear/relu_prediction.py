@@ -29,6 +29,7 @@ PERIODS = 4  # the run is as long as this many times what the slowest modality t
 ALLOWED, DEVIATIONS = 0.1, 2.0  # the bound: a share of the time, and deviations over starts; benchmarks/RELU.md
 DEAD = 0.1  # share of dead units from which it is said
 BASIN = 0.01  # share of random directions that a basin has whose chance to be missed is told
+PROBES, SHUFFLES, CLEARLY = 200, 5, 3.0  # what drives so many directions so much more than rows in another order do
 LINEAR_FITS = "contribution and misattribution are those of linear regressions"
 
 
@@ -106,6 +107,7 @@ class Followed:
     leaving : hidden layer -> when the first of them has left zero, in units of tau
     parts : what modalities put out along the run
     y : targets (P, outputs)
+    inputs : modality -> (P, d)
     """
 
     network: FusionNetwork
@@ -117,6 +119,7 @@ class Followed:
     leaving: Mapping[str, float]
     parts: Parts
     y: np.ndarray
+    inputs: Mapping[str, np.ndarray]
 
     @property
     def is_early(self) -> bool:
@@ -154,7 +157,7 @@ def followed(
     narrow = Narrow(blocks, {m: data.span(m) for m in data.modalities} if early else {}, y, units)
     slowest = max((t for t in leaving.values() if math.isfinite(t)), default=1.0)
     end = PERIODS * slowest if t_end is None else checked_positive(t_end, "t_end")
-    return Followed(network, data, u0, width, restarts, found, leaving, narrow.run(end), y)
+    return Followed(network, data, u0, width, restarts, found, leaving, narrow.run(end), y, samples.inputs)
 
 
 def _layers(
@@ -191,19 +194,22 @@ def prediction_of(seen: Followed) -> Prediction:
     names = data.modalities
     largest = max(names, key=lambda m: parts.power[m])
     reasons = {m: _never(m, largest, parts) for m in names}
-    reasons = {m: why for m, why in reasons.items() if why}
-    clock = {m: math.inf if m in reasons else parts.half_time(m) for m in names}
-    status = {m: Status.NEVER if m in reasons else Status.REACHED for m in names}
+    none = {m for m, why in reasons.items() if why}
+    clock = {m: math.inf if m in none else parts.half_time(m) for m in names}
+    driven = {m: rate for m, x in seen.inputs.items() if (rate := _driven(x, parts))}
+    later = [m for m in names if m in none and m in driven]
+    reasons = {m: why for m, why in reasons.items() if why and m not in later}
+    status = {m: Status.NEVER if m in reasons else Status.NOT_REACHED if m in later else Status.REACHED for m in names}
     race = tuple(sorted(names, key=lambda m: clock[m] if seen.is_early else seen.leaving[m]))
     half_times = HalfTimes.from_clock(race, clock, status)
     spread = {m: _scatter(found[seen.of(m)], seen.width, clock[m]) for m in names}
-    bound = {m: math.nan if m in reasons else ALLOWED + DEVIATIONS * spread[m] for m in names}
-    warnings = _warnings(found, parts, seen.y, data)
+    bound = {m: math.nan if m in none else ALLOWED + DEVIATIONS * spread[m] for m in names}
+    warnings = (*_warnings(found, parts, seen.y, data), *_left_out(driven, later, parts))
     estimate = Estimate(
         "(164), narrow network", Kind.HEURISTIC, StartKind.RANDOM, f"random start, width {seen.width}", half_times,
         bound, reasons, ("164",), spread=spread, notes=warnings,
     )  # fmt: skip
-    reached = [m for m in half_times.order if m not in reasons]
+    reached = [m for m in half_times.order if m not in none]
     together = len(reached) > 1 and _overlap(clock, bound, *reached[:2])
     worth = preference.contribution(data)
     power = float(np.trace(np.atleast_2d(data.sigma_yy)))
@@ -230,6 +236,36 @@ def _never(m: str, largest: str, parts: Parts) -> str:
     if parts.power[m] < WORTHLESS * parts.power[largest]:
         return f"in the end it puts out less than {WORTHLESS:.0%} of what {largest} does"
     return ""
+
+
+def _driven(x: np.ndarray, parts: Parts) -> float:
+    """The rate at which what is left of the target drives a small unit of these inputs.
+
+    0 where that may be chance, or where it grows by less than e in as long as the run was.
+    """
+    rng, left = np.random.default_rng(0), parts.left
+    n = rng.normal(size=(PROBES, x.shape[1]))
+    n /= np.linalg.norm(n, axis=1)[:, None]
+    rates = [
+        float(np.max(np.linalg.norm(drives(x, rows, n)[0], axis=1)))
+        for rows in (left, *(rng.permutation(left) for _ in range(SHUFFLES)))
+    ]
+    return rates[0] if rates[0] > CLEARLY * max(rates[1:]) and rates[0] * parts.t[-1] > 1 else 0.0
+
+
+def _left_out(driven: Mapping[str, float], later: list[str], parts: Parts) -> list[str]:
+    """What a wide network goes on to learn, which has more units than the narrow one: (164) is of the first ones."""
+    said = [
+        f"{m} is not reached by t = {parts.t[-1]:.4g}, but what is left of the target drives units that read it, at a "
+        f"rate of {driven[m]:.2g}: a wide network may learn it later, which is not followed here"
+        for m in later
+    ]
+    if more := [f"{m} (rate {rate:.2g})" for m, rate in driven.items() if m not in later]:
+        said.append(
+            f"what is left of the target still drives units that read {', '.join(more)}: a wide network may learn more "
+            "of it, and half of that later"
+        )
+    return said
 
 
 def _scatter(layer: Grown, width: int, time: float) -> float:

@@ -6,6 +6,9 @@ For each part of the network with layers of its own, p = W2 W1, M = W1^T W1 and 
 
 with e the error times the inputs, of any loss. Any width and any start: the squares are all that a start is. Late
 fusion has a part a modality; early fusion one for all inputs.
+
+[[M, p^T], [p, a]] of a layer of width h has rank h at most. Where that is less than what there is to learn, the part
+that the layer cannot learn still drives, and roundings of a higher rank grow in it: `Closed.run` looks at its end.
 """
 
 from __future__ import annotations
@@ -25,12 +28,16 @@ Errors = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 
 @dataclass(frozen=True, eq=False)
 class Squares:
-    """One part: p (outputs, D), M (D, D), a (outputs, outputs), and the modalities that it reads with their sizes."""
+    """One part: p (outputs, D), M (D, D), a (outputs, outputs), and the modalities that it reads with their sizes.
+
+    rank : of all three together at most, the width of the layer between
+    """
 
     total: np.ndarray
     inner: np.ndarray
     outer: np.ndarray
     sizes: Mapping[str, int]
+    rank: int
 
 
 def require_two_layers(network: FusionNetwork) -> None:
@@ -57,7 +64,8 @@ def squares_of(
     for members in parts_of(network):
         first = np.hstack([weights[m][0] for m in members])
         second = weights[second_of(network, members)][-1]
-        found.append(Squares(second @ first, first.T @ first, second @ second.T, {m: sizes[m] for m in members}))
+        own = {m: sizes[m] for m in members}
+        found.append(Squares(second @ first, first.T @ first, second @ second.T, own, len(first)))
     return found
 
 
@@ -84,7 +92,7 @@ def typical_squares(
         own = {m: sizes[m] for m in members}
         even = np.concatenate([np.full(d, inner(norms[m][0], d)) for m, d in own.items()])
         last = outer(norms[second_of(network, members)][-1], outputs) * np.eye(outputs)
-        found.append(Squares(np.zeros((outputs, len(even))), np.diag(even), last, own))
+        found.append(Squares(np.zeros((outputs, len(even))), np.diag(even), last, own, len(even) + outputs))
     return found
 
 
@@ -122,20 +130,36 @@ class Closed:
     def run(
         self, rtol: float, ended: Callable[[float, dict[str, np.ndarray]], bool], t_end: float, max_steps: int
     ) -> tuple[np.ndarray, dict[str, np.ndarray], bool]:
-        """Times, modality -> (T, outputs, d), and whether it ended by itself; three points inside each step."""
+        """Times, modality -> (T, outputs, d), and whether it ended by itself; three points inside each step.
+
+        A SolveError where roundings have grown to more than a layer of this width can be.
+        """
         largest = float(np.max(np.abs(self.start)))
         if not largest > 0:
             raise DomainError("the start is exactly zero: nothing is ever learned from there")
         solver = DOP853(self.velocity, 0.0, self.start, t_end, rtol=rtol, atol=1e-3 * rtol * largest)
-        times, path = [0.0], [self.totals(self.start)]
+        times, path, finished = [0.0], [self.totals(self.start)], False
         for _ in range(max_steps):
             message = solver.step()
             if solver.status == "failed" or not np.all(np.isfinite(solver.y)):
+                self._require_rank(solver.y, 1e3 * rtol)
                 raise SolveError(f"the integrator failed at t = {solver.t:.6g}: {message}")
             dense = solver.dense_output()
             for t in np.linspace(solver.t_old, solver.t, 5)[1:]:
                 times.append(float(t))
                 path.append({m: w.copy() for m, w in self.totals(dense(t)).items()})
-            if solver.status == "finished" or ended(solver.t, path[-1]):
-                return np.array(times), {m: np.array([w[m] for w in path]) for m in path[0]}, True
-        return np.array(times), {m: np.array([w[m] for w in path]) for m in path[0]}, False
+            if finished := solver.status == "finished" or ended(solver.t, path[-1]):
+                break
+        self._require_rank(solver.y, 1e3 * rtol)
+        return np.array(times), {m: np.array([w[m] for w in path]) for m in path[0]}, finished
+
+    def _require_rank(self, state: np.ndarray, allowed: float) -> None:
+        arrays = self.unpacked(np.nan_to_num(state, posinf=0.0, neginf=0.0))
+        for i, one in enumerate(self.parts):
+            p, inner, outer = arrays[3 * i : 3 * i + 3]
+            values = np.linalg.eigvalsh(np.block([[inner, p.T], [p, outer]]))[::-1]
+            if np.max(np.abs(values[one.rank :]), initial=0.0) > allowed * np.max(np.abs(values)):
+                raise SolveError(
+                    f"{', '.join(one.sizes)}: a layer of width {one.rank} is too narrow for what there is to learn, so "
+                    "that roundings of its squares grow; integrate runs its weights"
+                )

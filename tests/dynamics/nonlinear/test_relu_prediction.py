@@ -130,10 +130,23 @@ def test_what_no_linear_network_learns() -> None:
     found = predicted(LATE, samples)
     assert found.order == ("A", "B")
     assert found.status["B"] is Status.REACHED
+    assert found.warnings == ()  # it learns all
     assert found.activation is Activation.RELU
     assert found.estimate.kind is Kind.HEURISTIC
     assert found.holds_for.startswith("ReLU network")
     assert found.to_dict()["activation"] == "ReLU"
+
+
+def test_what_is_learned_later_is_not_said_to_be_never_learned() -> None:
+    """XOR in early fusion: near zero all units go along A, and the narrow network ends there. The wide one goes on."""
+    samples = xor_samples(2.0, 400, 3)
+    found = predicted(EARLY, samples)
+    assert found.status["B"] is Status.NOT_REACHED
+    assert any("a wide network may learn it later" in w for w in found.warnings)
+    run = train_relu(EARLY, samples.inputs, samples.targets, learning_rate=0.1, t_end=60)
+    end = float(found.remarks[0].split("t = ")[1].split(",")[0])
+    assert np.interp(end, run.t, run.loss) > 0.4  # XOR is half of its variance, 0.5
+    assert run.loss[-1] < 0.025
 
 
 def test_what_has_no_part_is_never_learned() -> None:

@@ -61,3 +61,16 @@ def test_what_does_not_go_with_an_initialisation_is_refused() -> None:
             predict(LATE, DATA, **given)
     with pytest.raises(DomainError, match="closes for two layers only, got 3, 3"):
         predict(FusionNetwork.fused_at(3, 3), DATA, init="pytorch")
+
+
+def test_a_large_second_layer_is_plain_regression() -> None:
+    """One output: its square is a number that hardly moves, the pace of all inputs. Its own change leaves 2 %."""
+    data = load_example("star98")
+    network = FusionNetwork.fused_at(2, 2, data.modalities)
+    drawn = default_weights(network, data, "pytorch", 100, 0)
+    weights = {m: [0.003 * drawn[m][0], 3.3 * drawn[m][1]] for m in data.modalities}
+    run = integrate(network, data, weights=weights)
+    plan = drawn_starts(Problem.of(network, data), Initialization.PYTORCH, 0.1, 100, (0,))[0].course
+    lazy = lazy_times(data, plan, {m: float(np.sum(weights[m][1] ** 2)) for m in data.modalities})
+    for m in data.modalities:
+        assert run.times[m] == pytest.approx(lazy[m], rel=0.02)
