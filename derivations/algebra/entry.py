@@ -401,8 +401,8 @@ class Entry:
                 found += statement.status(self._derive(statement))
             except (SolveError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
                 found.append(Status.FAILS)  # a form that cannot even be compared
-        if Status.FAILS in found:
-            return [Status.FAILS]
+            if Status.FAILS in found:
+                return [Status.FAILS]
         marks = [s for s in Status if s in found]
         return marks if len(marks) == 1 else [s for s in marks if s not in (Status.HOLDS, Status.DEFINITION)] or marks
 

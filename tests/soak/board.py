@@ -40,7 +40,7 @@ ROWS = (
         "claimed times against a tight full integration from the assumed start",
         "0 misses in 1000 random problems",
         1000,
-        9,
+        5,
         measure_honesty,
     ),
     Row(

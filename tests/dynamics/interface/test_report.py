@@ -199,7 +199,9 @@ def test_several_outputs_missing_parts_and_long_names(request: pytest.FixtureReq
     assert f"{names[0]}1 on output 0" in found.html()
 
 
-def test_the_command_writes_the_page(tmp_path: Path, capsys, monkeypatch) -> None:
+def test_the_command_writes_the_page(tmp_path: Path, capsys, monkeypatch, request: pytest.FixtureRequest) -> None:
+    if not SOAK:  # `real` has a prescription
+        request.getfixturevalue("impatient")
     rows = "\n".join(f"{i % 7},{i % 5},{i % 3},{i % 11}" for i in range(40))
     (tmp_path / "mine.csv").write_text(f"a1,a2,b1,y\n{rows}\n")
     monkeypatch.chdir(tmp_path)
