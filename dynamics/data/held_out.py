@@ -89,7 +89,8 @@ def held_out(data: Correlations, holdout: Holdout, seed: int | None = None) -> H
         )  # fmt: skip
         left = Correlations.of_prepared(found, data.notes)
     except DataError as error:
-        raise DataError(f"the rows that holdout leaves: {error}") from None
+        why = ": a class may lack rows" if data.has_classes else ""
+        raise DataError(f"the rows that holdout leaves: {error}{why}") from None
     if left.outputs != data.outputs:
         raise DataError(
             f"the rows that holdout leaves have {left.outputs} of {data.outputs} outputs: a class may lack rows"

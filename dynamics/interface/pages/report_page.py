@@ -233,7 +233,7 @@ def _stop(report: Report, drawn: Mapping[str, str]) -> str:
     if found is None:
         return _none(report, "stopping")
     answer, *rest = found.sentences(report.learning_rate)
-    text = f'<p class="answer">To stop {escape(answer)}.</p>'
+    text = f'<p class="answer">To stop: {escape(answer)}.</p>'
     text += "".join(_p(f"{sentence[0].upper()}{sentence[1:]}.") for sentence in rest)
     text += _p(
         f"Every split draws {100 * found.share:.3g} % of the rows, predicts the run of the others, and looks at its "
