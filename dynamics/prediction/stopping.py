@@ -37,7 +37,7 @@ class Stopping(Shown, Drawn):
     times : modality -> half-time of this run, inf where it is not reached
     mean : test error of predicting the mean of the rows left
     rows, held : how many rows are left and held out
-    alone : modality -> lowest test error of a network that sees it alone; empty where that is not known
+    alone : modality -> lowest test error of a network that sees it alone; empty where that is not looked at
     notes : what to know of the run
     """
 
