@@ -14,6 +14,7 @@ from derivations import Correlations, DomainError, FusionNetwork, SolveError
 from derivations.critical import preference
 from derivations.critical.saddles import Course
 from dynamics.checks import checked_integer
+from dynamics.data.held_out import Holdout, held_out
 from dynamics.prediction.cautions import (
     close_calls,
     disagreements,
@@ -28,6 +29,7 @@ from dynamics.prediction.laws.modulated import slides
 from dynamics.prediction.order_odds import CLEAR, order_probability
 from dynamics.prediction.prediction import Prediction
 from dynamics.prediction.refined import ensemble_estimate, refined_aligned, refined_from, refined_typical, refined_wide
+from dynamics.prediction.stopping_runs import require_squared, stopping_of
 from dynamics.prediction.words import SURE
 from dynamics.problem import Problem
 from dynamics.recipe import MODULATED, Recipe, checked_recipe
@@ -64,6 +66,8 @@ def predict(
     recipe: Recipe | None = None,
     init: str | None = None,
     scale: float = 1.0,
+    holdout: Holdout | None = None,
+    holdout_seed: int | None = None,
 ) -> Prediction:
     """Predict order, half-times, unimodal phase and misattribution.
 
@@ -99,6 +103,16 @@ def predict(
     ('refined', 1.063, 0.08)
     """
     Problem.of(network, data)
+    if holdout is not None:
+        require_squared(checked_recipe(recipe))
+        split = held_out(data, holdout, holdout_seed)
+        found = predict(
+            network, split.left, u0=u0, width=width, seed=seed, seeds=seeds, weights=weights, recipe=recipe, init=init,
+            scale=scale,
+        )  # fmt: skip
+        return replace(found, stopping=stopping_of(found, split, width, seed, weights))
+    if holdout_seed is not None:
+        raise DomainError("holdout_seed goes with holdout")
     recipe, u0 = checked_recipe(recipe), plain_norms(network, u0)
     if init is not None:
         other = None if u0 == 1e-3 else u0
@@ -161,7 +175,7 @@ def predict(
         leading = Missing(Road.LEADING, f"no leading law: {ELSEWHERE}")
         if isinstance(refined, Estimate) and refined.run is None:
             refined = Missing(Road.REFINED, ELSEWHERE)
-    found: dict[Road, Estimate | Missing] = {Road.LEADING: leading, Road.REFINED: refined, Road.REDUCED: reduced}
+    roads: dict[Road, Estimate | Missing] = {Road.LEADING: leading, Road.REFINED: refined, Road.REDUCED: reduced}
     warnings, remarks = [*data.warnings], [*data.notes, *_notes(leading)]
     warnings += [f"{LARGE}: the times are of a typical draw, without a bound"] if large else []
     if recipe.learning_rate is not None:
@@ -173,8 +187,8 @@ def predict(
         seeds, stands = [seed], f"the times are those of seed {seed}, simulated"
         warnings.append(f"no law of a single seed here ({refined.reason}): {stands}")
     if seeds is not None:
-        found[Road.ENSEMBLE] = ensemble_estimate(start, seeds)
-    wrong_from = {road: _told_of(e, narrow) for road, e in found.items() if isinstance(e, Estimate)}
+        roads[Road.ENSEMBLE] = ensemble_estimate(start, seeds)
+    wrong_from = {road: _told_of(e, narrow) for road, e in roads.items() if isinstance(e, Estimate)}
     estimates = {road: e if e.run is None else replace(e, run=as_asked(asked, e.run)) for road, e in wrong_from.items()}
     if narrow is not None:
         remarks.append(narrow.note)

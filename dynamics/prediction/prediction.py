@@ -15,6 +15,7 @@ import numpy as np
 from derivations import DomainError, FusionNetwork
 from dynamics.checks import required
 from dynamics.prediction.estimates import Estimate, Road
+from dynamics.prediction.stopping import Stopping
 from dynamics.recipe import PLAIN, Loss, Recipe
 from dynamics.runs.half_times import HalfTimes, Timed
 from dynamics.runs.modes import Modes
@@ -56,6 +57,7 @@ class Prediction(Timed, Shown, Drawn):
     ensemble : medians of simulated random starts (`.runs` has all of them), on request
     recipe : how the network is trained
     activation : what the times are of; contribution, explained and misattribution are those of linear regressions
+    stopping : when to stop, by the rows held out; None where none were
     """
 
     figure: ClassVar[str] = "figures.predictions"
@@ -78,6 +80,7 @@ class Prediction(Timed, Shown, Drawn):
     ensemble: Estimate | None = None
     recipe: Recipe = PLAIN
     activation: Activation = Activation.LINEAR
+    stopping: Stopping | None = None
 
     @property
     def estimate(self) -> Estimate:
@@ -173,6 +176,7 @@ class Prediction(Timed, Shown, Drawn):
             "recipe": self.recipe.to_dict(),
             "misattribution": wrong,
             **told(self, names),
+            "stopping": self.stopping and self.stopping.to_dict(),
         }
 
     def to_frame(self) -> pandas.DataFrame:

@@ -57,16 +57,23 @@ def is_small(start: Start, width: int) -> bool:
     return count(weights) * (1 + len(variations(start.course, width))) <= MOST_VARIED
 
 
-def typical_course(start: Start, width: int) -> Trajectory:
+def typical_course(
+    start: Start,
+    width: int,
+    *,
+    rtol: float = MODE_RTOL,
+    excess: float | None = MODE_EXCESS,
+    max_steps: int = MODE_STEPS,
+) -> Trajectory:
     """The run of the typical network itself, every weight of it; with several outputs it shows when modes are learned.
 
-    It ends where a share MODE_EXCESS of the loss is left.
+    It ends where a share `excess` of the loss is left; None for where any run ends.
     """
     weights = typical_weights(start.problem.network, start.problem.data, start.norms, width)
-    system, _ = full_system(start.course, weights, MODE_RTOL)
+    system, _ = full_system(start.course, weights, rtol)
     origin = {"producer": "typical network", "network": str(start.problem.network), **start.origin}
     return march(
-        system, start.course, rtol=MODE_RTOL, max_steps=MODE_STEPS, provenance=origin, excess=MODE_EXCESS,
+        system, start.course, rtol=rtol, max_steps=max_steps, provenance=origin, excess=excess,
         warnings=start.problem.data.warnings,
     )[0]  # fmt: skip
 

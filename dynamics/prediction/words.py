@@ -55,6 +55,8 @@ WORDS = (
     ("asymptotic", "exact as u0 goes to zero; what is left out is in the est. error"),
     ("heuristic", "a rule that was calibrated, without a proof"),
     ("trunk", "the layers after the fusion"),
+    ("test error", "half the mean squared error on rows that were held out; training loss: the same on the others"),
+    ("to stop", "when the test error of the predicted run is lowest; a modality that comes later is cut off for good"),
     ("met", "within 1 % of the wanted ratio"),
 )
 
@@ -99,6 +101,7 @@ def answered(
     notes += _line("Watch out", watch)
     if change is not None and change.met:
         notes += _line("To change", [f"{change.what} (its columns): both at the same time"])
+    notes += [] if prediction.stopping is None else _line("To stop", prediction.stopping.sentences(steps))
     notes += _line("Holds for", [prediction.holds_for])
     return Table(sentence(prediction), head, tuple(rows), tuple(notes))
 

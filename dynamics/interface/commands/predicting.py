@@ -52,11 +52,16 @@ def add_predict(commands: Any) -> None:
         "--activation", choices=("linear", "relu"), default="linear",
         help="between two layers: relu needs the rows of the data, takes seconds and is heuristic (default linear)",
     )  # fmt: skip
+    predict.add_argument(
+        "--holdout", type=real, metavar="SHARE", help="of the rows, held out to say when to stop, as 0.2"
+    )
+    predict.add_argument("--holdout-seed", type=whole, metavar="SEED", help="of the rows held out (default 0)")
     predict.add_argument("--details", action="store_true", help="every road with its error, misattribution, units")
     predict.add_argument("--explain", action="store_true", help="every word of the tables in one sentence")
 
 
 def _predict(options: argparse.Namespace) -> int:
+    from dynamics.data.held_out import held_out
     from dynamics.prediction.predicting import predict
     from dynamics.prediction.resampling import bootstrap
     from dynamics.prediction.scalings import both_scalings
@@ -77,6 +82,7 @@ def _predict(options: argparse.Namespace) -> int:
         raise DomainError("--scale goes with --init")
     if options.activation == "relu":
         return _predict_relu(options, network, data, recipe)
+    out: dict[str, Any] = {"holdout": options.holdout, "holdout_seed": options.holdout_seed}
     u0: float | Mapping[str, float] = u0_of(options)
     if recipe.is_run_alone and not recipe.has_classes:  # seconds, or a minute where learning is slow
         say("as many steps as training ...")
@@ -84,12 +90,12 @@ def _predict(options: argparse.Namespace) -> int:
         if options.seed is not None or options.bootstrap or recipe.ingredients:
             raise DomainError("--init goes with --width and --seeds alone, as a start of any size by gradient flow")
         prediction = predict(
-            network, data, init=options.init, scale=options.scale, width=options.width, seeds=options.seeds
+            network, data, init=options.init, scale=options.scale, width=options.width, seeds=options.seeds, **out
         )
         u0 = prediction.u0
     elif options.init is None:
         prediction = predict(
-            network, data, u0=u0, width=options.width, seed=options.seed, seeds=options.seeds, recipe=recipe
+            network, data, u0=u0, width=options.width, seed=options.seed, seeds=options.seeds, recipe=recipe, **out
         )
     else:
         from dynamics.starts.initializations import default_start
@@ -99,11 +105,13 @@ def _predict(options: argparse.Namespace) -> int:
         start = default_start(network, data, options.init, 100 if options.width is None else options.width)
         u0 = {name: options.scale * norm for name, norm in start.u0.items()}
         try:
-            prediction = predict(network, data, u0=u0, recipe=recipe)
+            prediction = predict(network, data, u0=u0, recipe=recipe, **out)
         except DomainError as error:
             norms = ", ".join(f"{name} {norm:.3g}" for name, norm in u0.items())
             way = f"a smaller --scale may do, simulate --init {options.init} runs the flow from there"
             raise DomainError(f"{error} (u0 of {options.init}: {norms}); {way}") from None
+    if options.holdout is not None:  # what stands beside the prediction is of the same rows
+        data = held_out(data, options.holdout, options.holdout_seed).left
     rate = options.learning_rate
     doubts = []
     if rate is not None and not recipe.is_run_alone:
@@ -133,7 +141,8 @@ def _predict(options: argparse.Namespace) -> int:
     other = [] if scaled is None else scaled.disagreement
     table = replace(found, notes=(*found.notes, *(f"Warning: {w}" for w in (*other, *doubts))))
     if options.details:
-        more = [prediction.details, data, *([start] if start else []), *(p for p in (scaled, sure) if p is not None)]
+        beside = [part for part in (prediction.stopping, scaled, sure) if part is not None]
+        more = [prediction.details, data, *([start] if start else []), *beside]
         print("\n\n".join(map(str, [table.text(), *more])))
     else:
         print(f"{table.text()}\n\n{MORE}")
@@ -146,7 +155,7 @@ def _predict_relu(options: argparse.Namespace, network: FusionNetwork, data: Cor
     from dynamics.recipe import PLAIN
     from dynamics.strict_json import finite
 
-    unknown = given(options, "init", "seeds", "bootstrap")
+    unknown = given(options, "init", "seeds", "bootstrap", "holdout", "holdout_seed")
     if unknown or recipe != PLAIN:
         what = unknown[0] if unknown else f"recipe {recipe}"
         raise DomainError(f"--activation relu does not know {what}: plain gradient descent from small random starts")
@@ -240,6 +249,9 @@ def add_report(commands: Any) -> None:
     add_recipe(report)
     report.add_argument("--seeds", type=whole, default=5, help="number of random starts to simulate (default 5)")
     report.add_argument("--bootstrap", type=whole, default=1000, metavar="DRAWS", help="default 1000; 0 for none")
+    report.add_argument(
+        "--splits", type=whole, default=10, help="of the rows, to say when to stop (default 10; 0: none)"
+    )
     report.add_argument("-o", "--output", metavar="FILE.html", default="report.html", help="default report.html")
 
 
@@ -253,8 +265,8 @@ def _report(options: argparse.Namespace) -> int:
     network, data = problem_of(options)
     found = report(
         network, data, u0=u0_of(options), width=options.width, seeds=options.seeds, draws=options.bootstrap,
-        learning_rate=options.learning_rate, units=_in_own_units(options), source=_source(options),
-        progress=at_work("report: "), recipe=recipe_of(options),
+        splits=options.splits, learning_rate=options.learning_rate, units=_in_own_units(options),
+        source=_source(options), progress=at_work("report: "), recipe=recipe_of(options),
     )  # fmt: skip
     print(found.to_json() if options.json else found)
     found.save(options.output)

@@ -20,6 +20,7 @@ from dynamics.prediction.optimizers import ByOptimizer
 from dynamics.prediction.prediction import Prediction
 from dynamics.prediction.prescription import Prescription
 from dynamics.prediction.scalings import Scalings
+from dynamics.prediction.stopping import Stoppings
 from dynamics.prediction.words import answered
 from dynamics.runs.half_times import Status
 from dynamics.runs.portraits import Portrait
@@ -32,7 +33,7 @@ class Report:
 
     prediction : of random starts of this width
     comparison : simulations from several seeds beside the laws
-    confidence, prescription, portrait, scalings, optimizers : None where `missing` says why
+    confidence, prescription, portrait, scalings, optimizers, stopping : None where `missing` says why
     missing : part -> why there is none
     learning_rate : times are given in steps too; None leaves them in tau
     render : makes the page of it
@@ -51,6 +52,7 @@ class Report:
     render: Callable[[Report], str]
     provenance: Mapping[str, Any] = field(default_factory=dict)
     optimizers: ByOptimizer | None = None
+    stopping: Stoppings | None = None
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -103,6 +105,7 @@ class Report:
             "prescription": self.prescription and self.prescription.to_dict(),
             "scalings": self.scalings and self.scalings.to_dict(),
             "optimizers": self.optimizers and self.optimizers.to_dict(),
+            "stopping": self.stopping and self.stopping.to_dict(),
             "weights": {name: np.ravel(w).tolist() for name, w in self.weights.items()},
             "missing": dict(self.missing),
             "learning_rate": self.learning_rate,

@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dynamics.figures import comparison, modes, optimizers, portraits, predictions, prescriptions
+from dynamics.figures import comparison, modes, optimizers, portraits, predictions, prescriptions, stopping
 from dynamics.figures.style import house_style
 from dynamics.interface.pages.findings import Report
 from dynamics.interface.pages.svg import inline_svg
@@ -40,6 +40,8 @@ def pictures(report: Report) -> dict[str, str]:
             )
         if report.optimizers is not None:
             figures["optimizers"] = optimizers.draw(report.optimizers, narrow=True)
+        if report.stopping is not None:
+            figures["stopping"] = stopping.draw_splits(report.stopping)
         if report.portrait is not None:
             figures["portrait"] = portraits.draw(report.portrait)
     about = {
@@ -47,6 +49,7 @@ def pictures(report: Report) -> dict[str, str]:
         "weights": "total weights over time", "depths": "half-times for each fusion depth",
         "rescaling": "time ratio over the factor of a block", "portrait": "phase portrait of the reduced flow",
         "modes": "half-times of the modes of each modality",
+        "stopping": "test error and outputs of the modalities over time, for several splits of the rows",
         "optimizers": "outputs of the modalities over steps, by optimizer",
         "misattribution": "weights of the first modality while alone and in the end",
     }  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from html import escape
 from importlib.resources import files
 from typing import Any
@@ -31,6 +32,7 @@ def page(report: Report) -> str:
         ("time", "Time line", _time(report, drawn)),
         ("depths", "All fusion depths side by side", _depths(report, drawn)),
         ("wrong", "What the network gets wrong meanwhile", _wrong(report, drawn)),
+        ("stop", "When to stop", _stop(report, drawn)),
         ("preference", "First is not most useful", _preference(report)),
         ("portrait", "Phase portrait", _portrait(report, drawn)),
         ("optimizers", "Under other optimizers", _optimizers(report, drawn)),
@@ -224,6 +226,25 @@ def _weights(report: Report, first: str) -> Table:
     left = len(rows) - WEIGHTS_SHOWN
     notes = (f"{left} more: in the numbers at the end of this page",) if left > 0 else ()
     return Table("", head, tuple(rows[:WEIGHTS_SHOWN]), notes)
+
+
+def _stop(report: Report, drawn: Mapping[str, str]) -> str:
+    found = report.stopping
+    if found is None:
+        return _none(report, "stopping")
+    answer, *rest = found.sentences(report.learning_rate)
+    text = f'<p class="answer">To stop: {escape(answer)}.</p>'
+    text += "".join(_p(f"{sentence[0].upper()}{sentence[1:]}.") for sentence in rest)
+    text += _p(
+        f"Every split draws {100 * found.share:.3g} % of the rows, predicts the run of the others, and looks at its "
+        "error on those drawn: half the mean squared error. A modality that is learned after the best time is cut off "
+        "by early stopping, and what the network attributes to the others instead stays."
+    )
+    about = (
+        "Above: test error; ticks on top: half of each output. Below: what each modality puts out. Dashed: where the "
+        "mean test error is lowest."
+    )
+    return text + _figure(drawn["stopping"], about) + _table(replace(found.table, title="", notes=()))
 
 
 def _preference(report: Report) -> str:

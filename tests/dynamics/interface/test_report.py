@@ -26,7 +26,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 VOID = {"meta", "br", "hr", "img", "input", "link", "path", "use", "mspace"}
 NAMES = ("<script>x", 'a$b&"')
-SECTIONS = ("first", "time", "depths", "wrong", "preference", "portrait", "change", "laws", "again")
+SECTIONS = ("first", "time", "depths", "wrong", "stop", "preference", "portrait", "change", "laws", "again")
 
 
 class Balanced(HTMLParser):
@@ -74,7 +74,8 @@ def read(page: str) -> Balanced:
 @pytest.fixture(scope="module")
 def real() -> Report:
     data = load_example("diabetes")
-    return report(FusionNetwork.fused_at(2, 2, data.modalities), data, seeds=1, draws=100, width=20, learning_rate=0.02)
+    net = FusionNetwork.fused_at(2, 2, data.modalities)
+    return report(net, data, seeds=1, draws=100, splits=2, width=20, learning_rate=0.02)
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +112,9 @@ def test_the_page_carries_every_number(real: Report, page: str) -> None:
     for warning in direct.warnings:
         assert f"Warning: {warning}" in text
     assert "steps of full-batch descent" in text
+    for sentence in real.stopping.sentences(0.02):
+        assert sentence[1:] in text
+    assert [one.held for one in real.stopping.each] == [88, 88]
     assert "gradient descent, rate 0.02" in text
 
 
@@ -193,7 +197,7 @@ def test_several_outputs_missing_parts_and_long_names(request: pytest.FixtureReq
     y = x @ rng.normal(size=(4, 2)) + 0.3 * rng.normal(size=(80, 2))
     names = ("x" * 60, "y" * 60)
     data = Correlations.from_samples(dict(zip(names, (x[:, :2], x[:, 2:]), strict=True)), y)
-    found = report(FusionNetwork.fused_at(2, 2, names), data, u0=0.02, width=20, seeds=1, draws=100)
+    found = report(FusionNetwork.fused_at(2, 2, names), data, u0=0.02, width=20, seeds=1, draws=100, splits=0)
     assert found.missing["portrait"] == "portrait needs one output, got 2"
     assert set(found.missing) <= {"portrait"} if SOAK else {"portrait", "prescription"}
     assert f"{names[0]}1 on output 0" in found.html()
@@ -207,11 +211,11 @@ def test_the_command_writes_the_page(tmp_path: Path, capsys, monkeypatch, reques
     monkeypatch.chdir(tmp_path)
     (line,) = (c for c in commands_of(documented()) if " report data.csv" in c)
     words = line.removeprefix("fusion-dynamics ").replace("report.html", "r.html").replace("data.csv", "mine.csv")
-    words += "" if SOAK else " --seeds 1 --bootstrap 100 --width 20"
+    words += "" if SOAK else " --seeds 1 --bootstrap 100 --splits 1 --width 20"
     assert main(words.split()) == 0
     out = capsys.readouterr()
     assert out.out.endswith("report: r.html\n")
-    assert "report: 1 of 5: prediction" in out.err
+    assert "report: 1 of 6: prediction" in out.err
     page = (tmp_path / "r.html").read_text()
     assert f"fusion-dynamics {words}" in page
     carried = json.loads(page[page.index('id="numbers">') + 13 : page.index("</script>")])
@@ -229,6 +233,7 @@ def test_refusals() -> None:
     for wrong, says in (
         ({"seeds": 0}, "seeds must be"),
         ({"draws": -1}, "draws must be"),
+        ({"splits": -1}, "splits must be"),
         ({"learning_rate": 0}, "rate"),
     ):
         with pytest.raises(DomainError, match=says):
@@ -270,7 +275,7 @@ def test_in_a_browser_nothing_is_wider_than_the_screen(page: str, tmp_path: Path
     assert found["wide"] == []
     assert len(found["answers"]) == 5  # roads, simulations, fusion depths, optimizers, what to change
     assert max(found["answers"]) <= width
-    assert len(found["svgs"]) == 8
+    assert len(found["svgs"]) == 9
     assert min(found["svgs"]) > 100
 
 
