@@ -75,13 +75,15 @@ class Parts:
 
     t : (T,), in units of tau
     share : modality -> (T,): <part, part at the end>/<part at the end, itself>
-    power : modality -> mean square of the part at the end
+    ends : modality -> (P, o), the part at the end
+    power : modality -> mean square of that
     loss : (T,)
     waking : whether a unit that is still small has grown in the last third of the run: it will be learned
     """
 
     t: np.ndarray
     share: Mapping[str, np.ndarray]
+    ends: Mapping[str, np.ndarray]
     power: Mapping[str, float]
     loss: np.ndarray
     waking: bool = False
@@ -210,7 +212,7 @@ class Narrow:
             for m in names:
                 if power[m] > 0:
                     share[m][i] = float(np.sum(self.part(units, m) * ends[m])) / power[m]
-        return Parts(t, share, {m: p / len(self.y) for m, p in power.items()}, loss, self._waking(t, states))
+        return Parts(t, share, ends, {m: p / len(self.y) for m, p in power.items()}, loss, self._waking(t, states))
 
     def _waking(self, t: np.ndarray, states: np.ndarray) -> bool:
         at = int(np.searchsorted(t, t[-1] * 2 / 3))
