@@ -188,3 +188,25 @@ def test_the_command(flags: list[str], told: str, capsys: pytest.CaptureFixture[
     assert told in (shown.err if flags else shown.out)
     assert status == (2 if flags else 0)
     assert load_example("linnerud").modalities[0] in shown.out or flags
+
+
+@pytest.mark.parametrize("network", [LATE, EARLY], ids=["late", "early"])
+def test_the_benchmark_descends_the_gradient(network: FusionNetwork) -> None:
+    """`benchmarks.relu` writes gradients of three seeds out, in float32; PyTorch differentiates each seed's loss."""
+    torch = pytest.importorskip("torch", reason="PyTorch is absent; CI runs this test where it is installed")
+    from benchmarks.relu import WIDTH, Wide
+
+    samples = bent()
+    wide = Wide(network, samples.inputs, samples.targets, 3)
+    layers = [30 * p for p in wide.start]  # large enough that every unit sees the others
+    moved, loss = wide.velocity(layers)
+    leaves = [p.clone().requires_grad_() for p in layers]
+    for seed in range(3):
+        own = slice(seed * WIDTH, (seed + 1) * WIDTH)
+        pairs = zip(wide.x, leaves[::2], leaves[1::2], strict=True)
+        out = sum(torch.relu(x @ w[own].T) @ c[own] for x, w, c in pairs)
+        value = ((wide.y - out) ** 2).mean() / 2
+        assert loss[seed] == pytest.approx(float(value), rel=1e-5)
+        value.backward()
+    for found, leaf in zip(moved, leaves, strict=True):
+        np.testing.assert_allclose(found.numpy(), -leaf.grad.numpy(), atol=2e-6)
