@@ -125,28 +125,23 @@ class Run:
     def times(self, seed: int, last: int) -> list[float | None]:
         return [half(self.t[: last + 1], [p[i, seed] for p in self.parts[: last + 1]]) for i in (0, 1)]
 
-    def same(self, seed: int, ends: list[Array]) -> list[float | None]:
-        """When half of what the narrow network has in the end is there."""
-        return [half(self.t, [p[i, seed] for p in self.parts], end) for i, end in enumerate(ends)]
-
     def powers(self, seed: int, last: int) -> list[float]:
         return [float(np.mean(self.parts[last][i, seed] ** 2)) for i in (0, 1)]
 
-    def row(self, seed: int, t_told: float, narrow: list[Array]) -> dict[str, Any]:
+    def row(self, seed: int, t_told: float) -> dict[str, Any]:
         ends = {"told": self.at(t_told), "own": len(self.t) - 1}
         return {
-            "same": self.same(seed, narrow),
             "times": {end: self.times(seed, n) for end, n in ends.items()},
             "power": {end: self.powers(seed, n) for end, n in ends.items()},
             "loss": {end: float(self.losses[n][seed]) for end, n in ends.items()},
         }
 
 
-def half(t: list[float], parts: list[Array], end: Array | None = None) -> float | None:
-    """When half of `end`, by default of the last part, is there, on a straight line between looks; None for never."""
-    end = parts[-1] if end is None else end
-    along, wanted = np.array([float(p @ end) for p in parts]), float(end @ end) / 2
-    if wanted == 0 or not np.any(along >= wanted):
+def half(t: list[float], parts: list[Array]) -> float | None:
+    """When half of the last part is there, on a straight line between looks."""
+    along = np.array([float(p @ parts[-1]) for p in parts])
+    wanted = along[-1] / 2
+    if wanted == 0:
         return None
     i = int(np.argmax(along >= wanted))
     return float(t[i - 1] + (t[i] - t[i - 1]) * (wanted - along[i - 1]) / (along[i] - along[i - 1])) if i else t[0]
@@ -269,15 +264,14 @@ def row_of(name: str, k: int) -> dict[str, Any]:
     row["linear"] = linear_times(network, inputs, y, told)
     wide = Wide(network, inputs, y, SEEDS)
     run = wide.run(told, LATEST if k < LONGER else 1)
-    ends = [seen.parts.ends[m][:, 0] for m in inputs]
-    row |= {"wide": [run.row(seed, told, ends) for seed in range(SEEDS)], "settled": run.settled()}
+    row |= {"wide": [run.row(seed, told) for seed in range(SEEDS)], "settled": run.settled()}
     row |= {"steps": run.steps, "training": run.seconds / SEEDS, "plain": []}
     for part in RATES if k < PLAIN else ():
         rate = part * min(0.05, 0.2 / wide.sharpness)
         if told / rate > MOST_PLAIN:
             continue
         alone = Wide(network, inputs, y, 1).plain(told, rate)
-        row["plain"].append(alone.row(0, told, ends) | {"share": part, "steps": alone.steps, "training": alone.seconds})
+        row["plain"].append(alone.row(0, told) | {"share": part, "steps": alone.steps, "training": alone.seconds})
     return row
 
 
@@ -378,25 +372,20 @@ def calibrates(row: Mapping[str, Any]) -> bool:
 
 
 def cause(row: Mapping[str, Any], i: int) -> str:
-    """What a row says of its error: the end is another, the seeds differ, or the course is another."""
-    said, error = row["predicted"][i], errors_of(row)[i]
-    times, same = [w["times"]["told"][i] for w in row["wide"]], [w["same"][i] for w in row["wide"]]
+    """What a row says of an error: the seeds, the part and the loss in the end beside those of the narrow network."""
+    times, error = [w["times"]["told"][i] for w in row["wide"]], errors_of(row)[i]
     power = float(np.median([w["power"]["told"][i] for w in row["wide"]])) / row["power"][i]
     loss = float(np.median([w["loss"]["told"] for w in row["wide"]]))
     found = []
-    if None not in same and abs(said / float(np.median(same)) - 1) < error / 2:
-        off = f"{100 * (said / float(np.median(same)) - 1):+.1f} %"
-        found.append(f"the end is another: half of the narrow network's own part is there at {off}")
-    elif None in same:
-        found.append("half of the narrow network's own part never is there")
-    else:
-        found.append("the course is another")
-    found.append(f"the wide part has {power:.2g} times its power, at a loss of {loss:.2g} instead of {row['loss']:.2g}")
+    if max(times) - min(times) > error * float(np.median(times)):
+        found.append("seeds differ by more than the error")
     if share_of(row, i) < 0.1:
         found.append(f"a small part, {share_of(row, i):.1%} of the larger")
-    if (max(times) - min(times)) / min(times) > error:
-        found.append("seeds differ by more than the error")
-    return "; ".join(found)
+    if abs(math.log(power)) > 0.1:
+        found.append(f"in the end the wide part has {power:.2g} times the power")
+    if loss < 0.9 * row["loss"]:
+        found.append(f"wide networks end at a loss of {loss:.2g}, the narrow one at {row['loss']:.2g}: more features")
+    return "; ".join(found) or "same end, another course"
 
 
 def errors_of(row: Mapping[str, Any]) -> list[float]:
