@@ -23,6 +23,7 @@ ALIKE, MOST_UNITS = 0.95, 20  # cosine from which units are one; units of a laye
 POINTS = 400  # looks at the run
 SETTLED = 0.01  # share of what the loss has lost that the last third of a run may still take off
 DORMANT, WAKING = 0.1, 0.5  # a modality whose units are this share of the largest, and gain so many e-foldings there
+FLANK = 0.1  # of the share of the part at the end, on both sides of 1/2
 LONGEST = 16  # times the end that was asked for
 
 
@@ -116,6 +117,11 @@ class Parts:
     def half_time(self, m: str) -> float:
         """First time that the share crosses 1/2."""
         return first_time(self.t, self.share[m], HALF)
+
+    def flank(self, m: str) -> float:
+        """What the half-time shifts, as a share of it, where the part at the end is known to 20 %: from 0.4 to 0.6."""
+        low, high = (first_time(self.t, self.share[m], HALF + sign * FLANK) for sign in (-1, 1))
+        return (high - low) / self.half_time(m)
 
     @property
     def settled(self) -> bool:

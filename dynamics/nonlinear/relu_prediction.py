@@ -27,7 +27,10 @@ RESTARTS = 500  # random units that are followed, each a start of the search
 BEFORE = 2.0  # e-foldings before the first layer is learned at which units that are alike are merged
 LEAST_SPAN = 1.5  # e-foldings that units need near zero to get to their sites
 PERIODS = 4  # the run is as long as this many times what the slowest modality takes to leave zero
-ALLOWED, DEVIATIONS = 0.1, 2.0  # the bound: a share of the time, and deviations over starts; benchmarks/RELU.md
+ALLOWED, DEVIATIONS = (
+    0.03,
+    2.0,
+)  # the bound: a share of the time, deviations over starts, Parts.flank; benchmarks/RELU.md
 DEAD = 0.1  # share of dead units from which it is said
 BASIN = 0.01  # share of random directions that a basin has whose chance to be missed is told
 LINEAR_FITS = "contribution and misattribution are those of linear regressions"
@@ -79,8 +82,9 @@ def predict_relu(
     Returns
     -------
     Prediction
-        Its one estimate is `refined`, of kind heuristic; `bound` is calibrated (benchmarks/RELU.md), `spread` is one
-        standard deviation over random starts of this width. Contributions are those of linear regressions.
+        Its one estimate is `refined`, of kind heuristic; `bound` is calibrated (benchmarks/RELU.md): a share of the
+        time, two spreads, and how long the part stays at half of its end; `spread` is one standard deviation over
+        random starts of this width. Contributions are those of linear regressions.
 
     Raises
     ------
@@ -213,7 +217,7 @@ def prediction_of(seen: Followed) -> Prediction:
     race = tuple(sorted(names, key=lambda m: clock[m] if seen.is_early else seen.leaving[m]))
     half_times = HalfTimes.from_clock(race, clock, status)
     spread = {m: _scatter(found[seen.of(m)], seen.width, clock[m]) for m in names}
-    bound = {m: math.nan if m in reasons else ALLOWED + DEVIATIONS * spread[m] for m in names}
+    bound = {m: math.nan if m in reasons else ALLOWED + DEVIATIONS * spread[m] + parts.flank(m) for m in names}
     warnings = _warnings(found, parts, seen.y, data)
     estimate = Estimate(
         "(164), narrow network", Kind.HEURISTIC, StartKind.RANDOM, f"random start, width {seen.width}", half_times,
