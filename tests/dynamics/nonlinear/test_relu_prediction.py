@@ -11,7 +11,7 @@ import pytest
 from derivations import DomainError, FusionNetwork
 from dynamics import DataError, load_example, predict, predict_relu, train_relu
 from dynamics.nonlinear.growth import climbed, drives, growing, in_the_plane, sites
-from dynamics.nonlinear.narrow import MOST_UNITS, merged, part_of
+from dynamics.nonlinear.narrow import MOST_UNITS, Parts, merged, part_of
 from dynamics.nonlinear.samples import Samples, checked_samples, xor_samples
 from dynamics.prediction.estimates import Kind
 from dynamics.prediction.prediction import Activation, Prediction
@@ -245,3 +245,12 @@ def test_units_alike_are_merged_and_no_others() -> None:
     first, second = merged(crowd[:, :5], crowd[:, 5:], np.zeros(300), width=10**9)
     assert len(first) == MOST_UNITS
     assert np.sum(first**2) + np.sum(second**2) == pytest.approx(300)
+
+
+def test_a_part_that_comes_slowly_has_a_wide_bound() -> None:
+    """Of a straight rise to t = 10 the half-time moves by 1 of 5 to both sides; of a jump not at all."""
+    t = np.linspace(0, 10, 101)
+    ramp, jump = t / 10, (t > 5.05).astype(float)
+    parts = Parts(t, {"A": ramp, "B": jump}, {"A": 1.0, "B": 1.0}, 1 - ramp)
+    assert parts.flank("A") == pytest.approx(0.4, rel=1e-6)
+    assert parts.flank("B") < 0.01
