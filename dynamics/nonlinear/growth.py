@@ -55,9 +55,9 @@ def drives(x: np.ndarray, y: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def growing(
-    x: np.ndarray, y: np.ndarray, w: np.ndarray, c: np.ndarray, log_span: float
+    x: np.ndarray, y: np.ndarray, w: np.ndarray, c: np.ndarray, log_span: float, t_end: float = math.inf
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    """Units near zero, until the fastest has grown by exp(log_span): (164) by midpoint steps.
+    """Units near zero, until the fastest has grown by exp(log_span), or `t_end`: (164) by midpoint steps.
 
     Lengths are kept apart as logarithms, since the flow of (w, c) is homogeneous of degree 1.
 
@@ -70,11 +70,11 @@ def growing(
     if fastest == 0:
         return w, c, log_size, 0.0
     clock = 0.0
-    while gone < log_span:
+    while gone < log_span and clock < t_end:
         force, slope = drives(x, y, w)
         rate = np.linalg.norm(force, axis=1) / np.maximum(np.linalg.norm(w, axis=1), 1e-300)
         fastest = max(fastest, float(np.max(rate)))
-        step = min(STEP, log_span - gone) / fastest
+        step = min(min(STEP, log_span - gone) / fastest, t_end - clock)
         half_w, half_c = w + step / 2 * np.einsum("no,nod->nd", c, slope), c + step / 2 * force
         force, slope = drives(x, y, half_w)
         w, c = w + step * np.einsum("no,nod->nd", half_c, slope), c + step * force

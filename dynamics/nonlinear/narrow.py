@@ -1,7 +1,7 @@
-"""A narrow ReLU network that learns as a wide one does: one unit for each site that units go to near zero.
+"""A narrow ReLU network that learns as a wide one does: one unit for all that point alike before they are learned.
 
-Near zero a unit does not see the others, so that those at one site add up: together they are one unit whose size is
-the root of the sum of their squares. Later on the narrow network is a network of its own (the ansatz of (164)).
+Near zero a unit does not see the others, so that those that point alike add up: together they are one unit whose size
+is the root of the sum of their squares. Later on the narrow network is a network of its own (the ansatz of (164)).
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ from dynamics.runs.half_times import HALF, first_time
 RTOL = 1e-4  # of a step, beside the size of a unit
 FLOOR = 1.0  # steps are not smaller than this over the sharpness: a unit that slides along a kink would stop the run
 MOST_STEPS = 200_000
+ALIKE, MOST_UNITS = 0.95, 20  # cosine from which units are one; units of a layer
 POINTS = 400  # looks at the run
 SETTLED = 0.01  # share of what the loss has lost that the last third of a run may still take off
-DORMANT, WAKING = 0.1, 0.5  # a unit of this share of the largest that still gains so many e-foldings in that third
+DORMANT, WAKING = 0.1, 0.5  # a modality whose units are this share of the largest, and gain so many e-foldings there
+FLANK = 0.1  # of the share of the part at the end, on both sides of 1/2
 LONGEST = 16  # times the end that was asked for
 
 
@@ -69,6 +71,32 @@ def grown(x: np.ndarray, y: np.ndarray, w: np.ndarray, c: np.ndarray, log_span: 
     return Grown(found, np.sqrt(mean * count), scatter, float(1 - active.mean()))
 
 
+def merged(w: np.ndarray, c: np.ndarray, log_size: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Units (n, d), (n, o) of size exp(log_size) as few, (k, d), (k, o): those that point alike are one.
+
+    The largest are taken first; one that is not ALIKE to those before is one of its own, up to MOST_UNITS. The others
+    go to the nearest. Sizes are those of a layer of `width`, in the median over starts.
+    """
+    if not len(w):
+        return w, c
+    both, squares = np.hstack([w, c]), np.exp(2 * log_size)
+    first: list[int] = []
+    for i in np.argsort(-squares, kind="stable"):
+        if len(first) == MOST_UNITS:
+            break
+        if not np.any(both[first] @ both[i] > ALIKE):
+            first.append(int(i))
+    at = np.argmax(both @ both[first].T, axis=1)
+    units = np.zeros((len(first), both.shape[1]))
+    np.add.at(units, at, squares[:, None] * both)
+    brought = np.zeros((len(w), len(first)))
+    brought[np.arange(len(w)), at] = squares
+    mean = brought.mean(0)
+    size = np.sqrt(mean * len(w)) / (1 + brought.var(0) / mean**2 / width) ** 0.25
+    units *= (size / np.linalg.norm(units, axis=1))[:, None]
+    return units[:, : w.shape[1]], units[:, w.shape[1] :]
+
+
 @dataclass(frozen=True, eq=False)
 class Parts:
     """What each modality puts out along a run: its part with the others at their mean, less its own mean.
@@ -77,7 +105,7 @@ class Parts:
     share : modality -> (T,): <part, part at the end>/<part at the end, itself>
     power : modality -> mean square of the part at the end
     loss : (T,)
-    waking : whether a unit that is still small has grown in the last third of the run: it will be learned
+    waking : whether a modality that is still small has grown in the last third of the run: it will be learned
     left : (P, o), the target less the output, at the end
     """
 
@@ -91,6 +119,11 @@ class Parts:
     def half_time(self, m: str) -> float:
         """First time that the share crosses 1/2."""
         return first_time(self.t, self.share[m], HALF)
+
+    def flank(self, m: str) -> float:
+        """What the half-time shifts, as a share of it, where the part at the end is known to 20 %: from 0.4 to 0.6."""
+        low, high = (first_time(self.t, self.share[m], HALF + sign * FLANK) for sign in (-1, 1))
+        return (high - low) / self.half_time(m)
 
     @property
     def settled(self) -> bool:
@@ -106,13 +139,14 @@ class Narrow:
     blocks : modality -> (P, d), or "" -> (P, D) for early fusion
     spans : modality -> its columns of an early layer; empty in late fusion
     y : (P, o)
-    units : block -> first weights (k, d) and second weights (k, o)
+    units : block -> first weights (k, d) and second weights (k, o), at t_start
     """
 
     blocks: Mapping[str, np.ndarray]
     spans: Mapping[str, slice]
     y: np.ndarray
     units: Mapping[str, tuple[np.ndarray, np.ndarray]]
+    t_start: float = 0.0
 
     def unpacked(self, flat: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         found, at = {}, 0
@@ -143,8 +177,8 @@ class Narrow:
         return part_of(self.blocks, self.spans, units, m)
 
     def run(self, t_end: float) -> Parts:
-        """Gradient flow to `t_end`, or on to twice, ... LONGEST times that while a unit is about to be learned."""
-        clock, states = np.zeros(1), self.packed(self.units)[None]
+        """Gradient flow to `t_end`, or on to twice, ... LONGEST times that while a modality is about to be learned."""
+        clock, states = np.full(1, self.t_start), self.packed(self.units)[None]
         end, step = t_end, 0.0
         while True:
             looks = np.linspace(clock[-1], end, POINTS + 1)
@@ -161,7 +195,8 @@ class Narrow:
     def _walk(self, flat: np.ndarray, looks: np.ndarray, step: float) -> tuple[np.ndarray, float]:
         """States at looks[1:], and the last step, by the pair of Bogacki and Shampine (1989), orders 3 and 2.
 
-        The error of a step is measured beside the size of each unit, small or large. Written out because SciPy's
+        The error of a step is measured beside the size of each unit, small or large, in the root mean square over
+        units: one that slides along a kink does not hold up the others. Written out because SciPy's
         solvers take ever smaller steps along a kink, where this takes one that is stable.
         """
         owner = np.concatenate([np.zeros(0, int), *self._owners()])
@@ -179,8 +214,8 @@ class Narrow:
                 v_3 = self.velocity(flat + 3 / 4 * step * v_2)
                 ahead = flat + step / 9 * (2 * v + 3 * v_2 + 4 * v_3)
                 v_4 = self.velocity(ahead)
-                off = step * np.abs(-5 / 72 * v + v_2 / 12 + v_3 / 9 - v_4 / 8)
-                error = float(np.max(off / np.maximum(size, 1e-300), initial=0.0)) / RTOL
+                off = step * (-5 / 72 * v + v_2 / 12 + v_3 / 9 - v_4 / 8)
+                error = float(np.sqrt(np.sum((off / np.maximum(size, 1e-300)) ** 2) / max(1, len(squares)))) / RTOL
                 if error <= 1 or step <= floor:
                     t, flat, v = t + step, ahead, v_4
                     t = look if look - t < 1e-12 * look else t
@@ -218,13 +253,15 @@ class Narrow:
 
     def _waking(self, t: np.ndarray, states: np.ndarray) -> bool:
         at = int(np.searchsorted(t, t[-1] * 2 / 3))
-        then, now = (self._sizes(states[i]) for i in (at, -1))
-        small = now < DORMANT * np.max(now, initial=0.0)
-        return bool(np.any(now[small] > np.exp(WAKING) * then[small]))
+        then, now = (self._strengths(states[i]) for i in (at, -1))
+        small = now < DORMANT**2 * np.max(now, initial=0.0)
+        return bool(np.any(now[small] > np.exp(2 * WAKING) * then[small]))
 
-    def _sizes(self, flat: np.ndarray) -> np.ndarray:
-        sizes = [np.sqrt(np.sum(w**2, 1) + np.sum(c**2, 1)) for w, c in self.unpacked(flat).values()]
-        return np.concatenate(sizes)
+    def _strengths(self, flat: np.ndarray) -> np.ndarray:
+        """|w||c| of the largest unit of each modality, w its own columns."""
+        units = self.unpacked(flat)
+        seen = [(w[:, s], c) for s in self.spans.values() for w, c in units.values()] or list(units.values())
+        return np.array([np.max(np.linalg.norm(w, axis=1) * np.linalg.norm(c, axis=1), initial=0.0) for w, c in seen])
 
 
 def part_of(

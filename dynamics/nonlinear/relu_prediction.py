@@ -13,8 +13,8 @@ from derivations import Correlations, DomainError, FusionNetwork
 from derivations.critical import preference
 from derivations.network import TRUNK
 from dynamics.checks import checked_integer, checked_positive
-from dynamics.nonlinear.growth import drives
-from dynamics.nonlinear.narrow import Grown, Narrow, Parts, grown
+from dynamics.nonlinear.growth import drives, growing
+from dynamics.nonlinear.narrow import Grown, Narrow, Parts, grown, merged
 from dynamics.nonlinear.relu import is_early
 from dynamics.nonlinear.samples import Samples, checked_samples
 from dynamics.prediction.estimates import Estimate, Kind, Road
@@ -24,9 +24,10 @@ from dynamics.starts.start import StartKind
 from dynamics.starts.weights import WIDEST, Weights, plain_norms, random_weights, require_range, start_norms
 
 RESTARTS = 500  # random units that are followed, each a start of the search
+BEFORE = 2.0  # e-foldings before the first layer is learned at which units that are alike are merged
 LEAST_SPAN = 1.5  # e-foldings that units need near zero to get to their sites
 PERIODS = 4  # the run is as long as this many times what the slowest modality takes to leave zero
-ALLOWED, DEVIATIONS = 0.1, 2.0  # the bound: a share of the time, and deviations over starts; benchmarks/RELU.md
+ALLOWED, DEVIATIONS = 0.03, 2.0  # the bound: a share of the time, deviations over starts, Parts.flank; RELU.md
 DEAD = 0.1  # share of dead units from which it is said
 BASIN = 0.01  # share of random directions that a basin has whose chance to be missed is told
 PROBES, SHUFFLES, CLEARLY = 200, 5, 3.0  # what drives so many directions so much more than rows in another order do
@@ -56,14 +57,15 @@ def predict_relu(
 ) -> Prediction:
     """Predict when a wide two-layer ReLU network learns each modality: a narrow network in its place. Heuristic.
 
-    Near zero every hidden unit turns to a direction of locally fastest growth, (164). One unit for each of these, as
-    large as all that went there, is then integrated on the samples; half-times are read off it. A half-time is the
+    Near zero every hidden unit turns to a direction of locally fastest growth, (164), and sees no other. They are
+    followed one by one until shortly before the first layer is learned; those that point alike by then are merged, and
+    what remains, 20 a layer at most, is integrated on the samples; half-times are read off it. A half-time is the
     first time at which half of what a modality's part of the output has in the end, at `t_end`, is there: <part(t),
     part(end)> = <part(end), part(end)>/2 over the samples, the part with the other modalities at their mean, less its
     own mean.
 
-    Assumes that units stay where they went until the network has learned with them; features that only appear later
-    are left out. On data symmetric under (x, y) -> (-x, -y) the times are twice the linear ones, (126).
+    Assumes that units alike at that time stay alike; finer features that only appear later are left out. On data
+    symmetric under (x, y) -> (-x, -y) the times are twice the linear ones, (126).
 
     Parameters
     ----------
@@ -73,13 +75,14 @@ def predict_relu(
     width : hidden units of each branch of the network that is predicted
     restarts, seed : random units that are followed near zero, and their draw
     t_end : of the narrow run, in units of tau; None for 4 times what the slowest modality takes to leave zero. It goes
-        on to twice, ... 16 times that while a unit that is still small grows
+        on to twice, ... 16 times that while a modality that is still small grows
 
     Returns
     -------
     Prediction
-        Its one estimate is `refined`, of kind heuristic; `bound` is calibrated (benchmarks/RELU.md), `spread` is one
-        standard deviation over random starts of this width. Contributions are those of linear regressions.
+        Its one estimate is `refined`, of kind heuristic; `bound` is calibrated (benchmarks/RELU.md): a share of the
+        time, two spreads, and how long the part stays at half of its end; `spread` is one standard deviation over
+        random starts of this width. Contributions are those of linear regressions.
 
     Raises
     ------
@@ -103,8 +106,9 @@ def predict_relu(
 class Followed:
     """A wide network's narrow one and its run, and what it was asked for.
 
-    layers : hidden layer -> its units, merged; "" in early fusion, else by modality
+    layers : hidden layer -> where its units go; "" in early fusion, else by modality
     leaving : hidden layer -> when the first of them has left zero, in units of tau
+    units : hidden layer -> how many the narrow network has
     parts : what modalities put out along the run
     y : targets (P, outputs)
     inputs : modality -> (P, d)
@@ -117,6 +121,7 @@ class Followed:
     restarts: int
     layers: Mapping[str, Grown]
     leaving: Mapping[str, float]
+    units: Mapping[str, int]
     parts: Parts
     y: np.ndarray
     inputs: Mapping[str, np.ndarray]
@@ -145,19 +150,32 @@ def followed(
     drawn = random_weights(network, data, norms, restarts, seed)
     layers = _layers(samples, data, early, drawn, norms)
     y = samples.targets.reshape(samples.count, -1)
-    found = {name: grown(layer.x, y, layer.w, layer.c, _span(name, layer, y)) for name, layer in layers.items()}
-    units, leaving = {}, {}
+    spans = {name: _span(name, layer, y) for name, layer in layers.items()}
+    found = {name: grown(layer.x, y, layer.w, layer.c, spans[name]) for name, layer in layers.items()}
+    leaving = {}
     for name, layer in found.items():
         size = layer.typical(width)
         kept = size > 0
-        merged = size[kept, None]
-        units[name] = (merged * layer.sites.directions[kept], merged * layer.sites.outputs[kept])
         leaving[name] = float(np.min(-np.log(size[kept]) / layer.sites.rates[kept], initial=math.inf))
-    blocks = {name: layer.x for name, layer in layers.items()}
-    narrow = Narrow(blocks, {m: data.span(m) for m in data.modalities} if early else {}, y, units)
     slowest = max((t for t in leaving.values() if math.isfinite(t)), default=1.0)
     end = PERIODS * slowest if t_end is None else checked_positive(t_end, "t_end")
-    return Followed(network, data, u0, width, restarts, found, leaving, narrow.run(end), y, samples.inputs)
+    first = [(spans[name] - BEFORE) / layer.sites.rates[0] for name, layer in found.items() if len(layer.sites)]
+    t_start = max(0.0, min([*first, end / 2]))
+    units = {name: _early_units(layer, y, spans[name], t_start, width) for name, layer in layers.items()}
+    blocks = {name: layer.x for name, layer in layers.items()}
+    narrow = Narrow(blocks, {m: data.span(m) for m in data.modalities} if early else {}, y, units, t_start)
+    counts = {name: len(w) for name, (w, _) in units.items()}
+    run = narrow.run(end)
+    return Followed(network, data, u0, width, restarts, found, leaving, counts, run, y, samples.inputs)
+
+
+def _early_units(
+    layer: _Layer, y: np.ndarray, log_span: float, t: float, width: int
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """What units near zero are at t, those alike merged, those that no sample makes active left out."""
+    w, c, log_size, _ = growing(layer.x, y, layer.w, layer.c, log_span, t)
+    active = np.any(layer.x @ w.T > 0, axis=0)
+    return merged(w[active], c[active], log_size[active], width)
 
 
 def _layers(
@@ -203,7 +221,7 @@ def prediction_of(seen: Followed) -> Prediction:
     race = tuple(sorted(names, key=lambda m: clock[m] if seen.is_early else seen.leaving[m]))
     half_times = HalfTimes.from_clock(race, clock, status)
     spread = {m: _scatter(found[seen.of(m)], seen.width, clock[m]) for m in names}
-    bound = {m: math.nan if m in none else ALLOWED + DEVIATIONS * spread[m] for m in names}
+    bound = {m: math.nan if m in none else ALLOWED + DEVIATIONS * spread[m] + parts.flank(m) for m in names}
     warnings = (*_warnings(found, parts, seen.y, data), *_left_out(driven, later, parts))
     estimate = Estimate(
         "(164), narrow network", Kind.HEURISTIC, StartKind.RANDOM, f"random start, width {seen.width}", half_times,
@@ -213,7 +231,7 @@ def prediction_of(seen: Followed) -> Prediction:
     together = len(reached) > 1 and _overlap(clock, bound, *reached[:2])
     worth = preference.contribution(data)
     power = float(np.trace(np.atleast_2d(data.sigma_yy)))
-    units = ", ".join(f"{m} {len(g.sites)}" if m else f"{len(g.sites)}" for m, g in found.items())
+    units = ", ".join(f"{m} {count}".strip() for m, count in seen.units.items())
     missed = (1 - BASIN) ** seen.restarts
     remarks = [f"units of the narrow network: {units}; it ends at t = {parts.t[-1]:.4g}, loss {parts.loss[-1]:.3g}"]
     if any(g.sites.directions.shape[1] > 2 for g in found.values()):

@@ -11,7 +11,7 @@ import pytest
 from derivations import DomainError, FusionNetwork
 from dynamics import DataError, load_example, predict, predict_relu, train_relu
 from dynamics.nonlinear.growth import climbed, drives, growing, in_the_plane, sites
-from dynamics.nonlinear.narrow import part_of
+from dynamics.nonlinear.narrow import MOST_UNITS, Parts, merged, part_of
 from dynamics.nonlinear.samples import Samples, checked_samples, xor_samples
 from dynamics.prediction.estimates import Kind
 from dynamics.prediction.prediction import Activation, Prediction
@@ -96,16 +96,12 @@ def test_the_search_finds_the_maxima_of_the_plane(outputs: int) -> None:
     assert reached.max() == pytest.approx(rates.max(), rel=1e-4)
 
 
-@pytest.mark.parametrize("network", [LATE, EARLY], ids=["late", "early"])
-def test_a_trained_network_keeps_its_times(network: FusionNetwork) -> None:
-    """Width 100, one seed, data without a symmetry: within the stated bound."""
-    samples = bent()
-    found = predicted(network, samples, u0=1e-2)
-    end = float(found.remarks[0].split("t = ")[1].split(",")[0])
-    looks = np.linspace(0, end - 0.1, 300)
+def half_times_of_a_trained_network(network: FusionNetwork, samples: Samples, end: float) -> dict[str, float]:
+    """u0 = 1e-2, width 100, one seed: when half of what there is at the end is there, to 0.3 % of the end."""
+    looks = np.linspace(0, end, 300)
     run = train_relu(
-        network, samples.inputs, samples.targets, u0=1e-2, learning_rate=0.04, t_end=end, snapshots=list(looks[1:]),
-        max_steps=100_000,
+        network, samples.inputs, samples.targets, u0=1e-2, learning_rate=0.04, t_end=end + 0.1,
+        snapshots=list(looks[1:]), max_steps=100_000,
     )  # fmt: skip
     early = network is EARLY
     data = samples.correlations
@@ -117,11 +113,37 @@ def test_a_trained_network_keeps_its_times(network: FusionNetwork) -> None:
             return {"": (np.hstack([now[m][0] for m in data.modalities]), now["trunk"][0].T)}
         return {m: (now[m][0], now[m][1].T) for m in data.modalities}
 
+    crossed = {}
     for m in data.modalities:
-        parts = {t: part_of(blocks, spans, units(now), m) for t, now in run.snapshots.items()}
+        parts = {t: part_of(blocks, spans, units(now), m) for t, now in run.snapshots.items() if t > 0}
         last = parts[max(parts)]
-        crossed = min(t for t, part in parts.items() if np.sum(part * last) >= 0.5 * np.sum(last**2))
+        crossed[m] = min(t for t, part in parts.items() if np.sum(part * last) >= 0.5 * np.sum(last**2))
+    return crossed
+
+
+def end_of(found: Prediction) -> float:
+    return float(found.remarks[0].split("t = ")[1].split(",")[0])
+
+
+@pytest.mark.parametrize("network", [LATE, EARLY], ids=["late", "early"])
+def test_a_trained_network_keeps_its_times(network: FusionNetwork) -> None:
+    """Width 100, one seed, data without a symmetry: within the stated bound."""
+    samples = bent()
+    found = predicted(network, samples, u0=1e-2)
+    for m, crossed in half_times_of_a_trained_network(network, samples, end_of(found) - 0.2).items():
         assert crossed == pytest.approx(found.times[m], rel=found.estimate.bound[m] + 0.01)
+
+
+def test_units_that_are_not_alike_stay_apart() -> None:
+    """|a| and bends of b: units that go to one site near zero end as several, and merged there A is 20 % too early."""
+    rng = np.random.default_rng(1)
+    a, b = 1.5 * rng.normal(size=(150, 2)), rng.normal(size=(150, 3))
+    bends = 0.7 * np.maximum(b[:, 0], 0) - 0.7 * np.maximum(b[:, 1], 0) + 0.5 * np.maximum(-b[:, 2] - b[:, 1], 0)
+    y = 1.5 * np.abs(a[:, 0]) + bends
+    samples = checked_samples({"A": a, "B": b}, y - y.mean())
+    found = predicted(LATE, samples, u0=1e-2)
+    for m, crossed in half_times_of_a_trained_network(LATE, samples, end_of(found) - 0.2).items():
+        assert crossed == pytest.approx(found.times[m], rel=0.08)
 
 
 def test_what_no_linear_network_learns() -> None:
@@ -201,3 +223,47 @@ def test_the_command(flags: list[str], told: str, capsys: pytest.CaptureFixture[
     assert told in (shown.err if flags else shown.out)
     assert status == (2 if flags else 0)
     assert load_example("linnerud").modalities[0] in shown.out or flags
+
+
+@pytest.mark.parametrize("network", [LATE, EARLY], ids=["late", "early"])
+def test_the_benchmark_descends_the_gradient(network: FusionNetwork) -> None:
+    """`benchmarks.relu` writes gradients of three seeds out, in float32; PyTorch differentiates each seed's loss."""
+    torch = pytest.importorskip("torch", reason="PyTorch is absent; CI runs this test where it is installed")
+    from benchmarks.relu import WIDTH, Wide
+
+    samples = bent()
+    wide = Wide(network, samples.inputs, samples.targets, 3)
+    layers = [30 * p for p in wide.start]  # large enough that every unit sees the others
+    moved, loss = wide.velocity(layers)
+    leaves = [p.clone().requires_grad_() for p in layers]
+    for seed in range(3):
+        own = slice(seed * WIDTH, (seed + 1) * WIDTH)
+        pairs = zip(wide.x, leaves[::2], leaves[1::2], strict=True)
+        out = sum(torch.relu(x @ w[own].T) @ c[own] for x, w, c in pairs)
+        value = ((wide.y - out) ** 2).mean() / 2
+        assert loss[seed] == pytest.approx(value.item(), rel=1e-5)
+        value.backward()
+    for found, leaf in zip(moved, leaves, strict=True):
+        np.testing.assert_allclose(found.numpy(), -leaf.grad.numpy(), atol=2e-6)
+
+
+def test_units_alike_are_merged_and_no_others() -> None:
+    """Three units along two directions: squares of those alike add up, as what they do near zero does."""
+    w, c = np.array([[1.0, 0.0], [1.0, 0.01], [0.0, 1.0]]) / math.sqrt(2), np.ones((3, 1)) / math.sqrt(2)
+    first, second = merged(w, c, np.log([3.0, 4.0, 1.0]), width=10**9)
+    size = np.sqrt(np.sum(first**2, 1) + np.sum(second**2, 1))
+    np.testing.assert_allclose(np.sort(size), [1.0, 5.0], rtol=1e-4)
+    crowd = np.random.default_rng(0).normal(size=(300, 6))
+    crowd /= np.linalg.norm(crowd, axis=1)[:, None]
+    first, second = merged(crowd[:, :5], crowd[:, 5:], np.zeros(300), width=10**9)
+    assert len(first) == MOST_UNITS
+    assert np.sum(first**2) + np.sum(second**2) == pytest.approx(300)
+
+
+def test_a_part_that_comes_slowly_has_a_wide_bound() -> None:
+    """Of a straight rise to t = 10 the half-time moves by 1 of 5 to both sides; of a jump not at all."""
+    t = np.linspace(0, 10, 101)
+    ramp, jump = t / 10, (t > 5.05).astype(float)
+    parts = Parts(t, {"A": ramp, "B": jump}, {"A": 1.0, "B": 1.0}, 1 - ramp, False, np.zeros((1, 1)))
+    assert parts.flank("A") == pytest.approx(0.4, rel=1e-6)
+    assert parts.flank("B") < 0.01
