@@ -50,6 +50,7 @@ U0, WIDTH, SEEDS, SPLITS = 1e-3, 100, 3, 12
 ROWS = 600  # of a larger table
 TOLERANCE, SPACING, LATEST = 0.003, 0.015, 2
 MOST_STEPS = 60_000
+STAYS = 0.3  # Parts.flank from which a row's error is laid to it
 LONGER = 3  # k below which runs go on to their own end
 MOST_PLAIN = 20_000  # steps
 PLAIN, RATES = 2, (1.0, 0.25)  # k below which seed 0 descends with one rate too, as shares of min(0.05, 0.2/sharpness)
@@ -57,7 +58,21 @@ LATE, EARLY = FusionNetwork.fused_at(2, 2), FusionNetwork.fused_at(2, 1)
 FILE = Path(__file__).with_name("RELU.md")
 Array = np.ndarray
 Layers = list[torch.Tensor]
-LOOKED_AT: dict[tuple[str, int], str] = {}
+LOOKED_AT = {  # what the courses of the parts show, by hand; the report has the ten worst of them
+    ("modechoice", 8): "wide networks do not learn A, the narrow one does at 427, shortly before its end at 520",
+    ("modechoice", 4): "as 8, A and B changed: wide networks do not learn B, what is measured is a trace",
+    ("modechoice", 2): "B is not learned, the run ends late, at 1474: wide networks fit the noise of A by then",
+    ("fair", 4): "the run ends late, at 1496: wide networks have fitted half of all there is by then, noise",
+    ("randhie", 8): "a step at 45, then a slow rise: it ends at 0.54 of the narrow end, at 0.4 to 0.45 of wide ones",
+    ("fair", 1): "two steps; one seed stands at 0.45 after the first, two pass half in it, the narrow network has 0.35",
+    (
+        "randhie",
+        2,
+    ): "two steps: at 0.3 to 0.7 of the end after the first; the second comes at 200, the narrow one's at 290",
+    ("fair", 6): "a step at 90 to 0.44 of the narrow end, to 0.35 of wide ones, then a slow rise: later features",
+    ("fair", 3): "a step at 80 to 0.42 of the narrow end and of one seed's, to 0.3 of two, then a slow rise",
+    ("fair", 11): "B comes in two steps in the narrow network, the first at 80; in wide ones only the second, at 160",
+}
 
 
 @cache
@@ -258,12 +273,14 @@ def row_of(name: str, k: int) -> dict[str, Any]:
     row |= {"seconds": time.process_time() - begin, "warnings": list(p.warnings), "together": p.together}
     for what, values in (("predicted", p.times), ("spread", p.estimate.spread), ("bound", p.estimate.bound)):
         row[what] = [_finite(values[m]) for m in inputs]
+    row["flank"] = [seen.parts.flank(m) if row["predicted"][i] else None for i, m in enumerate(inputs)]
     told = float(seen.parts.t[-1])
     row |= {"t_end": told, "power": [seen.parts.power[m] for m in inputs], "loss": float(seen.parts.loss[-1])}
     row["linear"] = linear_times(network, inputs, y, told)
     wide = Wide(network, inputs, y, SEEDS)
     run = wide.run(told, LATEST if k < LONGER else 1)
     row |= {"wide": [run.row(seed, told) for seed in range(SEEDS)], "settled": run.settled()}
+    row["reached"] = run.t[-1] >= told
     row |= {"steps": run.steps, "training": run.seconds / SEEDS, "plain": []}
     for part in RATES if k < PLAIN else ():
         rate = part * min(0.05, 0.2 / wide.sharpness)
@@ -376,6 +393,8 @@ def cause(row: Mapping[str, Any], i: int) -> str:
     power = float(np.median([w["power"]["told"][i] for w in row["wide"]])) / row["power"][i]
     loss = float(np.median([w["loss"]["told"] for w in row["wide"]]))
     found = []
+    if row["flank"][i] > STAYS:
+        found.append(f"it stays near half: from 0.4 to 0.6 of the end takes {row['flank'][i]:.2g} half-times")
     if max(times) - min(times) > error * float(np.median(times)):
         found.append("seeds differ by more than the error")
     if share_of(row, i) < 0.1:
@@ -446,7 +465,8 @@ def report(path: Path) -> str:
     text += f"{len(rows)} splits ({counts}), {refused} refused. {len(ties)} are ties: the seeds do not agree which is "
     text += f"first, or one is never learned; {sum(r['together'] for r in ties)} of them, and "
     text += f"{sum(r['together'] for r in rows) - sum(r['together'] for r in ties)} others, were said to be learned "
-    text += f"together. On {sum(r['settled'] for r in rows)} splits all wide runs had settled by their end.\n\n"
+    text += f"together. On {sum(r['settled'] for r in rows)} splits all wide runs had settled by their end; "
+    text += f"{sum(not r['reached'] for r in rows)} stopped before, after {MOST_STEPS} steps.\n\n"
     text += "| | order right, no tie | half-times: median | 90 % | worst | ratio: median |\n" + "|---" * 6 + "|\n"
     groups = {
         "all": rows,
