@@ -5,9 +5,8 @@
     make reach                                                both; an interrupt loses no row, the same command goes on
 
 Eight tables with blocks that their columns name (digits: left and right half of 4 x 4 pixels), at most 150 rows, evenly
-spaced; z-scored. Squared loss is of the
-target, of classes one-hot (turned to one column less); cross-entropy is of the classes, or of thirds of a target of
-numbers. Networks have 32 hidden units a layer, and biases where they are not linear: linear, two layers; ReLU with two
+spaced; z-scored. Squared loss is of the target, of classes one-hot (turned to one column less); cross-entropy is of the
+classes, or of thirds of a target of numbers. Networks have 32 hidden units a layer, and biases where they are not linear: linear, two layers; ReLU with two
 layers, with three (fused at the second), with five (fused at the third); tanh with three; a transformer block (a token
 a modality, two heads, post-norm as PyTorch has it, the mean of both tokens is read). The start is PyTorch's own, or a
 small one: every layer times 0.1 (two layers), 0.3 (three), 0.75 (five), 0.3 (transformer, norms left alone). Full-batch
