@@ -6,13 +6,13 @@
 
 Eight tables with blocks that their columns name (digits: left and right half of 4 x 4 pixels), at most 150 rows, evenly
 spaced; z-scored. Squared loss is of the target, of classes one-hot (turned to one column less); cross-entropy is of the
-classes, or of thirds of a target of numbers. Networks have 32 hidden units a layer, and biases where they are not linear: linear, two layers; ReLU with two
-layers, with three (fused at the second), with five (fused at the third); tanh with three; a transformer block (a token
-a modality, two heads, post-norm as PyTorch has it, the mean of both tokens is read). The start is PyTorch's own, or a
-small one: every layer times 0.1 (two layers), 0.3 (three), 0.75 (five), 0.3 (transformer, norms left alone). Full-batch
-gradient descent, mini-batches of 32, momentum 0.9 at a fifth of the rate, Adam and AdamW (decay 0.01) at 0.001. Three
-seeds, 0 to 2, the same for all optimisers; 2400 steps, 1600 for momentum, Adam and AdamW. The rate is 0.05, or 0.2
-over the largest eigenvalue of Sigma where that is less.
+classes, or of thirds of a target of numbers. Networks have 32 hidden units a layer, and biases where they are not
+linear: linear, two layers; ReLU with two layers, with three (fused at the second), with five (fused at the third); tanh
+with three; a transformer block (a token a modality, two heads, post-norm as PyTorch has it, the mean of both tokens is
+read). The start is PyTorch's own, or a small one: every layer times 0.1 (two layers), 0.3 (three), 0.75 (five), 0.3
+(transformer, norms left alone). Full-batch gradient descent, mini-batches of 32, momentum 0.9 at a fifth of the rate,
+Adam and AdamW (decay 0.01) at 0.001. Three seeds, 0 to 2, the same for all optimisers; 2400 steps, 1600 for momentum,
+Adam and AdamW. The rate is 0.05, or 0.2 over the largest eigenvalue of Sigma where that is less.
 
 What is measured: `watch`, as in the README, and `against`. What is predicted: `predict` with the recipe, of a *linear*
 network of the same layers, from the size that the weights have (two layers without a memory: `init="pytorch"`, exact
