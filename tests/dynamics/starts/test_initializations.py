@@ -18,7 +18,7 @@ from dynamics import (
     start_of,
     weights_from_state,
 )
-from tests.cases import SOAK, documented, random_correlations
+from tests.cases import ROOT, SOAK, documented, random_correlations
 
 LATE, EARLY = FusionNetwork.fused_at(2, 2), FusionNetwork.fused_at(2, 1)
 
@@ -224,10 +224,21 @@ def test_pytorchs_types_are_read() -> None:
         np.testing.assert_array_equal(weights["A"][0], np.ones((3, 1)))
 
 
-def test_the_readmes_pytorchs_training_is_predicted() -> None:
-    """The README's snippet as it stands: a network trained for real beside its prediction, within 2 %."""
+def test_the_readmes_network_is_watched_as_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+    """The README's snippet as it stands; what it prints stands on the page of one's own network."""
     pytest.importorskip("torch")
-    (snippet,) = {b for b in re.findall(r"```python\n(.*?)```", documented(), re.DOTALL) if "import torch" in b}
+    readme = (ROOT / "README.md").read_text()
+    (snippet,) = (b for b in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "import torch" in b)
+    exec(compile(snippet, "README.md", "exec"), {})
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "the predicted order is right"
+    assert all(line.rstrip() in documented() for line in lines)
+
+
+def test_pytorchs_training_by_its_weights_is_predicted() -> None:
+    """The page's snippet as it stands: a network trained for real beside its prediction, within 2 %."""
+    pytest.importorskip("torch")
+    (snippet,) = {b for b in re.findall(r"```python\n(.*?)```", documented(), re.DOTALL) if "recorded(" in b}
     found: dict = {}
     exec(compile(snippet, "README.md", "exec"), found)
     trained, predicted = found["trained"], found["predicted"].reduced
