@@ -126,6 +126,7 @@ def flow(
     first = start.narrow(0)
     tolerance, notes = tightened(cancelled(plan, first) * digits_left(plan, first), rtol)
     provenance = {"producer": "gradient flow", "network": str(network), "rtol": rtol, **start.origin}
+    path: list[Weights] = []
 
     @np.errstate(
         over="ignore", under="ignore", invalid="ignore"
@@ -138,12 +139,14 @@ def flow(
 
     def attempt(layers: Weights, wide: bool) -> Trajectory:
         system, unpack = full_system(plan, layers, tolerance, wide)
+        states: list[np.ndarray] = []
         if not np.any(system.velocity(system.start)[0]):
             require_products(network, layers)
         trajectory, last = march(
             system, plan, rtol=tolerance, t_end=t_end, t_eval=times, max_steps=max_steps, provenance=provenance,
-            warnings=(*data.warnings, *notes),
+            warnings=(*data.warnings, *notes), path=None if exact else states,
         )  # fmt: skip
+        path[:] = [unpack(state) for state in states]
         found, terms = {"compression": 0.0}, plan.terms
         if terms.is_uniform and not terms.modulation:
             left = math.exp(-2 * max((rate for _, rate in terms.decay), default=0.0) * float(trajectory.t[-1]))
@@ -153,7 +156,7 @@ def flow(
             found["energy"] = abs(lost - worked) / worked
         return replace(trajectory, monitors={**trajectory.monitors, **found})
 
-    found = run(start.full()) if exact else widened(start, run, lambda _: max(COMPRESSED, 10 * rtol))
+    found = run(start.full()) if exact else widened(start, run, lambda _: max(COMPRESSED, 10 * rtol), path)
     if not verify:
         return found
     end = t_end or float(found.t[-1]) or None  # the same stretch, stored at the same times

@@ -10,7 +10,6 @@ import numpy as np
 
 from derivations import Correlations, FusionNetwork
 from derivations.critical.saddles import Course
-from derivations.critical.stratum_points import flat, unflat
 from derivations.flow import gradient_flow
 from derivations.terms import Terms
 from dynamics.runs.trajectory import losses
@@ -21,6 +20,7 @@ from dynamics.simulation.system import System
 from dynamics.starts.weights import Weights, count
 
 LARGEST_KERNEL = 600  # weights up to which a dense Jacobian, made in one call, pays
+TINY = 1e-20  # complex step of a derivative, as a share of a weight's typical size
 
 
 def pack(data: Correlations, blocks: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -29,7 +29,11 @@ def pack(data: Correlations, blocks: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 class _Form(NamedTuple):
-    """The weights as a vector, and the flow of it; norms(vector) are those of `layers`."""
+    """The weights as a vector, and the flow of it; norms(vector) are those of `layers`.
+
+    sizes : of each entry, where velocity and norms take many states (n, K) at once, complex ones, too
+    sensitivity : else, where the state is large
+    """
 
     start: np.ndarray
     velocity: Callable[[np.ndarray], np.ndarray]
@@ -44,42 +48,53 @@ class _Form(NamedTuple):
 def _wide(network: FusionNetwork, data: Correlations, weights: Weights, terms: Terms) -> _Form:
     """By matrix products, one state at a time."""
     layers = [(name, i) for name, own in weights.items() for i in range(len(own))]
+    ends = np.cumsum([weights[name][i].size for name, i in layers])
+    begins = ends - [weights[name][i].size for name, i in layers]
+    spans = [slice(*span) for span in zip(begins.tolist(), ends.tolist(), strict=True)]
+    places = [(name, span, weights[name][i].shape) for (name, i), span in zip(layers, spans, strict=True)]
     decay = np.concatenate([np.full(weights[name][i].size, terms.decay_of(name)) for name, i in layers])
     kept, modulated = shares([data]), encoders(network)
     owner = np.concatenate([
         np.full(weights[name][i].size, data.modalities.index(modulated[name, i]) if (name, i) in modulated else -1)
         for name, i in layers
     ])  # fmt: skip
+    sigma, target = np.asarray(data.sigma), np.atleast_2d(data.sigma_yx)
+    blocks = {m: data.span(m) for m in data.modalities}
 
-    def moved(current: Weights, errors: Mapping[str, np.ndarray], products: Mapping[str, list[Any]]) -> np.ndarray:
-        found = gradient_flow.flow(network, current, errors, products)
-        return flat({name: found[name] for name in weights})
+    def views(state: np.ndarray) -> Weights:
+        found: Weights = {name: [] for name in weights}
+        for name, span, shape in places:
+            found[name].append(state[span].reshape(shape))
+        return found
+
+    def moved(current: Weights, error: np.ndarray, products: Mapping[str, list[Any]]) -> np.ndarray:
+        found = gradient_flow.flow(network, current, {m: error[:, span] for m, span in blocks.items()}, products)
+        return np.concatenate([layer.ravel() for name in weights for layer in found[name]])
 
     def velocity(state: np.ndarray) -> np.ndarray:
-        current = unflat(state, weights)
+        current = views(state)
         products = gradient_flow.above(network, current)
-        totals = gradient_flow.total_weights(network, current, products)
-        found = moved(current, gradient_flow.errors(data, totals), products)
+        total = pack(data, gradient_flow.total_weights(network, current, products))
+        found = moved(current, target - total @ sigma, products)
         if terms.modulation:
-            share = kept(pack(data, totals)[..., None], terms.modulation)[:, 0]
+            share = kept(total[..., None], terms.modulation)[:, 0]
             found = found * np.append(share, 1.0)[owner]
         return found - decay * state if terms.decay else found
 
     def sensitivity(state: np.ndarray) -> np.ndarray:
         """d W^tot / d weights, a column for each entry: the flow for an error of one there."""
-        current = unflat(state, weights)
+        current = views(state)
         products = gradient_flow.above(network, current)
-        rows = np.eye(data.outputs * len(data.sigma)).reshape(-1, data.outputs, len(data.sigma))
-        units = [{m: row[:, data.span(m)] for m in data.modalities} for row in rows]
+        units = np.eye(data.outputs * len(data.sigma)).reshape(-1, data.outputs, len(data.sigma))
         return np.stack([moved(current, unit, products) for unit in units], axis=1)
 
     return _Form(
-        flat(weights),
+        np.concatenate([weights[name][i].ravel() for name, i in layers]),
         velocity,
-        lambda state: pack(data, gradient_flow.total_weights(network, unflat(state, weights))),
-        lambda state: unflat(state, weights),
+        lambda state: pack(data, gradient_flow.total_weights(network, views(state))),
+        views,
         layers,
-        lambda state: np.array([np.linalg.norm(w) for layers in unflat(state, weights).values() for w in layers]),
+        lambda state: np.sqrt(np.add.reduceat(state * state, begins)),
         sensitivity=sensitivity,
     )
 
@@ -135,14 +150,20 @@ def full_system(
         moved, rates = form.velocity(state[:-1]), rates_of(state[:-1])
         return np.concatenate([moved, np.sum((moved / unit) ** 2, axis=0, keepdims=True)]), rates
 
+    def slope(state: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """By complex steps, all columns in one call: to rounding, as far as rates lie apart."""
+        assert form.sizes is not None
+        steps = TINY * np.append(form.sizes(state[:-1]), 1.0)
+        moved, rates = velocity(state[:, None] + 1j * np.diag(steps))
+        return moved.imag / steps, {m: np.broadcast_to(np.imag(rate), steps.shape) / steps for m, rate in rates.items()}
+
     scale = [np.sqrt(np.mean(layer**2)) for layers in weights.values() for layer in layers]
     smallest = min((s for s in scale if s > 0), default=1.0)
     start = np.append(form.start, 0.0)
     excess = float(losses(data, form.total(form.start)[None])[0]) - plan.lowest_loss
     unit = math.sqrt(excess) if excess > 0 else 1.0
     atol = np.append(np.full(len(form.start), 1e-3 * rtol * smallest), rtol)
-    sizes, sensitivity, metric = form.sizes, form.sensitivity, np.kron(np.eye(data.outputs), data.sigma)
-    wider = sizes and (lambda state: np.append(sizes(state[:-1]), 1.0))
+    sensitivity, metric = form.sensitivity, np.kron(np.eye(data.outputs), data.sigma)
     taller = sensitivity and (lambda state: np.pad(sensitivity(state[:-1]), ((0, 1), (0, 0))))  # the work is not stiff
     rest = Rest([plan], form.layers) if plan.terms.decay else None
 
@@ -153,7 +174,7 @@ def full_system(
         return bool(rest.settled(norms[:, None], speeds[:, None], form.total(here)[..., None])[0])
 
     system = System(
-        velocity, lambda state: form.total(state[:-1]), start, atol, sizes=wider, sensitivity=taller, metric=metric,
-        rests=rests if rest else None,
+        velocity, lambda state: form.total(state[:-1]), start, atol, sensitivity=taller, metric=metric,
+        slope=slope if form.sizes else None, rests=rests if rest else None,
     )  # fmt: skip
     return system, lambda state: form.unpack(state[:-1])

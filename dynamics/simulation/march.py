@@ -50,6 +50,7 @@ def march(
     warnings: tuple[str, ...] = (),
     final: bool = False,
     excess: float | None = None,
+    path: list[np.ndarray] | None = None,
 ) -> tuple[Trajectory, np.ndarray]:
     """Integrate until everything that can be learned is learned and the loss has settled, or to t_end.
 
@@ -59,6 +60,7 @@ def march(
     the course (`runs.plateaus`), it is run again along its own, which is `final`.
 
     excess : share of the excess loss at which it has settled; None for `excess_left`
+    path : a list that takes states on the way, the first and the last among them
 
     Raises
     ------
@@ -79,6 +81,9 @@ def march(
     seconds = seconds_for(max_steps)
     record = Record([0.0], [begin], None if t_eval is None else [float(t) for t in t_eval])
     record.until = time.monotonic() + seconds
+    if path is not None:
+        path[:] = [state]
+        record.path = path
     record.marks |= {m: partial(course.past_half_of_weights, m) for m in course.along} | marks(course)
     record.mark_times |= {key: 0.0 if mark(begin) >= 0 else math.inf for key, mark in record.marks.items()}
     events: list[tuple[str, float]] = []  # modality, clock since the event before
@@ -125,7 +130,7 @@ def march(
         if by_run is not course:
             return march(
                 system, by_run, rtol=rtol, t_end=t_end, t_eval=t_eval, max_steps=max_steps, provenance=provenance,
-                warnings=warnings, final=True, excess=excess,
+                warnings=warnings, final=True, excess=excess, path=path,
             )  # fmt: skip
     status = doubted(course, own[-1], status, settled)
     found += end_notes(course, status, settled, f"t = {offset:.6g}") + taken_back(course, own[-1], status)
@@ -138,6 +143,8 @@ def march(
         monitors={"steps": record.steps, "evaluations": record.evaluations},
         provenance={**provenance, "t_end": t_end, "max_steps": max_steps},
     )  # fmt: skip
+    if path is not None:
+        path.append(state)
     return trajectory, state
 
 

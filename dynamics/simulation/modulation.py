@@ -41,7 +41,8 @@ def shares(data: Sequence[Correlations]) -> Callable[..., np.ndarray]:
             np.sum(total[:, c] * (2 * y[:, c] - np.einsum("pdn,den->pen", total[:, c], s[c, c])), axis=(0, 1))
             for c in spans
         ])  # fmt: skip
-        ahead = (gains - gains[::-1]) / np.maximum(np.sum(np.abs(gains), axis=0), 1e-300)
+        sizes = np.where(np.real(gains) < 0, -gains, gains)  # states may be complex (`full_system`)
+        ahead = (gains - gains[::-1]) / np.maximum(np.sum(sizes, axis=0), 1e-300)
         on = np.clip((1 + ahead / EDGE) / 2, 0.0, 1.0)  # at equality each is modulated for half of the time
         return kept(p - gains, alpha, on * on * (3 - 2 * on))
 

@@ -19,15 +19,13 @@ from derivations.critical.saddles import Course
 from dynamics.simulation.batch.members import OUT_OF_RANGE
 from dynamics.simulation.silence import silenced
 from dynamics.simulation.stiff_solver import StiffSolver
-from dynamics.simulation.system import End, Outcome, Record, System
+from dynamics.simulation.system import SMALL_STATE, End, Outcome, Record, System
 
 STIFFEST = 1e10  # a learned modality relaxes at most this much faster than the next one grows (see `march`)
-SMALL_STATE = 64  # up to here LSODA (implicit where stiff, dense Jacobian); beyond, explicit DOP853
 LONGEST_CROSSING = 1.0  # a step of LSODA in scaled time inside which its interpolation is trusted, if weights move
 MOVED = 1e-6  # share of the largest weight by which a step has to move for its inside to matter
 STIFF_AFTER = 300  # explicit steps in one phase after which it is taken for stiff, and an implicit method goes on
 RESTARTS = 5  # of LSODA from the last step that it accepted, where its corrector gives up on a very stiff plateau
-DIFFERENCE = 1e-7  # step of a difference quotient as a share of a component's typical size
 HELD = 300.0  # on a plateau explicit steps hold stiff directions at their tolerance, and weights multiply to more
 STIFF_STEP = 3.0  # |lambda| h from which their own interpolation is unstable; they end at 6.1
 EVALUATIONS = 100  # of the flow, for each step of the budget: ten times what hard problems take
@@ -80,18 +78,6 @@ class Phase:
                     out[:-1][part] *= STIFFEST / (rates[m] * pace)
         return out
 
-    def jacobian(self, _: float, augmented: np.ndarray) -> np.ndarray:
-        """d rhs / d (state, clock) by forward differences, all columns in one call; nothing depends on the clock."""
-        assert self.system.sizes is not None
-        steps = DIFFERENCE * self.system.sizes(augmented[:-1])
-        count = len(steps)
-        states = np.repeat(augmented[:, None], count + 1, axis=1)
-        states[np.arange(count), np.arange(count)] += steps
-        slopes = self.rhs(0.0, states)
-        found = np.zeros((count + 1, count + 1))
-        found[:, :-1] = (slopes[:, :-1] - slopes[:, -1:]) / steps
-        return found
-
     def slope(self, _: float, augmented: np.ndarray) -> np.ndarray:
         """d rhs / d (state, clock) from the system's own slope."""
         assert self.system.slope is not None
@@ -102,7 +88,7 @@ class Phase:
         pace = 1.0 / sum(rates[m] for m in self.waiting) if self.waiting else self.unit
         found[:-1, :-1] = pace * inner
         if self.waiting:
-            bend = -(pace**2) * sum(slopes[m] for m in self.waiting)
+            bend = -pace * (pace * sum(slopes[m] for m in self.waiting))
             found[:-1, :-1] += np.outer(velocity, bend)
             found[-1, :-1] = bend / self.unit
             for m, part in self.system.owned.items():
@@ -131,9 +117,7 @@ class Phase:
         tolerance = {"rtol": np.maximum(relative, 1e-12), "atol": atol}
         if self.system.slope is not None and len(augmented) > LARGE_STATE:
             return BDF(self.rhs, 0.0, augmented, 1e300, first_step=step, max_step=longest, jac=self.slope, **tolerance)
-        jacobian = None if self.system.sizes is None else self.jacobian
-        if self.system.slope is not None and len(augmented) > SMALL_STATE:
-            jacobian = self.slope
+        jacobian = None if self.system.slope is None else self.slope
         return LSODA(self.rhs, 0.0, augmented, 1e300, first_step=step, max_step=longest, jac=jacobian, **tolerance)
 
     def run(self) -> Outcome:
@@ -144,8 +128,7 @@ class Phase:
 
     def _run(self) -> Outcome:
         state, remaining, record, total = self.begin, self.remaining / self.unit, self.record, self.system.total
-        small = self.system.sizes is not None or self.system.slope is not None
-        small = small or (len(state) < SMALL_STATE and self.system.sensitivity is None)
+        small = self.system.slope is not None or (len(state) < SMALL_STATE and self.system.sensitivity is None)
         solver = self._solver(np.append(state, 0.0), implicit=small)
         here = total(state)  # of the solver's state
         before = {m: self.course.past_half(m, here) for m in self.waiting}
@@ -232,6 +215,7 @@ class Phase:
         solver.nfev = 0
         if solver.status == "failed" or not np.all(np.isfinite(solver.y)):
             raise SolveError(f"the integrator failed at t = {self._time(solver.y):.6g}: {message}")
+        self.record.pass_by(solver.y[:-1])
 
     def _time(self, augmented: np.ndarray) -> float:
         return self.offset + float(augmented[-1]) * self.unit

@@ -17,7 +17,7 @@ from dynamics.runs.trajectory import Trajectory
 from dynamics.simulation.full_system import full_system
 from dynamics.simulation.march import march
 from dynamics.simulation.rest import Rest
-from dynamics.simulation.system import System
+from dynamics.simulation.system import SMALL_STATE, System
 from dynamics.starts.aligned import aligned_rows
 from dynamics.starts.start import Start, aligned_start
 
@@ -203,7 +203,8 @@ class _Reduced:
             raise OverflowError
         start[places], atol[places], relative[places] = np.log(np.abs(start[places])), rtol, TIGHTEST
         owned = {m: data.span(m) for m in data.sizes}
-        slope = None if self.logged or min(norms[m] for m in data.sizes) == 0 else self.slope
+        small = len(start) < SMALL_STATE  # LSODA's own differences are cheaper
+        slope = None if small or self.logged or min(norms[m] for m in data.sizes) == 0 else self.slope
         rests = self._rests() if self.start.problem.terms.decay else None
         tight = relative if self.logged else None
         return System(self.velocity, self.total, start, atol, owned, tight, slope=slope, rests=rests)

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+SMALL_STATE = 64  # up to here LSODA by its own differences; beyond, by the slope, or the explicit DOP853 without one
+KEPT = 128  # states of a run's path
 SECONDS, LEAST_SECONDS = 0.005, 60.0  # on the wall for each step of a budget, and at least: a step may take any time
 
 
@@ -26,11 +28,10 @@ class System:
     total(state) -> packed total weights (outputs, D).
     owned : modality -> slice of the state that belongs to it alone (empty: nothing may be slowed).
     relative : relative tolerance of each component, where they differ.
-    sizes(state) -> typical size of each component. Where it is given, velocity takes many states (n, K) at once, so
-        that a Jacobian by differences is one call, and the implicit LSODA is used whatever the size.
     sensitivity(state) -> G (n, K), and metric (K, K): -G metric G^T is the stiff part of the Jacobian of a state too
         large for a dense one (`batch.steppers.rosenbrock`).
-    slope(state) -> d velocity / d state (n, n), and modality -> d rate / d state (n,), where they are cheap.
+    slope(state) -> d velocity / d state (n, n), and modality -> d rate / d state (n,): where it is given, the
+        implicit methods of SciPy are used whatever the size.
     rests(state) : with weight decay, whether nothing can be learned any more.
     """
 
@@ -40,7 +41,6 @@ class System:
     atol: np.ndarray
     owned: Mapping[str, slice] = field(default_factory=dict)
     relative: np.ndarray | None = None
-    sizes: Callable[[np.ndarray], np.ndarray] | None = None
     sensitivity: Callable[[np.ndarray], np.ndarray] | None = None
     metric: np.ndarray | None = None
     slope: Callable[[np.ndarray], tuple[np.ndarray, Mapping[str, np.ndarray]]] | None = None
@@ -53,6 +53,7 @@ class Record:
 
     queue : times still to come, None if none were asked for
     marks : what passes zero on the way, of packed total weights, and -> mark_times; inf while it has not
+    path : states on the way, evenly spaced in steps, KEPT at most; None keeps none
     """
 
     t: list[float]
@@ -62,9 +63,19 @@ class Record:
     mark_times: dict[Any, float] = field(default_factory=dict)
     asked_t: list[float] = field(default_factory=list)
     asked_total: list[np.ndarray] = field(default_factory=list)
+    path: list[np.ndarray] | None = None
     steps: int = 0
     evaluations: int = 0
+    stride: int = 1
     until: float = math.inf  # of the clock on the wall
+
+    def pass_by(self, state: np.ndarray) -> None:
+        """Another step's end."""
+        if self.path is not None and self.steps % self.stride == 0:
+            self.path.append(state.copy())
+            if len(self.path) == KEPT:
+                del self.path[1::2]
+                self.stride *= 2
 
     def close(self, t: float, total: np.ndarray) -> None:
         """The end of the run is at t, to rounding: times asked for up to it that the last step missed by a hair."""

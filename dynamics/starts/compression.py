@@ -18,13 +18,18 @@ Deeper: pushing forward what was pulled back leaves the span again. `rounds` = k
 An h x h layer shrinks what it mixes in by its norm over sqrt(h), so the rounds that are needed fall with the start and
 grow with the depth. Measured on half-times: at L = 4, u0 = 0.1, h = 100 a round divides the miss by 50 and more, at
 L = 8, u0 = 0.5, h = 2001 by 3.5. That it goes on falling is not proved; `dynamics.simulation.widening` watches it.
+
+`visited` asks a run instead: along a narrow one, what the full network pushes forward and pulls back spans few
+directions that matter (`VISITED`), and the network on these is narrow and closer. Each such step takes the miss down
+by ten and more, at L = 8, u0 = 0.3, h = 100 from 5e-2 to 2e-4 in two, where four rounds and six times the weights leave
+5e-3.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -34,9 +39,11 @@ from dynamics.checks import checked_integer
 from dynamics.starts.weights import Weights
 
 CUT = 1e-10  # singular values of normalised columns below this share add no direction
+VISITED = 1e-4  # the same for what a run passes through, ten times less each time
 OUTPUT = "output"
 
 Space = tuple[str, int] | str
+Bases = dict[Space, np.ndarray]  # orthonormal columns
 
 
 @dataclass(frozen=True)
@@ -91,39 +98,102 @@ def compressed(network: FusionNetwork, weights: Mapping[str, Any], rounds: int =
     >>> [w.shape for w in compressed(net, random_weights(net, data, 1e-3, width=1000))["A"]]
     [(2, 1), (1, 2)]
     """
+    return projected(network, weights, neighbours(network, weights, rounds))
+
+
+def neighbours(network: FusionNetwork, weights: Mapping[str, Any], rounds: int = 1) -> Bases:
+    """V of every space after some rounds."""
     rounds = checked_integer(rounds, "rounds", 0)
-    layers = layers_of(network)
-    matrices = {layer: np.asarray(weights[layer.chain][layer.place], dtype=float) for layer in layers}
-    sizes = {layer.reads: w.shape[1] for layer, w in matrices.items()} | {
-        layer.writes: w.shape[0] for layer, w in matrices.items()
-    }
-    ends = end_spaces(network)
-    whole: dict[Space, np.ndarray] = {space: np.eye(sizes[space]) for space in ends}
-    forward: dict[Space, list[np.ndarray]] = {space: [basis] for space, basis in whole.items() if space != OUTPUT}
-    for layer, w in matrices.items():
-        if layer.writes not in ends:
-            forward.setdefault(layer.writes, []).append(w @ np.hstack(forward[layer.reads]))
-    backward: dict[Space, list[np.ndarray]] = {OUTPUT: [whole[OUTPUT]]}
-    for layer, w in reversed(matrices.items()):
-        if layer.reads not in ends:
-            backward.setdefault(layer.reads, []).append(w.T @ np.hstack(backward[layer.writes]))
-    inner = [space for space in sizes if space not in ends]
-    bases = whole | {space: _basis(forward[space] + backward[space]) for space in inner}
+    matrices, ends = _matrices(network, weights), end_spaces(network)
+    whole, columns = _signals(network, matrices)
+    bases = whole | {space: _basis(found, CUT) for space, found in columns.items()}
     for _ in range(rounds):
-        neighbours = {space: [bases[space]] for space in inner}
+        wider = {space: [bases[space]] for space in columns}
         for layer, w in matrices.items():
             if layer.writes not in ends:
-                neighbours[layer.writes].append(w @ bases[layer.reads])
+                wider[layer.writes].append(w @ bases[layer.reads])
             if layer.reads not in ends:
-                neighbours[layer.reads].append(w.T @ bases[layer.writes])
-        bases = whole | {space: _basis(columns) for space, columns in neighbours.items()}
+                wider[layer.reads].append(w.T @ bases[layer.writes])
+        bases = whole | {space: _basis(found, CUT) for space, found in wider.items()}
+    return bases
+
+
+def visited(
+    network: FusionNetwork, weights: Mapping[str, Any], bases: Bases, path: Sequence[Weights], cut: float = VISITED
+) -> Bases:
+    """V of what the full network passes through, along a run of the narrow one on `bases` from its start on.
+
+    path : weights of the narrow run, the first of them at t = 0
+    cut : singular values of normalised columns below this share of the largest are left out
+    """
+    moves = {
+        layer: _Moves(
+            bases[layer.writes],
+            np.stack([now[layer.chain][layer.place] - path[0][layer.chain][layer.place] for now in path]),
+            bases[layer.reads],
+        )
+        for layer in layers_of(network)
+    }
+    whole, columns = _signals(network, _matrices(network, weights), moves)
+    return whole | {space: _basis(found, cut) for space, found in columns.items()}
+
+
+def projected(network: FusionNetwork, weights: Mapping[str, Any], bases: Bases) -> Weights:
+    """V_l^T W_l V_(l-1) of every layer."""
     narrow: Weights = {name: [] for name in network.chains}
-    for layer, w in matrices.items():
+    for layer, w in _matrices(network, weights).items():
         narrow[layer.chain].append(bases[layer.writes].T @ w @ bases[layer.reads])
     return narrow
 
 
-def _basis(columns: list[np.ndarray]) -> np.ndarray:
+def _matrices(network: FusionNetwork, weights: Mapping[str, Any]) -> dict[Layer, np.ndarray]:
+    return {layer: np.asarray(weights[layer.chain][layer.place], dtype=float) for layer in layers_of(network)}
+
+
+class _Moves(NamedTuple):
+    """What a layer has gained by each time of a path: left @ gained[s] @ right.T."""
+
+    left: np.ndarray
+    gained: np.ndarray
+    right: np.ndarray
+
+
+def _signals(
+    network: FusionNetwork, matrices: Mapping[Layer, np.ndarray], moves: Mapping[Layer, _Moves] | None = None
+) -> tuple[Bases, dict[Space, list[np.ndarray]]]:
+    """The ends, whole; and of each space between what is pushed forward to it and pulled back, at each time."""
+    ends = end_spaces(network)
+    sizes = {layer.reads: w.shape[1] for layer, w in matrices.items()}
+    sizes |= {layer.writes: w.shape[0] for layer, w in matrices.items()}
+    whole: Bases = {space: np.eye(sizes[space]) for space in ends}
+    count = 1 if moves is None else len(next(iter(moves.values())).gained)
+
+    def through(w: np.ndarray, columns: list[np.ndarray], gain: _Moves | None) -> np.ndarray:
+        """Columns (in, times, any) of one space to the next, (out, times, any)."""
+        joined = np.concatenate(columns, axis=2)
+        found = (w @ joined.reshape(len(joined), -1)).reshape(len(w), count, -1)
+        if gain is None:
+            return found
+        inner = np.einsum("sij,jsc->isc", gain.gained, np.tensordot(gain.right.T, joined, axes=1))
+        return np.asarray(found + np.tensordot(gain.left, inner, axes=1))
+
+    begin = {space: np.repeat(basis[:, None], count, axis=1) for space, basis in whole.items()}
+    forward = {space: [columns] for space, columns in begin.items() if space != OUTPUT}
+    for layer, w in matrices.items():
+        if layer.writes not in ends:
+            gain = None if moves is None else moves[layer]
+            forward.setdefault(layer.writes, []).append(through(w, forward[layer.reads], gain))
+    backward = {OUTPUT: [begin[OUTPUT]]}
+    for layer, w in reversed(matrices.items()):
+        if layer.reads not in ends:
+            gain = None if moves is None else moves[layer]
+            back = gain and _Moves(gain.right, gain.gained.transpose(0, 2, 1), gain.left)
+            backward.setdefault(layer.reads, []).append(through(w.T, backward[layer.writes], back))
+    inner = (space for space in sizes if space not in ends)
+    return whole, {s: [c.reshape(len(c), -1) for c in forward[s] + backward[s]] for s in inner}
+
+
+def _basis(columns: list[np.ndarray], cut: float) -> np.ndarray:
     """Orthonormal columns of the span; each column counts alike, however small it is."""
     joined = np.hstack(columns)
     sizes = np.linalg.norm(joined, axis=0)
@@ -131,4 +201,4 @@ def _basis(columns: list[np.ndarray]) -> np.ndarray:
     if not joined.shape[1]:
         return np.zeros((len(joined), 1))  # a dead layer stays dead at width one
     left, values, _ = np.linalg.svd(joined, full_matrices=False)
-    return np.asarray(left[:, values > CUT * values[0]])
+    return np.asarray(left[:, values > cut * values[0]])

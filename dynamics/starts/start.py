@@ -74,6 +74,11 @@ class Start:
         return self.own_course or self.problem.course(self.norms, self.signs)
 
     @property
+    def is_drawn(self) -> bool:
+        """Whether every weight is at hand, and not only the law of a narrow network."""
+        return self.width is None or self.width <= LARGEST_DRAWN
+
+    @property
     def rule(self) -> float:
         """The norm that a trunk has by (41): it fuses the branches once, from zero difference."""
         return math.hypot(*(self.norms[m] for m in self.problem.data.modalities))

@@ -199,7 +199,7 @@ class Kernel:
         return partial(self._velocity, sigma=sigma, target=target, decay=decay, pace=pace)
 
     def velocity(self, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """d state / dt (n, N), equations (3) and (4), and W^tot (outputs, D, N)."""
+        """d state / dt (n, N), equations (3) and (4), and W^tot (outputs, D, N); of complex states, too."""
         return self.slope()(state)
 
     def sensitivity(self, state: np.ndarray) -> np.ndarray:
@@ -240,7 +240,7 @@ class Kernel:
         blocks, outgoing = self._layers(moved), dict[GroupKey, np.ndarray]()
         for key, group in self.groups.items():
             into = group.shapes[0][1]
-            forward = np.zeros((self.outputs, into, len(group.names), count))
+            forward = np.zeros((self.outputs, into, len(group.names), count), dtype=state.dtype)
             for j, rows in group.leaves:
                 forward[:, : rows.stop - rows.start, j] = error[:, rows]
             for j, sources in group.joints:
@@ -263,7 +263,7 @@ class Kernel:
         products: dict[GroupKey, list[np.ndarray | None]] = {}
         layers = self._layers(state)
         below: dict[GroupKey, np.ndarray] = {}
-        total = np.empty((self.outputs, self.inputs, state.shape[1]))
+        total = np.empty((self.outputs, self.inputs, state.shape[1]), dtype=state.dtype)
         for key in reversed(self.groups):
             group = self.groups[key]
             blocks = layers[key]

@@ -132,7 +132,7 @@ def test_a_phase_at_rest_has_settled_and_does_not_step_beyond_the_end_of_floats(
         lambda state: state.reshape(1, 2),
         begin,
         np.full(2, 1e-12),
-        sizes=np.ones_like,
+        slope=lambda state: (np.zeros((2, 2)), {"A": np.zeros(2), "B": np.zeros(2)}),
     )
     record = Record([0.0], [begin[None]], None)
     found = Phase(still, begin, ("A", "B"), course, None, 1e-8, record, 0.0, math.inf, 10_000).run()
