@@ -34,9 +34,9 @@ def above(network: FusionNetwork, weights: Weights) -> dict[str, list[Any]]:
     def descend(chain: Chain, name: str, top: Any) -> None:
         rows: list[Any] = []
         for layer in reversed(weights.get(name, ())):
-            rows.insert(0, top)
-            top = _times(top, layer)
-        products[name] = rows
+            rows.append(top)
+            top = layer if top is None else top @ layer
+        products[name] = rows[::-1]
         for child in chain.children:
             descend(child, child.name, top)
 

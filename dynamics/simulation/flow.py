@@ -21,12 +21,13 @@ from dynamics.simulation.full_system import full_system
 from dynamics.simulation.march import march
 from dynamics.simulation.narrowed import narrowed
 from dynamics.simulation.system import System
-from dynamics.simulation.widening import COMPRESSED, times_apart, weights_apart, widened
+from dynamics.simulation.widening import COMPRESSED, followed, times_apart, weights_apart
 from dynamics.starts.recipes import trained
 from dynamics.starts.start import start_from
 from dynamics.starts.weights import Weights, require_products
 
 OFF = "total weights move by {:.2g} of the largest at a tenth of rtol = {:g}: they are not to be relied on"
+ROUGH, ROUGHEST = 100.0, 1e-4  # times rtol, and at most: a run that only shows what the next network needs
 RERUN = "half-times move by {:.2g} at a tenth of rtol = {:g}: they are not to be relied on"
 
 
@@ -126,27 +127,33 @@ def flow(
     first = start.narrow(0)
     tolerance, notes = tightened(cancelled(plan, first) * digits_left(plan, first), rtol)
     provenance = {"producer": "gradient flow", "network": str(network), "rtol": rtol, **start.origin}
-    path: list[Weights] = []
+    states: list[np.ndarray] = []  # on the way of the last run
+    unpack: Callable[[np.ndarray], Weights] | None = None
+
+    def path(most: int) -> list[Weights]:
+        assert unpack is not None
+        chosen = np.unique(np.linspace(0, len(states) - 1, min(most, len(states))).round().astype(int))
+        return [unpack(states[i]) for i in chosen]
 
     @np.errstate(
         over="ignore", under="ignore", invalid="ignore"
     )  # what leaves the range of floats is found by the march
-    def run(layers: Weights) -> Trajectory:
+    def run(layers: Weights, is_rough: bool = False) -> Trajectory:
+        used = max(tolerance, min(ROUGH * tolerance, ROUGHEST)) if is_rough else tolerance
         try:
-            return attempt(layers, wide=False)
+            return attempt(layers, used, wide=False)
         except SolveError:  # on a plateau beyond the corrector of LSODA; the linearly implicit method has none
-            return attempt(layers, wide=True)
+            return attempt(layers, used, wide=True)
 
-    def attempt(layers: Weights, wide: bool) -> Trajectory:
-        system, unpack = full_system(plan, layers, tolerance, wide)
-        states: list[np.ndarray] = []
+    def attempt(layers: Weights, used: float, wide: bool) -> Trajectory:
+        nonlocal unpack
+        system, unpack = full_system(plan, layers, used, wide)
         if not np.any(system.velocity(system.start)[0]):
             require_products(network, layers)
         trajectory, last = march(
-            system, plan, rtol=tolerance, t_end=t_end, t_eval=times, max_steps=max_steps, provenance=provenance,
+            system, plan, rtol=used, t_end=t_end, t_eval=times, max_steps=max_steps, provenance=provenance,
             warnings=(*data.warnings, *notes), path=None if exact else states,
         )  # fmt: skip
-        path[:] = [unpack(state) for state in states]
         found, terms = {"compression": 0.0}, plan.terms
         if terms.is_uniform and not terms.modulation:
             left = math.exp(-2 * max((rate for _, rate in terms.decay), default=0.0) * float(trajectory.t[-1]))
@@ -156,7 +163,7 @@ def flow(
             found["energy"] = abs(lost - worked) / worked
         return replace(trajectory, monitors={**trajectory.monitors, **found})
 
-    found = run(start.full()) if exact else widened(start, run, lambda _: max(COMPRESSED, 10 * rtol), path)
+    found = run(start.full()) if exact else followed(start, run, path, max(COMPRESSED, 10 * rtol))
     if not verify:
         return found
     end = t_end or float(found.t[-1]) or None  # the same stretch, stored at the same times

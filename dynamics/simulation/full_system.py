@@ -19,7 +19,7 @@ from dynamics.simulation.rest import Rest
 from dynamics.simulation.system import System
 from dynamics.starts.weights import Weights, count
 
-LARGEST_KERNEL = 600  # weights up to which a dense Jacobian, made in one call, pays
+LARGEST_KERNEL = 300  # weights up to which a dense Jacobian, made in one call, pays
 TINY = 1e-20  # complex step of a derivative, as a share of a weight's typical size
 
 
@@ -144,10 +144,16 @@ def full_system(
         if shallow:
             return plan.drives
         sizes = form.norms(state)
+        if state.ndim == 1:  # the short lists of one state
+            own = sizes.tolist()
+            return {m: plan.drives[m] * math.prod(sorted([own[i] for i in path])[2:]) for m, path in paths.items()}
         return {m: plan.drives[m] * np.prod(np.sort(sizes[path], axis=0)[2:], axis=0) for m, path in paths.items()}
 
     def velocity(state: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
         moved, rates = form.velocity(state[:-1]), rates_of(state[:-1])
+        if state.ndim == 1:
+            scaled = moved / unit
+            return np.append(moved, scaled @ scaled), rates
         return np.concatenate([moved, np.sum((moved / unit) ** 2, axis=0, keepdims=True)]), rates
 
     def slope(state: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:

@@ -25,6 +25,7 @@ STIFFEST = 1e10  # a learned modality relaxes at most this much faster than the 
 LONGEST_CROSSING = 1.0  # a step of LSODA in scaled time inside which its interpolation is trusted, if weights move
 MOVED = 1e-6  # share of the largest weight by which a step has to move for its inside to matter
 STIFF_AFTER = 300  # explicit steps in one phase after which it is taken for stiff, and an implicit method goes on
+STIFF_STEPS = 15  # where their stiffness is seen, as many at the edge of stability
 RESTARTS = 5  # of LSODA from the last step that it accepted, where its corrector gives up on a very stiff plateau
 HELD = 300.0  # on a plateau explicit steps hold stiff directions at their tolerance, and weights multiply to more
 STIFF_STEP = 3.0  # |lambda| h from which their own interpolation is unstable; they end at 6.1
@@ -132,7 +133,8 @@ class Phase:
         solver = self._solver(np.append(state, 0.0), implicit=small)
         here = total(state)  # of the solver's state
         before = {m: self.course.past_half(m, here) for m in self.waiting}
-        begun, restarts, patience = record.steps, RESTARTS, STIFF_AFTER
+        begun, restarts, edge, patience = record.steps, RESTARTS, 0, STIFF_STEPS
+        seen = self.system.sensitivity is not None
         lengths: deque[float] = deque(maxlen=50)  # of the last steps
         explicit_length = 0.0
         while True:
@@ -147,8 +149,8 @@ class Phase:
             if late or record.steps >= self.max_steps or asked >= EVALUATIONS * self.max_steps:
                 return self._outcome(End.BUDGET, solver.y)
             explicit = not isinstance(solver, LSODA | BDF)
-            if isinstance(solver, DOP853) and record.steps - begun >= patience:
-                if self.system.sensitivity is not None:
+            if isinstance(solver, DOP853) and (edge >= patience if seen else record.steps - begun >= STIFF_AFTER):
+                if seen:
                     explicit_length = sum(lengths) / len(lengths)
                     first, atol = solver.t - solver.t_old, np.append(self.system.atol, 1e-3 * self.rtol)
                     at = solver.t, solver.y.copy()
@@ -158,7 +160,7 @@ class Phase:
                     solver = self._solver(solver.y, implicit=True)
                     continue
             elif isinstance(solver, StiffSolver) and _does_not_pay(solver, lengths, explicit_length):
-                solver, begun, patience = self._solver(solver.y, implicit=False), record.steps, 4 * patience
+                solver, edge, patience = self._solver(solver.y, implicit=False), 0, 4 * patience
                 lengths.clear()
             accepted = solver.y.copy()
             try:
@@ -176,6 +178,8 @@ class Phase:
             marked = [key for key, mark in record.marks.items() if self._is_new(key) and mark(reached) >= 0]
             length = solver.t - solver.t_old
             lengths.append(length)
+            if seen and isinstance(solver, DOP853):
+                edge = edge + 1 if _stiffness(solver) > STIFF_STEP else 0
             asked = record.queue is not None and any(t <= self._time(solver.y) for t in record.queue[:1])
             wanted = bool(crossed) or asked
             moved = float(np.max(np.abs(reached - here))) > MOVED * float(np.max(np.abs(reached)))
@@ -261,16 +265,20 @@ class Phase:
 
 def _inside(solver: Any) -> Callable[[float], np.ndarray]:
     """The state inside the last step. Where an explicit step was stiff, by a cubic through its ends."""
-    if isinstance(solver, DOP853):
-        h, stages = solver.t - solver.t_old, solver.K[:-2]
-        near = solver.y_old + h * (stages.T @ solver.A[-1, : len(stages)])  # where its last stage was
-        apart, pulled = np.linalg.norm(solver.y - near), np.linalg.norm(solver.K[-1] - solver.K[-2])
-        if apart > 0 and h * pulled > STIFF_STEP * apart:
-            ends, slopes = np.array([solver.y_old, solver.y]), np.array([solver.K[0], solver.K[-1]])
-            from scipy.interpolate import CubicHermiteSpline  # whose import takes as long as a whole run
+    if isinstance(solver, DOP853) and _stiffness(solver) > STIFF_STEP:
+        ends, slopes = np.array([solver.y_old, solver.y]), np.array([solver.K[0], solver.K[-1]])
+        from scipy.interpolate import CubicHermiteSpline  # whose import takes as long as a whole run
 
-            return CubicHermiteSpline([solver.t_old, solver.t], ends, slopes)  # type: ignore[no-any-return]
+        return CubicHermiteSpline([solver.t_old, solver.t], ends, slopes)  # type: ignore[no-any-return]
     return solver.dense_output()  # type: ignore[no-any-return]
+
+
+def _stiffness(solver: DOP853) -> float:
+    """|lambda| h of the last step, from its last two slopes and where they were taken."""
+    h, stages = solver.t - solver.t_old, solver.K[:-2]
+    near = solver.y_old + h * (stages.T @ solver.A[-1, : len(stages)])  # where its last stage was
+    apart, pulled = np.linalg.norm(solver.y - near), np.linalg.norm(solver.K[-1] - solver.K[-2])
+    return float(h * pulled / apart) if apart > 0 else 0.0
 
 
 def _does_not_pay(solver: StiffSolver, lengths: deque[float], explicit_length: float) -> bool:

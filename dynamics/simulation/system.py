@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 SMALL_STATE = 64  # up to here LSODA by its own differences; beyond, by the slope, or the explicit DOP853 without one
-KEPT = 128  # states of a run's path
+KEPT = 512  # states of a run's path
 SECONDS, LEAST_SECONDS = 0.005, 60.0  # on the wall for each step of a budget, and at least: a step may take any time
 
 

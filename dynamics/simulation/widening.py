@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from itertools import count as count_from
 from typing import Any
 
 import numpy as np
@@ -19,60 +18,77 @@ from dynamics.starts.weights import Weights, count
 COMPRESSED = 1e-4  # error in the half-times that a narrow run may have
 LARGEST_NARROW = 20_000  # weights of a narrow network beyond which it takes minutes: then the error reached is said
 UNFINISHED = "the narrow network misses half-times by about {:.1g}: to know them better it would need {} weights"
-COLUMNS, FEWEST = 600, 20  # of a layer that a path shows, at about this many, and at least so many times
+MISS = 0.6  # error in the half-times for the largest share of a signal that was missed, squared: calibrated, no bound
+GAIN = 10  # by which another run lessens it, at least
+COLUMNS, FEWEST = 2000, 20  # of a layer that a path shows, at about this many, and at least so many times
 PAYS = 0.3  # share of the weights above which a narrow run saves too little
+
+
+def followed(
+    start: Start,
+    run: Callable[[Weights, bool], Trajectory],
+    path: Callable[[int], list[Weights]],
+    target: float,
+) -> Trajectory:
+    """Runs of networks on what the run before has passed through, until little of the last one's signals was missed.
+
+    run(weights, is_rough) : at a rougher tolerance where another run is sure to follow
+    path(most) : weights along the last run
+    target : the error that half-times may have, estimated by `MISS`
+    """
+    network, data = start.problem.network, start.problem.data
+    if is_exact(network):
+        return run(start.narrow(0), False)
+    if not start.is_drawn:
+        return widened(start, lambda layers: run(layers, False), lambda _: target)
+    full = start.full()
+    most = max(FEWEST, COLUMNS // (len(data.sigma) + data.outputs))
+    bases, cut, rough, before, error = neighbours(network, full), VISITED, False, None, math.inf
+    while True:
+        narrow = projected(network, full, bases)
+        if count(narrow) > PAYS * start.entries:
+            return run(full, False)
+        if before is not None and count(narrow) > LARGEST_NARROW:
+            return _said(before, error, UNFINISHED.format(error, count(narrow)))
+        current = run(narrow, rough)
+        bases, missed = visited(network, full, bases, path(most), cut)
+        error = MISS * missed**2
+        if error <= target and not rough:
+            return _said(current, error)
+        before, cut, rough = current, cut / 10, error > GAIN * target
+
+
+def _said(run: Trajectory, error: float, *notes: str) -> Trajectory:
+    return replace(run, monitors={**run.monitors, "compression": error}, warnings=(*run.warnings, *notes))
 
 
 def widened(
     start: Start,
     run: Callable[[Weights], Trajectory],
     target: Callable[[Trajectory], float],
-    path: list[Weights] | None = None,
 ) -> Trajectory:
-    """Runs of wider and wider networks until they agree; in full where that pays no more.
+    """Runs at more and more rounds of compression until they agree; in full where that pays no more.
 
     `target(run)` is the error that may be left. It is estimated by the gap to the run before; from the third run on
     by what is left of a geometric series of gaps, times two.
-
-    path : the weights that each run leaves here show what the next network needs; without them rounds are added
     """
     if is_exact(start.problem.network):
         return run(start.narrow(0))
     before: Trajectory | None = None
-    gap, error = math.inf, math.inf
-    for narrow in _by_rounds(start) if path is None or not start.is_drawn else _along(start, path):
+    gap, error, rounds = math.inf, math.inf, 1
+    while True:
+        narrow = start.narrow(rounds)
         if count(narrow) > PAYS * start.entries:
             return run(start.full())
         if before is not None and count(narrow) > LARGEST_NARROW:
-            note = UNFINISHED.format(error, count(narrow))
-            return replace(
-                before, monitors={**before.monitors, "compression": error}, warnings=(*before.warnings, note)
-            )
+            return _said(before, error, UNFINISHED.format(error, count(narrow)))
         current = run(narrow)
         if before is not None:
             last, gap = gap, apart(before, current)
             error = remainder(last, gap)
             if error <= target(current):
-                return replace(current, monitors={**current.monitors, "compression": error})
-        before = current
-    raise AssertionError("networks get wider without end")
-
-
-def _by_rounds(start: Start) -> Iterator[Weights]:
-    for rounds in count_from(1):
-        yield start.narrow(rounds)
-
-
-def _along(start: Start, path: Sequence[Weights]) -> Iterator[Weights]:
-    """The network on what the run before has passed through, more and more finely."""
-    network, full = start.problem.network, start.full()
-    bases, cut = neighbours(network, full), VISITED
-    while True:
-        yield projected(network, full, bases)
-        most = max(FEWEST, COLUMNS // (len(start.problem.data.sigma) + start.problem.data.outputs))
-        chosen = np.unique(np.linspace(0, len(path) - 1, min(most, len(path))).round().astype(int))
-        bases = visited(network, full, bases, [path[i] for i in chosen], cut)
-        cut /= 10
+                return _said(current, error)
+        before, rounds = current, rounds + 1
 
 
 def remainder(last: float, gap: float) -> float:

@@ -39,7 +39,8 @@ from dynamics.checks import checked_integer
 from dynamics.starts.weights import Weights
 
 CUT = 1e-10  # singular values of normalised columns below this share add no direction
-VISITED = 1e-4  # the same for what a run passes through, ten times less each time
+SQUARED = 1e-7  # a cut that is safe with squares of singular values
+VISITED = 1e-3  # the same for what a run passes through, ten times less each time
 OUTPUT = "output"
 
 Space = tuple[str, int] | str
@@ -106,7 +107,7 @@ def neighbours(network: FusionNetwork, weights: Mapping[str, Any], rounds: int =
     rounds = checked_integer(rounds, "rounds", 0)
     matrices, ends = _matrices(network, weights), end_spaces(network)
     whole, columns = _signals(network, matrices)
-    bases = whole | {space: _basis(found, CUT) for space, found in columns.items()}
+    bases = whole | {space: _span(_unit(found), CUT) for space, found in columns.items()}
     for _ in range(rounds):
         wider = {space: [bases[space]] for space in columns}
         for layer, w in matrices.items():
@@ -114,17 +115,23 @@ def neighbours(network: FusionNetwork, weights: Mapping[str, Any], rounds: int =
                 wider[layer.writes].append(w @ bases[layer.reads])
             if layer.reads not in ends:
                 wider[layer.reads].append(w.T @ bases[layer.writes])
-        bases = whole | {space: _basis(found, CUT) for space, found in wider.items()}
+        bases = whole | {space: _span(_unit(found), CUT) for space, found in wider.items()}
     return bases
 
 
 def visited(
     network: FusionNetwork, weights: Mapping[str, Any], bases: Bases, path: Sequence[Weights], cut: float = VISITED
-) -> Bases:
-    """V of what the full network passes through, along a run of the narrow one on `bases` from its start on.
+) -> tuple[Bases, float]:
+    """V of what the full network passes through along a run of the narrow one, and the most that `bases` missed of it.
 
     path : weights of the narrow run, the first of them at t = 0
     cut : singular values of normalised columns below this share of the largest are left out
+
+    Returns
+    -------
+    Bases
+    float
+        The largest share of a signal, pushed forward or pulled back, that lies outside of `bases`.
     """
     moves = {
         layer: _Moves(
@@ -135,7 +142,10 @@ def visited(
         for layer in layers_of(network)
     }
     whole, columns = _signals(network, _matrices(network, weights), moves)
-    return whole | {space: _basis(found, cut) for space, found in columns.items()}
+    units = {space: _unit(found) for space, found in columns.items()}
+    missed = [one - bases[space] @ (bases[space].T @ one) for space, one in units.items()]
+    largest = max(float(np.max(np.linalg.norm(one, axis=0), initial=0.0)) for one in missed)
+    return whole | {space: _span(one, cut) for space, one in units.items()}, largest
 
 
 def projected(network: FusionNetwork, weights: Mapping[str, Any], bases: Bases) -> Weights:
@@ -159,7 +169,7 @@ class _Moves(NamedTuple):
 
 
 def _signals(
-    network: FusionNetwork, matrices: Mapping[Layer, np.ndarray], moves: Mapping[Layer, _Moves] | None = None
+    network: FusionNetwork, matrices: dict[Layer, np.ndarray], moves: Mapping[Layer, _Moves] | None = None
 ) -> tuple[Bases, dict[Space, list[np.ndarray]]]:
     """The ends, whole; and of each space between what is pushed forward to it and pulled back, at each time."""
     ends = end_spaces(network)
@@ -173,17 +183,17 @@ def _signals(
         joined = np.concatenate(columns, axis=2)
         found = (w @ joined.reshape(len(joined), -1)).reshape(len(w), count, -1)
         if gain is None:
-            return found
+            return np.asarray(found)
         inner = np.einsum("sij,jsc->isc", gain.gained, np.tensordot(gain.right.T, joined, axes=1))
         return np.asarray(found + np.tensordot(gain.left, inner, axes=1))
 
     begin = {space: np.repeat(basis[:, None], count, axis=1) for space, basis in whole.items()}
-    forward = {space: [columns] for space, columns in begin.items() if space != OUTPUT}
+    forward: dict[Space, list[np.ndarray]] = {space: [c] for space, c in begin.items() if space != OUTPUT}
     for layer, w in matrices.items():
         if layer.writes not in ends:
             gain = None if moves is None else moves[layer]
             forward.setdefault(layer.writes, []).append(through(w, forward[layer.reads], gain))
-    backward = {OUTPUT: [begin[OUTPUT]]}
+    backward: dict[Space, list[np.ndarray]] = {OUTPUT: [begin[OUTPUT]]}
     for layer, w in reversed(matrices.items()):
         if layer.reads not in ends:
             gain = None if moves is None else moves[layer]
@@ -193,12 +203,20 @@ def _signals(
     return whole, {s: [c.reshape(len(c), -1) for c in forward[s] + backward[s]] for s in inner}
 
 
-def _basis(columns: list[np.ndarray], cut: float) -> np.ndarray:
-    """Orthonormal columns of the span; each column counts alike, however small it is."""
+def _unit(columns: list[np.ndarray]) -> np.ndarray:
+    """Those that are not zero, of length one: each counts alike, however small it is."""
     joined = np.hstack(columns)
     sizes = np.linalg.norm(joined, axis=0)
-    joined = joined[:, sizes > 0] / sizes[sizes > 0]
-    if not joined.shape[1]:
-        return np.zeros((len(joined), 1))  # a dead layer stays dead at width one
-    left, values, _ = np.linalg.svd(joined, full_matrices=False)
+    return np.asarray(joined[:, sizes > 0] / sizes[sizes > 0])
+
+
+def _span(columns: np.ndarray, cut: float) -> np.ndarray:
+    """Orthonormal columns of the span."""
+    if not columns.shape[1]:
+        return np.zeros((len(columns), 1))  # a dead layer stays dead at width one
+    if columns.shape[1] > 2 * len(columns) and cut > SQUARED:
+        squares, left = np.linalg.eigh(columns @ columns.T)
+        left, values = left[:, ::-1], np.sqrt(np.maximum(squares[::-1], 0.0))
+    else:
+        left, values, _ = np.linalg.svd(columns, full_matrices=False)
     return np.asarray(left[:, values > cut * values[0]])
