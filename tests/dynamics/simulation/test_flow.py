@@ -1,14 +1,17 @@
 """The full gradient flow: random starts, invariances, monitors."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
 from derivations import Correlations, DomainError, FusionNetwork
+from derivations.terms import Terms
 from dynamics import aligned_weights, descend, integrate, integrate_reduced, random_weights
 from dynamics.problem import Problem
+from dynamics.simulation.full_system import full_system
 from dynamics.simulation.phases import Phase
 from dynamics.simulation.system import End, Record, System
 from dynamics.starts.start import random_start
@@ -121,6 +124,20 @@ def test_a_step_budget_ends_a_run_with_a_warning() -> None:
     run = integrate(LATE, DATA, u0=1e-3, width=10, max_steps=5)
     assert run.status == dict.fromkeys("AB", "not reached")
     assert any("budget of 5 steps" in w for w in run.warnings)
+
+
+def test_the_slope_is_the_derivative_of_the_flow() -> None:
+    """By complex steps against central differences, with what training adds: decay, encoders of OGM."""
+    plain = Problem.of(FusionNetwork.fused_at(4, 3), DATA)
+    start = random_start(plain, 0.5, 20)
+    terms = Terms(decay=(("A", 0.01), ("trunk", 0.02)), modulation=0.3)
+    system, _ = full_system(replace(start.course, terms=terms), start.narrow(1), 1e-6)
+    found, rates = system.slope(system.start)
+    for i, h in enumerate(1e-6 * np.eye(len(system.start))):
+        ends = [system.velocity(system.start + sign * h) for sign in (1, -1)]
+        np.testing.assert_allclose(found[:, i], (ends[0][0] - ends[1][0]) / 2e-6, rtol=1e-5, atol=1e-9)
+        for m in "AB":
+            assert rates[m][i] == pytest.approx((ends[0][1][m] - ends[1][1][m]) / 2e-6, rel=1e-5, abs=1e-9)
 
 
 def test_a_phase_at_rest_has_settled_and_does_not_step_beyond_the_end_of_floats() -> None:

@@ -85,9 +85,9 @@ def test_where_few_directions_do_not_do_all_are_run_and_it_is_said() -> None:
 
 def test_the_reduced_flows_own_slope_is_its_derivative() -> None:
     data, net = table(4, 50, 5), FusionNetwork.fused_at(4, 3)
-    system = _Reduced(aligned_start(Problem.of(net, data), 0.3), aligned_rows(data), 1e-9).system()
+    system = _Reduced(aligned_start(Problem.of(net, data), 0.3), aligned_rows(data), 1e-9)
     rng = np.random.default_rng(0)
-    state = system.start + 0.2 * rng.normal(size=8)
+    state = system.system().start + 0.2 * rng.normal(size=8)
     found, rates = system.slope(state)
     for i, h in enumerate(1e-6 * np.eye(8)):
         ends = [system.velocity(state + sign * h) for sign in (1, -1)]

@@ -11,7 +11,7 @@ from derivations import Correlations, FusionNetwork
 from derivations.flow import gradient_flow as law
 from dynamics import descend, integrate, random_weights
 from dynamics.problem import Problem
-from dynamics.starts.compression import compressed
+from dynamics.starts.compression import compressed, neighbours, projected, visited
 from dynamics.starts.start import random_start
 from tests.cases import SOAK, flat_flow, random_correlations, random_tree
 
@@ -91,11 +91,15 @@ def test_integrate_runs_two_layers_narrow_and_exact_keeps_the_width(fused: int, 
     assert narrow.monitors["balance"] < 1e-6
 
 
-@pytest.mark.parametrize(
-    ("depth", "fused", "u0", "seed"), [(3, 3, 0.1, 0), (3, 2, 0.2, 1), (4, 2, 0.1, 2), (4, 3, 0.2, 3)]
-)
+DEEP = [(3, 3, 0.1, 0), (3, 2, 0.2, 1), (4, 2, 0.1, 2), (4, 3, 0.2, 3), (6, 6, 0.25, 4)]
+
+
+@pytest.mark.parametrize(("depth", "fused", "u0", "seed"), DEEP[: None if SOAK else 4])
 def test_deep_networks_run_narrow_within_their_estimate(depth: int, fused: int, u0: float, seed: int) -> None:
-    """Against full width at rtol 1e-8: half-times miss by less than monitors["compression"], which is below 1e-4."""
+    """Against full width at rtol 1e-8: half-times miss by less than monitors["compression"], which is below 1e-4.
+
+    An estimate that 19 of 20 keep to; these five were not among those that it was fitted to.
+    """
     net = FusionNetwork.fused_at(depth, fused)
     data = random_correlations(np.random.default_rng(seed), {"A": 2, "B": 1}, correlation=0.3)
     narrow, wide = (integrate(net, data, u0=u0, width=40, seed=seed, rtol=1e-8, exact=e) for e in (False, True))
@@ -103,6 +107,28 @@ def test_deep_networks_run_narrow_within_their_estimate(depth: int, fused: int, 
     assert wide.monitors["compression"] == 0
     for m in "AB":
         assert narrow.times[m] == pytest.approx(wide.times[m], rel=narrow.monitors["compression"])
+
+
+def test_a_run_shows_what_its_network_has_missed() -> None:
+    """Along the full network's own run nothing is missed on its own span, and without that span as much as is cut."""
+    net = FusionNetwork.fused_at(4, 3)
+    wide = random_weights(net, DATA, 0.4, width=30, seed=5)
+    identity = {space: np.eye(len(basis)) for space, basis in neighbours(net, wide).items()}
+    path, now = [wide], {name: list(layers) for name, layers in wide.items()}
+    for step in range(400):
+        moved = law.flow(net, now, law.errors(DATA, law.total_weights(net, now)))
+        now = {n: [w + 0.05 * v for w, v in zip(now[n], moved[n], strict=True)] for n in now}
+        path += [now] if step % 20 == 0 else []
+    turned = [projected(net, w, identity) for w in path]
+    span, missed = visited(net, wide, identity, turned, cut=1e-9)
+    assert missed < 1e-12
+    for at in path:
+        one = law.total_weights(net, at)
+        narrow = law.total_weights(net, projected(net, at, span))
+        for m in "AB":
+            np.testing.assert_allclose(narrow[m], one[m], rtol=1e-6)
+    rough, _ = visited(net, wide, identity, turned, cut=1e-2)
+    assert all(rough[space].shape[1] < 10 for space in rough)
 
 
 def test_a_network_too_narrow_to_gain_runs_at_full_width() -> None:
