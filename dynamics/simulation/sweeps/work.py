@@ -15,7 +15,7 @@ from dynamics.runs.half_times import Status
 from dynamics.simulation.batch.members import STILL, Runs
 from dynamics.simulation.jobs import PILOTS, Job, run_jobs
 from dynamics.simulation.sweeps.spec import PARAMETERS, SCALARS, Point
-from dynamics.starts.recipes import trained
+from dynamics.starts.recipes import Trained, trained
 from dynamics.starts.start import Start, random_start
 
 STATUSES = (Status.REACHED, Status.NEVER, Status.NOT_REACHED)  # a code is a place in this
@@ -30,6 +30,8 @@ def run_batch(points: Sequence[Point], data: Correlations | None, recipe: Recipe
     """
     head = points[0]
     sets: dict[tuple[Any, ...], Correlations] = {}
+    networks: dict[tuple[str, ...], FusionNetwork] = {}
+    problems: dict[tuple[Any, ...], Trained] = {}
     drawn: dict[tuple[Any, ...], Start] = {}
     starts: dict[tuple[Any, ...], Start] = {}
     jobs, warnings = [], list[str]()
@@ -39,11 +41,15 @@ def run_batch(points: Sequence[Point], data: Correlations | None, recipe: Recipe
             sets[which] = _data(point, data)
             warnings += sets[which].warnings
         here = sets[which]
-        network = FusionNetwork.fused_at(head["depth"], head["fusion_depth"], here.modalities)
+        if here.modalities not in networks:
+            networks[here.modalities] = FusionNetwork.fused_at(head["depth"], head["fusion_depth"], here.modalities)
         u0, width, seed = float(point["u0"]), int(point["width"]), int(point["seed"])
-        own = recipe_of(point, recipe, here.modalities[-1])
-        asked = trained(network, here, u0, own, MODULATED, "a sweep")
-        warnings += asked.notes
+        how = which, u0, *(point.get(name) for name in SWEPT)
+        if how not in problems:
+            own = recipe_of(point, recipe, here.modalities[-1])
+            problems[how] = trained(networks[here.modalities], here, u0, own, MODULATED, "a sweep")
+            warnings += problems[how].notes
+        asked = problems[how]
         scaled = asked.u0 if isinstance(asked.u0, float) else tuple(asked.u0.items())
         begin = scaled, seed, tuple(here.sizes.items())
         if begin not in drawn:  # the same weights meet all the data of their shape
@@ -52,7 +58,7 @@ def run_batch(points: Sequence[Point], data: Correlations | None, recipe: Recipe
         if key not in starts:
             starts[key] = replace(drawn[begin], problem=asked.problem)
             warnings += starts[key].course.notes
-        rate = float(point["learning_rate"]) or own.learning_rate
+        rate = float(point["learning_rate"]) or asked.recipe.learning_rate
         jobs.append(Job(starts[key], _label(point), rate))
     pilots = sorted({round(i) for i in np.linspace(0, len(jobs) - 1, PILOTS)})
     done = run_jobs(jobs, pilots, rtol=float(head["rtol"]))
