@@ -97,14 +97,12 @@ class Phase:
                     found[:-1][part] *= STIFFEST / (rates[m] * pace)
         return found
 
-    def stiff_part(self, augmented: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """G and metric of d rhs / d (state, clock), in the scaled time; the pace's own slope is not stiff."""
+    def stiff_part(self, augmented: np.ndarray, slope: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """G and metric of d rhs / d (state, clock) where rhs is `slope`; the pace's own slope is not stiff."""
         system = self.system
         assert system.sensitivity is not None
         assert system.metric is not None
-        state = augmented[:-1]
-        pace = 1.0 / sum(system.velocity(state)[1][m] for m in self.waiting) if self.waiting else self.unit
-        factor = system.sensitivity(state)
+        pace, factor = float(slope[-1]) * self.unit, system.sensitivity(augmented[:-1])
         return math.sqrt(pace) * np.vstack([factor, np.zeros((1, factor.shape[1]))]), system.metric
 
     def _solver(self, augmented: np.ndarray, implicit: bool, longest: float = math.inf) -> Any:
@@ -148,7 +146,6 @@ class Phase:
             late = time.monotonic() > record.until
             if late or record.steps >= self.max_steps or asked >= EVALUATIONS * self.max_steps:
                 return self._outcome(End.BUDGET, solver.y)
-            explicit = not isinstance(solver, LSODA | BDF)
             if isinstance(solver, DOP853) and (edge >= patience if seen else record.steps - begun >= STIFF_AFTER):
                 if seen:
                     explicit_length = sum(lengths) / len(lengths)
@@ -181,9 +178,9 @@ class Phase:
             if seen and isinstance(solver, DOP853):
                 edge = edge + 1 if _stiffness(solver) > STIFF_STEP else 0
             asked = record.queue is not None and any(t <= self._time(solver.y) for t in record.queue[:1])
-            wanted = bool(crossed) or asked
+            wanted, explicit = bool(crossed) or asked, isinstance(solver, DOP853)
             moved = float(np.max(np.abs(reached - here))) > MOVED * float(np.max(np.abs(reached)))
-            if wanted and moved and self.waiting and not explicit and length > LONGEST_CROSSING:
+            if wanted and moved and self.waiting and length > LONGEST_CROSSING and isinstance(solver, LSODA | BDF):
                 solver = self._solver(accepted, implicit=True, longest=max(length / 64, LONGEST_CROSSING / 2))
                 continue
             if not (crossed or marked or explicit or record.queue is not None or solver.y[-1] > remaining):

@@ -10,7 +10,7 @@ import numpy as np
 from dynamics.simulation.batch.steppers import Step, rosenbrock
 
 Rhs = Callable[[float, np.ndarray], np.ndarray]
-StiffPart = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]  # G and metric, see `system.System`
+StiffPart = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]  # of state and slope: G and metric
 
 
 class StiffSolver:
@@ -23,8 +23,8 @@ class StiffSolver:
         self._rhs, self._stiff_part, self._h, self._rtol, self._atol = rhs, stiff_part, first_step, rtol, atol
         self.t, self.y = start
         self.t_old, self.nfev, self.status = self.t, 1, "running"
-        self.cost = 4 + len(stiff_part(self.y)[1])  # evaluations a step
         self._slope = rhs(self.t, self.y)
+        self.cost = 4 + len(stiff_part(self.y, self._slope)[1])  # evaluations a step
         self._step: Step | None = None
 
     def step(self) -> str | None:
@@ -33,7 +33,7 @@ class StiffSolver:
         def slope(states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             return self._rhs(0.0, states[:, 0])[:, None], states
 
-        factor, metric = self._stiff_part(self.y)
+        factor, metric = self._stiff_part(self.y, self._slope)
         while self._h > 1e-14 * max(abs(self.t), 1e-300):
             h = np.array([self._h])
             step = rosenbrock(slope, self.y[:, None], self._slope[:, None], h, factor[..., None], metric[..., None])

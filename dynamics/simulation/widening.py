@@ -22,6 +22,7 @@ UNFINISHED = "the narrow network misses half-times by about {:.1g}: to know them
 # narrow networks (93 random problems of 3 to 8 layers) 96 % missed less, the worst 5 times as much
 MISS = 0.9
 GAIN = 10  # by which another run lessens it, at least
+SHALLOW = 4  # layers up to which the first run is likely to do
 COLUMNS, FEWEST = 2000, 20  # of a layer that a path shows, at about this many, and at least so many times
 PAYS = 0.3  # share of the weights above which a narrow run saves too little
 
@@ -45,7 +46,8 @@ def followed(
         return widened(start, lambda layers: run(layers, False), lambda _: target)
     full = start.full()
     most = max(FEWEST, COLUMNS // (len(data.sigma) + data.outputs))
-    bases, cut, rough, before, error = neighbours(network, full), VISITED, False, None, math.inf
+    bases, cut, before, error = neighbours(network, full), VISITED, None, math.inf
+    rough = max(network.path_depths.values()) > SHALLOW
     while True:
         narrow = projected(network, full, bases)
         if count(narrow) > PAYS * start.entries:

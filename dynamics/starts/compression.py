@@ -20,9 +20,8 @@ grow with the depth. Measured on half-times: at L = 4, u0 = 0.1, h = 100 a round
 L = 8, u0 = 0.5, h = 2001 by 3.5. That it goes on falling is not proved; `dynamics.simulation.widening` watches it.
 
 `visited` asks a run instead: along a narrow one, what the full network pushes forward and pulls back spans few
-directions that matter (`VISITED`), and the network on these is narrow and closer. Each such step takes the miss down
-by ten and more, at L = 8, u0 = 0.3, h = 100 from 5e-2 to 2e-4 in two, where four rounds and six times the weights leave
-5e-3.
+directions that matter (`VISITED`), and the network on these and their neighbours is narrow and closer. At L = 8,
+u0 = 0.3, h = 100 half-times miss by 8e-2, 2e-3, 4e-4, where four rounds and twice the weights leave 5e-3.
 """
 
 from __future__ import annotations
@@ -40,6 +39,7 @@ from dynamics.starts.weights import Weights
 
 CUT = 1e-10  # singular values of normalised columns below this share add no direction
 SQUARED = 1e-7  # a cut that is safe with squares of singular values
+LEADING = 0.05  # from this share on a direction that a run passes through takes its neighbours with it
 VISITED = 1e-3  # the same for what a run passes through, ten times less each time
 OUTPUT = "output"
 
@@ -105,17 +105,11 @@ def compressed(network: FusionNetwork, weights: Mapping[str, Any], rounds: int =
 def neighbours(network: FusionNetwork, weights: Mapping[str, Any], rounds: int = 1) -> Bases:
     """V of every space after some rounds."""
     rounds = checked_integer(rounds, "rounds", 0)
-    matrices, ends = _matrices(network, weights), end_spaces(network)
+    matrices = _matrices(network, weights)
     whole, columns = _signals(network, matrices)
     bases = whole | {space: _span(_unit(found), CUT) for space, found in columns.items()}
     for _ in range(rounds):
-        wider = {space: [bases[space]] for space in columns}
-        for layer, w in matrices.items():
-            if layer.writes not in ends:
-                wider[layer.writes].append(w @ bases[layer.reads])
-            if layer.reads not in ends:
-                wider[layer.reads].append(w.T @ bases[layer.writes])
-        bases = whole | {space: _span(_unit(found), CUT) for space, found in wider.items()}
+        bases = _with_images(matrices, bases, bases, CUT)
     return bases
 
 
@@ -141,11 +135,13 @@ def visited(
         )
         for layer in layers_of(network)
     }
-    whole, columns = _signals(network, _matrices(network, weights), moves)
+    matrices = _matrices(network, weights)
+    whole, columns = _signals(network, matrices, moves)
     units = {space: _unit(found) for space, found in columns.items()}
     missed = [one - bases[space] @ (bases[space].T @ one) for space, one in units.items()]
     largest = max(float(np.max(np.linalg.norm(one, axis=0), initial=0.0)) for one in missed)
-    return whole | {space: _span(one, cut) for space, one in units.items()}, largest
+    spans, leading = ({space: _span(one, share) for space, one in units.items()} for share in (cut, LEADING))
+    return _with_images(matrices, whole | spans, whole | leading, VISITED), largest
 
 
 def projected(network: FusionNetwork, weights: Mapping[str, Any], bases: Bases) -> Weights:
@@ -201,6 +197,16 @@ def _signals(
             backward.setdefault(layer.reads, []).append(through(w.T, backward[layer.writes], back))
     inner = (space for space in sizes if space not in ends)
     return whole, {s: [c.reshape(len(c), -1) for c in forward[s] + backward[s]] for s in inner}
+
+
+def _with_images(matrices: Mapping[Layer, np.ndarray], bases: Bases, of: Bases, cut: float) -> Bases:
+    """The bases, and what the layers make of others: pushed forward and pulled back once; the ends as they are."""
+    ends = {layer.reads for layer in matrices} ^ {layer.writes for layer in matrices}
+    found = {space: [basis] for space, basis in bases.items()}
+    for layer, w in matrices.items():
+        found[layer.writes].append(w @ of[layer.reads])
+        found[layer.reads].append(w.T @ of[layer.writes])
+    return {space: bases[space] if space in ends else _span(_unit(columns), cut) for space, columns in found.items()}
 
 
 def _unit(columns: list[np.ndarray]) -> np.ndarray:
