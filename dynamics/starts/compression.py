@@ -202,11 +202,16 @@ def _signals(
 def _with_images(matrices: Mapping[Layer, np.ndarray], bases: Bases, of: Bases, cut: float) -> Bases:
     """The bases, and what the layers make of others: pushed forward and pulled back once; the ends as they are."""
     ends = {layer.reads for layer in matrices} ^ {layer.writes for layer in matrices}
-    found = {space: [basis] for space, basis in bases.items()}
+    found: dict[Space, list[np.ndarray]] = {space: [] for space in bases}
     for layer, w in matrices.items():
         found[layer.writes].append(w @ of[layer.reads])
         found[layer.reads].append(w.T @ of[layer.writes])
-    return {space: bases[space] if space in ends else _span(_unit(columns), cut) for space, columns in found.items()}
+    wider = dict(bases)
+    for space in found.keys() - ends:
+        basis, one = bases[space], _unit(found[space])
+        left, values, _ = np.linalg.svd(one - basis @ (basis.T @ one), full_matrices=False)
+        wider[space] = np.hstack([basis, left[:, values > cut]])
+    return wider
 
 
 def _unit(columns: list[np.ndarray]) -> np.ndarray:
