@@ -6,10 +6,13 @@ import hashlib
 import io
 import json
 import os
+import sys
+import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -118,6 +121,23 @@ def _checksum(members: Mapping[str, Any]) -> bytes:
     return whole.digest()
 
 
+@contextmanager
+def arrays_of(source: str | os.PathLike[str] | BinaryIO) -> Iterator[Mapping[str, np.ndarray]]:
+    """An .npz archive, without pickles and without NumPy's warnings of what an old or harmed one looks like."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with np.load(source, allow_pickle=False) as file:
+            yield file
+
+
+def is_text(array: np.ndarray) -> bool:
+    """Whether NumPy's text has only characters that Python knows; others make strings that cannot even be shown."""
+    if array.dtype.kind != "U" or not array.dtype.itemsize:
+        return array.dtype.kind == "U"
+    codes = np.atleast_1d(array).copy().view(np.dtype(np.uint32).newbyteorder(array.dtype.byteorder))
+    return bool(np.all(codes <= sys.maxunicode))
+
+
 def unpacked(path: Path, what: str, place: str = "") -> tuple[dict[str, np.ndarray], list[str]]:
     """Arrays and warnings of a file that `packed` made: a sound one is, byte for byte, what its arrays are packed to.
 
@@ -133,16 +153,16 @@ def unpacked(path: Path, what: str, place: str = "") -> tuple[dict[str, np.ndarr
     except OSError as error:
         raise StoreError(f"{what} not read from {shown(path, LONGEST_PATH)}: {_reason(error)}") from None
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            members = {name: file[name] for name in file.files}
+        with arrays_of(io.BytesIO(content)) as file:
+            members = dict(file)
         del members["checksum"]
-        warnings = json.loads(members.pop("warnings").tobytes())
+        remarks = json.loads(members.pop("warnings").tobytes())
         members.pop("place", None)
-        sound = packed(members, warnings, place) == content
+        sound = packed(members, remarks, place) == content
     except MemoryError:
         raise
     except Exception:  # NumPy leaks BadZipFile, zlib.error, KeyError, TokenError on damaged files
         sound = False
     if not sound:
         raise ValueError("its bytes are not those of its arrays")
-    return members, warnings
+    return members, remarks

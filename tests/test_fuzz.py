@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from derivations import DataError
+from dynamics import read_table
 from tests.soak.loaders import FRAMED, LOADERS, archived, corpus, fed, seeds
 from tests.soak.loading import broken_by_mutants
 
@@ -22,6 +25,18 @@ def test_mutants_are_taken_or_refused_in_one_line(kind: str) -> None:
 def test_what_once_broke_a_loader(saved: Path, tmp_path: Path) -> None:
     kind = saved.parent.name
     fed(kind, saved.read_bytes(), tmp_path / f"input{LOADERS[kind][0]}")
+
+
+def test_text_beyond_unicode_is_refused(tmp_path: Path) -> None:
+    """NumPy hands out strings of such code points that Python cannot even show."""
+    beyond = np.frombuffer(np.array([0x680000, 65], dtype="<u4").tobytes(), dtype="<U1")
+    np.savez(tmp_path / "t.npz", A=np.arange(4.0).reshape(2, 2), label=beyond)
+    fields = np.zeros(2, dtype=[("x", float), ("label", "U1")])
+    fields["label"] = beyond
+    np.save(tmp_path / "t.npy", fields)
+    for file, blocks in (("t.npz", {"A": ["A1"], "B": ["A2"]}), ("t.npy", {"A": ["x"], "B": ["label"]})):
+        with pytest.raises(DataError, match="beyond Unicode"):
+            read_table(tmp_path / file, "label", blocks)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in LOADERS if kind not in UNGROWN])

@@ -14,6 +14,7 @@ import numpy as np
 from derivations import DataError
 from dynamics.data.columns import check_width, numbers_or_text, rows_at_a_time
 from dynamics.data.source import Cells, Source
+from dynamics.files import is_text
 from dynamics.messages import listed, shown
 
 LARGEST_ARCHIVE = 2**30  # bytes that an .npz may unpack to
@@ -84,6 +85,8 @@ def load_arrays(file: Path, names: Sequence[str], source: str) -> dict[str, np.n
             for name in names:
                 with archive.open(stored[name]) as member:
                     arrays[name] = np.lib.format.read_array(member, allow_pickle=False)
+                    if arrays[name].dtype.kind == "U" and not is_text(arrays[name]):
+                        raise DataError(f"{source}: {shown(name)} has characters beyond Unicode")
                     if member.read(1):  # reading to the end has the checksum compared, too
                         raise DataError(f"{source}: {shown(name)} is longer than its header declares")
     except DataError:

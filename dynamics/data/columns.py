@@ -12,6 +12,7 @@ import numpy as np
 from derivations import DataError, DomainError
 from derivations.network import checked_name
 from derivations.rows import is_gap
+from dynamics.files import is_text
 from dynamics.messages import cut, listed, shown
 
 LONGEST = 2**53  # integers beyond it are not all floats
@@ -160,6 +161,8 @@ def numbers_or_text(values: np.ndarray, name: str, source: str) -> np.ndarray:
         with np.errstate(over="ignore"):  # of long doubles: infinite ones are found later
             return np.asarray(values, dtype=float)
     if kind == "U":
+        if not is_text(values):
+            raise DataError(f"{source}: column {shown(name)} has characters beyond Unicode")
         return np.asarray(values, dtype=object)
     if kind in "Mm":
         raise DataError(

@@ -16,7 +16,7 @@ import numpy as np
 from derivations import Correlations, StoreError
 from derivations.critical.saddles import Course
 from dynamics.checks import required
-from dynamics.files import plain_file, write_whole
+from dynamics.files import arrays_of, is_text, plain_file, write_whole
 from dynamics.messages import one_line
 from dynamics.provenance import origin_of
 from dynamics.runs.half_times import HALF, HalfTimes, Status, Timed, first_time, never_notes, race_notes
@@ -219,7 +219,9 @@ def load_trajectory(path: str | os.PathLike[str]) -> Trajectory:
     """
     source = plain_file(path, "trajectory")
     try:
-        with open(source, "rb") as stream, np.load(stream, allow_pickle=False) as file:
+        with open(source, "rb") as stream, arrays_of(stream) as file:
+            if not is_text(file["meta"]):
+                raise ValueError("meta is no text")
             meta = json.loads(str(file["meta"]))
             if meta["format"] != FORMAT:
                 raise ValueError(f"format is {meta['format']!r}, want {FORMAT!r}: simulate it again")

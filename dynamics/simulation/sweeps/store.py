@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from derivations import StoreError
-from dynamics.files import LONGEST_PATH, packed, plain_file, unpacked, write_whole
+from dynamics.files import LONGEST_PATH, arrays_of, packed, plain_file, unpacked, write_whole
 from dynamics.messages import shown
 from dynamics.provenance import _version
 from dynamics.simulation.sweeps.spec import Spec
@@ -77,7 +77,7 @@ def _require_own(path: Path, spec: Spec) -> None:
     """Refuse a folder without a manifest whose sound batches are all of another sweep."""
     places = []
     for batch in sorted(path.glob("batch-??????.npz")):
-        with suppress(Exception), np.load(batch, allow_pickle=False) as file:  # NumPy leaks many kinds
+        with suppress(Exception), arrays_of(batch) as file:  # NumPy leaks many kinds
             places.append(file["place"].tobytes().decode())
     if places and not any(f" {spec.key} " in place for place in places):
         raise StoreError(f"store {str(path)!r} is of another sweep, not mixed with this one: take another folder")
