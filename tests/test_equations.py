@@ -93,6 +93,17 @@ def test_every_source_is_used(entry: Entry) -> None:
     assert list(unused_sources(entry)) == []
 
 
+def test_derive_lists_all_equations(capsys: pytest.CaptureFixture[str]) -> None:
+    """Here, where all of them have been derived."""
+    from dynamics.interface.cli import main
+
+    assert main(["derive"]) == 0
+    out = capsys.readouterr().out
+    assert all(f"({n}" in out for n in range(1, 63))
+    assert "fails" not in out
+    assert "figure 6c: sigma_A/sigma_B = sqrt(k) at rho = 0: false" in out
+
+
 def test_derivations_lead_from_the_definitions_to_the_equation() -> None:
     for name in ("9", "12", "44", "57", "59"):
         path = [e.name for e in ledger().derivation(name)]

@@ -100,7 +100,7 @@ def test_the_notebooks_are_one_course() -> None:
 
 
 COMMANDS = commands_of(documented())
-ELSEWHERE = {"fusion-dynamics derive": "tests/dynamics/interface/test_cli.py"}
+ELSEWHERE = {"fusion-dynamics derive": "tests/test_equations.py"}
 ELSEWHERE |= {command: "tests/dynamics/interface/test_report.py" for command in COMMANDS if " report data" in command}
 SHORTER = {"--seeds 50": "--seeds 2", "--seeds 5": "--seeds 1", "--bootstrap 2000": "--bootstrap 100"} | {
     "derive --html": "derive 46 --html",

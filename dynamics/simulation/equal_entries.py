@@ -50,28 +50,32 @@ class Manifold:
         return [TYPICAL * np.concatenate([row, inner])]
 
     def total(self, state: Arrays) -> np.ndarray:
-        row, numbers = np.split(state[0], [len(self.owner)])
+        row, numbers = self._parts(state)
         return np.asarray(self._whole(numbers) * row)
 
     def downhill(self, state: Arrays, error: np.ndarray) -> Arrays:
         """Of each entry, -dloss/dW: the chain rule, over the entries that share a number."""
-        row, numbers = np.split(state[0], [len(self.owner)])
+        row, numbers = self._parts(state)
         pull = np.add.reduceat(row * error, self.begins)
         inner = pull @ self._without(numbers) / self.entries
         return [np.concatenate([self._whole(numbers) / self.first * error, inner])]
 
+    def _parts(self, state: Arrays) -> tuple[np.ndarray, np.ndarray]:
+        """The rows of all modalities, and the numbers."""
+        return state[0][: len(self.owner)], state[0][len(self.owner) :]
+
     def _whole(self, numbers: np.ndarray) -> np.ndarray:
         """Total weights over rows, (D,)."""
-        return np.asarray(self.scale * np.prod(np.where(self.on, numbers, 1.0), axis=1))[self.owner]
+        return np.asarray(self.scale * np.multiply.reduce(np.where(self.on, numbers, 1.0), axis=1))[self.owner]
 
     def _without(self, numbers: np.ndarray) -> np.ndarray:
         """The product of a branch's other numbers, (modalities, layers)."""
-        rest = np.prod(np.where(self.others, numbers, 1.0), axis=2)
+        rest = np.multiply.reduce(np.where(self.others, numbers, 1.0), axis=2)
         return np.where(self.on, self.scale[:, None] * rest, 0.0)
 
     def spread(self, state: Arrays, each: np.ndarray) -> Arrays:
         """Variance of `downhill` over errors of single rows, (P, D)."""
-        row, numbers = np.split(state[0], [len(self.owner)])
+        row, numbers = self._parts(state)
         slopes = row[:, None] * self._without(numbers)[self.owner] / self.entries
         return [
             np.concatenate(
@@ -81,7 +85,7 @@ class Manifold:
 
     def weights(self, state: Arrays, rng: np.random.Generator) -> Weights:
         """Every weight of such a network, with random signs."""
-        row, numbers = np.split(state[0], [len(self.owner)])
+        row, numbers = self._parts(state)
         of = dict(zip(self.layers, numbers.tolist(), strict=True))
         found: Weights = {name: [] for name in self.network.chains}
         nodes = {name: _signs(rng, self.width) for name in self.network.chains}  # of what a chain begins with

@@ -220,9 +220,9 @@ def test_a_narrow_network_that_would_be_too_large_says_how_well_it_is_known(monk
     monkeypatch.setattr(widening, "LARGEST_NARROW", 400)
     monkeypatch.setattr(jobs_module, "LARGEST_NARROW", 400)
     net = FusionNetwork.fused_at(6, 3)
-    runs = ensemble(net, DATA, u0=0.5, width=100, seeds=2)
-    one = integrate(net, DATA, u0=0.5, width=100)
-    exact = integrate(net, DATA, u0=0.5, width=100, exact=True, rtol=1e-7)
+    runs = ensemble(net, DATA, u0=0.5, width=60, seeds=2)
+    one = integrate(net, DATA, u0=0.5, width=60)
+    exact = integrate(net, DATA, u0=0.5, width=60, exact=True, rtol=1e-7)
     for error, times, warnings in (
         (runs.compression, {m: t[0] for m, t in runs.times.items()}, runs.warnings),
         (one.monitors["compression"], one.times, one.warnings),
