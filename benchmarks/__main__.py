@@ -1,4 +1,4 @@
-"""`OMP_NUM_THREADS=1 python -m benchmarks [--save]`, alone on the machine; needs torch for the baseline."""
+"""`OMP_NUM_THREADS=1 python -m benchmarks [--save]`, alone on the machine; needs torch and diffrax for the baselines."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import engine, scaling, usual
+from benchmarks import deep, engine, rivals, scaling, usual
 from benchmarks.timing import Row
 
 HERE = Path(__file__).parent
@@ -23,8 +23,10 @@ def table(rows: list[Row]) -> str:
 def main() -> None:
     if os.environ.get("OMP_NUM_THREADS") != "1":
         sys.exit("set OMP_NUM_THREADS=1: costs are of one thread")
-    parts = [("The engine", engine.rows()), ("Predictions and single runs", usual.rows())]
-    packages = ", ".join(f"{p} {version(p)}" for p in ("numpy", "scipy", "sympy", "torch", "fusion-dynamics"))
+    parts = [("In multiples of eigh", deep.rows()), ("The engine", engine.rows()), ("General solvers", rivals.rows())]
+    parts += [("Predictions and single runs", usual.rows())]
+    used = ("numpy", "scipy", "sympy", "torch", "jax", "diffrax", "fusion-dynamics")
+    packages = ", ".join(f"{p} {version(p)}" for p in used)
     text = "# Results\n\n"
     text += f"Python {platform.python_version()}, {packages}; {platform.machine()}, {os.cpu_count()} shared cores, "
     text += "one thread. Made by `python -m benchmarks --save`. Medians; what is compared was run in turn.\n"

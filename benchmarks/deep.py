@@ -1,4 +1,4 @@
-"""Deep single flows, a sweep and two predictions, in multiples of one `numpy.linalg.eigh` of order 1000 of the same run."""
+"""Deep single flows, sweeps and predictions, in multiples of `numpy.linalg.eigh` of order 1000 in the same run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def yardstick() -> Callable[[], object]:
 
 
 def rows() -> list[Row]:
-    """Errors are those of half-times against every weight at width 100, rtol 1e-8 (same integrators, no compression)."""
+    """Errors: half-times against every weight at width 100, rtol 1e-8 (same integrators, no compression)."""
     begun = iter(range(10**6))
 
     def scalar() -> object:  # data of its own each time, so that nothing is kept
@@ -57,7 +57,8 @@ def two_processes(unit: float) -> list[Row]:
         code = (
             "import hashlib, resource, sys, time; import numpy as np; from benchmarks.deep import POINTS\n"
             "from dynamics import sweep\n"
-            "grid = {**POINTS, 'sigma_a': np.linspace(1.2, 3, 100).tolist(), 'rho': np.linspace(-.5, .5, 100).tolist()}\n"
+            "a, rho = (np.linspace(*ends, 100).tolist() for ends in ((1.2, 3), (-.5, .5)))\n"
+            "grid = {**POINTS, 'sigma_a': a, 'rho': rho}\n"
             f"begun = time.perf_counter(); found = sweep(grid, jobs={jobs}); took = time.perf_counter() - begun\n"
             "data = b''.join(found[name].values.tobytes() for name in sorted(found.data_vars))\n"
             "peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n"

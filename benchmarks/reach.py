@@ -18,7 +18,8 @@ What is measured: `watch`, as in the README, and `against`. What is predicted: `
 network of the same layers, from the size that the weights have (two layers without a memory: `init="pytorch"`, exact
 for such a start); of the transformer two layers in late fusion. Where `predict` refuses cross-entropy, the law of
 squared loss stands for it, which the road says. Two layers of ReLU have `predict_relu` beside it. An order is a tie
-where training has the two half-times within a tenth of each other; ties are counted apart, all else is counted.
+where training has the two half-times within a tenth of each other. Ties, and predictions that say that the order is
+open, are counted apart; all else is counted.
 """
 
 from __future__ import annotations
@@ -436,7 +437,8 @@ def judged(row: Mapping[str, Any], road: str) -> Iterator[tuple[bool | None, flo
         trained = [p / (1 + e) for p, e in zip(beside["predicted"].values(), beside["errors"].values(), strict=True)
                    if p is not None and e is not None and p > 0]  # fmt: skip
         tie = len(trained) == 2 and abs(math.log(trained[0] / trained[1])) < TIE
-        yield None if tie else beside["agrees"], beside["ratio"], errors
+        unclear = tie or row["roads"][road].get("together")  # the prediction says that the order is open
+        yield None if unclear else beside["agrees"], beside["ratio"], errors
 
 
 def main_road(row: Mapping[str, Any]) -> str:
@@ -454,7 +456,10 @@ def summed(rows: list[dict[str, Any]], road_of: Callable[[Mapping[str, Any]], st
     ratios = [abs(ratio) for _, ratio, _ in said if ratio is not None]
     halves = [e for _, _, errors in said for e in errors]
     refused = sum("refused" in row["roads"][road_of(row)] for row in rows)
+    told = [row["roads"][road_of(row)] for row in rows]
+    left_open = sum(len(road.get("beside", ())) for road in told if road.get("together"))
     text = f"{sum(clear)}/{len(clear)}" if clear else "-"
+    text += f" ({left_open} open)" if left_open else ""
     text += f"; {100 * np.median(ratios):.0f} %" if ratios else ""
     text += f"; {100 * np.median(halves):.0f} %" if halves else ""
     return text + (f"; {refused} refused" if refused else "")
@@ -473,10 +478,8 @@ def report(path: Path) -> str:
         f"{sum('broken' in seed for seed in runs)} diverged, "
         f"{sum(not seed.get('settled', True) for seed in runs)} still learned at the end.\n\n"
     )
-    text += (
-        "A cell: seeds whose order is right, of those that are no tie; median error of the ratio; of the half-times."
-    )
-    text += "\n\n"
+    text += "A cell: seeds whose order is right, of those that are no tie and of which an order is predicted (open: it "
+    text += "says that either may be first); median error of the ratio; of the half-times.\n\n"
     head = "| network | start | " + " | ".join(OPTIMIZERS) + " |\n|---|---|" + "---|" * len(OPTIMIZERS) + "\n"
     for loss in LOSSES:
         text += f"## {loss.replace('_', '-').capitalize()}\n\n{head}"
@@ -530,8 +533,6 @@ def cause(row: Mapping[str, Any]) -> str:
     orders = {tuple(sorted(s["times"], key=lambda m: s["times"][m] or math.inf)) for s in row["seeds"] if "times" in s}
     if any(None in s.get("times", {}).values() for s in row["seeds"]):
         return "a modality is never learned, or predicted never to be"
-    if row["roads"][main_road(row)].get("together"):
-        return "the prediction says that the order is open"
     if len(orders) > 1:
         return "seeds of training disagree"
     if not all(s.get("settled", True) for s in row["seeds"]):

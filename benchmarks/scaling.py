@@ -52,7 +52,7 @@ def trajectories() -> dict[str, list[float]]:
             Member(compressed(network, random_weights(network, DATA, u0, width=100, seed=s), rounds), plan)
             for s in range(COUNTS[-1])
         ]
-        found[f"({depth}, {fused})"] = medians([partial(flow.run, network, members[:n], rtol=1e-5) for n in COUNTS], 3)
+        found[f"({depth}, {fused})"] = medians([partial(flow.run, members[:n], rtol=1e-5) for n in COUNTS], 3)
     return found
 
 

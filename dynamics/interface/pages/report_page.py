@@ -57,6 +57,9 @@ def page(report: Report) -> str:
     )
 
 
+REACH = "How far that reaches for other networks, starts and optimizers was measured: benchmarks/REACH.md."
+
+
 def _title(report: Report) -> str:
     return f"What will a fusion network ignore? {one_line(str(report.provenance.get('data', 'data')))}"
 
@@ -72,7 +75,7 @@ def _head(report: Report) -> str:
         f'<p class="note">A deep linear network: {escape(layers)} (trunk: after the fusion). Loss: half the mean '
         f"squared error. Time is in units of tau = 1/learning rate{_rate_text(report)}.</p>"
         f'<p class="answer">{escape(p.answer)}</p>{_facts(report)}'
-        f'<p class="note">Holds for: {escape(p.holds_for)}.</p>{done}{warned}'
+        f'<p class="note">Holds for: {escape(p.holds_for)}. {REACH}</p>{done}{warned}'
     )
 
 
