@@ -1,4 +1,4 @@
-"""`OMP_NUM_THREADS=1 python -m benchmarks [--save]`, alone on the machine; needs torch and diffrax for the baselines."""
+"""`OMP_NUM_THREADS=1 python -m benchmarks [--save]`, alone on the machine; needs torch and diffrax as baselines."""
 
 from __future__ import annotations
 

@@ -4,8 +4,8 @@
 2. The same on two pseudo-samples with the same correlations: for a linear network the gradients are the same.
 3. These for all networks of one architecture at once, by batched matrix products.
 
-`seconds_of_the_authors` is the training step as the paper's public code takes it: branches put side by side and read by one
-layer twice as wide, a leaky ReLU of slope one after every layer, the loss read off at each step.
+`seconds_of_the_authors` is the training step as the paper's public code takes it: branches put side by side and read by
+one layer twice as wide, a leaky ReLU of slope one after every layer, the loss read off at each step.
 """
 
 from __future__ import annotations

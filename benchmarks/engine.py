@@ -115,7 +115,8 @@ def sweep_row(name: str, problems: Sequence[Sweep], u0: float, rounds: int, goal
     error = f"{max(misses):.0e} (worst of {count} runs against DOP853 at full width)"
     ratio = (
         f"PyTorch on 8192 samples: {plain / cost:,.0f} times ({plain / 60:,.0f} min), written as the authors' code: "
-        f"{authors / cost:,.0f}; on two pseudo-samples: {clever / cost:,.0f} ({clever / 60:,.1f} min); these batched: {batched / cost:,.0f} ({batched / 60:,.1f} min)"
+        f"{authors / cost:,.0f}; on two pseudo-samples: {clever / cost:,.0f} ({clever / 60:,.1f} min); these batched: "
+        f"{batched / cost:,.0f} ({batched / 60:,.1f} min)"
     )
     return Row(name, shown(cost), goal, ratio, error)
 
