@@ -28,6 +28,7 @@ Forward = Callable[[dict[str, np.ndarray]], Any]
 
 ROWS = 2000  # that are watched at most, unless some modality has a quarter as many inputs
 LINEAR = 1e-6  # share of the power of a part beyond any linear map of its inputs: what float32 leaves
+TWICE, NEAR_TWICE = "all about twice as late: does the training's loss lack its half?", 0.1
 SETTLED = 0.01  # share of the fall of the loss that the last third may still take
 
 
@@ -131,7 +132,9 @@ class WatchedTraining(Timed, Shown, Drawn):
             notes.append(f"predicted half-times are of plateaus, those of training of {self.yardstick}")
         elif self.yardstick is Yardstick.LOSS and prediction.recipe.loss is Loss.SQUARED:
             notes.append(f"predicted half-times are of squared loss, those of training of {self.yardstick}")
-        return Against(times, dict(self.times), dict(prediction.estimate.spread), prediction.holds_for, tuple(notes))
+        notes += [f"Warning: {w}" for w in self.warnings]
+        spread, is_open = dict(prediction.estimate.spread), prediction.together
+        return Against(times, dict(self.times), spread, prediction.holds_for, tuple(notes), is_open)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -140,6 +143,7 @@ class Against(Shown):
 
     spread : modality -> relative standard deviation over random starts, where the prediction knows it
     holds_for : what the prediction is of
+    is_open : the prediction says that either may be first
     """
 
     predicted: Mapping[str, float]
@@ -147,6 +151,7 @@ class Against(Shown):
     spread: Mapping[str, float]
     holds_for: str
     notes: tuple[str, ...] = ()
+    is_open: bool = False
 
     @property
     def errors(self) -> dict[str, float]:
@@ -160,10 +165,24 @@ class Against(Shown):
         return self._order(self.predicted) == self._order(self.trained)
 
     @property
+    def verdict(self) -> str:
+        """What is to be said of the order."""
+        times = list(self.trained.values())
+        unreached = times.count(math.inf)
+        if unreached > 1 or unreached == len(times):
+            return "training has no order yet: train longer"
+        if 0.0 in times:
+            return "training has no order: something was learned before the record began"
+        if self.is_open:
+            return "the prediction leaves the order open"
+        return "the predicted order is right" if self.order_agrees else "the predicted order is wrong"
+
+    @property
     def ratio_error(self) -> float:
         """Predicted over trained ratio of the last to the first half-time, less 1."""
         first, last = self._order(self.trained)[0], self._order(self.trained)[-1]
-        return (1 + self.errors[last]) / (1 + self.errors[first]) - 1
+        begin = 1 + self.errors[first]
+        return (1 + self.errors[last]) / begin - 1 if begin else math.nan  # predicted to be there from the start
 
     @staticmethod
     def _order(times: Mapping[str, float]) -> list[str]:
@@ -177,11 +196,12 @@ class Against(Shown):
             scatter = f"{100 * seeds:.2g} %" if math.isfinite(seeds) else "-"
             error = f"{100 * off:+.1f} %" if math.isfinite(off) else "-"
             rows.append((m, number(self.predicted[m]), number(self.trained[m]), error, scatter))
-        title = "the predicted order is right" if self.order_agrees else "the predicted order is wrong"
         head = ("modality", "predicted [tau]", "trained [tau]", "error", "seeds scatter by")
         off = self.ratio_error
         ratio = [f"ratio: error {100 * off:+.1f} %"] if len(rows) > 1 and math.isfinite(off) else []
-        return Table(title, head, tuple(rows), (*ratio, *self.notes, f"Holds for: {self.holds_for}"))
+        known = [e for e in self.errors.values() if math.isfinite(e)]
+        twice = [TWICE] if known and all(abs(e - 1) < NEAR_TWICE for e in known) else []
+        return Table(self.verdict, head, tuple(rows), (*ratio, *twice, *self.notes, f"Holds for: {self.holds_for}"))
 
 
 def _by_end(data: Correlations, m: str, t: np.ndarray, total: np.ndarray, until: float) -> float:
@@ -250,7 +270,9 @@ class Watch:
         try:
             given = self._forward(inputs)
         except Exception as error:  # whatever a framework raises
-            raise DataError(one_line(f"forward raised {type(error).__name__} at t = {t:g}: {error}")) from error
+            hint = f"; it gets one mapping, of {', '.join(inputs)} to arrays"
+            said = f"{error}{hint if type(error) in (TypeError, KeyError) else ''}"
+            raise DataError(one_line(f"forward raised {type(error).__name__} at t = {t:g}: {said}")) from error
         return self._seen.outputs(given, t)
 
     @property
@@ -409,7 +431,9 @@ def watch(
     >>> watched.training.yardstick.value, len(watched.training.t)
     ('its plateau', 20)
     """
-    if not isinstance(data, Correlations) or data.samples is None:
+    if not isinstance(data, Correlations):
+        raise DataError(f"watch needs Correlations, then what the network puts out: got a {type(data).__name__} first")
+    if data.samples is None:
         raise DataError("watch needs Correlations made by from_samples or read_table: these have no samples")
     checked_call(forward, "forward")
     if forward is None:

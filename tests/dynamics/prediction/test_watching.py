@@ -12,7 +12,7 @@ import pytest
 from derivations import DataError, DomainError, FusionNetwork
 from derivations.flow.gradient_flow import total_weights
 from dynamics import Correlations, integrate, load_example, predict, recorded, watch
-from dynamics.prediction.watching import WatchedTraining, Yardstick
+from dynamics.prediction.watching import Against, WatchedTraining, Yardstick
 from dynamics.runs.half_times import Status
 from dynamics.starts.weights import Weights, random_weights
 
@@ -246,6 +246,8 @@ def test_wrong_networks_get_one_line() -> None:
         fine.record(1.0)
     with pytest.raises(DataError, match="watch needs Correlations made by from_samples"):
         watch(Correlations.scalar(2, 1, 0), broken)
+    with pytest.raises(DataError, match=r"watch needs Correlations, then .* got a function first"):
+        watch(broken, DATA)  # type: ignore[arg-type]
     with pytest.raises(DomainError, match="forward must be a function, got None"):
         watch(DATA, None)  # type: ignore[arg-type]
     with pytest.raises(DomainError, match="loss must be squared or cross_entropy here"):
@@ -254,11 +256,29 @@ def test_wrong_networks_get_one_line() -> None:
         watch(DATA, broken, loss="cross_entropy")
 
 
+def test_the_verdict_is_of_an_order_that_is_there() -> None:
+    predicted = {"A": 1.0, "B": 2.0}
+    for trained, is_open, says in (
+        ({"A": 1.1, "B": math.inf}, False, "the predicted order is right"),
+        ({"A": 3.0, "B": 1.0}, False, "the predicted order is wrong"),
+        ({"A": 3.0, "B": 1.0}, True, "the prediction leaves the order open"),
+        ({"A": math.inf, "B": math.inf}, False, "training has no order yet: train longer"),
+        ({"A": 0.0, "B": math.inf}, False, "training has no order: something was learned before the record began"),
+    ):
+        assert Against(predicted, trained, {}, "", (), is_open).verdict == says
+    assert math.isnan(Against({"A": 0.0, "B": 1.0}, {"A": 1.0, "B": 2.0}, {}, "").ratio_error)
+    twice = Against(predicted, {"A": 0.51, "B": 1.0}, {}, "")
+    assert "does the training's loss lack its half?" in str(twice)
+
+
 def test_against_takes_predictions_of_the_same_modalities_only() -> None:
     watched = watch(DATA, lambda x: np.zeros(60))
     watched.record(0.0)
     watched.record(1.0)
     seen: WatchedTraining = watched.training
+    beside = seen.against(predict(FusionNetwork.fused_at(2, 2), DATA))
+    assert beside.verdict == "training has no order yet: train longer"
+    assert any("record for longer" in line for line in str(beside).splitlines())
     other = load_example("star98")
     with pytest.raises(DomainError, match="prediction must be of A, B, got one of demographics, school"):
         seen.against(predict(FusionNetwork.fused_at(2, 2, other.modalities), other))
