@@ -61,8 +61,9 @@ def integrate(
         within 10 rtol of the largest over the whole run, beside what `monitors["compression"]` says of a narrow one
     max_steps : budget; a run that it ends has modalities `not reached` and a warning
     exact : keep the full width. Without it the network is run narrow (`dynamics.starts.compression`): two layers at the
-        width that the start spans, which is the same flow; deeper ones wider and wider until two runs agree to
-        COMPRESSED or 10 rtol, or at full width where that pays no more
+        width that the start spans, which is the same flow; deeper ones on what their own run passes through, again and
+        again until little of it is missed (COMPRESSED or 10 rtol in the half-times, an estimate), or at full width
+        where that pays no more
     verify : run again at a tenth of rtol. `monitors["rerun"]` is how far half-times move, `monitors["rerun_weights"]`
         how far total weights do anywhere along the run, as a share of the largest; with a warning beyond 100 rtol:
         what an integrator stuck at zero cannot hide, though nothing drifts there
