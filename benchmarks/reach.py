@@ -437,8 +437,12 @@ def judged(row: Mapping[str, Any], road: str) -> Iterator[tuple[bool | None, flo
         trained = [p / (1 + e) for p, e in zip(beside["predicted"].values(), beside["errors"].values(), strict=True)
                    if p is not None and e is not None and p > 0]  # fmt: skip
         tie = len(trained) == 2 and abs(math.log(trained[0] / trained[1])) < TIE
-        unclear = tie or row["roads"][road].get("together")  # the prediction says that the order is open
-        yield None if unclear else beside["agrees"], beside["ratio"], errors
+        yield None if tie else beside["agrees"], beside["ratio"], errors
+
+
+def is_open(row: Mapping[str, Any], road: str) -> bool:
+    """Whether the prediction says that either may be first."""
+    return bool(row["roads"][road].get("together"))
 
 
 def main_road(row: Mapping[str, Any]) -> str:
@@ -451,15 +455,13 @@ def _named(road: str, _: Mapping[str, Any]) -> str:
 
 def summed(rows: list[dict[str, Any]], road_of: Callable[[Mapping[str, Any]], str] = main_road) -> str:
     """Order right of how many seeds, medians of the errors, and how many tables are refused."""
-    said = [seed for row in rows for seed in judged(row, road_of(row))]
-    clear = [right for right, _, _ in said if right is not None]
-    ratios = [abs(ratio) for _, ratio, _ in said if ratio is not None]
-    halves = [e for _, _, errors in said for e in errors]
+    said = [(seed, is_open(row, road_of(row))) for row in rows for seed in judged(row, road_of(row))]
+    clear, left = ([right for (right, _, _), o in said if right is not None and o is which] for which in (False, True))
+    ratios = [abs(ratio) for (_, ratio, _), _ in said if ratio is not None]
+    halves = [e for (_, _, errors), _ in said for e in errors]
     refused = sum("refused" in row["roads"][road_of(row)] for row in rows)
-    told = [row["roads"][road_of(row)] for row in rows]
-    left_open = sum(len(road.get("beside", ())) for road in told if road.get("together"))
     text = f"{sum(clear)}/{len(clear)}" if clear else "-"
-    text += f" ({left_open} open)" if left_open else ""
+    text += f" (open {sum(left)}/{len(left)})" if left else ""
     text += f"; {100 * np.median(ratios):.0f} %" if ratios else ""
     text += f"; {100 * np.median(halves):.0f} %" if halves else ""
     return text + (f"; {refused} refused" if refused else "")
@@ -478,8 +480,8 @@ def report(path: Path) -> str:
         f"{sum('broken' in seed for seed in runs)} diverged, "
         f"{sum(not seed.get('settled', True) for seed in runs)} still learned at the end.\n\n"
     )
-    text += "A cell: seeds whose order is right, of those that are no tie and of which an order is predicted (open: it "
-    text += "says that either may be first); median error of the ratio; of the half-times.\n\n"
+    text += "A cell: seeds whose order is right, of those that are no tie and of which an order is predicted (open: of "
+    text += "those of which it says that either may be first); median error of the ratio; of the half-times.\n\n"
     head = "| network | start | " + " | ".join(OPTIMIZERS) + " |\n|---|---|" + "---|" * len(OPTIMIZERS) + "\n"
     for loss in LOSSES:
         text += f"## {loss.replace('_', '-').capitalize()}\n\n{head}"
@@ -509,7 +511,7 @@ def report(path: Path) -> str:
     text += "Cells of which less than half of the clear seeds are right, by what was seen there:\n\n"
     causes: dict[str, list[str]] = {}
     for r in rows:
-        clear = [right for right, _, _ in judged(r, main_road(r)) if right is not None]
+        clear = [right for right, _, _ in judged(r, main_road(r)) if right is not None and not is_open(r, main_road(r))]
         if clear and sum(clear) < len(clear) / 2:
             where = f"{r['network']} {r['table']} {r['optimizer']} ({r['start']}, {r['loss']})"
             causes.setdefault(cause(r), []).append(where)
