@@ -19,7 +19,7 @@ COMPRESSED = 1e-4  # error in the half-times that a narrow run may have
 LARGEST_NARROW = 20_000  # weights of a narrow network beyond which it takes minutes: then the error reached is said
 UNFINISHED = "the narrow network misses half-times by about {:.1g}: to know them better it would need {} weights"
 # error of half-times over the square of the largest share of a signal that was missed: an estimate, no bound. Fitted to
-# 248 narrow networks of 93 random problems of 3 to 8 layers, 96 % of which missed less, the worst 5 times as much; of 64
+# 248 narrow networks of 93 random problems, 3 to 8 layers, 96 % of which missed less, the worst 5 times as much; of 64
 # of 32 other problems 63 missed less, and the 70 that it takes for good missed 6.5e-5 at most
 MISS = 0.9
 GAIN = 10  # by which another run lessens it, at least
