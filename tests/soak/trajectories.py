@@ -21,9 +21,9 @@ def measure(count: int, seed: int) -> Outcome:
         net, data, u0 = problem(np.random.default_rng([seed, i]))
         reduced = integrate_reduced(net, data, u0=u0, rtol=1e-12)
         full = integrate(net, data, weights=aligned_weights(net, data, u0, width=2), rtol=1e-11)
-        before = {m: reduced.order[: reduced.order.index(m) + 1] for m in net.modalities}
+        before = {m: reduced.race[: reduced.race.index(m) + 1] for m in net.modalities}
         if net.is_early_fusion:  # one transition: all of them have learned when any has
-            before = dict.fromkeys(net.modalities, reduced.order)
+            before = dict.fromkeys(net.modalities, reduced.race)
         plateaus = [plateau(data, m, before[m]) for m in net.modalities]
         depths = net.depths["A"] + net.trunk.depth, net.depths["A"]
         exact = half_times(data.sigma, data.sigma_yx, u0, plateaus, net.depths["A"], net.trunk.depth)
@@ -60,7 +60,7 @@ def problem(rng: np.random.Generator) -> tuple[FusionNetwork, Correlations, floa
         smallest = 1e-6 if depth == 2 else 1e-2 if fused <= 2 else max(1e-2, LONGEST ** (-1 / (fused - 2)))
         u0 = float(np.exp(rng.uniform(np.log(smallest), np.log(0.3))))
         run = integrate_reduced(net, data, u0=u0, rtol=1e-6)
-        learned = [run.order[: n + 1] for n in range(len(names))]
+        learned = [run.race[: n + 1] for n in range(len(names))]
         signs = dict(zip(names, np.sign(data.sigma_yx), strict=True))
         turned = any(plateau(data, m, some) * signs[m] < 0 for some in learned for m in some)
         if not turned and all(s is Status.REACHED and run.times[m] > 0 for m, s in run.status.items()):
