@@ -34,7 +34,7 @@ import dynamics
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = (dynamics, derivations)
-#: Markdown of the repository -> its page; NOTES.md is the end of RESULTS.md.
+#: Markdown of the repository -> its page; what ends in NOTES.md is the end of another.
 COPIED = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
@@ -44,7 +44,7 @@ COPIED = {
 } | {
     f"benchmarks/{p.name}": f"checks/{p.stem.lower()}.md"
     for p in sorted(ROOT.glob("benchmarks/*.md"))
-    if p.name != "NOTES.md"
+    if not p.name.endswith("NOTES.md")
 }
 PICTURES = {"benchmarks/growth.png": "checks/growth.png"}
 NOTEBOOKS = sorted(ROOT.glob("notebooks/*.ipynb"), key=lambda path: int(path.name.partition("_")[0]))
