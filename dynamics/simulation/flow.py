@@ -22,9 +22,10 @@ from dynamics.simulation.march import march
 from dynamics.simulation.narrowed import narrowed
 from dynamics.simulation.system import System
 from dynamics.simulation.widening import COMPRESSED, followed, times_apart, weights_apart
+from dynamics.starts.compression import is_exact
 from dynamics.starts.recipes import trained
 from dynamics.starts.start import start_from
-from dynamics.starts.weights import Weights, require_products
+from dynamics.starts.weights import Weights, count, require_products
 
 OFF = "total weights move by {:.2g} of the largest at a tenth of rtol = {:g}: they are not to be relied on"
 ROUGH, ROUGHEST = 100.0, 1e-4  # times rtol, and at most: a run that only shows what the next network needs
@@ -128,7 +129,8 @@ def flow(
     first = start.narrow(0)
     tolerance, notes = tightened(cancelled(plan, first) * digits_left(plan, first), rtol)
     provenance = {"producer": "gradient flow", "network": str(network), "rtol": rtol, **start.origin}
-    states: list[np.ndarray] = []  # on the way of the last run
+    follows = not (exact or is_exact(network))
+    states: list[np.ndarray] = []  # on the way of the last narrow run
     unpack: Callable[[np.ndarray], Weights] | None = None
 
     def path(most: int) -> list[Weights]:
@@ -153,7 +155,7 @@ def flow(
             require_products(network, layers)
         trajectory, last = march(
             system, plan, rtol=used, t_end=t_end, t_eval=times, max_steps=max_steps, provenance=provenance,
-            warnings=(*data.warnings, *notes), path=None if exact else states,
+            warnings=(*data.warnings, *notes), path=states if follows and count(layers) < start.entries else None,
         )  # fmt: skip
         found, terms = {"compression": 0.0}, plan.terms
         if terms.is_uniform and not terms.modulation:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 SMALL_STATE = 64  # up to here LSODA by its own differences; beyond, by the slope, or the explicit DOP853 without one
-KEPT = 512  # states of a run's path
+KEPT, FEWEST_KEPT, NUMBERS = 512, 32, 10**7  # states of a run's path: at most, at least, and numbers in all
 SECONDS, LEAST_SECONDS = 0.005, 60.0  # on the wall for each step of a budget, and at least: a step may take any time
 
 
@@ -53,7 +53,7 @@ class Record:
 
     queue : times still to come, None if none were asked for
     marks : what passes zero on the way, of packed total weights, and -> mark_times; inf while it has not
-    path : states on the way, evenly spaced in steps, KEPT at most; None keeps none
+    path : states on the way, evenly spaced in steps, KEPT and NUMBERS at most; None keeps none
     """
 
     t: list[float]
@@ -73,7 +73,7 @@ class Record:
         """Another step's end."""
         if self.path is not None and self.steps % self.stride == 0:
             self.path.append(state.copy())
-            if len(self.path) == KEPT:
+            if len(self.path) >= max(FEWEST_KEPT, min(KEPT, NUMBERS // len(state))):
                 del self.path[1::2]
                 self.stride *= 2
 

@@ -21,7 +21,7 @@ L = 8, u0 = 0.5, h = 2001 by 3.5. That it goes on falling is not proved; `dynami
 
 `visited` asks a run instead: along a narrow one, what the full network pushes forward and pulls back spans few
 directions that matter (`VISITED`), and the network on these and their neighbours is narrow and closer. At L = 8,
-u0 = 0.3, h = 100 half-times miss by 8e-2, 2e-3, 4e-4, where four rounds and twice the weights leave 5e-3.
+u0 = 0.3, h = 100 half-times miss by 8e-2, 2e-3, 4e-4, where four rounds and more than twice the weights leave 5e-3.
 """
 
 from __future__ import annotations

@@ -132,6 +132,19 @@ def test_a_run_shows_what_its_network_has_missed() -> None:
     assert missed < 1e-9  # of the start itself
 
 
+def test_what_is_given_back_was_run_at_the_tolerance_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the next network would be too large, though the last run was a rough one."""
+    from dynamics.simulation import widening
+
+    monkeypatch.setattr(widening, "LARGEST_NARROW", 200)
+    net = FusionNetwork.fused_at(6, 5)
+    start = random_start(Problem.of(net, DATA), 0.3, 60, 0)
+    narrow = projected(net, start.full(), neighbours(net, start.full()))
+    run, alone = (integrate(net, DATA, u0=0.3, width=60), integrate(net, DATA, weights=narrow, exact=True))
+    assert any("to know them better it would need" in w for w in run.warnings)
+    assert run.times == pytest.approx(alone.times, rel=1e-9)  # the same run; a rough one is 1e-4 off
+
+
 def test_a_network_too_narrow_to_gain_runs_at_full_width() -> None:
     net = FusionNetwork.fused_at(4, 3)
     runs = [integrate(net, DATA, u0=0.3, width=4, seed=0, exact=e) for e in (False, True)]
