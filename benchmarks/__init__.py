@@ -1,1 +1,1 @@
-"""Costs, measured: `python -m benchmarks` prints them, `--save` writes RESULTS.md and its figure."""
+"""Costs, measured: `python -m benchmarks` prints them, `--save` writes RESULTS.md."""

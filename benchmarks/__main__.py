@@ -8,7 +8,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import deep, engine, rivals, scaling, usual
+from benchmarks import deep, engine, rivals, usual
 from benchmarks.timing import Row
 
 HERE = Path(__file__).parent
@@ -32,7 +32,7 @@ def main() -> None:
     text += "one thread. Made by `python -m benchmarks --save`. Medians; what is compared was run in turn.\n"
     for title, rows in parts:
         text += f"\n## {title}\n\n{table(rows)}\n"
-    text += f"\n## Growth\n\n{scaling.draw(HERE / 'growth.png') if '--save' in sys.argv else ''}\n"
+    text += "\n"
     text += (HERE / "NOTES.md").read_text()
     print(text)
     if "--save" in sys.argv:

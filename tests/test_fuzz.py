@@ -16,7 +16,7 @@ SAVED = Path(__file__).parent / "data" / "fuzz"
 
 @pytest.mark.parametrize("kind", list(LOADERS))
 def test_mutants_are_taken_or_refused_in_one_line(kind: str) -> None:
-    assert broken_by_mutants(kind, 600, 0) == []
+    assert broken_by_mutants(kind, 250, 0) == []
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -22,13 +22,14 @@ from dynamics.prediction.laws.modulated import critical_modulation
 from dynamics.prediction.predicting import predict
 from dynamics.prediction.prediction import Prediction
 from dynamics.prediction.prescription import Option, Prescription
-from dynamics.prediction.refined import refined_typical
+from dynamics.prediction.refined import refined_typical, typical_times
 from dynamics.problem import Problem
 from dynamics.recipe import FLOW, MODULATED, Ingredient, Loss, Optimizer, Recipe
 from dynamics.runs.half_times import Status
 from dynamics.simulation.narrowed import few_inputs
+from dynamics.starts.compression import is_exact
 from dynamics.starts.recipes import trained
-from dynamics.starts.start import aligned_start, random_start
+from dynamics.starts.start import Start, aligned_start, random_start
 from dynamics.starts.weights import require_range, start_norms
 from dynamics.tables import number, percent
 
@@ -158,6 +159,10 @@ def leading_factor(data: Correlations, first: str, last: str, block: str) -> flo
     return float(data.strength(other) / data.strength(block)) if data.has_signal(block) else math.nan
 
 
+def _key(given: Mapping[str, Any]) -> tuple[Any, ...]:
+    return (*(str(value) if isinstance(value, Mapping) else value for value in given.values()),)
+
+
 @dataclass(frozen=True, eq=False)
 class _Question:
     """One question, asked at other networks, data, starts, widths and recipes."""
@@ -177,10 +182,24 @@ class _Question:
     def at(self, **changed: Any) -> tuple[float, float]:
         """Half-times of the two; nan where there is no prediction. Searches meet where they have been."""
         given: dict[str, Any] = self._as_is | changed
-        key = (*(str(value) if isinstance(value, Mapping) else value for value in given.values()),)
+        key = _key(given)
         if key not in self.known:
             self.known[key] = self.answered(given)
         return self.known[key]
+
+    def ahead(self, changes: Sequence[Mapping[str, Any]]) -> None:
+        """Answers that `at` will be asked for, from one batch of runs where they need runs of two layers."""
+        if self.source is not Road.REFINED or self.width is None or self.data.outputs > 1 or not is_exact(self.network):
+            return
+        asked = [{**self._as_is, **changed} for changed in changes]
+        starts: dict[tuple[Any, ...], Start] = {}
+        for given in asked:
+            if not given["recipe"].is_run_alone and _key(given) not in self.known:
+                with suppress(DomainError, SolveError):
+                    starts[_key(given)] = self.start(**given)
+        with suppress(DomainError, SolveError):
+            for key, times in zip(starts, typical_times(list(starts.values()), SEARCHED), strict=True):
+                self.known[key] = times[self.first], times[self.last]
 
     @property
     def _as_is(self) -> dict[str, Any]:
@@ -207,17 +226,25 @@ class _Question:
             from dynamics.prediction.by_run import predicted_by_run
 
             return predicted_by_run(network, data, u0, width, recipe).estimate
-        asked = trained(network, data, u0, recipe, MODULATED, "prescribe")
-        start = random_start(asked.problem, asked.u0, width)
-        refuse_large_start(start)
+        start = self.start(network, data, u0, width, recipe)
         if self.source is Road.REFINED and width is not None:
-            return refined_typical(start, spread=False)
-        aligned = aligned_start(asked.problem, asked.u0)
+            return refined_typical(start, spread=False, rtol=SEARCHED)
+        assert start.u0 is not None
+        aligned = aligned_start(start.problem, start.u0)
         if self.source is Road.REDUCED and set(aligned.course.never) <= set(start.course.never):
             found = reduced_estimate(aligned, SEARCHED)  # what `predict` would speak of, without the other roads
             return found if isinstance(found, Estimate) else None
         other = predict(network, data, u0=u0, width=width, recipe=recipe)
         return other.estimate if other.source is self.source else None
+
+    def start(
+        self, network: FusionNetwork, data: Correlations, u0: float | Mapping[str, float], width: int | None,
+        recipe: Recipe,
+    ) -> Start:  # fmt: skip
+        asked = trained(network, data, u0, recipe, MODULATED, "prescribe")
+        start = random_start(asked.problem, asked.u0, width)
+        refuse_large_start(start)
+        return start
 
     def kept(self, recipe: Recipe) -> float:
         """Share of what the best fit explains that is left where training with a recipe ends."""
@@ -251,7 +278,7 @@ class _Question:
 
     def search(
         self,
-        ask: Callable[[float], tuple[float, float]],
+        change: Callable[[float], dict[str, Any]],
         logs: np.ndarray,
         near: float,
         close: float = 1e-5,
@@ -259,13 +286,20 @@ class _Question:
     ) -> tuple[float, tuple[float, float], str, dict[float, tuple[float, float]]]:
         """The value at which the ratio is as wanted, the one next to e^near; else the one that comes closest.
 
+        change : what has another value
         all_ways : ask at all of e^logs; else from `near` outwards, no farther than the value that is found
         """
-        known = {y: ask(math.exp(y)) for y in logs} if all_ways else {}
+
+        def ask(y: float) -> tuple[float, float]:
+            return self.at(**change(math.exp(y)))
+
+        if all_ways:
+            self.ahead([change(math.exp(y)) for y in logs])
+        known = {y: ask(y) for y in logs} if all_ways else {}
 
         def off(y: float) -> float:
             if y not in known:
-                known[y] = ask(math.exp(y))
+                known[y] = ask(y)
             return self.off(known[y])
 
         def away(ends: tuple[float, float]) -> float:
@@ -299,13 +333,17 @@ class _Question:
             note = f"{block} has no correlation with the target"
             return self.option(f"{block} x ?", math.nan, (math.nan, math.nan), note), ()
 
-        def at(factor: float) -> tuple[float, float]:
-            return self.at(data=self.data.rescaled({block: factor}))
+        known_data: dict[float, Correlations] = {}  # the same object is the same question
+
+        def change(factor: float) -> dict[str, Any]:
+            if factor not in known_data:
+                known_data[factor] = self.data.rescaled({block: factor})
+            return {"data": known_data[factor]}
 
         reach = math.log(FAR)
         steps = np.concatenate([[0.0], np.geomspace(0.03, reach, 6)])
         logs = math.log(factor) + np.sort(np.concatenate([-steps[1:], steps]))
-        value, times, note, known = self.search(at, logs, 0.0, all_ways=all_ways)
+        value, times, note, known = self.search(change, logs, 0.0, all_ways=all_ways)
         tried = tuple((math.exp(y), self.option("", math.nan, known[y]).ratio) for y in sorted(known))
         return self.option(f"{block} x {number(value)}", value, times, note), tried
 
@@ -323,6 +361,7 @@ class _Question:
             return self.option("u0", math.nan, (math.nan, math.nan), "give u0 as one number")
         logs = np.log(np.geomspace(SMALLEST_U0, LARGEST_U0, 9))
         own = math.log(self.u0)
+        self.ahead([{"u0": math.exp(y)} for y in (*logs, own)])
         low = max((y for y in (*logs, own) if not math.isnan(self.off(self.at(u0=math.exp(y))))), default=own)
         high = math.log(LARGEST_U0)
         for _ in range(BISECTIONS):  # up to where predictions are refused
@@ -331,7 +370,7 @@ class _Question:
             low, high = (low, middle) if refused else (middle, high)
         fine = np.linspace(own, low, 6)
         logs = np.unique(np.concatenate([logs[logs <= low], fine, [low]]))
-        value, times, note, _ = self.search(lambda u0: self.at(u0=u0), logs, math.log(self.u0))
+        value, times, note, _ = self.search(lambda u0: {"u0": u0}, logs, math.log(self.u0))
         return self.option(f"u0 {number(value)}", value, times, self.doubt(note, u0=value))
 
     def doubt(self, note: str, **changed: Any) -> str:
@@ -349,7 +388,7 @@ class _Question:
         least = sum(self.data.sizes.values()) + self.data.outputs
         logs = np.log(np.geomspace(max(least, 10), WIDEST, 6))
         near = math.log(self.width or least)
-        value, times, note, _ = self.search(lambda h: self.at(width=round(h)), logs, near)
+        value, times, note, _ = self.search(lambda h: {"width": round(h)}, logs, near)
         return self.option(f"width {round(value)}", round(value), times, note)
 
     def ingredients(self) -> dict[str, Callable[[], Option]]:
@@ -369,10 +408,10 @@ class _Question:
     ) -> Option:
         """The value of an ingredient at which the ratio is as wanted, or comes closest."""
 
-        def at(value: float) -> tuple[float, float]:
-            return self.at(recipe=replace(self.recipe, **change(value)))
+        def recipe(value: float) -> dict[str, Any]:
+            return {"recipe": replace(self.recipe, **change(value))}
 
-        value, times, missed, _ = self.search(at, np.log(values), math.log(near), COARSE)
+        value, times, missed, _ = self.search(recipe, np.log(values), math.log(near), COARSE)
         notes = "; ".join(filter(None, [missed, note]))
         return self.option(f"{what} {number(value)}", value, times, notes, replace(self.recipe, **change(value)))
 

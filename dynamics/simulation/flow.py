@@ -20,7 +20,7 @@ from dynamics.simulation.cancellation import cancelled, digits_left, tightened
 from dynamics.simulation.full_system import full_system
 from dynamics.simulation.march import march
 from dynamics.simulation.narrowed import narrowed
-from dynamics.simulation.system import System
+from dynamics.simulation.system import Path, System
 from dynamics.simulation.widening import COMPRESSED, followed, times_apart, weights_apart
 from dynamics.starts.compression import is_exact
 from dynamics.starts.recipes import trained
@@ -130,13 +130,12 @@ def flow(
     tolerance, notes = tightened(cancelled(plan, first) * digits_left(plan, first), rtol)
     provenance = {"producer": "gradient flow", "network": str(network), "rtol": rtol, **start.origin}
     follows = not (exact or is_exact(network))
-    states: list[np.ndarray] = []  # on the way of the last narrow run
+    way = Path()  # of the last narrow run
     unpack: Callable[[np.ndarray], Weights] | None = None
 
     def path(most: int) -> list[Weights]:
         assert unpack is not None
-        chosen = np.unique(np.linspace(0, len(states) - 1, min(most, len(states))).round().astype(int))
-        return [unpack(states[i]) for i in chosen]
+        return [unpack(state) for state in way.chosen(most)]
 
     @np.errstate(
         over="ignore", under="ignore", invalid="ignore"
@@ -155,7 +154,7 @@ def flow(
             require_products(network, layers)
         trajectory, last = march(
             system, plan, rtol=used, t_end=t_end, t_eval=times, max_steps=max_steps, provenance=provenance,
-            warnings=(*data.warnings, *notes), path=states if follows and count(layers) < start.entries else None,
+            warnings=(*data.warnings, *notes), path=way if follows and count(layers) < start.entries else None,
         )  # fmt: skip
         found, terms = {"compression": 0.0}, plan.terms
         if terms.is_uniform and not terms.modulation:

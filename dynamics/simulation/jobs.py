@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,15 +12,19 @@ import numpy as np
 from derivations.critical.saddles import Course
 from dynamics.simulation.batch import descent as batch_descent
 from dynamics.simulation.batch import flow as batch_flow
+from dynamics.simulation.batch.kernel import Kernel
 from dynamics.simulation.batch.members import Member, Runs, along_own_courses
 from dynamics.simulation.cancellation import FLIP, cancelled, digits_left
 from dynamics.simulation.descent import WITHIN_STEP, unstable
-from dynamics.simulation.widening import COMPRESSED, LARGEST_NARROW, PAYS, UNFINISHED, remainder
-from dynamics.starts.compression import is_exact
+from dynamics.simulation.system import Path
+from dynamics.simulation.widening import COMPRESSED, LARGEST_NARROW, MISS, PAYS, SHALLOW, UNFINISHED, remainder
+from dynamics.starts.compression import is_exact, missed, neighbours
 from dynamics.starts.start import Start
 from dynamics.starts.weights import Weights, count
 
-PILOTS = 8  # members that are run at two widths, to see how wide all of them must be
+PILOTS = 8  # members that show how wide all of them must be
+FEW = 64  # members that cost hardly more than the pilots alone
+LAPS = 20  # states of a pilot's path that are looked at
 FLOW_STEPS = 20_000  # default budgets of a member
 DESCENT_STEPS = 200_000
 OSCILLATING_STEPS = 20_000  # where the learning rate is beyond stable
@@ -63,7 +67,7 @@ def run_jobs(
     max_steps: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Done:
-    """Run all jobs in one batch. How narrow is decided on `pilots`, run at two widths."""
+    """Run all jobs in one batch. How narrow is decided on `pilots`, by what they miss, or by runs at two widths."""
     descends = jobs[0].rate is not None
     budget = (DESCENT_STEPS if descends else FLOW_STEPS) if max_steps is None else max_steps
     problems = {(id(job.plan), job.rate): job for job in reversed(jobs)}  # one for each data set, start and rate
@@ -87,20 +91,36 @@ def run_jobs(
             narrowed[key] = job.start.full() if rounds is None else job.start.narrow(rounds)
         return Member(narrowed[key], job.plan, job.label)
 
-    def run(some: Sequence[Job], rounds: int | None, watched: bool = False, tighter: float = 1.0) -> Runs:
+    ways: dict[int, list[Weights]] = {}  # of pilots, narrow
+
+    def run(
+        some: Sequence[Job], rounds: int | None, watched: bool = False, tighter: float = 1.0, kept: Sequence[int] = ()
+    ) -> Runs:
         narrowed.clear()
         members = [member(job, rounds) for job in some]
         tell = progress if watched else None
 
         def attempt(ids: Sequence[int], members: Sequence[Member]) -> Runs:
+            paths = {place: Path(LAPS) for place, i in enumerate(ids) if i in kept}
+            found = tried(ids, members, paths)
+            if paths:
+                kernel = Kernel(members[0].course.network, [members[0].data], [m.weights for m in members])
+            for place, path in paths.items():
+                states = path.chosen(LAPS)
+                ways[ids[place]] = kernel.unpack(np.stack(states, axis=1), [place] * len(states))
+            return found
+
+        def tried(ids: Sequence[int], members: Sequence[Member], paths: Mapping[int, Path]) -> Runs:
             if descends:
                 rates = np.array([some[i].rate for i in ids], dtype=float)
                 settle = np.array([(id(some[i].plan), some[i].rate) in risky for i in ids])
                 # a rate beyond stable goes on until it settles, to see whether it diverges; it may oscillate for ever
                 most = np.where(settle & (max_steps is None), OSCILLATING_STEPS, budget)
-                return batch_descent.run(members, rates, t_end=t_end, max_steps=most, settle=settle, progress=tell)
+                return batch_descent.run(
+                    members, rates, t_end=t_end, max_steps=most, settle=settle, progress=tell, paths=paths
+                )
             used, steps = max(rtol * min(shares) / tighter, 1e-13), budget if tighter == 1 else 4 * budget
-            return batch_flow.run(members, rtol=used, t_end=t_end, max_steps=steps, progress=tell)
+            return batch_flow.run(members, rtol=used, t_end=t_end, max_steps=steps, progress=tell, paths=paths)
 
         return along_own_courses(members, attempt)
 
@@ -110,43 +130,60 @@ def run_jobs(
         within = WITHIN_STEP * slowest / latest if descends and latest > 0 else math.inf
         return min(max(COMPRESSED, 10 * rtol), within)
 
-    chosen = [jobs[i] for i in pilots]
-    tried = Tried(0, 0.0, None) if is_exact(jobs[0].plan.network) else _rounds(chosen, run, target)
-    whole = list(pilots) == list(range(len(jobs)))
-    runs = tried.runs if tried.runs is not None and whole else run(jobs, tried.rounds, watched=True)
+    chosen, everyone = [jobs[i] for i in pilots], None
+    first, shallow = chosen[0].start, max(jobs[0].plan.network.path_depths.values()) <= SHALLOW
+    if is_exact(jobs[0].plan.network):
+        tried = Tried(0, 0.0)
+    elif shallow and len(jobs) <= FEW and first.is_drawn and count(first.narrow(1)) <= PAYS * first.entries:
+        everyone = run(jobs, 1, watched=True, kept=pilots)
+        error = max(_missing(jobs[i].start, ways[i]) for i in pilots)
+        fine = error <= target(everyone)
+        tried = Tried(1, error) if fine else _rounds(chosen, run, target, everyone.at(pilots))
+    else:
+        tried = _rounds(chosen, run, target, run(chosen, 1))
+    runs = everyone if everyone is not None and tried.rounds == 1 else run(jobs, tried.rounds, watched=True)
     notes = tuple(dict.fromkeys([*warnings, *tried.notes]))
     return Done(runs, tried.rounds, tried.error, notes, lambda: run(jobs, tried.rounds, tighter=10.0))
 
 
+def _missing(start: Start, way: Sequence[Weights]) -> float:
+    """The error of half-times at one round, estimated by what a run along `way` missed."""
+    network, full = start.problem.network, start.full()
+    return MISS * missed(network, full, neighbours(network, full, 1), way) ** 2
+
+
 class Tried(NamedTuple):
-    """How narrow a batch may be, what that misses, the pilots' runs at it, and what to warn of."""
+    """How narrow a batch may be, what that misses, and what to warn of."""
 
     rounds: int | None
     error: float
-    runs: Runs | None
     notes: tuple[str, ...] = ()
 
 
-def _rounds(pilots: Sequence[Job], run: Callable[[Sequence[Job], int], Runs], target: Callable[[Runs], float]) -> Tried:
+def _rounds(
+    pilots: Sequence[Job], run: Callable[[Sequence[Job], int], Runs], target: Callable[[Runs], float], before: Runs
+) -> Tried:
     """The least number of rounds that misses half-times by less than `target`.
+
+    before : the pilots at one round
 
     The miss is the gap to one more round, and what a geometric series of gaps adds to it. None for the full width,
     where a narrow network would not be much smaller; a warning where the next narrow one would be too large.
     """
-    rounds, before, error, last = 1, run(pilots, 1), math.inf, math.inf
+    rounds, error, last = 1, math.inf, math.inf
     first = pilots[0].start
     while True:
         wider = first.narrow(rounds + 1)
         if count(wider) > PAYS * first.entries:
-            return Tried(None, 0.0, None)
+            return Tried(None, 0.0)
         if rounds > 1 and count(wider) > LARGEST_NARROW:
             error = remainder(last, error)  # of the wider of the two that were compared
-            return Tried(rounds, error, before, (UNFINISHED.format(error, count(wider)),))
+            return Tried(rounds, error, (UNFINISHED.format(error, count(wider)),))
         after = run(pilots, rounds + 1)
         last, error = error, float(np.max(moved(before, after)))
         error /= 1 - min(error / last, 0.5) if last > 0 else 1.0
         if error <= target(after):
-            return Tried(rounds, error, before)
+            return Tried(rounds, error)
         rounds, before = rounds + 1, after
 
 

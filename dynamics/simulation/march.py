@@ -28,7 +28,7 @@ from dynamics.runs.modes import Modes, marks, timed
 from dynamics.runs.plateaus import as_run, doubted, taken_back
 from dynamics.runs.trajectory import Trajectory, losses
 from dynamics.simulation.phases import Phase
-from dynamics.simulation.system import End, Record, System, seconds_for
+from dynamics.simulation.system import End, Path, Record, System, seconds_for
 
 AT_REST = 1e8  # on the way to a t_end, weights that have settled this many relaxation times ago are held as they are
 
@@ -50,7 +50,7 @@ def march(
     warnings: tuple[str, ...] = (),
     final: bool = False,
     excess: float | None = None,
-    path: list[np.ndarray] | None = None,
+    path: Path | None = None,
 ) -> tuple[Trajectory, np.ndarray]:
     """Integrate until everything that can be learned is learned and the loss has settled, or to t_end.
 
@@ -82,7 +82,7 @@ def march(
     record = Record([0.0], [begin], None if t_eval is None else [float(t) for t in t_eval])
     record.until = time.monotonic() + seconds
     if path is not None:
-        path[:] = [state]
+        path.restart(state)
         record.path = path
     record.marks |= {m: partial(course.past_half_of_weights, m) for m in course.along} | marks(course)
     record.mark_times |= {key: 0.0 if mark(begin) >= 0 else math.inf for key, mark in record.marks.items()}
@@ -144,7 +144,7 @@ def march(
         provenance={**provenance, "t_end": t_end, "max_steps": max_steps},
     )  # fmt: skip
     if path is not None:
-        path.append(state)
+        path.states.append(state)
     return trajectory, state
 
 

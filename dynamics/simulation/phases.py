@@ -216,7 +216,8 @@ class Phase:
         solver.nfev = 0
         if solver.status == "failed" or not np.all(np.isfinite(solver.y)):
             raise SolveError(f"the integrator failed at t = {self._time(solver.y):.6g}: {message}")
-        self.record.pass_by(solver.y[:-1])
+        if self.record.path is not None:
+            self.record.path.pass_by(solver.y[:-1])
 
     def _time(self, augmented: np.ndarray) -> float:
         return self.offset + float(augmented[-1]) * self.unit

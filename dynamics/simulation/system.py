@@ -48,12 +48,40 @@ class System:
 
 
 @dataclass
+class Path:
+    """States on the way of a run, evenly spaced in steps; `most` of them, and NUMBERS numbers, at most."""
+
+    most: int = KEPT
+    states: list[np.ndarray] = field(default_factory=list)
+    passed: int = 0
+    stride: int = 1
+
+    def restart(self, state: np.ndarray) -> None:
+        self.states, self.passed, self.stride = [state.copy()], 0, 1
+
+    def pass_by(self, state: np.ndarray) -> None:
+        """Another step's end."""
+        self.passed += 1
+        if self.passed % self.stride == 0:
+            self.states.append(state.copy())
+            if len(self.states) >= max(FEWEST_KEPT, min(self.most, NUMBERS // len(state))):
+                del self.states[1::2]
+                self.stride *= 2
+
+    def chosen(self, most: int) -> list[np.ndarray]:
+        """So many of them, the first and the last among them."""
+        count = len(self.states)
+        places = np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int))
+        return [self.states[i] for i in places]
+
+
+@dataclass
 class Record:
     """What a run leaves behind while it goes on: its own steps, and the points at the times asked for.
 
     queue : times still to come, None if none were asked for
     marks : what passes zero on the way, of packed total weights, and -> mark_times; inf while it has not
-    path : states on the way, evenly spaced in steps, KEPT and NUMBERS at most; None keeps none
+    path : None keeps none
     """
 
     t: list[float]
@@ -63,19 +91,10 @@ class Record:
     mark_times: dict[Any, float] = field(default_factory=dict)
     asked_t: list[float] = field(default_factory=list)
     asked_total: list[np.ndarray] = field(default_factory=list)
-    path: list[np.ndarray] | None = None
+    path: Path | None = None
     steps: int = 0
     evaluations: int = 0
-    stride: int = 1
     until: float = math.inf  # of the clock on the wall
-
-    def pass_by(self, state: np.ndarray) -> None:
-        """Another step's end."""
-        if self.path is not None and self.steps % self.stride == 0:
-            self.path.append(state.copy())
-            if len(self.path) >= max(FEWEST_KEPT, min(KEPT, NUMBERS // len(state))):
-                del self.path[1::2]
-                self.stride *= 2
 
     def close(self, t: float, total: np.ndarray) -> None:
         """The end of the run is at t, to rounding: times asked for up to it that the last step missed by a hair."""

@@ -127,6 +127,26 @@ def visited(
     float
         The largest share of a signal, pushed forward or pulled back, that lies outside of `bases`.
     """
+    matrices = _matrices(network, weights)
+    whole, units = _passed(network, matrices, bases, path)
+    spans, leading = ({space: _span(one, share) for space, one in units.items()} for share in (cut, LEADING))
+    return _with_images(matrices, whole | spans, whole | leading, VISITED), _missed(bases, units)
+
+
+def missed(network: FusionNetwork, weights: Mapping[str, Any], bases: Bases, path: Sequence[Weights]) -> float:
+    """The second part of `visited` alone."""
+    return _missed(bases, _passed(network, _matrices(network, weights), bases, path)[1])
+
+
+def _missed(bases: Bases, units: Mapping[Space, np.ndarray]) -> float:
+    outside = [one - bases[space] @ (bases[space].T @ one) for space, one in units.items()]
+    return max(float(np.max(np.linalg.norm(one, axis=0), initial=0.0)) for one in outside)
+
+
+def _passed(
+    network: FusionNetwork, matrices: dict[Layer, np.ndarray], bases: Bases, path: Sequence[Weights]
+) -> tuple[Bases, dict[Space, np.ndarray]]:
+    """The ends, whole; and of each space between what passes through it along the path, columns of length one."""
     moves = {
         layer: _Moves(
             bases[layer.writes],
@@ -135,13 +155,8 @@ def visited(
         )
         for layer in layers_of(network)
     }
-    matrices = _matrices(network, weights)
     whole, columns = _signals(network, matrices, moves)
-    units = {space: _unit(found) for space, found in columns.items()}
-    missed = [one - bases[space] @ (bases[space].T @ one) for space, one in units.items()]
-    largest = max(float(np.max(np.linalg.norm(one, axis=0), initial=0.0)) for one in missed)
-    spans, leading = ({space: _span(one, share) for space, one in units.items()} for share in (cut, LEADING))
-    return _with_images(matrices, whole | spans, whole | leading, VISITED), largest
+    return whole, {space: _unit(found) for space, found in columns.items()}
 
 
 def projected(network: FusionNetwork, weights: Mapping[str, Any], bases: Bases) -> Weights:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from derivations import SolveError
-from dynamics.simulation.batch.members import DIVERGED, Batch, HalfTimeRecord, Member, Runs
+from dynamics.simulation.batch.members import DIVERGED, NO_PATHS, Batch, HalfTimeRecord, Member, Runs
+from dynamics.simulation.system import Path
 
 
 def run(
@@ -19,9 +20,11 @@ def run(
     max_steps: int | np.ndarray = 200_000,
     settle: bool | np.ndarray = False,
     progress: Callable[[int, int], None] | None = None,
+    paths: Mapping[int, Path] = NO_PATHS,
 ) -> Runs:
     """Descend with all members until each has learned what it can; half-times are linear within a step.
 
+    paths : place of a member -> where its states, as the kernel has them, are to be kept
     settle : which members go on until their loss has settled: steps that are too long never do, they diverge or hit the
         budget
 
@@ -41,6 +44,8 @@ def run(
     last_steps = np.minimum(np.floor(t_end / rates + 1e-9), max_steps)
     last, ended, settled = begin.copy(), np.zeros(count, dtype=int), np.zeros(count, dtype=bool)
     ids, slope, step, evaluations = everyone, kernel.slope(everyone), 0, 1
+    for i, path in paths.items():
+        path.restart(state[:, i])
     while True:
         settled[ids] = record.finished(ids, total, restless) | batch.at_rest(state, moved, total, ids)
         through = settled[ids] | (step >= last_steps[ids])
@@ -67,4 +72,6 @@ def run(
         theta = -shares[m, k] / (after[m, k] - shares[m, k])
         record.advance(ids, step * rates[ids], rates[ids], m, k, theta)
         shares, step = after, step + 1
+        for column in np.flatnonzero(np.isin(ids, list(paths))) if paths else ():
+            paths[int(ids[column])].pass_by(state[:, column])
     return record.runs(last, ended * rates, ended, settled, evaluations, np.full(count, math.nan))

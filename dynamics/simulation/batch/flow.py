@@ -8,15 +8,16 @@ that have finished leave the batch.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from derivations import DomainError
 from dynamics.simulation.batch.kernel import Kernel, Slope
-from dynamics.simulation.batch.members import OUT_OF_RANGE, Batch, HalfTimeRecord, Member, Runs
+from dynamics.simulation.batch.members import NO_PATHS, OUT_OF_RANGE, Batch, HalfTimeRecord, Member, Runs
 from dynamics.simulation.batch.steppers import STABLE, Step, dormand_prince, rosenbrock
+from dynamics.simulation.system import Path
 
 FLOOR = 1e-3  # absolute tolerance: this share of rtol times the size of an entry at the start
 STIFF_STEPS = 12  # steps at the edge of stability after which a trajectory changes to the implicit method
@@ -57,6 +58,7 @@ def run(
     settle: bool = False,
     max_steps: int = 100_000,
     progress: Callable[[int, int], None] | None = None,
+    paths: Mapping[int, Path] = NO_PATHS,
 ) -> Runs:
     """Integrate all members until each has learned what it can.
 
@@ -67,6 +69,7 @@ def run(
     t_end, max_steps : where a trajectory ends at the latest; what it has not learned by then is `not reached`
     settle : go on until the excess loss is next to nothing of its start (`excess_left`)
     progress : called with the number that has finished and the number of all
+    paths : place of a member -> where its states, as the kernel has them, are to be kept
     """
     batch = Batch(members)
     kernel, count, ids = batch.kernel, batch.count, np.arange(batch.count)
@@ -97,6 +100,8 @@ def run(
     final, last, ended = start.copy(), total.copy(), np.zeros(count)
     work, steps, evaluations = np.zeros(count), np.zeros(count, dtype=int), 1
     slopes: dict[bytes, Slope] = {}
+    for i, path in paths.items():
+        path.restart(start[:, i])
     settled = record.finished(ids, total, settling)
     finished = settled.copy()
     while True:
@@ -118,6 +123,8 @@ def run(
                     slopes[key] = kernel.slope(live.ids[columns])
                 with np.errstate(over="ignore", invalid="ignore"):  # a step that overflows is tried again, shorter
                     evaluations += _advance(record, live, columns, stiff, slopes[key], t_end)
+        for column in np.flatnonzero(np.isin(live.ids, list(paths))) if paths else ():
+            paths[int(live.ids[column])].pass_by(live.y[:, column])
         settled[live.ids] = record.finished(live.ids, live.total, settling)
         if batch.rest is not None:
             settled[live.ids] |= batch.at_rest(live.y, live.slope, live.total, live.ids)

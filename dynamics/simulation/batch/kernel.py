@@ -124,14 +124,15 @@ class Kernel:
                         block[: layer.shape[0], : layer.shape[1], j, n] = layer
         return state
 
-    def unpack(self, state: np.ndarray) -> list[Weights]:
-        """The weights of each network, at its own width."""
-        found: list[Weights] = [{name: [] for name in self.network.chains} for _ in self.widths]
+    def unpack(self, state: np.ndarray, places: Sequence[int] | None = None) -> list[Weights]:
+        """The weights of each network, or of the networks that the columns of the state are of, at its own width."""
+        widths = self.widths if places is None else [self.widths[i] for i in places]
+        found: list[Weights] = [{name: [] for name in self.network.chains} for _ in widths]
         for key, layers in self._layers(state).items():
             for i, block in enumerate(layers):
                 for j, name in enumerate(self.groups[key].names):
-                    for n, widths in enumerate(self.widths):
-                        out, into = widths[name][i]
+                    for n, own in enumerate(widths):
+                        out, into = own[name][i]
                         found[n][name].append(block[:out, :into, j, n].copy())
         return found
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from types import MappingProxyType
 
 import numpy as np
 
@@ -14,10 +15,12 @@ from dynamics.runs.half_times import Status, excess_left
 from dynamics.runs.plateaus import as_run, doubted
 from dynamics.simulation.batch.kernel import Kernel
 from dynamics.simulation.rest import Rest
+from dynamics.simulation.system import Path
 from dynamics.starts.weights import Weights, require_products
 
 OUT_OF_RANGE = "weights or units leave the range of floats: rescale the data, or use the law in logarithms"
 STILL = "the start is exactly stationary, or the target has no correlation: nothing is ever learned"
+NO_PATHS: Mapping[int, Path] = MappingProxyType({})
 DIVERGED = 1e100  # a total weight beyond this, times what is to be learned, cannot come back
 
 
@@ -64,6 +67,14 @@ class Runs:
     steps: np.ndarray
     last: np.ndarray
     evaluations: int
+
+    def at(self, chosen: Sequence[int]) -> Runs:
+        """Some of the trajectories."""
+        found = {f.name: getattr(self, f.name) for f in fields(self)}
+        for name, values in found.items():
+            if isinstance(values, np.ndarray):
+                found[name] = values[..., list(chosen)]
+        return Runs(**found)
 
     def replaced(self, chosen: np.ndarray, others: Runs) -> Runs:
         """With the trajectories `chosen` as in `others`."""

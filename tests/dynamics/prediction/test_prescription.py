@@ -11,6 +11,9 @@ from derivations import Correlations, FusionNetwork
 from dynamics import DomainError, SolveError, ensemble, load_example, predict
 from dynamics import prescribe as prescribe_all
 from dynamics.prediction.prescription import Prescription
+from dynamics.prediction.refined import refined_typical, typical_times
+from dynamics.problem import Problem
+from dynamics.starts.start import random_start
 from tests.cases import SOAK
 
 prescribe = partial(prescribe_all, ingredients=False)  # these are in tests of recipes, and trained in notebook 10
@@ -78,6 +81,16 @@ def test_the_clock_of_a_prescription_is_that_of_the_prediction() -> None:
     assert found.rescale.value == pytest.approx(found.leading_factor, rel=0.1)
     with pytest.raises(TypeError, match="outputs"):
         prescribe(net, data, outputs=True)
+
+
+def test_a_batch_of_typical_networks_is_them_one_by_one() -> None:
+    """The second, equal inputs, is a tie; the third has a plateau at which the other is learned below half."""
+    net, rtol = FusionNetwork.fused_at(2, 1), 1e-8
+    sets = [Correlations.scalar(2, 1, 0.5), Correlations.scalar(1, 1, 0), Correlations.scalar(2, 1, 0.9, (1, -0.3))]
+    starts = [random_start(Problem.of(net, data), 0.01, width=50) for data in sets]
+    for start, times in zip(starts, typical_times(starts, rtol), strict=True):
+        one = refined_typical(start, spread=False, rtol=rtol)
+        assert times == pytest.approx(dict(one.times), rel=100 * rtol)
 
 
 def test_a_figure_with_both_panels(deep: Prescription) -> None:

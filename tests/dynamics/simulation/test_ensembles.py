@@ -7,6 +7,7 @@ import pytest
 
 from dynamics import Correlations, DomainError, FusionNetwork, SolveError, descend, ensemble, integrate
 from dynamics.runs.half_times import Status
+from dynamics.simulation import jobs
 from tests.cases import SOAK
 
 DATA = Correlations.scalar(2, 1, 0.5)
@@ -28,6 +29,17 @@ def test_members_are_single_runs(depth: int, fused: int, u0: float) -> None:
         assert runs.ratio[k] == pytest.approx(one.ratio, rel=2 * error)
         assert runs.race == one.race
         assert one.order == tuple(sorted("AB", key=lambda m: one.times[m]))
+
+
+def test_how_narrow_is_found_either_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what the pilots' runs miss of the full network's signals, and by runs at two widths."""
+    net = FusionNetwork.fused_at(4, 4)
+    one = ensemble(net, DATA, u0=0.1, width=100, seeds=4)
+    monkeypatch.setattr(jobs, "FEW", 0)
+    other = ensemble(net, DATA, u0=0.1, width=100, seeds=4)
+    assert 0 < one.compression != other.compression > 0
+    for m in "AB":
+        np.testing.assert_allclose(one.times[m], other.times[m], rtol=one.compression + other.compression)
 
 
 @pytest.mark.parametrize("fused", [2, 3, 4])
