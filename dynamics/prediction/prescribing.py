@@ -22,7 +22,7 @@ from dynamics.prediction.laws.modulated import critical_modulation
 from dynamics.prediction.predicting import predict
 from dynamics.prediction.prediction import Prediction
 from dynamics.prediction.prescription import Option, Prescription
-from dynamics.prediction.refined import refined_typical, typical_times
+from dynamics.prediction.refined import flow_times, refined_typical, typical_times
 from dynamics.problem import Problem
 from dynamics.recipe import FLOW, MODULATED, Ingredient, Loss, Optimizer, Recipe
 from dynamics.runs.half_times import Status
@@ -189,17 +189,22 @@ class _Question:
 
     def ahead(self, changes: Sequence[Mapping[str, Any]]) -> None:
         """Answers that `at` will be asked for, from one batch of runs where they need runs of two layers."""
-        if self.source is not Road.REFINED or self.width is None or self.data.outputs > 1 or not is_exact(self.network):
+        typical = self.source is Road.REFINED and self.width is not None
+        if not (typical or self.source is Road.REDUCED) or self.data.outputs > 1 or not is_exact(self.network):
             return
-        asked = [{**self._as_is, **changed} for changed in changes]
         starts: dict[tuple[Any, ...], Start] = {}
-        for given in asked:
+        for given in ({**self._as_is, **changed} for changed in changes):
             if not given["recipe"].is_run_alone and _key(given) not in self.known:
                 with suppress(DomainError, SolveError):
-                    starts[_key(given)] = self.start(**given)
+                    start = self.start(**given)
+                    begin = start if typical else self.aligned(start)
+                    if begin is not None:
+                        starts[_key(given)] = begin
         with suppress(DomainError, SolveError):
-            for key, times in zip(starts, typical_times(list(starts.values()), SEARCHED), strict=True):
-                self.known[key] = times[self.first], times[self.last]
+            found = (typical_times if typical else flow_times)(list(starts.values()), SEARCHED)
+            self.known.update(
+                (key, (times[self.first], times[self.last])) for key, times in zip(starts, found, strict=True)
+            )
 
     @property
     def _as_is(self) -> dict[str, Any]:
@@ -229,9 +234,8 @@ class _Question:
         start = self.start(network, data, u0, width, recipe)
         if self.source is Road.REFINED and width is not None:
             return refined_typical(start, spread=False, rtol=SEARCHED)
-        assert start.u0 is not None
-        aligned = aligned_start(start.problem, start.u0)
-        if self.source is Road.REDUCED and set(aligned.course.never) <= set(start.course.never):
+        aligned = self.aligned(start)
+        if self.source is Road.REDUCED and aligned is not None:
             found = reduced_estimate(aligned, SEARCHED)  # what `predict` would speak of, without the other roads
             return found if isinstance(found, Estimate) else None
         other = predict(network, data, u0=u0, width=width, recipe=recipe)
@@ -245,6 +249,12 @@ class _Question:
         start = random_start(asked.problem, asked.u0, width)
         refuse_large_start(start)
         return start
+
+    def aligned(self, start: Start) -> Start | None:
+        """The aligned one in its place, where it learns as much."""
+        assert start.u0 is not None
+        aligned = aligned_start(start.problem, start.u0)
+        return aligned if set(aligned.course.never) <= set(start.course.never) else None
 
     def kept(self, recipe: Recipe) -> float:
         """Share of what the best fit explains that is left where training with a recipe ends."""

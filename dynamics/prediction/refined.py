@@ -120,7 +120,7 @@ def typical_times(starts: Sequence[Start], rtol: float) -> list[Mapping[str, flo
     Each inf where it is not reached.
     """
     found: dict[int, Mapping[str, float]] = {}
-    jobs: dict[int, Job] = {}
+    runs: dict[int, Start] = {}
     for i, start in enumerate(starts):
         problem, width = start.problem, start.width
         assert width is not None
@@ -130,13 +130,18 @@ def typical_times(starts: Sequence[Start], rtol: float) -> list[Mapping[str, flo
             found[i] = _raced_typical(start, width, spread=False).times
         except DomainError:
             weights = typical_weights(problem.network, problem.data, start.norms, width)
-            jobs[i] = Job(given_start(problem, weights), f"number {i + 1}")
-    if jobs:
-        runs = run_jobs(list(jobs.values()), range(len(jobs)), rtol=rtol).runs
-        names = starts[0].problem.data.modalities
-        for i, times in zip(jobs, runs.times.T, strict=True):
-            found[i] = dict(zip(names, times.tolist(), strict=True))
+            runs[i] = given_start(problem, weights)
+    found |= dict(zip(runs, flow_times(list(runs.values()), rtol), strict=True))
     return [found[i] for i in range(len(starts))]
+
+
+def flow_times(starts: Sequence[Start], rtol: float) -> list[Mapping[str, float]]:
+    """Half-times of gradient flow from starts of one architecture, in one batch; each inf where it is not reached."""
+    if not starts:
+        return []
+    jobs = [Job(start, f"number {i + 1}") for i, start in enumerate(starts)]
+    runs = run_jobs(jobs, range(len(jobs)), rtol=rtol).runs
+    return [dict(zip(starts[0].problem.data.modalities, times.tolist(), strict=True)) for times in runs.times.T]
 
 
 def _promised(bound: Mapping[str, float], plan: Course, spread: Mapping[str, float]) -> dict[str, float]:

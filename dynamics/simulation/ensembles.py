@@ -204,8 +204,8 @@ def ensemble(
 
     Member k is `integrate(seed=k)`, or `descend(seed=k)`, to the error stated: each start is drawn, made narrow
     (`dynamics.starts.compression`) and integrated in one batch (`dynamics.simulation.batch`). How narrow is decided on
-    PILOTS members, by what their runs miss or by runs at two widths. Beyond a width of 2000 the narrow network is drawn from its own law
-    (`dynamics.starts.narrow_law`).
+    PILOTS members, by what their runs miss or by runs at two widths. Beyond a width of 2000 the narrow network is drawn
+    from its own law (`dynamics.starts.narrow_law`).
 
     Parameters
     ----------

@@ -11,9 +11,10 @@ from derivations import Correlations, FusionNetwork
 from dynamics import DomainError, SolveError, ensemble, load_example, predict
 from dynamics import prescribe as prescribe_all
 from dynamics.prediction.prescription import Prescription
-from dynamics.prediction.refined import refined_typical, typical_times
+from dynamics.prediction.refined import flow_times, refined_typical, typical_times
 from dynamics.problem import Problem
-from dynamics.starts.start import random_start
+from dynamics.simulation.reduced import reduced_flow
+from dynamics.starts.start import aligned_start, random_start
 from tests.cases import SOAK
 
 prescribe = partial(prescribe_all, ingredients=False)  # these are in tests of recipes, and trained in notebook 10
@@ -83,7 +84,7 @@ def test_the_clock_of_a_prescription_is_that_of_the_prediction() -> None:
         prescribe(net, data, outputs=True)
 
 
-def test_a_batch_of_typical_networks_is_them_one_by_one() -> None:
+def test_a_batch_of_networks_is_them_one_by_one() -> None:
     """The second, equal inputs, is a tie; the third has a plateau at which the other is learned below half."""
     net, rtol = FusionNetwork.fused_at(2, 1), 1e-8
     sets = [Correlations.scalar(2, 1, 0.5), Correlations.scalar(1, 1, 0), Correlations.scalar(2, 1, 0.9, (1, -0.3))]
@@ -91,6 +92,9 @@ def test_a_batch_of_typical_networks_is_them_one_by_one() -> None:
     for start, times in zip(starts, typical_times(starts, rtol), strict=True):
         one = refined_typical(start, spread=False, rtol=rtol)
         assert times == pytest.approx(dict(one.times), rel=100 * rtol)
+    starts = [aligned_start(start.problem, 0.01) for start in starts]
+    for start, times in zip(starts, flow_times(starts, rtol), strict=True):
+        assert times == pytest.approx(dict(reduced_flow(start.problem, 0.01, rtol=rtol).times), rel=100 * rtol)
 
 
 def test_a_figure_with_both_panels(deep: Prescription) -> None:
