@@ -72,7 +72,7 @@ def test_every_critical_point_that_root_finding_reaches_lies_on_a_stratum() -> N
     """No case is lost: zeros of the gradient from random starts, any tree; the search is not told where to look."""
     rng = np.random.default_rng(5)
     reached: dict[int, int] = {}
-    count = 90 if SOAK else 12
+    count = 90 if SOAK else 8
     for _ in range(count):
         network = random_tree(rng, int(rng.integers(2, 4)), 2)
         data = random_correlations(rng, {m: int(rng.integers(1, 3)) for m in network.modalities})

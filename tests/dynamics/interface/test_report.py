@@ -166,7 +166,7 @@ PROBLEMS = {
 }
 
 
-@pytest.mark.parametrize("name", list(PROBLEMS)[: None if SOAK else 3])
+@pytest.mark.parametrize("name", list(PROBLEMS)[slice(None) if SOAK else slice(1, 3)])
 def test_any_problem_has_a_report(name: str, request: pytest.FixtureRequest) -> None:
     network, data = PROBLEMS[name]
     if name != "one modality" and not SOAK:

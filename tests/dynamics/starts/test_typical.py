@@ -76,21 +76,6 @@ def test_a_width_below_the_inputs_is_refused() -> None:
     assert any("no law of this random start" in w for w in p.warnings)
 
 
-def test_what_another_order_may_never_reach_is_not_promised() -> None:
-    """C is learned first and A second, then B turns A round below half of its plateau: some seeds never reach that."""
-    network, data, u0 = overtaken_problem()
-    p = predict(network, data, u0=u0, width=75)
-    assert p.refined.status["A"] == "reached"
-    assert p.refined.bound["A"] == math.inf
-    assert math.isfinite(p.refined.bound[p.order[0]])
-
-
-def overtaken_problem() -> tuple[FusionNetwork, Correlations, float]:
-    """Problem 989 of `make honesty`, which found it."""
-    found = problem(989)
-    return found.network, found.data, found.u0
-
-
 @pytest.mark.parametrize("steps", [2, 20])
 def test_a_typical_run_without_end_is_refused(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dynamics.prediction.typical_runs.MOST_STEPS", steps)
