@@ -3,7 +3,23 @@
 from __future__ import annotations
 
 from benchmarks.timing import Row, medians, process_seconds, shown
-from dynamics import Correlations, FusionNetwork, integrate, integrate_reduced, load_example, predict
+from dynamics import (
+    Correlations,
+    FusionNetwork,
+    bootstrap,
+    compare,
+    descend,
+    ensemble,
+    integrate,
+    integrate_reduced,
+    load_example,
+    predict,
+    prescribe,
+    report,
+)
+from dynamics.prediction.estimates import leading_estimate
+from dynamics.problem import Problem
+from dynamics.starts.start import aligned_start
 
 DATA = Correlations.scalar(2, 1, 0.5)
 
@@ -34,4 +50,31 @@ def rows() -> list[Row]:
     run, tight = (integrate(FusionNetwork.fused_at(2, 2), DATA, u0=1e-3, rtol=r) for r in (1e-6, 1e-9))
     error = max(abs(run.times[m] / tight.times[m] - 1) for m in run.order)
     found.append(Row("integrate, (2, 2), u0 = 1e-3, width 100", shown(cost), error=f"{error:.0e}"))
-    return found
+    return [*found, *readme_rows()]
+
+
+def readme_rows() -> list[Row]:
+    """What the README's table says of each call, on diabetes."""
+    net, made = FusionNetwork.fused_at(2, 2, ("serum", "body")), lambda: load_example("diabetes")
+    deep = FusionNetwork.fused_at(4, 4)
+    works = {
+        "the leading law alone": lambda: leading_estimate(aligned_start(Problem.of(net, made()), 1e-3)),
+        "predict(width=100), its spread over seeds among it": lambda: predict(net, made(), width=100),
+        "predict(width=100), (4, 4) of scalars, u0 = 0.1": lambda: predict(deep, _scalar(), u0=0.1, width=100),
+        "integrate_reduced": lambda: integrate_reduced(net, made()),
+        "integrate, width 100": lambda: integrate(net, made()),
+        "ensemble of 200, width 100": lambda: ensemble(net, made(), seeds=200),
+        "ensemble of 200, width 100, (4, 4) of scalars, u0 = 0.1": lambda: ensemble(deep, _scalar(), u0=0.1, seeds=200),
+        "descend, width 100, learning rate 0.02": lambda: descend(net, made(), learning_rate=0.02),
+        "compare, 5 seeds": lambda: compare(net, made(), seeds=5),
+        "bootstrap of 2000": lambda: bootstrap(net, made(), draws=2000),
+        "prescribe": lambda: prescribe(net, made()),
+        "prescribe(width=100)": lambda: prescribe(net, made(), width=100),
+        "report, as a page": lambda: report(net, made()).html(),
+    }
+    return [Row(f"diabetes: {what}" if "scalars" not in what else what, shown(cost)) for what, cost in
+            zip(works, medians(list(works.values()), 3), strict=True)]  # fmt: skip
+
+
+def _scalar() -> Correlations:
+    return Correlations.scalar(2, 1, 0.5)

@@ -44,8 +44,10 @@ def run(
     last_steps = np.minimum(np.floor(t_end / rates + 1e-9), max_steps)
     last, ended, settled = begin.copy(), np.zeros(count, dtype=int), np.zeros(count, dtype=bool)
     ids, slope, step, evaluations = everyone, kernel.slope(everyone), 0, 1
+    watched = np.zeros(count, dtype=bool)
     for i, path in paths.items():
         path.restart(state[:, i])
+        watched[i] = True
     while True:
         settled[ids] = record.finished(ids, total, restless) | batch.at_rest(state, moved, total, ids)
         through = settled[ids] | (step >= last_steps[ids])
@@ -72,6 +74,6 @@ def run(
         theta = -shares[m, k] / (after[m, k] - shares[m, k])
         record.advance(ids, step * rates[ids], rates[ids], m, k, theta)
         shares, step = after, step + 1
-        for column in np.flatnonzero(np.isin(ids, list(paths))) if paths else ():
+        for column in np.flatnonzero(watched[ids]):
             paths[int(ids[column])].pass_by(state[:, column])
     return record.runs(last, ended * rates, ended, settled, evaluations, np.full(count, math.nan))

@@ -100,8 +100,10 @@ def run(
     final, last, ended = start.copy(), total.copy(), np.zeros(count)
     work, steps, evaluations = np.zeros(count), np.zeros(count, dtype=int), 1
     slopes: dict[bytes, Slope] = {}
+    watched = np.zeros(count, dtype=bool)
     for i, path in paths.items():
         path.restart(start[:, i])
+        watched[i] = True
     settled = record.finished(ids, total, settling)
     finished = settled.copy()
     while True:
@@ -123,7 +125,7 @@ def run(
                     slopes[key] = kernel.slope(live.ids[columns])
                 with np.errstate(over="ignore", invalid="ignore"):  # a step that overflows is tried again, shorter
                     evaluations += _advance(record, live, columns, stiff, slopes[key], t_end)
-        for column in np.flatnonzero(np.isin(live.ids, list(paths))) if paths else ():
+        for column in np.flatnonzero(watched[live.ids]):
             paths[int(live.ids[column])].pass_by(live.y[:, column])
         settled[live.ids] = record.finished(live.ids, live.total, settling)
         if batch.rest is not None:
