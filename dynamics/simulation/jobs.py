@@ -102,7 +102,7 @@ def run_jobs(
 
         def attempt(ids: Sequence[int], members: Sequence[Member]) -> Runs:
             paths = {place: Path(LAPS) for place, i in enumerate(ids) if i in kept}
-            found = tried(ids, members, paths)
+            found = integrated(ids, members, paths)
             if paths:
                 kernel = Kernel(members[0].course.network, [members[0].data], [m.weights for m in members])
             for place, path in paths.items():
@@ -110,7 +110,7 @@ def run_jobs(
                 ways[ids[place]] = kernel.unpack(np.stack(states, axis=1), [place] * len(states))
             return found
 
-        def tried(ids: Sequence[int], members: Sequence[Member], paths: Mapping[int, Path]) -> Runs:
+        def integrated(ids: Sequence[int], members: Sequence[Member], paths: Mapping[int, Path]) -> Runs:
             if descends:
                 rates = np.array([some[i].rate for i in ids], dtype=float)
                 settle = np.array([(id(some[i].plan), some[i].rate) in risky for i in ids])
@@ -130,7 +130,7 @@ def run_jobs(
         within = WITHIN_STEP * slowest / latest if descends and latest > 0 else math.inf
         return min(max(COMPRESSED, 10 * rtol), within)
 
-    chosen, everyone = [jobs[i] for i in pilots], None
+    chosen = [jobs[i] for i in pilots]
     first, shallow = chosen[0].start, max(jobs[0].plan.network.path_depths.values()) <= SHALLOW
     if is_exact(jobs[0].plan.network):
         tried = Tried(0, 0.0)
@@ -139,9 +139,12 @@ def run_jobs(
         error = max(_missing(jobs[i].start, ways[i]) for i in pilots)
         fine = error <= target(everyone)
         tried = Tried(1, error) if fine else _rounds(chosen, run, target, everyone.at(pilots))
+        tried = tried._replace(runs=everyone) if tried.rounds == 1 else tried
     else:
         tried = _rounds(chosen, run, target, run(chosen, 1))
-    runs = everyone if everyone is not None and tried.rounds == 1 else run(jobs, tried.rounds, watched=True)
+    runs = tried.runs
+    if runs is None or len(runs.t) < len(jobs):
+        runs = run(jobs, tried.rounds, watched=True)
     notes = tuple(dict.fromkeys([*warnings, *tried.notes]))
     return Done(runs, tried.rounds, tried.error, notes, lambda: run(jobs, tried.rounds, tighter=10.0))
 
@@ -153,10 +156,11 @@ def _missing(start: Start, way: Sequence[Weights]) -> float:
 
 
 class Tried(NamedTuple):
-    """How narrow a batch may be, what that misses, and what to warn of."""
+    """How narrow a batch may be, what that misses, runs at it, of the pilots or of all, and what to warn of."""
 
     rounds: int | None
     error: float
+    runs: Runs | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -178,12 +182,12 @@ def _rounds(
             return Tried(None, 0.0)
         if rounds > 1 and count(wider) > LARGEST_NARROW:
             error = remainder(last, error)  # of the wider of the two that were compared
-            return Tried(rounds, error, (UNFINISHED.format(error, count(wider)),))
+            return Tried(rounds, error, before, (UNFINISHED.format(error, count(wider)),))
         after = run(pilots, rounds + 1)
         last, error = error, float(np.max(moved(before, after)))
         error /= 1 - min(error / last, 0.5) if last > 0 else 1.0
         if error <= target(after):
-            return Tried(rounds, error)
+            return Tried(rounds, error, before)
         rounds, before = rounds + 1, after
 
 
