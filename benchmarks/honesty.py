@@ -119,7 +119,7 @@ def judge(p: Problem, road: str, estimate: Estimate) -> Verdict:
         if road == "reduced" and kept and p.u0 ** (deepest - 2) > FULL:
             weights = aligned_weights(p.network, p.data, p.u0, width=2)
             run = integrate(p.network, p.data, weights=weights, rtol=JUDGE)
-            if Status.NOT_REACHED not in run.status.values():
+            if Status.NOT_REACHED not in run.status.values() and "faint" not in run.monitors:
                 return Verdict(run.status, run.times, LEFT_REDUCED * JUDGE)
         run = integrate_reduced(p.network, p.data, u0=p.u0, rtol=JUDGE)
         return Verdict(run.status, run.times, LEFT_REDUCED * JUDGE)

@@ -155,6 +155,7 @@ def flow(
         trajectory, last = march(
             system, plan, rtol=used, t_end=t_end, t_eval=times, max_steps=max_steps, provenance=provenance,
             warnings=(*data.warnings, *notes), path=way if follows and count(layers) < start.entries else None,
+            kept=start.signs,
         )  # fmt: skip
         found, terms = {"compression": 0.0}, plan.terms
         if terms.is_uniform and not terms.modulation:

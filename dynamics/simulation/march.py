@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -32,6 +32,11 @@ from dynamics.simulation.system import End, Path, Record, System, seconds_for
 
 AT_REST = 1e8  # on the way to a t_end, weights that have settled this many relaxation times ago are held as they are
 
+ROUNDED = 1e-13  # share of a total weight's start below which rounding has as much to say
+FAINT = (
+    "{} falls to {:.0e} of its start before it is learned, which balanced layers do not hold apart from rounding: its "
+    "half-time, and what it acts on, are not to be relied on; the reduced flow has them"
+)
 STUCK = (
     "stopped at t = {:.6g}: what is left lies along directions of nearly collinear inputs that double precision "
     "cannot follow"
@@ -51,6 +56,7 @@ def march(
     final: bool = False,
     excess: float | None = None,
     path: Path | None = None,
+    kept: Iterable[str] = (),
 ) -> tuple[Trajectory, np.ndarray]:
     """Integrate until everything that can be learned is learned and the loss has settled, or to t_end.
 
@@ -60,7 +66,9 @@ def march(
     the course (`runs.plateaus`), it is run again along its own, which is `final`.
 
     excess : share of the excess loss at which it has settled; None for `excess_left`
-    path : a list that takes states on the way, the first and the last among them
+    path : takes states on the way, the first and the last among them
+    kept : modalities whose total weight keeps its sign because layers are balanced; with layers of their own a state
+        holds that to rounding only: `monitors["faint"]` is there, with a warning, where that was too little
 
     Raises
     ------
@@ -130,9 +138,11 @@ def march(
         if by_run is not course:
             return march(
                 system, by_run, rtol=rtol, t_end=t_end, t_eval=t_eval, max_steps=max_steps, provenance=provenance,
-                warnings=warnings, final=True, excess=excess, path=path,
+                warnings=warnings, final=True, excess=excess, path=path, kept=kept,
             )  # fmt: skip
     status = doubted(course, own[-1], status, settled)
+    faint = _faint(course, own_t, own, clock, kept)
+    found += [FAINT.format(m, share) for m, share in faint.items()]
     found += end_notes(course, status, settled, f"t = {offset:.6g}") + taken_back(course, own[-1], status)
     half_times = HalfTimes.from_clock(course.order, clock, status, events)
     t, packed = (own_t, own) if t_eval is None else (np.array(record.asked_t), np.array(record.asked_total))
@@ -140,12 +150,30 @@ def march(
         course, t, packed, half_times, own=(own_t, own), warnings=found,
         weight_times={m: record.mark_times.get(m, math.inf) for m in data.modalities},
         modes=timed(course, record.mark_times) if data.outputs > 1 else Modes(),
-        monitors={"steps": record.steps, "evaluations": record.evaluations},
+        monitors={"steps": record.steps, "evaluations": record.evaluations}
+        | ({"faint": min(faint.values())} if faint else {}),
         provenance={**provenance, "t_end": t_end, "max_steps": max_steps},
     )  # fmt: skip
     if path is not None:
         path.states.append(state)
     return trajectory, state
+
+
+def _faint(
+    course: Course, t: np.ndarray, own: np.ndarray, clock: Mapping[str, float], kept: Iterable[str]
+) -> dict[str, float]:
+    """Those of `kept` that fall below a share of their start that layers hold apart from rounding, and are learned.
+
+    Balanced layers of two shrink and grow with their sum; what rounding makes of their difference grows as the sum
+    shrinks, and has as much to say once the product is down to rounding of its start.
+    """
+    found = {}
+    for m in kept:
+        sizes = np.linalg.norm(own[:, :, course.data.span(m)], axis=(1, 2))
+        least = int(np.argmin(sizes))
+        if sizes[least] < ROUNDED * sizes[0] and t[least] < clock[m] < math.inf:
+            found[m] = float(sizes[least] / sizes[0])
+    return found
 
 
 def _settled(

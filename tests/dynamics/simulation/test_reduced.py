@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
+from benchmarks.honesty import problem
 from derivations import Correlations, DomainError, FusionNetwork
 from derivations.flow import gradient_flow as law
 from dynamics import aligned_weights, integrate, integrate_reduced, predict
@@ -304,3 +305,22 @@ def test_a_modality_that_decays_and_comes_back(u0: float, rtol: float) -> None:
     rhs = lambda _, logs: signs * (data.sigma_yx - sigma @ (signs * np.exp(2 * logs)))
     exact = solve_ivp(rhs, (0, 5000), [math.log(u0)] * 3, "LSODA", rtol=1e-12, atol=1e-12, events=half, max_step=1.0)
     assert run.times["B"] == pytest.approx(exact.t_events[0][0], rel=1e-6)
+
+
+def test_layers_that_cannot_hold_what_decays_and_comes_back_say_so() -> None:
+    """Problem 237381000054 of `make honesty`: C falls to 1e-204; in layers of two units rounding brings it back."""
+    p = problem(237381000054)
+    run = integrate(p.network, p.data, weights=aligned_weights(p.network, p.data, p.u0, width=2))
+    assert run.monitors["faint"] < 1e-13
+    assert any(w.startswith("C falls to") for w in run.warnings)
+    reduced = integrate_reduced(p.network, p.data, u0=p.u0)
+    assert abs(run.times["C"] / reduced.times["C"] - 1) > 0.01
+    depths, signs = np.array([p.network.depths[m] for m in "ABCD"]), np.sign(p.data.sigma_yx).ravel()
+
+    def rhs(_: float, logs: np.ndarray) -> np.ndarray:
+        drive = signs * (np.ravel(p.data.sigma_yx) - p.data.sigma @ (signs * np.exp(depths * logs)))
+        return np.exp((depths - 2) * logs) * drive
+
+    start, end = [math.log(p.u0)] * 4, reduced.times["C"]
+    logs = solve_ivp(rhs, (0, end), start, "LSODA", rtol=1e-11, atol=1e-11, max_step=10.0).y[:, -1]
+    assert math.exp(2 * logs[2]) == pytest.approx(float(np.abs(reduced.plateaus["C"]).item()) / 2, rel=1e-3)  # 1e-6 of 9000 tau
