@@ -23,18 +23,23 @@ def table(rows: list[Row]) -> str:
 def main() -> None:
     if os.environ.get("OMP_NUM_THREADS") != "1":
         sys.exit("set OMP_NUM_THREADS=1: costs are of one thread")
-    parts = [("In multiples of eigh", deep.rows()), ("The engine", engine.rows()), ("General solvers", rivals.rows())]
-    parts += [("Predictions and single runs", usual.rows())]
+    parts = {
+        "In multiples of eigh": deep.rows,
+        "The engine": engine.rows,
+        "General solvers": rivals.rows,
+        "Predictions and single runs": usual.rows,
+    }
     used = ("numpy", "scipy", "sympy", "torch", "jax", "diffrax", "fusion-dynamics")
     packages = ", ".join(f"{p} {version(p)}" for p in used)
     text = "# Results\n\n"
     text += f"Python {platform.python_version()}, {packages}; {platform.machine()}, {os.cpu_count()} shared cores, "
     text += "one thread. Made by `python -m benchmarks --save`. Medians; what is compared was run in turn.\n"
-    for title, rows in parts:
-        text += f"\n## {title}\n\n{table(rows)}\n"
-    text += "\n"
-    text += (HERE / "NOTES.md").read_text()
     print(text)
+    for title, measured in parts.items():
+        part = f"\n## {title}\n\n{table(measured())}\n"
+        print(part, flush=True)
+        text += part
+    text += "\n" + (HERE / "NOTES.md").read_text()
     if "--save" in sys.argv:
         (HERE / "RESULTS.md").write_text(text)
 
