@@ -32,6 +32,7 @@ STIFF_STEP = 3.0  # |lambda| h from which their own interpolation is unstable; t
 EVALUATIONS = 100  # of the flow, for each step of the budget: ten times what hard problems take
 EXPLICIT_COST = 12  # evaluations of a step of DOP853
 LARGE_STATE = 300  # beyond it LSODA's own factorization of a dense Jacobian is slower than BDF with LAPACK's
+LOOSE = 1e-9  # relative tolerance below which BDF misses by more than ten times it, 100 times at 1e-12
 LARGEST_JACOBIAN = 1500  # beyond this many weights a dense Jacobian costs more than explicit steps
 
 
@@ -114,7 +115,7 @@ class Phase:
         relative = self.rtol if self.system.relative is None else np.append(self.system.relative, self.rtol)
         step = min(1e-3 / (_fastest(slope[:-1], augmented[:-1]) or 1.0), 1e290, longest)
         tolerance = {"rtol": np.maximum(relative, 1e-12), "atol": atol}
-        if self.system.slope is not None and len(augmented) > LARGE_STATE:
+        if self.system.slope is not None and len(augmented) > LARGE_STATE and self.rtol >= LOOSE:
             return BDF(self.rhs, 0.0, augmented, 1e300, first_step=step, max_step=longest, jac=self.slope, **tolerance)
         jacobian = None if self.system.slope is None else self.slope
         return LSODA(self.rhs, 0.0, augmented, 1e300, first_step=step, max_step=longest, jac=jacobian, **tolerance)
