@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python -m benchmarks.growth [--seconds 10] [--save]
 
-Sizes go up until one call takes longer than `--seconds`, or is refused; then one size far beyond is asked for, to see
+Sizes go up until one call takes longer than `--seconds` (or the next one by far), or is refused; then one size far beyond is asked for, to see
 what is said. The exponent is the slope of a line through the logarithms of the last four costs.
 """
 
@@ -23,7 +23,7 @@ import numpy as np
 
 from benchmarks.sizes import two_blocks
 from benchmarks.timing import shown
-from derivations.errors import DataError, DomainError
+from derivations.errors import DataError, DomainError, SolveError
 from dynamics import Correlations, FusionNetwork, ensemble, integrate, predict, sweep
 
 HERE = Path(__file__).parent
@@ -158,14 +158,15 @@ def measured(curve: Curve, limit: float) -> tuple[list[Any], list[float], str]:
                 begin = time.perf_counter()
                 result = work()
                 times.append(time.perf_counter() - begin)
-        except (DomainError, DataError, MemoryError) as error:
+        except (DomainError, DataError, SolveError, MemoryError) as error:
             said["end"] = f"{_told(size)}: {error}"
             break
         for text in map(str, getattr(result, "warnings", ())):
             said.setdefault(re.sub(r"[-+.0-9e]+", "", text), f"from {_told(size)}: {text}" if sizes else "")
         sizes.append(size)
         costs.append(min(times))
-        if costs[-1] > limit:
+        grown = costs[-1] / costs[-2] if len(costs) > 1 else 1.0
+        if costs[-1] > limit or costs[-1] * grown > 4 * limit:
             said["end"] = f"goes on beyond {_told(size)}"
             break
     if curve.beyond is not None:

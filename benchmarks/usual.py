@@ -55,7 +55,7 @@ def rows() -> list[Row]:
 
 def readme_rows() -> list[Row]:
     """What the README's table says of each call, on diabetes."""
-    net, made = FusionNetwork.fused_at(2, 2, ("serum", "body")), lambda: load_example("diabetes")
+    net, made = FusionNetwork.fused_at(2, 2, ("body", "serum")), lambda: load_example("diabetes")
     deep = FusionNetwork.fused_at(4, 4)
     works = {
         "the leading law alone": lambda: leading_estimate(aligned_start(Problem.of(net, made()), 1e-3)),
