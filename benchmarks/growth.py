@@ -2,8 +2,9 @@
 
     OMP_NUM_THREADS=1 python -m benchmarks.growth [--seconds 10] [--save]
 
-Sizes go up until one call takes longer than `--seconds` (or the next one by far), or is refused; then one size far beyond is asked for, to see
-what is said. The exponent is the slope of a line through the logarithms of the last four costs.
+Sizes go up until one call takes longer than `--seconds` (or the next one by far), or is refused; then one size far
+beyond is asked for, to see what is said. The exponent is the slope of a line through the logarithms of the last four
+costs.
 """
 
 from __future__ import annotations
