@@ -10,6 +10,7 @@ costs.
 from __future__ import annotations
 
 import argparse
+import math
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import NullFormatter
 
 from benchmarks.sizes import two_blocks
 from benchmarks.timing import shown
@@ -104,7 +106,7 @@ def powers(base: int, first: int) -> Callable[[], Iterator[int]]:
 
 
 def _shrinking() -> Iterator[float]:
-    return (10.0 ** -(2**n) for n in count(0))
+    return (10.0**-n for n in (1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 310))
 
 
 def _layers(depth: int) -> Callable[[], Any]:
@@ -141,7 +143,7 @@ CURVES = (
     Curve("1/u0", "predict, (3, 2)", partial(_start, predict), _shrinking),
     Curve("1/u0", "integrate, (3, 2), width 100", partial(_start, integrate), _shrinking),
     Curve("1/u0", "integrate, (4, 3), width 100", partial(_start, integrate, depth=4, fused=3), _shrinking),
-    Curve("condition of Sigma", "predict, 20 inputs", _condition, lambda: (100.0**n for n in count(0))),
+    Curve("condition of Sigma", "predict, 20 inputs", _condition, lambda: (100.0**n for n in range(11))),
     Curve("points", "sweep, (2, 2), ten seeds a point", _points, lambda: (10 * 4**n for n in count(1)), 10**8),
 )
 
@@ -193,9 +195,12 @@ def draw(found: list[tuple[Curve, list[Any], list[float], str]], path: Path) -> 
     for ax, axis in zip(axes.flat, axes_of, strict=False):
         lines = [(c, s, t) for c, s, t, _ in found if c.axis == axis]
         for (curve, sizes, costs), colour, marker in zip(lines, COLOURS, MARKERS, strict=False):
-            drawn = [1 / s for s in sizes] if axis == "1/u0" else sizes
-            ax.loglog([float(s) for s in drawn], costs, color=colour, marker=marker, label=curve.call)
-        ax.set_xlabel(axis)
+            drawn = [-math.log10(s) for s in sizes] if axis == "1/u0" else [float(s) for s in sizes]
+            ax.plot(drawn, costs, color=colour, marker=marker, label=curve.call)
+        ax.set_xscale("linear" if axis == "1/u0" else "log")
+        ax.set_yscale("log")
+        ax.xaxis.set_minor_formatter(NullFormatter())
+        ax.set_xlabel("decades of 1/u0" if axis == "1/u0" else axis)
         ax.spines[["top", "right"]].set_visible(False)
         ax.legend(fontsize="x-small", frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     for ax in axes[:, 0]:
@@ -212,6 +217,7 @@ def main() -> None:
     parser.add_argument("--save", action="store_true", help="write GROWTH.md and growth.png")
     options = parser.parse_args()
     predict(_late(2), _data())  # what a process pays once
+    _points(40)()
     found, lines = [], []
     for curve in CURVES:
         sizes, costs, ended = measured(curve, options.seconds)
