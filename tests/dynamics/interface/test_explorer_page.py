@@ -8,7 +8,6 @@ import threading
 import urllib.error
 import urllib.request
 from base64 import b64decode
-from functools import partial
 
 import pytest
 
@@ -45,8 +44,8 @@ def test_the_command_shows_a_picture_and_ctrl_c_ends_it(tmp_path) -> None:
     (tmp_path / "data.csv").write_text("a,b,c,y\n" + "".join(f"{i},{i % 3},{i % 5},{i % 7}\n" for i in range(30)))
     command = [sys.executable, "-m", "dynamics", "explore", str(tmp_path / "data.csv"), "--no-browser"]
     command += ["--modality", "image=a,b", "--modality", "text=c"]
-    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's jobs in the background ignore it
-    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heard)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has jobs in the background ignore it
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         address = run.stdout.readline().split()[0]
         page = fetched(address)
@@ -55,6 +54,7 @@ def test_the_command_shows_a_picture_and_ctrl_c_ends_it(tmp_path) -> None:
         run.send_signal(signal.SIGINT)
         assert run.communicate(timeout=20) == ("", "")
     finally:
+        signal.signal(signal.SIGINT, before)
         run.kill()
         run.communicate()
     assert run.returncode == 0
