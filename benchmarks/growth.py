@@ -35,9 +35,9 @@ COLOURS, MARKERS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7"), "os^D"
 
 HEAD = """# How cost grows, and where it ends
 
-`OMP_NUM_THREADS=1 python -m benchmarks.growth --seconds {seconds} --save`, one thread. Each curve ends with the first
-call above that time or the first that is refused; the last column is what was said on the way, at the end, and of a
-size far beyond. The exponent is that of the last four sizes (for u0, in powers of u0).
+`OMP_NUM_THREADS=1 python -m benchmarks.growth --seconds {seconds} --save`, one thread, {made}. Each curve
+ends with the first call above that time or the first that is refused; the last column is what was said on the way, at
+the end, and of a size far beyond. The exponent is that of the last four sizes (for u0, in powers of u0).
 
 ![Seconds of a call by inputs, outputs, modalities, layers, width, seeds, start, condition, points](growth.png)
 
@@ -230,7 +230,11 @@ def main() -> None:
         print(lines[-1], flush=True)
     if options.save:
         draw(found, HERE / "growth.png")
-        (HERE / "GROWTH.md").write_text(HEAD.format(seconds=f"{options.seconds:g}") + "\n".join(lines) + "\n")
+        (HERE / "GROWTH.md").write_text(
+            HEAD.format(seconds=f"{options.seconds:g}", made=f"{time.strftime('%Y-%m-%d')}, two shared cores")
+            + "\n".join(lines)
+            + "\n"
+        )
 
 
 if __name__ == "__main__":

@@ -56,6 +56,8 @@ def integrate(
     width : hidden units of every layer
     seed : of the random start, entries N(0, s^2) with s = norm / sqrt(number of entries)
     weights : chain name -> list of arrays (out, in), input side first; replaces u0, width and seed
+        Of balanced ones a modality may shrink below rounding and come back, which layers do not hold: then there is
+        `monitors["faint"]`, how far it shrank, and a warning
     t_end : in units of tau; None runs until all is learned and the loss has settled
     t_eval : times to store instead of the integrator's own steps
     rtol : relative tolerance of the integrator; made tighter where a sign flip cancels digits. Total weights are
