@@ -24,10 +24,7 @@ open, are counted apart; all else is counted.
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -40,6 +37,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.parts import command, rows_in
 from dynamics import (
     Correlations,
     DataError,
@@ -409,27 +407,6 @@ def _finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def measure(path: Path, minutes: float) -> None:
-    done = {(r["network"], r["loss"], r["table"]) for r in read(path)}
-    stop = time.monotonic() + 60 * minutes
-    plan = [(s, t, k) for k, t, s in product(LOSSES, TABLES, SHAPES)]
-    left = [c for c in plan if (c[0].name, c[2], c[1]) not in done]
-    for i, (shape, table, loss) in enumerate(left):
-        if time.monotonic() > stop:
-            print(f"{len(left) - i} of {len(plan)} parts left: the same command goes on", file=sys.stderr)
-            return
-        began = time.monotonic()
-        rows = list(rows_of(shape, table, loss))
-        with path.open("a") as out:
-            out.writelines(json.dumps(row) + "\n" for row in rows)
-        print(f"{len(plan) - len(left) + i + 1} of {len(plan)}: {shape.name}, {table}, {loss}, "
-              f"{time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)  # fmt: skip
-
-
-def read(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
 def judged(row: Mapping[str, Any], road: str) -> Iterator[tuple[bool | None, float | None, list[float]]]:
     """Of each seed: whether the order is right (None on a tie), error of the ratio, errors of the half-times."""
     for beside in row["roads"][road].get("beside", ()):
@@ -468,7 +445,7 @@ def summed(rows: list[dict[str, Any]], road_of: Callable[[Mapping[str, Any]], st
 
 
 def report(path: Path) -> str:
-    rows = read(path)
+    rows = rows_in(path)
     made = sorted({r["date"] for r in rows})
     runs = [seed for r in rows for seed in r["seeds"]]
     hours = sum(r["seconds"] * SEEDS for r in rows) / 3600
@@ -548,24 +525,7 @@ def cause(row: Mapping[str, Any]) -> str:
     return "not known"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--measure", type=Path)
-    parser.add_argument("--minutes", type=float, default=60.0)
-    parser.add_argument("--report", type=Path)
-    parser.add_argument("--save", action="store_true")
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    if options.measure:
-        measure(options.measure, options.minutes)
-    if options.report:
-        text = report(options.report)
-        print(text)
-        if options.save:
-            FILE.write_text(text)
-    if not (options.measure or options.report):
-        sys.exit("give --measure FILE or --report FILE")
-
-
 if __name__ == "__main__":
-    main()
+    asked = [(shape, table, loss) for loss, table, shape in product(LOSSES, TABLES, SHAPES)]
+    parts = {(shape.name, loss, table): partial(rows_of, shape, table, loss) for shape, table, loss in asked}
+    command(__doc__, parts, ("network", "loss", "table"), report, FILE, minutes=60.0)

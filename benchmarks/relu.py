@@ -19,10 +19,7 @@ bound, the others test it.
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -33,6 +30,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.parts import command, rows_in
 from dynamics import (
     Correlations,
     DomainError,
@@ -313,22 +311,6 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def measure(path: Path, minutes: float) -> None:
-    done = {(r["table"], r["k"]) for r in rows_in(path)}
-    stop = time.monotonic() + 60 * minutes
-    for k in range(SPLITS):
-        for name in TABLES:
-            if time.monotonic() > stop:
-                return
-            if (name, k) not in done:
-                with path.open("a") as out:
-                    out.write(json.dumps(row_of(name, k)) + "\n")
-
-
-def rows_in(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
 def measured(row: Mapping[str, Any], end: str) -> list[float | None]:
     """Median over the seeds of A and of B; None where a seed has none."""
     found: list[float | None] = []
@@ -512,24 +494,6 @@ def report(path: Path) -> str:
     return f"{text}\n## The ten worst\n\n{worst_of(rows)}\n## What it costs\n\n{cost_of(rows)}"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--measure", type=Path)
-    parser.add_argument("--minutes", type=float, default=15.0)
-    parser.add_argument("--report", type=Path)
-    parser.add_argument("--save", action="store_true")
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    if options.measure:
-        measure(options.measure, options.minutes)
-    elif options.report:
-        text = report(options.report)
-        print(text)
-        if options.save:
-            FILE.write_text(text)
-    else:
-        sys.exit("give --measure FILE or --report FILE")
-
-
 if __name__ == "__main__":
-    main()
+    parts = {(name, k): lambda name=name, k=k: [row_of(name, k)] for k in range(SPLITS) for name in TABLES}
+    command(__doc__, parts, ("table", "k"), report, FILE, minutes=15.0)

@@ -21,19 +21,17 @@ at the end.
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from benchmarks.parts import command, rows_in
 from dynamics import Correlations, DomainError, FusionNetwork, SolveError, load_example, predict, random_weights
 from dynamics.data.held_out import HeldOut, held_out
 from dynamics.prediction.stopping import Stopping
@@ -260,23 +258,6 @@ def _patient(errors: Array, looks: int) -> int:
     return best
 
 
-def measure(path: Path, minutes: float) -> None:
-    done = {(r["table"], r["depth"]) for r in rows_in(path)}
-    stop = time.monotonic() + 60 * minutes
-    for depth in (2, DEEP):
-        for name in TABLES if depth == 2 else FEW:
-            if time.monotonic() > stop:
-                return
-            if (name, depth) not in done:
-                lines = "".join(json.dumps(row) + "\n" for row in rows_of(name, depth))
-                with path.open("a") as out:
-                    out.write(lines)
-
-
-def rows_in(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
 def over(row: Mapping[str, Any], way: str) -> float:
     """Test error there, above the lowest along the run."""
     return float(row["at"][way] / row["best"] - 1)
@@ -319,24 +300,6 @@ def report(path: Path) -> str:
     return text
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--measure", type=Path)
-    parser.add_argument("--minutes", type=float, default=15.0)
-    parser.add_argument("--report", type=Path)
-    parser.add_argument("--save", action="store_true")
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    if options.measure:
-        measure(options.measure, options.minutes)
-    elif options.report:
-        text = report(options.report)
-        print(text)
-        if options.save:
-            FILE.write_text(text)
-    else:
-        sys.exit("give --measure FILE or --report FILE")
-
-
 if __name__ == "__main__":
-    main()
+    asked = [(name, depth) for depth in (2, DEEP) for name in (TABLES if depth == 2 else FEW)]
+    command(__doc__, {one: partial(rows_of, *one) for one in asked}, ("table", "depth"), report, FILE, minutes=15.0)

@@ -597,7 +597,7 @@ def test_an_integrator_that_gives_up_says_where(monkeypatch) -> None:
     monkeypatch.setattr(phases, "DOP853", Tired)
     monkeypatch.setattr(phases, "LSODA", Stuck)
     for run in (lambda: integrate(NET, DATA, width=5), lambda: integrate_reduced(NET, DATA)):
-        with pytest.raises(SolveError, match=r"the integrator failed at t = 0\.\d+: too stiff"):
+        with pytest.raises(SolveError, match=r"the integrator failed at t = 0\.\d+: too stiff; a larger u0"):
             run()
 
 

@@ -20,8 +20,8 @@ def test_a_share_of_the_scoreboard(row: Row) -> None:
     assert row.measure(row.share, 1).misses == ()
 
 
-#: found by the board: BDF missed by 100 times a tolerance of 1e-12
-CASES = [*((case, 1) for case in range(20 if SOAK else 4)), (149, 859754)]
+#: found by the board: BDF missed by 100 times a tolerance of 1e-12, LSODA by 1500 times
+CASES = [*((case, 1) for case in range(20 if SOAK else 3)), (149, 859754), (40, 197750)]
 
 
 @pytest.mark.parametrize(("case", "seed"), CASES)

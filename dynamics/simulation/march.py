@@ -21,14 +21,13 @@ from typing import Any
 
 import numpy as np
 
-from derivations import SolveError
 from derivations.critical.saddles import Course
 from dynamics.runs.half_times import EARLY, HalfTimes, Status, before_it, end_notes, excess_left
 from dynamics.runs.modes import Modes, marks, timed
 from dynamics.runs.plateaus import as_run, doubted, taken_back
 from dynamics.runs.trajectory import Trajectory, losses
 from dynamics.simulation.phases import Phase
-from dynamics.simulation.system import End, Path, Record, System, seconds_for
+from dynamics.simulation.system import End, Path, Record, System, failed, seconds_for
 
 AT_REST = 1e8  # on the way to a t_end, weights that have settled this many relaxation times ago are held as they are
 
@@ -121,7 +120,7 @@ def march(
         if outcome.end is End.STUCK:
             stuck = True
             if not data.warnings:  # nothing in the data explains it
-                raise SolveError(f"the integrator failed at t = {offset:.6g}: its corrector does not converge")
+                raise failed(offset, "its corrector does not converge")
             found.append(STUCK.format(offset))
         if outcome.end is End.BUDGET:
             spent = f"{record.steps} steps and {record.evaluations} evaluations"

@@ -19,7 +19,7 @@ from derivations.critical.saddles import Course
 from dynamics.simulation.batch.members import OUT_OF_RANGE
 from dynamics.simulation.silence import silenced
 from dynamics.simulation.stiff_solver import StiffSolver
-from dynamics.simulation.system import SMALL_STATE, End, Outcome, Record, System
+from dynamics.simulation.system import SMALL_STATE, End, Outcome, Record, System, failed
 
 STIFFEST = 1e10  # a learned modality relaxes at most this much faster than the next one grows (see `march`)
 LONGEST_CROSSING = 1.0  # a step of LSODA in scaled time inside which its interpolation is trusted, if weights move
@@ -33,6 +33,7 @@ EVALUATIONS = 100  # of the flow, for each step of the budget: ten times what ha
 EXPLICIT_COST = 12  # evaluations of a step of DOP853
 LARGE_STATE = 300  # beyond it LSODA's own factorization of a dense Jacobian is slower than BDF with LAPACK's
 LOOSE = 1e-9  # relative tolerance below which BDF misses by more than ten times it, 100 times at 1e-12
+TIGHTER = 0.1  # of a tolerance below LOOSE that LSODA is given: on nested plateaus it misses by 1500 times 1e-12
 LARGEST_JACOBIAN = 1500  # beyond this many weights a dense Jacobian costs more than explicit steps
 
 
@@ -114,7 +115,8 @@ class Phase:
             return DOP853(self.rhs, 0.0, augmented, np.inf, rtol=rtol, atol=atol / HELD)
         relative = self.rtol if self.system.relative is None else np.append(self.system.relative, self.rtol)
         step = min(1e-3 / (_fastest(slope[:-1], augmented[:-1]) or 1.0), 1e290, longest)
-        tolerance = {"rtol": np.maximum(relative, 1e-12), "atol": atol}
+        share = TIGHTER if self.rtol < LOOSE else 1.0
+        tolerance = {"rtol": np.maximum(share * relative, 1e-13), "atol": share * atol}
         if self.system.slope is not None and len(augmented) > LARGE_STATE and self.rtol >= LOOSE:
             return BDF(self.rhs, 0.0, augmented, 1e300, first_step=step, max_step=longest, jac=self.slope, **tolerance)
         jacobian = None if self.system.slope is None else self.slope
@@ -216,7 +218,7 @@ class Phase:
         self.record.evaluations += solver.nfev
         solver.nfev = 0
         if solver.status == "failed" or not np.all(np.isfinite(solver.y)):
-            raise SolveError(f"the integrator failed at t = {self._time(solver.y):.6g}: {message}")
+            raise failed(self._time(solver.y), message)
         if self.record.path is not None:
             self.record.path.pass_by(solver.y[:-1])
 

@@ -10,9 +10,16 @@ from typing import Any
 
 import numpy as np
 
+from derivations import SolveError
+
 SMALL_STATE = 64  # up to here LSODA by its own differences; beyond, by the slope, or the explicit DOP853 without one
 KEPT, FEWEST_KEPT, NUMBERS = 512, 32, 10**7  # states of a run's path: at most, at least, and numbers in all
 SECONDS, LEAST_SECONDS = 0.005, 60.0  # on the wall for each step of a budget, and at least: a step may take any time
+
+
+def failed(t: float, message: str | None) -> SolveError:
+    """What an integrator that gives up says, with the way out."""
+    return SolveError(f"the integrator failed at t = {t:.6g}: {message}; a larger u0 or another rtol may go through")
 
 
 def seconds_for(max_steps: int) -> float:

@@ -22,6 +22,7 @@ from scipy.integrate import DOP853
 
 from derivations import DomainError, FusionNetwork, SolveError
 from derivations.correlations import spans_of
+from dynamics.simulation.system import failed
 
 Errors = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 
@@ -143,7 +144,7 @@ class Closed:
             message = solver.step()
             if solver.status == "failed" or not np.all(np.isfinite(solver.y)):
                 self._require_rank(solver.y, 1e3 * rtol)
-                raise SolveError(f"the integrator failed at t = {solver.t:.6g}: {message}")
+                raise failed(float(solver.t), message)
             dense = solver.dense_output()
             for t in np.linspace(solver.t_old, solver.t, 5)[1:]:
                 times.append(float(t))
