@@ -14,6 +14,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # two processes of as many thread
 LEDGER = (
     "tests/test_equations.py",
     "tests/test_planted.py",
+    "tests/dynamics/interface/test_report.py",  # whose pages have statuses
     "tests/dynamics/interface/test_cli.py::test_derive",
     "tests/test_house.py::test_every_scalar_law",
     "tests/test_house.py::test_the_readme_counts_the_ledger",

@@ -101,6 +101,7 @@ def test_the_notebooks_are_one_course() -> None:
 
 COMMANDS = commands_of(documented())
 ELSEWHERE = {"fusion-dynamics derive": "tests/test_equations.py"}
+ELSEWHERE["fusion-dynamics prescribe --example star98"] = "with --plot, another command of the README"
 ELSEWHERE |= {command: "tests/dynamics/interface/test_report.py" for command in COMMANDS if " report data" in command}
 SHORTER = {"--seeds 50": "--seeds 2", "--seeds 5": "--seeds 1", "--bootstrap 2000": "--bootstrap 100"} | {
     "derive --html": "derive 46 --html", "--width 100": "--width 20", "--learning-rate 1e-3": "--learning-rate 1e-2",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from dynamics.starts.aligned import aligned_rows
 from dynamics.starts.start import Start, aligned_start
 
 SMALLEST_ATOL = 1e-305  # below it LSODA meets denormal numbers
+FINER = 0.1  # share of a tolerance at which a run that has failed is tried again
 NUDGE = 1e-5  # of a norm, for the slopes of gains
 TIGHTEST = 1e-12  # relative tolerance of a logarithm, whose absolute error is what counts
 
@@ -45,9 +47,9 @@ def reduced_run(
     plan, norms, one_row = start.course, start.norms, _is_reducible(start)
     provenance = {"producer": "reduced flow", "start": "aligned", "network": str(network), "u0": norms, "rtol": rtol}
 
-    def run(flow: System) -> Trajectory:
+    def run(flow: System, tolerance: float = rtol) -> Trajectory:
         return march(
-            flow, plan, rtol=rtol, t_end=t_end, t_eval=times, max_steps=max_steps, provenance=provenance,
+            flow, plan, rtol=tolerance, t_end=t_end, t_eval=times, max_steps=max_steps, provenance=provenance,
             warnings=data.warnings, excess=excess,
         )[0]  # fmt: skip
 
@@ -59,12 +61,13 @@ def reduced_run(
         dead = [name for name, chain in network.chains.items() if chain.depth and norms[name] == 0]
         if not dead and any(rates[m] == 0 for m in data.modalities):
             raise OverflowError  # a gain has underflown to zero
-        try:
+        if not one_row:
             return run(system)
-        except SolveError:  # beyond the corrector of LSODA; at width 1 the full flow is the reduced one
-            if not one_row:
-                raise
-            return run(full_system(plan, start.full(), rtol, wide=True)[0])
+        with suppress(SolveError):
+            return run(system)
+        with suppress(SolveError):  # the corrector of LSODA gives up at one tolerance and not at another
+            return run(_Reduced(start, rows, FINER * rtol).system(), FINER * rtol)
+        return run(full_system(plan, start.full(), rtol, wide=True)[0])  # at width 1 the full flow is the reduced one
     except (OverflowError, ZeroDivisionError):
         depth = max(network.path_depths.values())
         raise DomainError(

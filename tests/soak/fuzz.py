@@ -38,11 +38,11 @@ def main() -> None:
     import atheris
 
     with atheris.instrument_imports(include=["dynamics", "derivations", "zipfile", "gzip", "tomllib", "json", "csv"]):
-        from tests.soak.loaders import LOADERS, corpus, fed, seeds
+        from tests.soak.loaders import LOADERS, MEMORY, corpus, fed, seeds
 
     folder = GROWN / options.kind
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as work:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as work:
         for content in (*seeds(Path(work))[options.kind], *corpus(options.kind)):
             (folder / hashlib.sha1(content).hexdigest()).write_bytes(content)  # the fuzzer's own names
         path = Path(work) / f"input{LOADERS[options.kind][0]}"

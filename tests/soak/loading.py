@@ -13,7 +13,7 @@ import numpy as np
 
 from tests.cases import clean_environment
 from tests.soak.fuzz import LARGEST
-from tests.soak.loaders import LOADERS, fed, seeds
+from tests.soak.loaders import LOADERS, MEMORY, fed, seeds
 from tests.soak.row import Outcome
 
 EDGES = (b"\xff\xff\xff\xff", b"\x00" * 4, b"1e999", b"nan", b"-1", b"9" * 20, b"[[[[", b'"')
@@ -47,7 +47,7 @@ def broken_by_mutants(kind: str, count: int, seed: int) -> list[str]:
     """What goes wrong with `count` mutants of the sound files of this kind; one line each, with the input."""
     rng = np.random.default_rng([seed, list(LOADERS).index(kind)])
     misses = []
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         sound = seeds(Path(folder))
         path = Path(folder) / f"input{LOADERS[kind][0]}"
         others = [content for contents in sound.values() for content in contents]

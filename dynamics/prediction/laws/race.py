@@ -10,7 +10,8 @@ whatever its depth and start: (113) if aligned, 127-129 if random. At a saddle e
                     gives the half-time, and what those who wait gain meanwhile (117-119 are its closed forms)
 
 Left out are the weights of those who wait, W_n of order u_n^n, on the errors, and u_n^2 on the trunk: both are
-estimated at every transition and carried along as the error of what comes later.
+estimated at every transition and carried along as the error of what comes later. With layers after the fusion theta is
+not the time: what is late makes all that follows as late, besides.
 """
 
 from __future__ import annotations
@@ -102,6 +103,7 @@ def race(field: Field) -> tuple[Passage, ...]:
     small = {m: size_left(depths[m], field.ways[m].left(0.0)) for m in names}  # norms at the last half-time
     unsure = {m: _own(field, m, field.norms[m], errors[m]) + field.known[m] / SIZES for m in names}  # of what is gone
     found: list[Passage] = []
+    late = 0.0  # of all that follows, by what has been left out of t itself
     while True:
         left = _ahead(field, errors, gone, tuple(signs))
         if not left:
@@ -133,7 +135,8 @@ def race(field: Field) -> tuple[Passage, ...]:
             pulls = [orbit.deficit[n] * field.cross(n, m) for n in signs]
             gone[m] += errors[m] * begin + next_errors[m] * orbit.clock - sum(pulls)
             unsure[m] += abs(errors[m] - next_errors[m]) * blur
-        error = SIZES * blur + SOLVED * half
+        error = SIZES * (late + blur) + SOLVED * half
+        late += blur if q else 0.0
         found.append(Passage(new, signs[new], float(half), float(lag) if before else 0.0, float(error)))
         since = orbit.end - orbit.half
         now = half + since

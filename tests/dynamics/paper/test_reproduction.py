@@ -12,7 +12,7 @@ import pytest
 from dynamics import DomainError, FusionNetwork, reproduce
 from dynamics.figures.schematics import draw_schematic
 from dynamics.interface.cli import main
-from dynamics.paper import figure_03, figure_06, figure_09, figure_12
+from dynamics.paper import figure_03, figure_05, figure_06, figure_09, figure_12
 from dynamics.paper.drawing import draw_panel
 from dynamics.paper.experiments import EXPERIMENTS, Task
 from dynamics.paper.panels import Plot, Role, line, over_seeds
@@ -20,6 +20,7 @@ from dynamics.paper.reproduction import Check, Reproduction, Side, worst
 from tests.cases import SOAK, documented
 
 QUICK = {1: None, 2: None, 4: 1, 5: 1, 7: None, 8: 5, 10: None, 11: 1, 14: None}  # figure -> seeds
+FEWER = {"inputs": 20, "samples": (280, 28)}  # of figure 5, whose runs have 10,000 weights a modality at its own size
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,9 @@ def made() -> dict[int, Reproduction]:
 
 def figure(made: dict[int, Reproduction], number: int) -> Reproduction:
     if number not in made:
-        made[number] = reproduce(number, seeds=QUICK[number])
+        five = replace(EXPERIMENTS[5], seeds=(0,), width=20, more={**EXPERIMENTS[5].more, **FEWER})
+        small = number == 5 and not SOAK
+        made[number] = figure_05.reproduced(five, lambda _: None) if small else reproduce(number, seeds=QUICK[number])
     return made[number]
 
 
@@ -88,12 +91,12 @@ def test_no_legend_or_title_leaves_the_picture(made: dict[int, Reproduction]) ->
 
 
 def test_figure_3_where_pytorch_has_references() -> None:
-    """sigma = (2, 1), rho = +-0.6 (and 0): flow, descent, ReLU against laws and against five full trainings."""
-    experiment = replace(EXPERIMENTS[3], rhos=(-0.6, 0.0, 0.6) if SOAK else (-0.6, 0.6))
+    """sigma = (2, 1), rho = -0.6 (0, 0.6): flow, descent, ReLU against laws and against five full trainings."""
+    experiment = replace(EXPERIMENTS[3], rhos=(-0.6, 0.0, 0.6) if SOAK else (-0.6,))
     network = experiment.network()
     row = figure_03.Row.of(experiment, network, 2.0, lambda line: None)
     checks = row.checks(experiment)
-    assert len(checks) == (9 if SOAK else 8)
+    assert len(checks) == (9 if SOAK else 7)
     assert all(check.holds for check in checks), [c for c in checks if not c.holds]
     # the printed (9), in norms, is wrong where the residual flips; the check of 6 % sees it
     data = Task(2, 1, -0.6).data
@@ -107,7 +110,7 @@ def test_figure_3_where_pytorch_has_references() -> None:
 
 
 def test_figure_6_at_the_learning_rate_of_the_paper() -> None:
-    experiment = EXPERIMENTS[6] if SOAK else replace(EXPERIMENTS[6], seeds=EXPERIMENTS[6].seeds[:2])
+    experiment = EXPERIMENTS[6] if SOAK else replace(EXPERIMENTS[6], seeds=EXPERIMENTS[6].seeds[:1])
     for i, (_, fused) in enumerate(experiment.networks):
         if fused == 1:
             continue
@@ -135,9 +138,9 @@ def test_figure_9_labels_keep_the_ratio_and_real_targets_do_not() -> None:
 
 @pytest.mark.parametrize("sigma", [1.0, 3.0])
 def test_figure_12_late_fusion_always_learns_xor(sigma: float) -> None:
-    """Early fusion does at sigma_A = 1; at 3 most seeds do not. Seeds 0 and 1."""
+    """Early fusion does at sigma_A = 1; at 3 most seeds do not. Seed 0."""
     experiment = replace(EXPERIMENTS[12], more={**EXPERIMENTS[12].more, "t_end": 240 if SOAK else 100})
-    seeds = range(20 if SOAK else 2)
+    seeds = range(20 if SOAK else 1)
     late = [figure_12.succeeds(experiment, figure_12.train(experiment, 1, sigma, seed)) for seed in seeds]
     early = [figure_12.succeeds(experiment, figure_12.train(experiment, 0, sigma, seed)) for seed in seeds]
     assert all(late)

@@ -325,3 +325,11 @@ def test_layers_that_cannot_hold_what_decays_and_comes_back_say_so() -> None:
     logs = solve_ivp(rhs, (0, end), start, "LSODA", rtol=1e-11, atol=1e-11, max_step=10.0).y[:, -1]
     half = abs(reduced.plateaus["C"].item()) / 2
     assert math.exp(2 * logs[2]) == pytest.approx(half, rel=1e-3)  # a time known to 1e-6 of 9000 tau, at a rate of 0.1
+
+
+def test_a_tolerance_at_which_lsoda_gives_up() -> None:
+    """At 1e-9 its corrector does, at t = 2e30; along every weight at width 1 it took minutes and was off by 3e-6."""
+    p = problem(332966000532)
+    run, judge = (integrate_reduced(p.network, p.data, u0=p.u0, rtol=rtol) for rtol in (1e-9, 1e-7))
+    assert run.monitors["steps"] > 6000  # those of a tenth
+    assert run.times == pytest.approx(judge.times, rel=2e-6)
