@@ -44,6 +44,14 @@ ROWS = (
         measure_honesty,
     ),
     Row(
+        "ledger",
+        "the check of each entry fails when its printed or derived form is altered",
+        "every entry, every node",
+        10**6,
+        0,  # tests/test_equations.py, a test for each entry
+        ledger_mutants.measure,
+    ),
+    Row(
         "symmetries",
         "swap, rotate, permute, pad with zeros, units of time, inputs and target; L_f = L, equal depths",
         "500 problems each, 1e-10",
@@ -58,14 +66,6 @@ ROWS = (
         100_000,
         0,  # tests/test_fuzz.py: mutants of each kind
         loading.measure_fuzz,
-    ),
-    Row(
-        "ledger",
-        "the check of each entry fails when its printed or derived form is altered",
-        "every entry, every node",
-        10**6,
-        0,  # tests/test_equations.py, a test for each entry
-        ledger_mutants.measure,
     ),
     Row(
         "kills",
