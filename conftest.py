@@ -31,7 +31,6 @@ APART = (
 #: The longest first, so that none of them is left for the end and runs alone.
 LONG = (
     "ledger",
-    "tests/dynamics/interface/test_report.py",
     "tests/test_soak.py",
     "tests/dynamics/simulation/sweeps/test_sweeps.py",
     "tests/dynamics/prediction/test_prescription.py",

@@ -330,6 +330,5 @@ def test_layers_that_cannot_hold_what_decays_and_comes_back_say_so() -> None:
 def test_a_tolerance_at_which_lsoda_gives_up() -> None:
     """At 1e-9 its corrector does, at t = 2e30; along every weight at width 1 it took minutes and was off by 3e-6."""
     p = problem(332966000532)
-    run, judge = (integrate_reduced(p.network, p.data, u0=p.u0, rtol=rtol) for rtol in (1e-9, 1e-7))
-    assert run.monitors["steps"] > 6000  # those of a tenth
-    assert run.times == pytest.approx(judge.times, rel=2e-6)
+    run, judge = (integrate_reduced(p.network, p.data, u0=p.u0, rtol=rtol) for rtol in (1e-9, 1e-8))
+    assert run.times == pytest.approx(judge.times, rel=1e-6)  # 100 times the looser tolerance
