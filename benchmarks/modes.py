@@ -102,10 +102,13 @@ def trained_modes(
         modes[m] = torch.tensor(left), torch.tensor(right)
         goals[m] = np.einsum("oi,od,id->i", left, goal[:, spans[m]], right)
     gain = depth * max(np.linalg.norm(goal[:, spans[m]], 2) for m in "AB") ** (2 - 2 / depth)
-    step = min(1.5 / (np.linalg.eigvalsh(data.sigma)[-1] * max(gain, 1.0)), end / 200)
+    step = min(1.5 / (np.linalg.eigvalsh(data.sigma)[-1] * gain), end / 200)  # it is stable up to 2.8
     t, path = [], []
     now = layers
-    for n in range(math.ceil(end / step)):
+    last = math.ceil(end / step)
+    for n in range(last):
+        if n % 500 == 0:
+            print(f"  step {n} of {last}", flush=True)
         if n % 2 == 0:
             whole = totals(now)
             t.append(n * step)
