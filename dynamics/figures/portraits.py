@@ -16,6 +16,7 @@ from dynamics.runs.portraits import PointKind, Portrait
 
 INK = "0.15"
 SHORT = 14  # characters
+ROOM, SHORT_NAME = 0.6, 5  # share of the axis beyond which a name of more characters stands on the left
 STYLES: list[dict[str, Any]] = [  # of runs, one after the other
     {"color": "#009E73", "lw": 2.2},
     {"color": "#CC79A7", "lw": 2.2, "ls": (0, (5, 2))},
@@ -52,7 +53,7 @@ def draw_portrait(ax: Axes, portrait: Portrait) -> None:
         _arrow(ax, path, styles[label]["color"])
     draw_points(ax, portrait)
     one, two = portrait.modalities
-    unit = " / unimodal" if portrait.note else ""
+    unit = " / unimodal" if portrait.alone else ""
     ax.set_xlabel(f"total weight of {plain(one)}{unit}" + (f"\n({portrait.note})" if portrait.note else ""))
     ax.set_ylabel(f"total weight of {plain(two)}{unit}")
 
@@ -60,10 +61,14 @@ def draw_portrait(ax: Axes, portrait: Portrait) -> None:
 def draw_points(ax: Axes, portrait: Portrait) -> None:
     """The critical manifolds with their names, and nothing beyond the plane."""
     colours = {f"M_{m}": shade for m, shade in zip(portrait.modalities, COLOURS[:2], strict=True)}
+    x, y = portrait.axes
     for point in portrait.points:
         ax.plot(*point.position, **_marker(point.kind, colours.get(point.name, INK)), zorder=4)
-        ax.annotate(_name(point.name), point.position, (7, 6), textcoords="offset points", zorder=5, bbox=LABEL)
-    x, y = portrait.axes
+        left = point.position[0] > x[0] + ROOM * (x[-1] - x[0]) and len(point.name) > SHORT_NAME
+        ax.annotate(
+            _name(point.name), point.position, (-7 if left else 7, 6), textcoords="offset points", zorder=5, bbox=LABEL,
+            ha="right" if left else "left",
+        )  # fmt: skip
     ax.set_xlim(x[0], x[-1])
     ax.set_ylim(y[0], y[-1])
 
@@ -98,8 +103,8 @@ def _name(name: str) -> str:
 def _marker(kind: PointKind, colour: str) -> dict[str, Any]:
     if kind is PointKind.SADDLE:
         return {"marker": "X", "ms": 10, "mfc": colour, "mec": "white", "color": colour}
-    full = kind is PointKind.SINK
-    return {"marker": "o", "ms": 9, "mfc": INK if full else "white", "mec": INK, "mew": 1.5, "color": INK}
+    shape, fill = "s" if kind is PointKind.REST else "o", "white" if kind is PointKind.SOURCE else INK
+    return {"marker": shape, "ms": 9, "mfc": fill, "mec": INK, "mew": 1.5, "color": INK}
 
 
 def draw_nullcline(ax: Axes, x: np.ndarray, y: np.ndarray, component: np.ndarray, colour: str) -> None:

@@ -105,7 +105,7 @@ def draw_on(figure: Figure, scene: Scene) -> None:
     if scene.plane is not None:
         draw_plane(plane, scene.plane)
         first, second = map(plain, scene.plane.modalities)
-        unit = ", 1 = alone" if scene.plane.note else ""
+        unit = ", 1 = alone" if scene.plane.alone else ""
         plane.set_xlabel(f"weight of {first}{unit}", labelpad=1, fontsize="small")
         plane.set_ylabel(f"weight of {second}{unit}", labelpad=1, fontsize="small")
     draw_phases(phases, scene, end)

@@ -30,6 +30,7 @@ from dynamics.prediction.order_odds import CLEAR, order_probability
 from dynamics.prediction.prediction import Prediction
 from dynamics.prediction.refined import ensemble_estimate, refined_aligned, refined_from, refined_typical, refined_wide
 from dynamics.prediction.stopping_runs import require_squared, stopping_of
+from dynamics.prediction.typical_runs import MOST_WEIGHED, is_small
 from dynamics.prediction.words import SURE
 from dynamics.problem import Problem
 from dynamics.recipe import MODULATED, Recipe, checked_recipe
@@ -45,6 +46,7 @@ from dynamics.starts.weights import WIDEST, along_axes, checked_weights, plain_n
 
 RIVALS = 2.0  # ratio of half-times below which one that leaves zero later is not first for sure
 SEVERAL = 9  # random starts that are simulated where no law of them is known
+UNWEIGHED = "how often which modality is first over random starts would take minutes: seeds simulate some of them"
 LARGE = "layers of this size are no small start"
 ELSEWHERE = "its plateaus are regressions that training does not come to here"
 SHOWN = {
@@ -309,10 +311,17 @@ def _with_odds(start: Start) -> Estimate:
     odds: Mapping[str, float] = {}
     if _is_clear(found):  # the difference scatters by the sum of the two spreads at most
         odds = {m: float(m == found.order[0]) for m in start.problem.data.modalities}
+    elif len(found.order) > 1 and start.problem.data.outputs > 1 and not _is_weighed(start):
+        return replace(found, notes=(*found.notes, UNWEIGHED))
     elif len(found.order) > 1:
         with suppress(DomainError, SolveError):
             odds = order_probability(replace(start, own_course=_along(start, found)))
     return replace(found, odds=odds)
+
+
+def _is_weighed(start: Start) -> bool:
+    assert start.width is not None
+    return is_small(start, start.width, MOST_WEIGHED)
 
 
 def _is_clear(found: Estimate) -> bool:

@@ -22,6 +22,7 @@ from dynamics.starts.weights import count
 
 RTOL = 1e-5  # of the runs: half-times to 1e-4, far below the spread over seeds
 MOST_VARIED = 5000  # weights of all runs of a spread with several outputs
+MOST_WEIGHED = 20_000  # the same of odds, which are twice as many runs
 MOST_STEPS = 5000  # of a run; a start so small that it takes more is refused
 
 
@@ -51,10 +52,10 @@ def typical_runs(start: Start, width: int, spread: bool = True) -> tuple[HalfTim
     return half_times, found, share
 
 
-def is_small(start: Start, width: int) -> bool:
-    """Whether the spread over seeds, a run for each random number, costs seconds."""
+def is_small(start: Start, width: int, most: int = MOST_VARIED) -> bool:
+    """Whether a run for each of the start's random numbers has at most so many weights, which costs seconds."""
     weights = typical_weights(start.problem.network, start.problem.data, start.norms, width)
-    return count(weights) * (1 + len(variations(start.course, width))) <= MOST_VARIED
+    return count(weights) * (1 + len(variations(start.course, width))) <= most
 
 
 def typical_course(

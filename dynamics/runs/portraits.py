@@ -1,8 +1,8 @@
-"""Phase portraits of the reduced flow in the plane of two modalities' total weights, figures 2c and 2f."""
+"""Phase portraits of the reduced flow in the plane of two modalities' total weights, or modes; figures 2c and 2f."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import import_module
@@ -18,13 +18,13 @@ from derivations.critical.strata import learned_sets
 from derivations.terms import PLAIN, Terms
 from dynamics.checks import checked_integer
 from dynamics.recipe import FLOW, Recipe
+from dynamics.runs.planes import Plane, plane_of
 from dynamics.runs.trajectory import Trajectory
 from dynamics.starts.recipes import trained
 from dynamics.tables import Drawn
 
 MOST_POINTS = 2000  # along an axis
 MARGIN = 0.3  # of the range of critical points and runs, around them
-PREDICTORS = "each block replaced by its own\nbest predictor, 1 = unimodal"
 
 
 class PointKind(StrEnum):
@@ -33,6 +33,7 @@ class PointKind(StrEnum):
     SOURCE = "nothing learned"
     SADDLE = "saddle"
     SINK = "global minimum"
+    REST = "rest of these modes"
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,13 @@ class PortraitPoint:
 class Portrait(Drawn):
     """The reduced flow over a plane of total weights.
 
-    modalities : those on the two axes; any others are held at zero
+    modalities : those on the two axes, with several outputs their modes ("A 1"); any others are held at zero
     starts : of the runs, by name
     axes : two (n,) arrays of total weights; velocity : (2, n, n), d w/dt in 1/tau, indexed [component, y, x]
     points : the critical manifolds in the plane; paths : one (T, 2) array a run
     barriers : modalities whose total weight does not cross zero in a balanced network
-    note : what the axes are, where inputs are vectors
+    alone : whether 1 on an axis is the weight that its modality has alone
+    note : what the axes are, where inputs are vectors or outputs several
     """
 
     figure: ClassVar[str] = "figures.portraits"
@@ -65,6 +67,7 @@ class Portrait(Drawn):
     paths: tuple[np.ndarray, ...]
     starts: tuple[str, ...] = ()
     barriers: tuple[str, ...] = ()
+    alone: bool = False
     note: str = ""
 
     @property
@@ -76,17 +79,12 @@ class Portrait(Drawn):
         import_module(f"dynamics.{self.figure}").draw_portrait(ax, self)
 
 
-def require_plane(data: Correlations) -> None:
-    """Refuse what has no plane of total weights."""
-    if data.outputs > 1:
-        raise DomainError(f"portrait needs one output, got {data.outputs}")
-
-
 def portrait(
     network: FusionNetwork,
     data: Correlations,
     modalities: tuple[str, str] | None = None,
     *,
+    modes: tuple[int, int] | None = None,
     runs: Sequence[Trajectory] = (),
     points: int = 81,
     recipe: Recipe | None = None,
@@ -96,6 +94,9 @@ def portrait(
     Parameters
     ----------
     modalities : of the two axes, the first two by default; others are held at zero
+    modes : with several outputs, the number of the mode of each that is its axis, the strongest by default. Both
+        may be of one modality. Late fusion alone: u^T W v on the singular vectors of Sigma_yx, as in `Modes`, the
+        velocity that of balanced layers in the plane, (152); what turns out of it or adds other modes is left out
     runs : trajectories to draw over it
     points : of the grid along each axis
     recipe : how it is trained. Weight decay moves the saddles, and the one with a modality alone turns into the minimum
@@ -118,33 +119,30 @@ def portrait(
      ('M_*', 'global minimum', (1.0, 1.0))]
     """
     asked = trained(network, data, None, recipe, FLOW, "a portrait")
-    user, data, terms = data, asked.problem.data, asked.problem.terms
+    problem, terms = asked.problem, asked.problem.terms
+    if terms.decay and data.outputs > 1:
+        raise DomainError("a portrait with several outputs knows no weight_decay")
     if terms.decay and network.trunk.depth and not terms.is_uniform:
         raise DomainError("rates of branches with a trunk and weight_decay leave no balanced plane")
-    require_plane(data)
-    pair = _pair(data, modalities)
+    plane = plane_of(network, problem.data, modalities, modes)
     count = checked_integer(points, "points", 5, MOST_POINTS)
-    moving = [m for m in network.modalities if m not in pair and network.depths[m] == 1]
-    if moving:
-        raise DomainError(f"{moving[0]} has one layer before a fusion: its weight moves, no plane holds it at zero")
     if not isinstance(runs, Sequence) or not all(isinstance(run, Trajectory) for run in runs):
         raise DomainError(f"runs must be a list of trajectories, got {type(runs).__name__}")
-    scalars, rows = _scalar_inputs(data)
-    found = _points(network, scalars, pair, terms)
-    own = asked.back(rows)  # runs are in the user's units
-    paths = tuple(_path(user, run, own, pair) for run in runs)
+    found = _points(plane, terms)
+    paths = tuple(_path(data, run, plane, asked.factors) for run in runs)
     everything = np.vstack([np.array([p.position for p in found]), *paths])
     low, high = everything.min(axis=0), everything.max(axis=0)
     room = MARGIN * np.where(high > low, high - low, 1.0)
     axes = tuple(_axis(a, b, count) for a, b in zip(low - room, high + room, strict=True))
-    grid = dict(zip(pair, np.meshgrid(*axes), strict=True))
-    total = {m: grid.get(m, np.zeros((count, count))) for m in data.modalities}
-    moved = velocity_of_totals(network, scalars, total, terms)
-    note = PREDICTORS if any(size > 1 for size in data.sizes.values()) else ""
-    barriers = tuple(m for m in pair if network.depths[m] >= 2)
+    grid = dict(zip(plane.names, np.meshgrid(*axes), strict=True))
+    total = {m: grid.get(m, np.zeros((count, count))) for m in plane.data.modalities}
+    moved = velocity_of_totals(plane.network, plane.data, total, terms)
+    barriers = tuple(m for m in plane.names if plane.network.depths[m] >= 2)
     starts = tuple(str(run.provenance.get("start", "given")) for run in runs)
-    velocity = np.array([moved[m] for m in pair])
-    return Portrait(pair, (axes[0], axes[1]), velocity, found, paths, starts, barriers, note)
+    velocity = np.array([moved[m] for m in plane.names])
+    return Portrait(
+        plane.names, (axes[0], axes[1]), velocity, found, paths, starts, barriers, plane.alone, plane.note
+    )  # fmt: skip
 
 
 def _axis(low: float, high: float, count: int) -> np.ndarray:
@@ -179,47 +177,25 @@ def velocity_of_totals(
     return {m: moved - back[m] * total[m] for m, moved in plain.items()}
 
 
-def _scalar_inputs(data: Correlations) -> tuple[Correlations, dict[str, np.ndarray]]:
-    """One input a modality, and the row that makes it: a vector's own best predictor; a scalar as it is."""
-    rows = {}
-    for m in data.modalities:
-        rows[m] = np.ones((1, 1)) if data.sizes[m] == 1 else data.regression((m,))[m]
-        if not np.any(rows[m]):
-            raise DomainError(f"{m} has no unimodal solution to draw along: its Sigma_yx is zero")
-    sigma = [[(rows[m] @ data.input_block(m, n) @ rows[n].T).item() for n in data.modalities] for m in data.modalities]
-    target = [(data.target_block(m) @ rows[m].T).item() for m in data.modalities]
-    return Correlations(sigma, target, dict.fromkeys(data.modalities, 1), float(data.sigma_yy)), rows
-
-
-def _path(data: Correlations, run: Trajectory, rows: dict[str, np.ndarray], pair: tuple[str, ...]) -> np.ndarray:
-    """A run in the plane: the part of W_m along its row, in the metric of Sigma_m."""
+def _path(data: Correlations, run: Trajectory, plane: Plane, factors: Mapping[str, float]) -> np.ndarray:
+    """A run in the plane, (T, 2); its weights are of the user's inputs, `factors` times those of the problem's."""
     if tuple(run.total) != data.modalities:
         raise DomainError(f"runs must have modalities {', '.join(data.modalities)}, got {', '.join(run.total)}")
     columns = []
-    for m in pair:
-        if run.total[m].shape[1:] != (data.sizes[m],):
-            raise DomainError(f"runs must have {data.sizes[m]} inputs of {m}, got {run.total[m].shape[1:]}")
-        along = data.input_block(m, m) @ rows[m][0]
-        columns.append(run.total[m] @ along / (rows[m][0] @ along))
+    for m, seen in zip(plane.owners, plane.seen, strict=True):
+        shape = (data.sizes[m],) if data.outputs == 1 else (data.outputs, data.sizes[m])
+        if run.total[m].shape[1:] != shape:
+            raise DomainError(f"runs must have weights {shape} of {m}, got {run.total[m].shape[1:]}")
+        columns.append(run.total[m].reshape(len(run.t), -1) @ seen.ravel() / factors.get(m, 1.0))
     return np.array(columns).T
 
 
-def _pair(data: Correlations, modalities: Any) -> tuple[str, str]:
-    if modalities is None:
-        modalities = data.modalities[:2]
-    good = isinstance(modalities, tuple | list) and all(isinstance(m, str) for m in modalities)
-    if not good or len(modalities) != 2 or len(set(modalities)) != 2 or not set(modalities) <= set(data.modalities):
-        raise DomainError(f"modalities must be two of {', '.join(data.modalities)}, got {modalities!r}")
-    return modalities[0], modalities[1]
-
-
-def _points(
-    network: FusionNetwork, data: Correlations, pair: tuple[str, str], terms: Terms
-) -> tuple[PortraitPoint, ...]:
+def _points(plane: Plane, terms: Terms) -> tuple[PortraitPoint, ...]:
     """The critical manifolds with only these two learned; those at one place once, as the one with most learned.
 
-    Where nothing is left to learn, a point is a minimum however few are learned.
+    Where nothing is left to learn, a point is a minimum however few are learned; of modes, where the plane's flow ends.
     """
+    network, data, pair = plane.network, plane.data, plane.names
     found: dict[tuple[float, float], PortraitPoint] = {}
     for some in learned_sets(network):
         if not set(some) <= set(pair):
@@ -229,12 +205,14 @@ def _points(
         left = any(_grows(network, data, m, total, terms) for m in data.modalities if m not in learned)
         place = (float(total[pair[0]][0, 0]), float(total[pair[1]][0, 0]))
         at_zero = not any(total[m].any() for m in pair)
-        kind = PointKind.SINK if not left else PointKind.SOURCE if at_zero else PointKind.SADDLE
+        end = PointKind.SINK if plane.whole else PointKind.REST
+        kind = end if not left else PointKind.SOURCE if at_zero else PointKind.SADDLE
         alike = [p for p in found if np.allclose(p, place, rtol=1e-9, atol=1e-9 * max(map(abs, (*p, *place))))]
-        if alike and kind is not PointKind.SINK:
+        if alike and kind is not end:
             continue
         key = alike[0] if alike else place
-        found[key] = PortraitPoint(saddle_name(data.modalities, learned), kind, key)
+        everything = data.modalities if plane.whole else (*data.modalities, "")
+        found[key] = PortraitPoint(saddle_name(everything, learned), kind, key)
     return tuple(found.values())
 
 

@@ -52,9 +52,9 @@ def _fixed_points(options: argparse.Namespace) -> int:
         names = tuple(dict.fromkeys(flag.rpartition("=")[0] for flag in options.branch)) or ("A", "B")
         network, data = network_of(options, names), None
     if options.plot and data is not None:
-        from dynamics.runs.portraits import require_plane
+        from dynamics.runs.planes import plane_of
 
-        require_plane(data)
+        plane_of(network, data, None, None)  # what has none is refused before the work
     manifolds = fixed_points(network, data, options.width)
     if options.json:
         print(as_json([to_dict(m) for m in manifolds]))

@@ -276,6 +276,8 @@ def _portrait(report: Report, drawn: Mapping[str, str]) -> str:
     if "portrait" not in drawn:
         return _none(report, "portrait")
     about = "The reduced flow over the total weights; the line is a run from a random start."
+    if report.data.outputs > 1:
+        about += " Each axis is the strongest mode of a modality, all others held at zero."
     if report.prediction.network.is_early_fusion:
         why = "Early fusion has no state with a single modality: one way leads from nothing learned to everything."
     else:

@@ -326,7 +326,7 @@ def test_fixed_points_plots_a_portrait(capsys, table: str, tmp_path) -> None:
         (("--width", "0"), "width must be a positive integer, got 0"),
         ((table, *FLAGS, "--plot", "x.txt"), "--plot must end in"),
         ((*SEVERAL, "--depth", "3", "--fusion-depth", "2"), "for early and late fusion: A has layers of its own"),
-        ((*SEVERAL, "--plot", "x.png"), "portrait needs one output, got 2"),
+        ((*SEVERAL, "--plot", "x.png", "--depth", "2", "--fusion-depth", "1"), "a portrait is of late fusion"),
     ):
         given = (table if argument == "TABLE" else argument for argument in arguments)
         code, out, err = run(capsys, "fixed-points", *given)

@@ -1,5 +1,7 @@
 """Phase portraits: the field against the full flow, the points against the manifolds, and what the figure shows."""
 
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -7,9 +9,10 @@ import pytest
 from derivations import Chain, Correlations, DomainError, FusionNetwork
 from derivations.critical.escape import balanced_norms
 from derivations.flow import gradient_flow as law
-from dynamics import integrate, integrate_reduced, load_example, portrait
+from dynamics import Recipe, integrate, integrate_reduced, load_example, portrait
 from dynamics.figures.portraits import draw_portrait, legend
-from dynamics.runs.portraits import PREDICTORS, PointKind, velocity_of_totals
+from dynamics.runs.planes import MODES, PREDICTORS
+from dynamics.runs.portraits import PointKind, velocity_of_totals
 from tests.cases import random_correlations, random_tree
 
 LATE, EARLY = FusionNetwork.fused_at(2, 2), FusionNetwork.fused_at(2, 1)
@@ -89,6 +92,56 @@ def test_two_of_three_modalities_and_vector_inputs() -> None:
     assert drawn.paths[0].shape == (len(run.t), 2)
 
 
+@pytest.mark.parametrize(("pair", "modes"), [(("A", "B"), (1, 2)), (("B", "A"), (2, 1)), (("A", "A"), (3, 1))])
+def test_the_field_of_two_modes_is_the_full_flow_of_balanced_layers(pair: Any, modes: Any) -> None:
+    """u^T dW v by the chain rule through every layer, other modes zero; two to four layers a branch."""
+    rng = np.random.default_rng(3)
+    data = random_correlations(rng, {"A": 4, "B": 3}, outputs=3)
+    network = FusionNetwork.branches({"A": 3, "B": 4 if pair[0] == "A" else 2})
+    plane = portrait(network, data, pair, modes=modes, points=6)
+    assert plane.modalities == (f"{pair[0]} {modes[0]}", f"{pair[1]} {modes[1]}")
+    assert plane.note == MODES
+    parts = []
+    for m, number in zip(pair, modes, strict=True):
+        left, _, right = np.linalg.svd(data.target_block(m))
+        parts.append((m, left[:, number - 1], right[number - 1]))
+    for row, column in ((1, 2), (4, 5), (5, 0)):
+        place = plane.axes[0][column], plane.axes[1][row]
+        weights, total = {}, {}
+        for m in "AB":
+            depth = network.depths[m]
+            own = [(w, u, v) for w, (n, u, v) in zip(place, parts, strict=True) if n == m]
+            sizes = np.diag([abs(w) ** (1 / depth) for w, _, _ in own])
+            first = sizes @ np.array([v for _, _, v in own]).reshape(-1, data.sizes[m])
+            last = np.array([np.sign(w) * u for w, u, _ in own]).reshape(-1, 3).T @ sizes
+            weights[m] = [first, *[sizes] * (depth - 2), last]
+            total[m] = sum((w * np.outer(u, v) for w, u, v in own), np.zeros((3, data.sizes[m])))
+        weights["trunk"] = []
+        moved = law.flow(network, weights, law.errors(data, total))
+        shifted = {
+            name: [w + 1e-30j * v for w, v in zip(layers, moved[name], strict=True)] for name, layers in weights.items()
+        }
+        change = law.total_weights(network, shifted)
+        for axis, (m, u, v) in enumerate(parts):
+            expected = float(u @ change[m].imag @ v) / 1e-30
+            assert plane.velocity[axis, row, column] == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_run_of_uncorrelated_modes_follows_their_plane() -> None:
+    """Whitened data of two modes: nothing leads out of the plane, and training ends where the plane does."""
+    data = Correlations(np.eye(4), [[2, 0, 0.5, 0], [0, 1, 0, 1.5]], {"A": 2, "B": 2})
+    run = integrate_reduced(LATE, data, u0=1e-3)
+    plane = portrait(LATE, data, modes=(1, 1), runs=[run], points=9)
+    assert [p.name for p in plane.points] == ["M_0", "M_A 1", "M_B 1", "M_A 1+B 1"]
+    assert [p.kind.name for p in plane.points] == ["SOURCE", "SADDLE", "SADDLE", "REST"]
+    assert plane.paths[0][-1] == pytest.approx(plane.points[-1].position, rel=2e-3)  # a run ends where the loss does
+    moves = np.diff(plane.paths[0], axis=0)
+    assert np.all(moves > -1e-9)  # and there is no turning
+    (panel,) = plane.plot()
+    assert panel.get_xlabel() == f"total weight of A 1\n({MODES})"
+    assert "rest of these modes" in [text.get_text() for text in panel.get_legend().get_texts()]
+
+
 def test_the_figure_shows_what_it_must() -> None:
     run = integrate(LATE, DATA, u0=1e-6, width=5)
     (panel,) = portrait(LATE, DATA, runs=[run]).plot()
@@ -145,8 +198,21 @@ def test_refusals() -> None:
         portrait(LATE, DATA, 5)
     with pytest.raises(DomainError, match="runs must be a list of trajectories, got int"):
         portrait(LATE, DATA, runs=3)
-    with pytest.raises(DomainError, match="needs one output, got 2"):
-        portrait(LATE, random_correlations(np.random.default_rng(0), {"A": 1, "B": 1}, outputs=2))
+    several = random_correlations(np.random.default_rng(0), {"A": 3, "B": 2}, outputs=2)
+    with pytest.raises(DomainError, match="a portrait is of late fusion: layers after a fusion mix the modes"):
+        portrait(EARLY, several)
+    with pytest.raises(DomainError, match="modes must be an integer <= 2, got 3"):
+        portrait(LATE, several, modes=(1, 3))
+    with pytest.raises(DomainError, match=r"modes must be two of A, got \(1, 1\)"):
+        portrait(LATE, several, ("A", "A"), modes=(1, 1))
+    with pytest.raises(DomainError, match="modes must be two numbers, got 1"):
+        portrait(LATE, several, modes=1)
+    with pytest.raises(DomainError, match="A has one layer before a fusion: all of its modes move"):
+        portrait(FusionNetwork.branches({"A": 1, "B": 2}), several)
+    with pytest.raises(DomainError, match="modes are of several outputs, got one"):
+        portrait(LATE, DATA, modes=(1, 1))
+    with pytest.raises(DomainError, match="knows no weight_decay"):
+        portrait(LATE, several, recipe=Recipe(weight_decay=0.1))
     with pytest.raises(DomainError, match="numbers for sigma and sigma_yx"):
         portrait(LATE, Correlations.symbolic({"A": 1, "B": 1}))
     with pytest.raises(DomainError, match="points must be an integer >= 5, got 2"):
