@@ -206,7 +206,7 @@ def predict(
         warnings.append(f"{reduced.reason}: give a width")
     if strays:
         warnings.append("half of an output is of where this training comes to, which is no regression here")
-    warnings += _notes(reduced) if source is Road.REDUCED else []
+    warnings += _notes(reduced) if source is Road.REDUCED else chosen.notes if source is Road.REFINED else []
     if lost:
         told = (
             f"an aligned balanced start never learns {', '.join(lost)} (its weight keeps its sign); a random start does"

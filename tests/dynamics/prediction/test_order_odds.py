@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from dynamics import Correlations, DomainError, FusionNetwork, ensemble
+from dynamics import Correlations, DomainError, FusionNetwork, ensemble, predict
+from dynamics.prediction import predicting
 from dynamics.prediction.order_odds import order_probability
 from dynamics.prediction.typical_runs import gaps_of, log_times_at, single_steps, typical_runs
 from dynamics.problem import Problem
@@ -106,3 +107,18 @@ def test_no_odds_without_a_width() -> None:
     data = Correlations([[1, 0.3], [0.3, 1]], [1.05, 1], {"A": 1, "B": 1})
     with pytest.raises(DomainError, match="give a width"):
         _odds(FusionNetwork.fused_at(2, 2), data, 0.01, None)
+
+
+def test_odds_of_more_weights_than_seconds_allow_are_left_to_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two correlated outputs, three layers: weighed, or, with the same times, a remark in their place."""
+    rng = np.random.default_rng(4)
+    mix = rng.normal(size=(6, 6))
+    data = Correlations(mix @ mix.T, rng.normal(size=(2, 6)), {"A": 3, "B": 3})
+    network = FusionNetwork.fused_at(3, 3)
+    weighed = predict(network, data, u0=0.1, width=50)
+    assert weighed.order_probability is not None
+    monkeypatch.setattr(predicting, "MOST_WEIGHED", 0)
+    left = predict(network, data, u0=0.1, width=50)
+    assert left.order_probability is None
+    assert left.times == weighed.times
+    assert predicting.UNWEIGHED in str(left)
