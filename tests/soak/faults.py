@@ -121,7 +121,7 @@ def units(rng: np.random.Generator, folder: Path) -> str | None:
     """Units change the clock alone, though the caller has every remark of NumPy and Python raised."""
     a, b, y = rows(rng)
     scale = float(10 ** rng.uniform(-150, 90))
-    plain = predict(NET, Correlations.from_samples({"A": a, "B": b}, y), u0=1e-3)
+    plain = integrate_reduced(NET, Correlations.from_samples({"A": a, "B": b}, y), u0=1e-3)
     with np.errstate(all="raise"), warnings.catch_warnings():
         warnings.simplefilter("error")
         tiny = integrate_reduced(

@@ -130,5 +130,7 @@ def test_real_columns_have_scenes() -> None:
         {"A": np.eye(6)[:, :2], "B": np.eye(6)[:, 2:4]}, np.arange(12.0).reshape(6, 2) % 5
     )
     several = scene_of(FusionNetwork.fused_at(2, 2), outputs)
-    assert any("no plane" in m for m in several.messages)
-    assert not several.plot()[1].get_visible()
+    assert several.plot()[1].get_xlabel() == "weight of A 1"  # the strongest mode of each
+    fused = scene_of(FusionNetwork.fused_at(2, 1), outputs)
+    assert any("no plane" in m for m in fused.messages)
+    assert not fused.plot()[1].get_visible()
