@@ -126,9 +126,9 @@ def judge(p: Problem, road: str, estimate: Estimate) -> Verdict:
     width = WIDE if "wide" in estimate.assumes or p.width is None else p.width
     rtol = ROUGH if road == "typical network" else CLOSE
     runs = ensemble(p.network, p.data, u0=p.u0, width=width, seeds=[p.seed], rtol=rtol, max_steps=MOST_STEPS)
-    late = [w for w in runs.warnings if "extend" in w or "misses half-times" in w]
-    if late:
-        raise SolveError(late[0].split(":")[-1].strip())
+    unfit = [w for w in runs.warnings if any(said in w for said in ("extend", "misses half-times", "cancel digits"))]
+    if unfit:
+        raise SolveError(unfit[0].split(":")[-1].strip())
     status = {m: Status(str(runs.status[m][0])) for m in p.data.modalities}
     return Verdict(status, {m: float(runs.times[m][0]) for m in p.data.modalities}, LEFT * rtol)
 
