@@ -102,9 +102,8 @@ def _pair(data: Correlations, modalities: Any) -> tuple[str, str]:
     """Two modalities, for several outputs the same one twice, too."""
     if modalities is None:
         modalities = data.modalities[:2]
-    good = (
-        isinstance(modalities, tuple | list) and len(modalities) == 2 and all(m in data.modalities for m in modalities)
-    )
+    pair = isinstance(modalities, tuple | list) and len(modalities) == 2
+    good = pair and all(isinstance(m, str) and m in data.modalities for m in modalities)
     if not good or (data.outputs == 1 and modalities[0] == modalities[1]):
         raise DomainError(f"modalities must be two of {', '.join(data.modalities)}, got {modalities!r}")
     return modalities[0], modalities[1]

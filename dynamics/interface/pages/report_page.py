@@ -283,8 +283,9 @@ def _portrait(report: Report, drawn: Mapping[str, str]) -> str:
     else:
         why = (
             "A network stays with one modality because it is next to a saddle, where that modality is learned and the "
-            "weights of the other are still zero. M_0: nothing learned; M_*: everything."
+            "weights of the other are still zero. M_0: nothing learned; "
         )
+        why += "M_*: everything." if report.data.outputs == 1 else "the square: these two modes."
     return _p(why) + _figure(drawn["portrait"], about)
 
 
