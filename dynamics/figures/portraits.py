@@ -16,7 +16,7 @@ from dynamics.runs.portraits import PointKind, Portrait
 
 INK = "0.15"
 SHORT = 14  # characters
-ROOM, SHORT_NAME = 0.6, 5  # share of the axis beyond which a name of more characters stands on the left
+CHARACTER = 0.02  # share of the axis that one of a name takes
 STYLES: list[dict[str, Any]] = [  # of runs, one after the other
     {"color": "#009E73", "lw": 2.2},
     {"color": "#CC79A7", "lw": 2.2, "ls": (0, (5, 2))},
@@ -64,7 +64,7 @@ def draw_points(ax: Axes, portrait: Portrait) -> None:
     x, y = portrait.axes
     for point in portrait.points:
         ax.plot(*point.position, **_marker(point.kind, colours.get(point.name, INK)), zorder=4)
-        left = point.position[0] > x[0] + ROOM * (x[-1] - x[0]) and len(point.name) > SHORT_NAME
+        left = point.position[0] + CHARACTER * len(point.name) * (x[-1] - x[0]) > x[-1]  # where it would run out
         ax.annotate(
             _name(point.name), point.position, (-7 if left else 7, 6), textcoords="offset points", zorder=5, bbox=LABEL,
             ha="right" if left else "left",

@@ -46,7 +46,7 @@ from dynamics.starts.weights import WIDEST, along_axes, checked_weights, plain_n
 
 RIVALS = 2.0  # ratio of half-times below which one that leaves zero later is not first for sure
 SEVERAL = 9  # random starts that are simulated where no law of them is known
-UNWEIGHED = "how often which modality is first over random starts would take minutes: seeds simulate some of them"
+UNWEIGHED = "how often each modality is first over random starts is left out, it takes minutes: seeds simulate some"
 LARGE = "layers of this size are no small start"
 ELSEWHERE = "its plateaus are regressions that training does not come to here"
 SHOWN = {

@@ -62,6 +62,9 @@ def _of_modes(network: FusionNetwork, data: Correlations, modalities: Any, modes
     if any(network.path_depths[m] != network.depths[m] for m in owners):
         raise DomainError("with several outputs a portrait is of late fusion: layers after a fusion mix the modes")
     found = directions_of(data)
+    silent = [m for m in owners if not len(found[m].sizes)]
+    if silent:
+        raise DomainError(f"{silent[0]} has no mode to draw: its Sigma_yx is zero")
     numbers = (1, 2 if owners[0] == owners[1] else 1) if modes is None else modes
     if not isinstance(numbers, tuple | list) or len(numbers) != 2:
         raise DomainError(f"modes must be two numbers, got {modes!r}")
@@ -71,7 +74,7 @@ def _of_modes(network: FusionNetwork, data: Correlations, modalities: Any, modes
     flat = [m for m in data.modalities if network.depths[m] == 1]
     if flat:
         raise DomainError(f"{flat[0]} has one layer before a fusion: all of its modes move, no plane holds them")
-    names = tuple(f"{m} {i + 1}" for m, i in zip(owners, places, strict=True))
+    names = f"{owners[0]} {places[0] + 1}", f"{owners[1]} {places[1] + 1}"
     left = np.array([found[m].left[:, i] for m, i in zip(owners, places, strict=True)])
     right = [found[m].right[i] for m, i in zip(owners, places, strict=True)]
     heard = left @ left.T
@@ -82,8 +85,8 @@ def _of_modes(network: FusionNetwork, data: Correlations, modalities: Any, modes
     sizes = [found[m].sizes[i] for m, i in zip(owners, places, strict=True)]
     scalars = Correlations(sigma, sizes, dict.fromkeys(names, 1))
     branches = FusionNetwork.branches({name: network.depths[m] for name, m in zip(names, owners, strict=True)})
-    seen = tuple(np.outer(u, v) for u, v in zip(left, right, strict=True))
-    return Plane(branches, scalars, names, owners, seen, whole=False, note=MODES)  # type: ignore[arg-type]
+    seen = np.outer(left[0], right[0]), np.outer(left[1], right[1])
+    return Plane(branches, scalars, names, owners, seen, whole=False, note=MODES)
 
 
 def _scalar_inputs(data: Correlations) -> tuple[Correlations, dict[str, np.ndarray]]:

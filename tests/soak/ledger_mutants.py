@@ -8,7 +8,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 import numpy as np
@@ -79,15 +79,20 @@ def unnoticed(entry: Entry, statement: Statement, at_most: int) -> Iterator[str]
 
     def survives(changed: Statement, form: sp.Basic) -> bool:
         try:
-            with limited(LONGEST):
+            with suppress(TooLong), limited(LONGEST):
                 return changed.status(form) == status
-        except TooLong:
-            try:
-                return in_numbers(changed, form) == status
-            except TooLong:  # nobody knows
-                return True
+            with limited(20 * LONGEST):
+                return not numbers_tell() or in_numbers(changed, form) == status
+        except TooLong:  # nobody knows
+            return True
         except Exception:  # a formula that cannot be compared is noticed
             return False
+
+    def numbers_tell() -> bool:
+        """Whether what is right keeps its status in numbers; else everything would be noticed there."""
+        with suppress(Exception):
+            return in_numbers(statement, derived) == status
+        return False
 
     for form in mutants(statement.printed, at_most):
         if survives(replace(statement, printed=form), derived) and not same_number(form, statement.printed, statement):
@@ -123,11 +128,7 @@ def in_numbers(statement: Statement, derived: sp.Basic) -> list[Status]:
     kept |= {side for side in statement.printed.args[:1] if side.is_Symbol}  # what is said to be equal stays a name
     symbols = sorted((statement.printed.free_symbols | derived.free_symbols) - kept, key=str)
     at = dict(zip((s for s in symbols if s.is_commutative), PRIMES, strict=False))
-    try:
-        with limited(20 * LONGEST):
-            return replace(statement, printed=statement.printed.subs(at)).status(derived.subs(at))
-    except Exception:
-        return []
+    return replace(statement, printed=statement.printed.subs(at)).status(derived.subs(at))
 
 
 def unnoticed_definition(entry: Entry, place: int, at_most: int) -> Iterator[str]:

@@ -209,6 +209,8 @@ def test_refusals() -> None:
         portrait(LATE, several, modes=1)
     with pytest.raises(DomainError, match="A has one layer before a fusion: all of its modes move"):
         portrait(FusionNetwork.branches({"A": 1, "B": 2}), several)
+    with pytest.raises(DomainError, match="B has no mode to draw: its Sigma_yx is zero"):
+        portrait(LATE, Correlations(np.eye(2), [[1, 0], [2, 0]], {"A": 1, "B": 1}))
     with pytest.raises(DomainError, match="modes are of several outputs, got one"):
         portrait(LATE, DATA, modes=(1, 1))
     with pytest.raises(DomainError, match="knows no weight_decay"):
