@@ -842,6 +842,16 @@ def test_what_was_found_is_printed_before_it_is_saved(table: Path, monkeypatch, 
     assert not told.out
 
 
+def test_a_reader_that_has_left_takes_no_file_with_it(table: Path) -> None:
+    """As in `| head -1`."""
+    words = [sys.executable, "-m", "dynamics", "simulate", "in.csv", *COLUMNS, "-o", "run.npz"]
+    with subprocess.Popen(words, cwd=table.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as ran:
+        assert ran.stdout is not None
+        ran.stdout.close()
+        assert (ran.wait(60), ran.stderr.read() if ran.stderr else b"") == (0, b"")
+    assert (table.parent / "run.npz").exists()
+
+
 def test_standard_error_that_takes_nothing_ends_no_work(table: Path, monkeypatch, capsys) -> None:
     """Closed (2>&-), where `print` would take standard output in its place, and on a full disk."""
     words = ["simulate", str(table), *COLUMNS, "--seeds", "2", "--width", "3", "--json"]

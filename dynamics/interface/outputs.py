@@ -60,6 +60,16 @@ def as_json(document: Any) -> str:
     return json.dumps(document, indent=2, allow_nan=False)
 
 
+def answer(text: object, save: Callable[[], None] | None = None, end: str = "\n") -> None:
+    """Printed first, so that a file that cannot be saved loses no answer; saved whether or not the reader of what is
+    printed has left, as in `| head`."""
+    try:
+        print(text, end=end, flush=True)
+    finally:
+        if save is not None:
+            save()
+
+
 def say(line: str) -> None:
     """On standard error."""
     aside(f"  {line}")

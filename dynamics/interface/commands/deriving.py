@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from derivations import DataError, DomainError
 from dynamics.files import write_whole
@@ -17,8 +18,11 @@ from dynamics.interface.commands.options import (
     u0_of,
     whole,
 )
-from dynamics.interface.outputs import as_json, check_target, draw_to_files, save_figure
+from dynamics.interface.outputs import answer, as_json, check_target, draw_to_files, save_figure
 from dynamics.messages import aside
+
+if TYPE_CHECKING:
+    from derivations import Correlations
 
 
 def add_fixed_points(commands: Any) -> None:
@@ -57,17 +61,19 @@ def _fixed_points(options: argparse.Namespace) -> int:
         plane_of(network, data, None, None)  # what has none is refused before the work
     manifolds = fixed_points(network, data, options.width)
     if options.json:
-        print(as_json([to_dict(m) for m in manifolds]))
+        text = as_json([to_dict(m) for m in manifolds])
     else:
-        print(critical_table(manifolds))
-        if options.equations:
-            print("\n".join(["", *(str(stratum) for m in manifolds for stratum in m.strata)]))
-    if options.plot and data is not None:
+        equations = [str(stratum) for m in manifolds for stratum in m.strata] if options.equations else []
+        text = "\n".join([str(critical_table(manifolds)), *([""] if equations else []), *equations])
+
+    def draw(data: Correlations) -> None:
         from dynamics.runs.portraits import portrait
         from dynamics.simulation.flow import integrate
 
         run = integrate(network, data, u0=u0_of(options), width=options.width or 100)
         save_figure(portrait(network, data, runs=[run]).plot(), options.plot)
+
+    answer(text, None if not options.plot or data is None else partial(draw, data))
     return 0
 
 

@@ -23,7 +23,16 @@ from dynamics.interface.commands.options import (
     u0_of,
     whole,
 )
-from dynamics.interface.outputs import as_json, at_work, check_target, draw_to_files, finished_counter, save_figure, say
+from dynamics.interface.outputs import (
+    answer,
+    as_json,
+    at_work,
+    check_target,
+    draw_to_files,
+    finished_counter,
+    save_figure,
+    say,
+)
 from dynamics.messages import one_line
 
 if TYPE_CHECKING:
@@ -210,9 +219,8 @@ def _answered(options: argparse.Namespace, work: Callable[..., Any], asked: Mapp
         draw_to_files(options.plot, options.data)
     network, data = problem_of(options)
     found = work(network, data, u0=u0_of(options), recipe=recipe_of(options), progress=at_work(), **asked)
-    print(as_json(found.to_dict()) if options.json else str(found))
-    if options.plot:
-        save_figure(found.plot(), options.plot)
+    text = as_json(found.to_dict()) if options.json else str(found)
+    answer(text, (lambda: save_figure(found.plot(), options.plot)) if options.plot else None)
     return 0
 
 
@@ -268,8 +276,7 @@ def _report(options: argparse.Namespace) -> int:
         splits=options.splits, learning_rate=options.learning_rate, units=_in_own_units(options),
         source=_source(options), progress=at_work("report: "), recipe=recipe_of(options),
     )  # fmt: skip
-    print(found.to_json() if options.json else found)
-    found.save(options.output)
+    answer(found.to_json() if options.json else found, lambda: found.save(options.output))
     if not options.json:
         print(f"report: {one_line(options.output)}")
     return 0

@@ -5,16 +5,18 @@ from __future__ import annotations
 import argparse
 import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from derivations import DataError, DomainError
 from dynamics.interface.commands.options import add_plain, given, real, whole
-from dynamics.interface.outputs import as_json, at_work, check_figure, check_target, save_figure, say
+from dynamics.interface.outputs import answer, as_json, at_work, check_figure, check_target, save_figure, say
 
 if TYPE_CHECKING:
     from dynamics.nonlinear.mnist.families import Family
     from dynamics.nonlinear.mnist.setting import Setting
+    from dynamics.paper.reproduction import Reproduction
 
 CHANGES = ("width", "learning_rate", "train_images", "shrink", "every", "b_corrupted", "a_corrupted")
 
@@ -66,15 +68,21 @@ def _figure(options: argparse.Namespace) -> int:
             images=options.images if n in PICTURED or not every else None,
         )  # fmt: skip
         found.append(result)
-        if not options.json:
-            print(result, end="\n\n" if every else "\n", flush=True)
-        save_figure(result.plot(), picture)
-        result.save(numbers)
-        say(f"{picture}, {numbers}")
+        save = partial(_save, result, picture, numbers)
+        if options.json:
+            save()
+        else:
+            answer(result, save, end="\n\n" if every else "\n")
     if options.json:
         checks = [{"figure": r.number, "holds": r.holds, "checks": [c.to_dict() for c in r.checks]} for r in found]
         print(as_json(checks if every else checks[0]))
     return 0 if all(r.holds for r in found) else 1
+
+
+def _save(result: Reproduction, picture: str, numbers: str) -> None:
+    save_figure(result.plot(), picture)
+    result.save(numbers)
+    say(f"{picture}, {numbers}")
 
 
 def add_table(commands: Any) -> None:

@@ -20,7 +20,7 @@ from dynamics.interface.commands.options import (
     u0_of,
     whole,
 )
-from dynamics.interface.outputs import as_json, check_target, draw_to_files, finished_counter, save_figure, say
+from dynamics.interface.outputs import answer, as_json, check_target, draw_to_files, finished_counter, save_figure, say
 from dynamics.messages import one_line
 
 if TYPE_CHECKING:
@@ -86,9 +86,8 @@ def _simulate(options: argparse.Namespace) -> int:
         run = descend(
             network, data, learning_rate=options.learning_rate, on_samples=options.on_samples, **random, **start
         )
-    print(as_json(run_dict(run)) if options.json else run)
-    if options.output:
-        run.save(options.output)
+    text = as_json(run_dict(run)) if options.json else run
+    answer(text, (lambda: run.save(options.output)) if options.output else None)
     return 0
 
 
@@ -118,9 +117,8 @@ def _simulate_many(
     runs = ensemble(
         network, data, **start, width=width, seeds=options.seeds, learning_rate=rate, progress=finished_counter(),
     )  # fmt: skip
-    print(as_json(runs.to_dict()) if options.json else runs)
-    if options.plot is not None:
-        save_figure(runs.plot(), options.plot)
+    text = as_json(runs.to_dict()) if options.json else runs
+    answer(text, None if options.plot is None else lambda: save_figure(runs.plot(), options.plot))
     return 0
 
 
