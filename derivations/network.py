@@ -9,6 +9,7 @@ from functools import cached_property
 from html import escape
 from itertools import pairwise
 from numbers import Integral
+from types import MappingProxyType
 from typing import Any
 
 from derivations.errors import DomainError
@@ -179,12 +180,15 @@ class FusionNetwork:
             raise DomainError(f"chains must be Chain, one after the other, such as Chain(2, 'A'), got {chains!r}"[:200])
         return cls(Chain(trunk, chains))
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {"trunk": self.trunk}  # pickle takes no view of a mapping
+
     @property
     def modalities(self) -> tuple[str, ...]:
         return self.trunk.modalities
 
     @cached_property
-    def chains(self) -> dict[str, Chain]:
+    def chains(self) -> Mapping[str, Chain]:
         """Name -> chain, children before the chain they feed, `trunk` last."""
         found: dict[str, Chain] = {}
 
@@ -194,7 +198,7 @@ class FusionNetwork:
             found[name] = chain
 
         visit(self.trunk, TRUNK)
-        return found
+        return MappingProxyType(found)
 
     @property
     def depths(self) -> dict[str, int | Any]:
@@ -208,9 +212,9 @@ class FusionNetwork:
         return tuple(name for name, chain in self.chains.items() if modality in chain.modalities)
 
     @cached_property
-    def path_depths(self) -> dict[str, int | Any]:
+    def path_depths(self) -> Mapping[str, int | Any]:
         """Modality -> layers from it to the output."""
-        return {m: sum(self.chains[c].depth for c in self.path(m)) for m in self.modalities}
+        return MappingProxyType({m: sum(self.chains[c].depth for c in self.path(m)) for m in self.modalities})
 
     @property
     def parents(self) -> dict[str, str]:

@@ -244,7 +244,7 @@ def test_the_bound_of_the_reduced_flow_grows_with_the_condition_number() -> None
         (lambda: FusionNetwork.fused_at(True, 1), "depth must be an integer, got True"),
         (lambda: predict(LATE, SCALAR, u0=-1e-3), "u0 must be a finite number >= 0, got -0.001"),
         (lambda: predict(LATE, SCALAR, u0=math.nan), "u0 must be a finite number >= 0, got nan"),
-        (lambda: predict(LATE, SCALAR, u0={"A": 1e-3}), "u0 must name chains among A, B, trunk"),
+        (lambda: predict(LATE, SCALAR, u0={"A": 1e-3}), "u0 must name every modality or be one number, got none of B"),
         (lambda: integrate(LATE, SCALAR, width=0), "width must be an integer >= 1, got 0"),
         (lambda: integrate(LATE, SCALAR, weights={"A": [[[1.0]]], "B": [[[1.0]]]}), "must have 2 layers, got 1"),
         (lambda: integrate(LATE, SCALAR, seed=-1), "seed must be an integer >= 0, got -1"),

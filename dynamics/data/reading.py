@@ -170,7 +170,8 @@ def _spare(columns: Sequence[str], source: str) -> tuple[str, ...]:
     """Columns that the user may have forgotten."""
     if not columns:
         return ()
-    return (f"{len(columns)} columns of {source} are not used: {listed([one_line(c, 30) for c in columns], 60)}",)
+    some = "1 column of {} is" if len(columns) == 1 else f"{len(columns)} columns of {{}} are"
+    return (f"{some.format(source)} not used: {listed([one_line(c, 30) for c in columns], 60)}",)
 
 
 def _is_table(name: str, path: Any) -> bool:

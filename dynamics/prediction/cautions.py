@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 
 from derivations import DomainError
 from dynamics.prediction.escapes import typical_way
 from dynamics.prediction.estimates import Estimate, Road
 from dynamics.runs.half_times import Status
+from dynamics.simulation.descent import doubts_of_rate
 from dynamics.starts.start import Start, StartKind
 from dynamics.tables import number, percent
 
@@ -21,6 +23,47 @@ NAMES = {
     Road.REDUCED: "reduced flow",
     Road.ENSEMBLE: "ensemble",
 }
+
+
+def in_steps(
+    start: Start, estimates: Mapping[Road, Estimate], source: Road, noise: Sequence[str], rate: float
+) -> tuple[dict[Road, Estimate], list[str]]:
+    """Times of the flow with what steps of a learning rate may do to them in their bounds, and what to say of it.
+
+    noise : of batches and masks, whose size is not worked out: no bound then, and none where steps overshoot
+    """
+    endless = bool(noise) or bool(doubts_of_rate(start.problem, start.norms, rate))
+    lags = lags_of_steps(start, estimates[source], rate)
+    bounds = {m: math.inf if endless and not math.isnan(lag) else lag for m, lag in lags.items()}
+    told = {
+        road: replace(e, bound={m: bound + bounds[m] for m, bound in e.bound.items()}) for road, e in estimates.items()
+    }
+    most = max((lag for lag in lags.values() if not math.isnan(lag)), default=0.0)
+    if endless or most < NOISE:
+        return told, list(noise)
+    return told, [
+        f"the times are of the flow; steps of {rate:g} differ by up to {percent(most)}, which is in the errors"
+    ]
+
+
+def lags_of_steps(start: Start, estimate: Estimate, rate: float) -> dict[str, float]:
+    """Modality -> share of its time by which steps of a learning rate may differ from the flow; heuristic, first order.
+
+    A step of dx/dt = f follows f - (rate/2) f' f, so that a way in one direction takes (rate/2) ln(f(end)/f(begin))
+    longer. Twice that is taken, of the total weight from its start to half of its plateau; what comes later differs by
+    the largest share of what came before it. nan where a modality is not learned.
+    """
+    network, data, plan, largest = start.problem.network, start.problem.data, start.course, 0.0
+    found = dict.fromkeys(data.modalities, math.nan)
+    learned = [m for m in found if estimate.status[m] is Status.REACHED and m in plan.plateaus]
+    for m in sorted(learned, key=estimate.times.__getitem__):
+        layers, size = network.path_depths[m], data.norm(plan.plateaus[m]) / 2
+        begin = sum(network.chains[c].depth * math.log(start.norms[c]) for c in network.path(m))
+        grown = max(math.log(size) - begin, 0.0) if size else 0.0
+        ways = (layers - 1) / layers * grown + math.log(2)
+        largest = max(largest, rate * ways / estimate.times[m])
+        found[m] = largest
+    return found
 
 
 def close_calls(start: Start) -> list[str]:

@@ -19,6 +19,7 @@ from dynamics.prediction.cautions import (
     close_calls,
     disagreements,
     first_by_inputs,
+    in_steps,
     is_large,
     refuse_large_start,
     refuse_silent,
@@ -227,6 +228,9 @@ def predict(
     worth = preference.contribution(data)
     together = start.course.tie or slides(asked.problem) or _together(chosen)
     power = float(np.trace(np.atleast_2d(data.sigma_yy)))
+    if recipe.learning_rate is not None:
+        estimates, told = in_steps(start, estimates, source, asked.notes, recipe.learning_rate)
+        warnings += told
     alike = network.is_early_fusion or len(data.modalities) == 1
     return Prediction(
         network,

@@ -50,9 +50,12 @@ def screen(
     serum is learned first, body follows 1.46 times as late; they overlap.
     """
     typical = change = None
+    read = tuple(f"Data: {note}" for note in data.notes)
     network, u0, recipe = prediction.network, prediction.u0, prediction.recipe
     if recipe.is_run_alone:
-        return answered(prediction, learning_rate=recipe.learning_rate if learning_rate is None else learning_rate)
+        rate = recipe.learning_rate if learning_rate is None else learning_rate
+        found = answered(prediction, learning_rate=rate)
+        return replace(found, notes=(*found.notes, *read))
     asked = trained(network, data, u0, recipe, MODULATED, "a prediction")
     several = len(prediction.order) > 1 and not network.is_early_fusion
     if prediction.source is Road.REDUCED:
@@ -80,4 +83,4 @@ def screen(
     if several and sure is None and resample and data.samples is not None and not quick:
         left.append(f"rows are not resampled for more than {QUICK} inputs (--bootstrap {DRAWS} does)")
     found = answered(prediction, learning_rate=rate, typical=typical, sure=sure, change=change)
-    return replace(found, notes=(*found.notes, *left, *(f"Data: {note}" for note in data.notes)))
+    return replace(found, notes=(*found.notes, *left, *read))

@@ -15,6 +15,7 @@ import numpy as np
 
 from derivations import Correlations, StoreError
 from derivations.critical.saddles import Course
+from derivations.samples import frozen
 from dynamics.checks import required
 from dynamics.files import arrays_of, is_text, plain_file, write_whole
 from dynamics.messages import one_line
@@ -116,7 +117,7 @@ class Trajectory(Timed, Shown, Drawn):
         """Modality -> (T,): |W_m^tot|."""
         largest = {m: float(np.max(np.abs(w), initial=0.0)) or 1.0 for m, w in self.total.items()}
         return {
-            m: largest[m] * np.sqrt(np.sum((w / largest[m]).reshape(len(w), -1) ** 2, axis=1))
+            m: frozen(largest[m] * np.sqrt(np.sum((w / largest[m]).reshape(len(w), -1) ** 2, axis=1)))
             for m, w in self.total.items()
         }
 

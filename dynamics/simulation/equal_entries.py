@@ -127,7 +127,7 @@ class Manifold:
                 above = above if leaf else np.ravel(below) * layer.shape[1]
             nodes[name] = above
 
-        for name in reversed(self.network.chains):
+        for name in reversed(list(self.network.chains)):
             parent = self.network.parents.get(name)
             ends = parent is None or (parent == TRUNK and not self.network.trunk.depth)
             down(name, np.ones(1) if ends else nodes[str(parent)])

@@ -13,7 +13,7 @@ from derivations.effective import masked, rate_factors, with_unimodal_losses
 from derivations.samples import Samples
 from dynamics.problem import Problem
 from dynamics.recipe import Ingredient, Recipe, checked_recipe
-from dynamics.starts.weights import checked_weights, start_norms
+from dynamics.starts.weights import checked_weights, require_layers, start_norms
 
 NOISE = "the mean over {} is exact; its noise is left out: it is small for small learning rates"
 
@@ -87,6 +87,7 @@ def trained(
     recipe.require_modalities(data.modalities)
     if data.samples is not None and (recipe.batch_size or 0) > data.samples.count:
         raise DomainError(f"batch_size = {recipe.batch_size} is more than there are rows, {data.samples.count}")
+    require_layers(network, u0)
     terms = recipe.terms(network)
     if not any(one in recipe.ingredients for one in (Ingredient.RATES, Ingredient.DROPOUT, Ingredient.UNIMODAL_LOSS)):
         return Trained(recipe, data, Problem.of(network, data, terms), u0, {})

@@ -34,8 +34,10 @@ def start_norms(network: FusionNetwork, u0: float | Mapping[str, float]) -> dict
     given = dict(u0) if isinstance(u0, Mapping) else dict.fromkeys(network.modalities, u0)
     unknown = [name for name in given if name not in network.chains]
     missing = [m for m in network.modalities if m not in given]
-    if unknown or missing:
+    if unknown:
         raise DomainError(f"u0 must name chains among {', '.join(network.chains)}, got {', '.join(map(str, given))}")
+    if missing:
+        raise DomainError(f"u0 must name every modality or be one number, got none of {', '.join(missing)}")
     norms: dict[str, float] = {}
     for name, chain in network.chains.items():
         if name in given:
@@ -48,8 +50,17 @@ def start_norms(network: FusionNetwork, u0: float | Mapping[str, float]) -> dict
     return norms
 
 
+def require_layers(network: FusionNetwork, u0: Any) -> None:
+    """Refuse a size of a chain without layers, unless it is that of what it fuses, as in the norms of a start."""
+    if isinstance(u0, Mapping) and not network.trunk.depth and TRUNK in u0:
+        size = math.hypot(*(start_norms(network, u0)[child.name] for child in network.trunk.children))
+        if not math.isclose(u0[TRUNK], size, rel_tol=1e-9):
+            raise DomainError(f"u0[{TRUNK!r}] is of a chain without layers (late fusion): leave it out")
+
+
 def plain_norms(network: FusionNetwork, u0: Any) -> float | dict[str, float]:
     """u0 in Python's floats, whatever kind of number it is given in."""
+    require_layers(network, u0)
     start_norms(network, u0)
     return {name: float(norm) for name, norm in u0.items()} if isinstance(u0, Mapping) else float(u0)
 

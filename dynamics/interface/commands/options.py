@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from derivations import DataError, DomainError
+from dynamics.interface.outputs import say
 
 if TYPE_CHECKING:
     from derivations.correlations import Correlations
@@ -142,7 +143,7 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
             raise DomainError(f"--{flag} names {twice[0]} twice")
         asked |= {name: dict(pairs)} if pairs else {}
     rate = getattr(options, "learning_rate", None)
-    if rate is not None and (asked.get("optimizer", "sgd") != "sgd" or "momentum" in asked):  # a rate is no unit there
+    if rate is not None:
         asked["learning_rate"] = rate
     return Recipe(**asked)
 
@@ -178,8 +179,8 @@ def given(options: argparse.Namespace, *names: str) -> list[str]:
     return [f"--{name.replace('_', '-')}" for name in names if getattr(options, name) is not None]
 
 
-def problem_of(options: argparse.Namespace) -> tuple[FusionNetwork, Correlations]:
-    """Network and data of a command line."""
+def problem_of(options: argparse.Namespace, told: bool = True) -> tuple[FusionNetwork, Correlations]:
+    """Network and data of a command line; what a reader did to the table is told at once, but by answers that do."""
     if (options.data is None) == (options.example is None):
         raise DataError("give a DATA file or --example NAME, one of the two")
     if options.example is not None:
@@ -204,6 +205,8 @@ def problem_of(options: argparse.Namespace) -> tuple[FusionNetwork, Correlations
             na=options.na or (),
             **layout,
         )
+    for note in data.notes if told else ():
+        say(f"data: {note}")
     return network_of(options, data.modalities), data
 
 

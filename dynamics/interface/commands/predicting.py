@@ -76,15 +76,12 @@ def _predict(options: argparse.Namespace) -> int:
     from dynamics.prediction.scalings import both_scalings
     from dynamics.prediction.screens import screen
     from dynamics.prediction.words import explained
-    from dynamics.recipe import MODULATED
-    from dynamics.simulation.descent import doubts_of_rate
-    from dynamics.starts.recipes import trained
     from dynamics.strict_json import finite
 
     if options.explain:
         print(explained())
         return 0
-    network, data = problem_of(options)
+    network, data = problem_of(options, told=False)
     start: Any = None
     recipe = recipe_of(options)
     if options.scale != 1 and options.init is None:
@@ -122,10 +119,6 @@ def _predict(options: argparse.Namespace) -> int:
     if options.holdout is not None:  # what stands beside the prediction is of the same rows
         data = held_out(data, options.holdout, options.holdout_seed).left
     rate = options.learning_rate
-    doubts = []
-    if rate is not None and not recipe.is_run_alone:
-        asked = trained(network, data, u0, recipe, MODULATED, "predict")
-        doubts = doubts_of_rate(asked.problem, asked.u0, rate)
     sure = None
     if options.bootstrap:
         sure = bootstrap(
@@ -134,7 +127,6 @@ def _predict(options: argparse.Namespace) -> int:
     if options.json:
         document = prediction.to_dict()
         if rate is not None:
-            document["warnings"] += doubts
             document["steps"] = {m: finite(t / rate) for m, t in prediction.times.items()}
         if _in_own_units(options):
             document["scalings"] = both_scalings(network, data, u0, recipe).to_dict()
@@ -148,7 +140,7 @@ def _predict(options: argparse.Namespace) -> int:
     units = _in_own_units(options) and not recipe.is_run_alone
     scaled = both_scalings(network, data, u0, recipe) if units else None
     other = [] if scaled is None else scaled.disagreement
-    table = replace(found, notes=(*found.notes, *(f"Warning: {w}" for w in (*other, *doubts))))
+    table = replace(found, notes=(*found.notes, *(f"Warning: {w}" for w in other)))
     if options.details:
         beside = [part for part in (prediction.stopping, scaled, sure) if part is not None]
         more = [prediction.details, data, *([start] if start else []), *beside]

@@ -311,7 +311,7 @@ def test_it_prints_orders_and_json() -> None:
         ({"draws": 1e3}, DomainError, "draws must be an integer >= 100, got 1000.0"),
         ({"seed": -1}, DomainError, "seed must be an integer >= 0, got -1"),
         ({"u0": -1}, DomainError, "u0 must be a finite number >= 0, got -1"),
-        ({"u0": {"A": 1}}, DomainError, "u0 must name chains"),
+        ({"u0": {"A": 1}}, DomainError, "u0 must name every modality"),
         ({"network": THREE}, DomainError, "modalities of network and data differ"),
         ({"data": Correlations.scalar(2, 1, 0.5)}, DataError, "samples is None.*samples are needed"),
     ],

@@ -174,7 +174,7 @@ def test_zero_start_never_learns() -> None:
     [
         ({"u0": -1}, "u0 must be a finite number >= 0, got -1"),
         ({"u0": float("nan")}, "u0 must be a finite number >= 0, got nan"),
-        ({"u0": {"A": 1.0}}, "u0 must name chains"),
+        ({"u0": {"A": 1.0}}, "u0 must name every modality"),
         ({"u0": 1e-3, "rtol": 1}, "rtol must lie between"),
         ({"u0": 1e-3, "t_end": -1}, "t_end must be positive, got -1"),
         *(
