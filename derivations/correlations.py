@@ -462,7 +462,8 @@ class Correlations:
 
     def _checked_axes(self, axes: Any) -> dict[str, np.ndarray]:
         if not isinstance(axes, Mapping) or set(axes) != set(self.sizes):
-            raise DataError(f"axes must map each of {', '.join(self.modalities)} to directions, got {axes!r}"[:200])
+            names = ", ".join(self.modalities)
+            raise DataError(f"axes must map each of {names} to directions, got {type(axes).__name__}")
         found = {m: real_array(axes[m], f"axes[{m!r}]") for m in self.modalities}
         for m, own in found.items():
             if own.ndim != 2 or len(own) != self.sizes[m] or not 0 < own.shape[1] <= len(own):

@@ -69,7 +69,11 @@ def real_array(value: Any, field_name: str, gaps: bool = False) -> np.ndarray:
     except Exception as error:  # a foreign type may raise anything
         raise DataError(f"{field_name} cannot be read as real numbers: {str(error)[:100]!r}") from None
     if raw.dtype.kind not in "biuf":
-        odd = next((entry for entry in np.asarray(value, dtype=object).flat if not isinstance(entry, Real)), Real)
+        cells = np.asarray(value, dtype=object)
+        if gaps and raw.dtype.kind == "O":  # None among numbers is a gap, as nan is
+            missing = np.array([one is None for one in cells.flat], dtype=bool).reshape(cells.shape)
+            raw = cells = np.where(missing, np.nan, cells).astype(object)
+        odd = next((entry for entry in cells.flat if not isinstance(entry, Real)), Real)
         if odd is not Real or raw.dtype.kind != "O":
             raise DataError(f"{field_name} must hold real numbers, got dtype {raw.dtype}, such as {repr(odd)[:40]}")
     try:

@@ -48,6 +48,11 @@ def checked_positive(value: Any, field: str) -> float:
     return float(value)
 
 
+def checked_seconds(value: Any) -> float:
+    """A time to work; inf for ever."""
+    return math.inf if isinstance(value, Real) and value == math.inf else checked_positive(value, "seconds")
+
+
 def checked_flag(value: Any, field: str) -> bool:
     if not isinstance(value, bool | np.bool_):
         raise DomainError(f"{field} must be True or False, got {told(value)}")

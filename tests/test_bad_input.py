@@ -28,6 +28,7 @@ from dynamics import (
     Correlations,
     FusionNetwork,
     Recipe,
+    accuracy_along,
     aligned_weights,
     bootstrap,
     by_optimizer,
@@ -35,6 +36,7 @@ from dynamics import (
     critical_weight_decay,
     descend,
     ensemble,
+    explore,
     integrate,
     integrate_reduced,
     law_grid,
@@ -43,6 +45,7 @@ from dynamics import (
     plot_sweep,
     portrait,
     predict,
+    predict_relu,
     prescribe,
     random_weights,
     recorded,
@@ -354,6 +357,29 @@ def with_first(layer: object) -> dict[str, object]:
         ),
         (lambda: Recipe(rates={"A": -1}), DomainError, r"rates\['A'\] must be positive, got -1"),
         (lambda: Recipe(rates={1: 2}), DomainError, r"rates must map modality .* such as {'A': 0.5}, got {1: 2}"),
+        (lambda: predict(NET, DATA, u0={"A": 0.1, "B": 0.1, "trunk": 9.0}), DomainError, "of a chain without layers"),
+        (
+            lambda: sweep({"sigma_a": 2.0, "learning_rate": 0}, "never-made", recipe=Recipe(learning_rate=0.1)),
+            DataError,
+            r"learning_rate is given in \[run\], and in the recipe as 0.1: give one",
+        ),
+        (lambda: bootstrap(NET, scaled(1), u0=9.0), DomainError, "u0 is too large to predict from"),
+        (lambda: bootstrap(NET, scaled(1), u0=0), DomainError, "u0 of A is 0"),
+        (lambda: bootstrap(NET, scaled(1), seconds=0), DomainError, "seconds must be positive, got 0"),
+        (lambda: compare(NET, DATA, most_steps=0), DomainError, "most_steps must be an integer >= 1, got 0"),
+        (
+            lambda: accuracy_along(
+                Correlations.from_samples({"A": X[:, :2], "B": X[:, 1]}, ["a", "b"] * (len(X) // 2)),
+                integrate(NET, DATA),
+            ),
+            DomainError,
+            "run must be one of these data: it has 1 total weights of A, the data 2",
+        ),
+        (lambda: law_grid(NET, [], 1, 0.5, u0=0.1), DomainError, r"must hold numbers, got shape \(0,\)"),
+        (lambda: predict_relu(NET, BLOCKS, np.zeros(len(X))), DataError, "targets are constant"),
+        (lambda: derivations.differences(NET, DATA), DomainError, "weights must map each chain to its layers"),
+        (lambda: DATA.projected({"A": np.eye(3)}), DataError, "axes must map each of A, B to directions, got dict"),
+        (lambda: explore(rho=5), DomainError, "rho must be between -0.98 and 0.98, got 5"),
     ],
 )
 def test_one_line_that_names_field_and_value(call, error, says) -> None:
@@ -419,10 +445,31 @@ def test_what_a_caller_does_to_numpy_changes_nothing() -> None:
 
 
 def test_a_recipes_rate_beyond_stable_is_doubted() -> None:
-    assert any(
-        "up to which descent is stable" in w for w in predict(NET, DATA, recipe=Recipe(learning_rate=50)).warnings
-    )
-    assert not predict(NET, DATA, recipe=Recipe(learning_rate=0.01)).warnings
+    found = predict(NET, DATA, recipe=Recipe(learning_rate=50))
+    assert any("up to which descent is stable" in w for w in found.warnings)
+    assert found.estimate.bound["A"] == np.inf
+
+
+@pytest.mark.parametrize("rate", [0.001, 0.01, 0.1])
+def test_the_bound_of_a_learning_rate_holds_for_its_descent(rate: float) -> None:
+    """Steps lag behind the flow, to first order in the rate; noise of batches has no bound."""
+    network, data = FusionNetwork.fused_at(2, 2), Correlations.scalar(2, 1, 0.5)
+    recipe = Recipe(learning_rate=rate)
+    found = predict(network, data, recipe=recipe)
+    run = descend(network, data, weights=aligned_weights(network, data, 1e-3), recipe=recipe)
+    off = {m: abs(run.times[m] / found.times[m] - 1) for m in "AB"}
+    assert all(off[m] < found.estimate.bound[m] for m in "AB")
+    assert 0.1 * found.estimate.bound["A"] < off["A"]  # and it is no empty one
+    batches = predict(NET, scaled(1), recipe=Recipe(learning_rate=rate, batch_size=2))
+    assert batches.estimate.bound["A"] == np.inf
+    assert "its noise is left out" in " ".join(batches.warnings)
+
+
+def test_modulated_encoders_come_to_an_end() -> None:
+    """They may never settle: the run is left long after all is learned."""
+    data = Correlations.scalar(1.2, 1, 0.3)
+    run = integrate_reduced(NET, data, recipe=Recipe(ogm=2.0))
+    assert run.t[-1] == pytest.approx(1e4 * max(run.times.values()), rel=1e-6) or run.t[-1] < 1e4
 
 
 @pytest.mark.parametrize("own", [{"batch_size": 5}, {"dropout": {"A": 0.2}}])
@@ -709,6 +756,19 @@ def test_tensors_are_read_or_refused_in_one_line() -> None:
             integrate(FusionNetwork.fused_at(2, 2), Correlations.scalar(2, 1, 0), weights={"A": [bad], "B": [bad]})
 
 
+def test_what_a_network_hands_out_is_frozen() -> None:
+    network = pickle.loads(pickle.dumps(FusionNetwork.fused_at(3, 2)))
+    for held in (network.chains, network.path_depths):
+        with pytest.raises(TypeError):
+            held["A"] = 7  # type: ignore[index]
+    with pytest.raises(ValueError, match="read-only"):
+        integrate(NET, DATA).norms["A"][:] = 0
+
+
+def test_few_starts_are_no_certainty() -> None:
+    assert "of 3 random starts" in str(predict(NET, DATA, init="pytorch", width=20, seeds=3))
+
+
 def test_correlations_are_frozen_all_the_way() -> None:
     rows = np.random.default_rng(0).normal(size=(20, 3))
     data = Correlations.from_samples({"A": rows[:, :1], "B": rows[:, 1:2]}, rows[:, 2])
@@ -805,7 +865,10 @@ def table(tmp_path: Path) -> Path:
         (["explore", "--classes"], "--classes goes with a DATA file"),
         (["predict", "--example", "diabetes", "--target", ""], "--target goes with a DATA file; an example has"),
         (["predict", "in.csv", *COLUMNS, "--target", ""], "--target must look like C1,C2"),
-        (["predict", "in.csv", *COLUMNS, "--bootstrap", "-5"], "draws must be an integer >= 100, got -5"),
+        (["figure", "1", "-o", "f.png", "--data", "in.csv"], "--data, where .* must end in .json, got 'in.csv'"),
+        (["table", "1", "--store", "."], "--store '.' holds no trained networks"),
+        (["sweep", "one.toml", "-o", "x", "--plot", "x.png"], "--plot draws along 1 of the axes of a grid"),
+        (["predict", "in.csv", *COLUMNS, "--bootstrap", "-5"], "--bootstrap must be 0 .* got -5"),
         (["predict", "in.csv", *COLUMNS, "--sheet", "x"], "sheet = 'x' goes with another kind of file than 'in.csv'"),
         (["predict", "in.npz", "--encoding", "latin-1"], "encoding = 'latin-1' goes with another kind of file"),
         (["predict", "in.npy", *COLUMNS, "--sep", ";"], "sep = ';' goes with another kind of file than 'in.npy'"),
@@ -818,6 +881,7 @@ def test_a_flag_that_would_do_nothing_is_refused(table: Path, monkeypatch, capsy
     monkeypatch.chdir(table.parent)
     np.savez("in.npz", sigma=np.eye(2), sigma_yx=[2.0, 1.0], sizes=[1, 1])
     np.save("in.npy", np.zeros(3, dtype=[("a", float), ("b", float), ("y", float)]))
+    Path("one.toml").write_text("sigma_a = 2.0\nseed = [0, 1]\n")
     assert main(words) == 2
     err = capsys.readouterr().err
     assert re.match(f"fusion-dynamics: .*{says}", err)

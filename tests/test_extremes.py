@@ -133,7 +133,7 @@ def test_early_fusion_has_no_law_is_said_and_simulated_on_all_roads() -> None:
         (lambda: Correlations.from_samples({"A": np.eye(2, 3).T}, [1, 2]), "differ in their number of samples"),
         (lambda: Correlations.from_samples({"A": [1j, 2]}, [1, 2]), "must hold real numbers, got dtype complex128"),
         (lambda: Correlations.from_samples({"A": ["x", "y"]}, [1, 2]), "must hold real numbers, got dtype <U1"),
-        (lambda: Correlations.from_samples({"A": [None, 2]}, [1, 2]), "must hold real numbers, got dtype object"),
+        (lambda: Correlations.from_samples({"A": [None, 2]}, [1, 2]), "gaps in 1 of 2 rows, the first in row 0"),
         (lambda: SCALAR.rescaled({"C": 2}), "modality must be one of A, B, got 'C'"),
     ],
 )

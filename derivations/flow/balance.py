@@ -43,11 +43,16 @@ def differences(network: FusionNetwork, weights: Weights) -> dict[str, Any]:
     >>> {place: gap.item() for place, gap in differences(net, {"A": layers, "B": layers}).items()}
     {'A 1|2': -5.0, 'B 1|2': -5.0}
     """
+    require_network(network)
+    if not isinstance(weights, Mapping):
+        raise DomainError(f"weights must map each chain to its layers, got {type(weights).__name__}")
     found = {}
     for name, chain in network.chains.items():
         layers = weights.get(name, ())
         if len(layers) != chain.depth:
             raise DomainError(f"weights[{name!r}] must hold {chain.depth} layers, got {len(layers)}")
+        if not all(hasattr(layer, "T") for layer in layers):
+            raise DomainError(f"weights[{name!r}] must hold matrices, got {type(layers[0]).__name__}")
         if chain.children and layers:
             below = [weights[child.name][-1] for child in chain.children]
             gap = layers[0].T @ layers[0]
@@ -85,10 +90,11 @@ def quadratic_invariants(
         raise DomainError("conserved quantities are found for explicit depths, got symbols")
     sizes = dict.fromkeys(network.modalities, 1) if sizes is None else sizes
     if not isinstance(sizes, Mapping) or set(sizes) != set(network.modalities):
-        raise DomainError(f"sizes must map each of {', '.join(network.modalities)} to its inputs, got {sizes!r}"[:200])
+        names = ", ".join(network.modalities)
+        raise DomainError(f"sizes must map each of {names} to its inputs, got {type(sizes).__name__}")
     for field, size in (("width", width), ("outputs", outputs), *((f"sizes[{m!r}]", d) for m, d in sizes.items())):
         if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
-            raise DomainError(f"{field} must be a positive integer, got {size!r}"[:200])
+            raise DomainError(f"{field} must be a positive integer, got {' '.join(repr(size).split())}"[:200])
     shapes = _shapes(network, width, sizes, outputs)
     entries = sum(out * into for out, into in shapes.values())
     if entries > MOST_ENTRIES:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 
@@ -124,8 +125,8 @@ def resolved(
 
 
 def _plain(name: str) -> str:
-    """A name without line breaks, and without the single quotes that some tables have around theirs."""
-    return " ".join(name.split()).strip("'")
+    """A name without line breaks, composed, and without the single quotes that some tables have around theirs."""
+    return normalize("NFC", " ".join(name.split()).strip("'"))  # macOS writes letters and their dots apart
 
 
 def check_width(columns: int) -> None:

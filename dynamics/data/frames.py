@@ -88,7 +88,8 @@ def workbook_source(file: Path, source: str, layout: Layout) -> Source:
                 for i in places
             ]
 
-    return Source(source, header, blocks, lambda row: f"row {lines[row]} of the sheet", notes, layout.decimal)
+    name = f"{source} (sheet {sheet.title!r}; --sheet for others)" if notes else source
+    return Source(name, header, blocks, lambda row: f"row {lines[row]} of the sheet", notes, layout.decimal)
 
 
 def _check_archive(stream: Any, source: str) -> None:

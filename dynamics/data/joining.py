@@ -19,13 +19,13 @@ INDEX = ("", "row names", "Unnamed: 0")  # what R and pandas write beside the co
 
 
 def joined(
-    base: Source, parts: Mapping[str, Source], key: str | None, targets: Sequence[str]
+    base: Source, parts: Mapping[str, Source], key: str | None, targets: Sequence[str], table: Source
 ) -> tuple[Source, dict[str, tuple[str, ...]]]:
     """The base table with the columns of each modality's own file beside it, and what these are called there.
 
     With a key (the name of a column that all files have) each row of the base takes the row of the same name; a row
     that a file does not have is a gap. Without one, rows go by position, and all files must have as many. Of a file,
-    all columns are taken but the key, the targets and an index without a name.
+    all columns are taken but the key, the targets and an index without a name. `table` is the base with all columns.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def joined(
     own: dict[str, tuple[str, ...]] = {}
     for modality, part in parts.items():
         theirs, left_out = _columns_of(part, key, targets)
-        places, told = _places(base, part, key, names, count)
+        places, told = _places(base, part, key, names, count, table)
         taken = set(columns)
         labels = tuple(_label(modality, name, taken) for name in theirs)
         own[modality] = labels
@@ -52,7 +52,12 @@ def joined(
         for start in range(0, count, step):
             yield [cells[i][start : start + step] for i in places]
 
-    whole = Source(base.name, tuple(columns), blocks, base.place, tuple(notes), base.decimal, frozenset(categories))
+    name = f"{base.name} (with {listed([part.name for part in parts.values()])})"
+
+    def place(row: int) -> str:
+        return f"{base.place(row)} of {base.name}"  # a gap may be a row that another file lacks
+
+    whole = Source(name, tuple(columns), blocks, place, tuple(notes), base.decimal, frozenset(categories))
     return whole, own
 
 
@@ -72,14 +77,14 @@ def _columns_of(part: Source, key: str | None, targets: Sequence[str]) -> tuple[
 
 
 def _places(
-    base: Source, part: Source, key: str | None, names: list[str] | None, count: int
+    base: Source, part: Source, key: str | None, names: list[str] | None, count: int, table: Source
 ) -> tuple[np.ndarray | None, list[str]]:
     """Row of the part for each row of the base, -1 where it has none; and a note on what does not fit."""
     if key is None or names is None:
         rows = sum(len(block[0]) for block in part.blocks([0]))
         if rows != count:
             raise DataError(f"{part.name} has {rows} rows, {base.name} {count}: name the column that joins them (id)")
-        return None, []
+        return None, _paired(table, part)
     row_of = {name: i for i, name in enumerate(_keys(part, key))}
     places = np.array([row_of.get(name, -1) for name in names])
     lost, left = int(np.sum(places < 0)), len(row_of) - int(np.sum(places >= 0))
@@ -87,6 +92,29 @@ def _places(
         raise DataError(f"{part.name} and {base.name} share no value of {shown(key)}")
     told = f"{part.name}: {lost} rows of {base.name} are not in it, {left} of its own are not used"
     return places, [told] if lost or left else []
+
+
+def _paired(base: Source, part: Source) -> list[str]:
+    """What to say of rows that go by position: a column that names them in both files must name the same ones.
+
+    Raises
+    ------
+    DataError
+        Where it does not.
+    """
+    for column in [c for c in base.columns if c in part.columns and c not in INDEX]:
+        ours, theirs = (
+            [None if is_gap(v) else label_of(v) for v in s.whole([column])[0].tolist()] for s in (base, part)
+        )
+        if len({*ours}) < len(ours) or None in ours or {*ours} != {*theirs}:
+            continue  # no name of rows
+        if ours != theirs:
+            raise DataError(
+                f"rows would be paired by position, but {shown(column)} of {part.name} is in another order than in "
+                f"{base.name}: give id={column!r} (--id {column})"
+            )
+        return [f"{part.name} and {base.name}: rows are paired by position, and {shown(column)} agrees"]
+    return [f"{part.name} and {base.name}: rows are paired by position (id, --id, joins them by a column)"]
 
 
 def _label(modality: str, name: str, taken: set[str]) -> str:

@@ -148,7 +148,7 @@ def _opened(
             source.name, tuple(needed), lambda places: source.picked([needed[i] for i in places]), source.place
         )
         base = replace(base, decimal=source.decimal, categories=source.categories)
-        source, own = joined(base, parts, key, picked.targets)
+        source, own = joined(base, parts, key, picked.targets, source)
         picked = Picked({m: own.get(m) or picked.modalities[m] for m in wanted.modalities}, picked.targets)
         notes += source.notes
     elif key is not None:

@@ -33,6 +33,7 @@ NUMERIC = re.compile(  # a number as people write it, whether this reader takes 
 COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
 DATE = re.compile(r"\d{4}[-/.]\d\d?[-/.]\d\d?([ T].*)?|\d\d?[-./]\d\d?[-./]\d{2,4}( .*)?|\d\d?:\d\d(:.*)?", re.ASCII)
 LOGICAL = {"true", "false"}
+ALIKE = 1e-9  # a spread below this share of large numbers, which floats may not tell apart
 LONGEST_NOTE = 300  # characters
 MOST_LEVELS = 50  # of an input's text: more are names, not categories
 
@@ -250,6 +251,11 @@ def _floats(cells: np.ndarray, name: str, source: Source, start: int, logical: b
             if value is None:
                 raise _no_number(cell, name, source, start + i)
             values[i] = value
+        size = float(np.max(np.abs(values), initial=0.0))
+        alike = LONGEST < size < np.inf and np.ptp(values / size) < ALIKE
+        if alike and len(set(cells.tolist())) > len(set(values.tolist())):
+            told = f"differs in digits beyond 2^53 that floats do not hold, such as {shown(cells[0])}"
+            raise DataError(f"{source.name}: column {shown(name)} {told}: take off what all have in common")
         cells = values
     endless = np.isinf(cells)
     if endless.any():

@@ -7,6 +7,7 @@ import codecs
 import csv
 import gzip
 import lzma
+import re
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
@@ -53,6 +54,9 @@ def pandas_for(source: str) -> Any:
         return import_module("pandas")
     except ImportError:
         raise DataError(f"reading {source} needs pandas: pip install 'fusion-dynamics[data]'") from None
+
+
+EXCELS = re.compile("sep=.?", re.IGNORECASE)  # a first line that Excel writes for itself
 
 
 @dataclass(frozen=True)
@@ -210,7 +214,7 @@ def _head(file: Path, source: str, layout: Layout, wanted: set[str]) -> _Head:
     with Watched(file, layout, source) as text:
         before = 0
         while (line := text.readline().removeprefix("\ufeff")) and (
-            not line.strip() or line.startswith(("#", layout.comment or "#"))
+            not line.strip() or line.startswith(("#", layout.comment or "#")) or EXCELS.fullmatch(line.strip())
         ):
             if line.startswith("#"):
                 found = _header([line.lstrip("# ")], text, layout)

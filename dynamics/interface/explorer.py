@@ -10,9 +10,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from derivations import DomainError
+from dynamics.checks import told
 from dynamics.prediction.scenes import Scene, scene
 
 if TYPE_CHECKING:
@@ -156,12 +158,16 @@ def explore(**start: Any) -> Explorer:
             readout_format=knob.form,
             **look,
         )
-    for name, value in start.items():
+    for name, value in sorted(start.items(), key=lambda pair: pair[0] != "depth"):  # which bounds that of the fusion
         if name not in controls:
             raise DomainError(f"explore knows {', '.join(controls)}, got {name!r}")
+        low, high = controls[name].min, controls[name].max
+        low, high = (10**low, 10**high) if KNOBS[name].power else (low, high)
+        if not isinstance(value, Real) or not low <= value <= high:
+            raise DomainError(f"{name} must be between {low:g} and {high:g}, got {told(value)}")
+        controls[name].value = value
         if name == "depth":
             controls["fusion_depth"].max = value
-        controls[name].value = value
     words, knobs = widgets.HTML(), list(controls.values())
     columns = widgets.HBox([widgets.VBox(knobs[:4]), widgets.VBox(knobs[4:])])
     explorer = Explorer(controls, Picture(), words, widgets.VBox([columns, words]), blank())

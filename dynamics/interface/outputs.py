@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -31,6 +33,7 @@ def draw_to_files(path: str, source: str | None = None) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
+    logging.getLogger("matplotlib.mathtext").setLevel(logging.ERROR)  # `save_figure` says what no font has
     check_figure(path, "--plot", source)
 
 
@@ -41,7 +44,11 @@ def save_figure(axes: Any, path: str) -> None:
 
     figure, stream = np.ravel(axes)[0].figure, io.BytesIO()
     try:
-        figure.savefig(stream, format=os.path.splitext(path)[1][1:].lower())
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            figure.savefig(stream, format=os.path.splitext(path)[1][1:].lower())
+        if any("Glyph" in str(one.message) for one in told):
+            say("some signs of the names are in no font of the figure, which shows boxes: --modality NAME=... renames")
     except ValueError as error:
         raise StoreError(f"figure not saved to {path!r}: {error}") from None
     finally:

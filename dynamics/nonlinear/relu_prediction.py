@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from derivations import Correlations, DomainError, FusionNetwork
+from derivations import Correlations, DataError, DomainError, FusionNetwork
 from derivations.critical import preference
 from derivations.network import TRUNK
 from dynamics.checks import checked_integer, checked_positive
@@ -141,6 +141,8 @@ def followed(
 ) -> Followed:  # fmt: skip
     """What `predict_relu` speaks of."""
     samples = checked_samples(inputs, targets, several=True)
+    if not np.any(np.ptp(samples.targets, axis=0)):
+        raise DataError("targets are constant: there is nothing to learn")
     data = samples.correlations
     early = is_early(network, data, "predict_relu")
     norms, u0 = start_norms(network, u0), plain_norms(network, u0)

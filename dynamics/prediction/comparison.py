@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from derivations import Correlations, DomainError, FusionNetwork, SolveError
-from dynamics.checks import checked_call, checked_flag
+from dynamics.checks import checked_call, checked_flag, checked_integer, checked_seconds
 from dynamics.prediction.estimates import Estimate
 from dynamics.prediction.predicting import predict
 from dynamics.prediction.prediction import Prediction
@@ -196,7 +196,8 @@ def compare(
     >>> [row[0] for row in c.table.rows]
     ['law (8), (9)', 'reduced flow', 'typical network', 'gradient flow', 'gradient descent, rate 0.0093']
     """
-    recipe, say = checked_recipe(recipe), checked_call(progress)
+    recipe, say, seconds = checked_recipe(recipe), checked_call(progress), checked_seconds(seconds)
+    most_steps = checked_integer(most_steps, "most_steps", 1)
     learning_rate = recipe.rate(learning_rate)
     if not checked_flag(descent, "descent") and learning_rate is not None and not recipe.learning_rate:
         raise DomainError(f"learning_rate = {learning_rate:g} is of gradient descent, which descent=False leaves out")
@@ -237,6 +238,9 @@ def compare(
         steps = horizon / (learning_rate or start_learning_rate(asked.problem, norms))
         if steps > most_steps:
             skipped = f"gradient descent is left out: it would take {steps:.1g} steps a run, more than {most_steps:.0e}"
+            continue
+        if steps < 1:
+            skipped = f"gradient descent is left out: one step of {horizon / steps:g} is longer than the whole run"
             continue
         say(f"gradient descent, seed {seed} ({i + 1} of {len(chosen)})")
         start |= {"u0": u0, "learning_rate": learning_rate, "t_end": horizon, **_steps_of(asked)}

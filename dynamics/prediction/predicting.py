@@ -229,8 +229,8 @@ def predict(
     together = start.course.tie or slides(asked.problem) or _together(chosen)
     power = float(np.trace(np.atleast_2d(data.sigma_yy)))
     if recipe.learning_rate is not None:
-        estimates, told = in_steps(start, estimates, source, asked.notes, recipe.learning_rate)
-        warnings += told
+        estimates, said = in_steps(start, estimates, source, asked.notes, recipe.learning_rate)
+        warnings += said
     alike = network.is_early_fusion or len(data.modalities) == 1
     return Prediction(
         network,

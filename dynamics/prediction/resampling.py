@@ -14,7 +14,8 @@ from derivations import Correlations, DataError, DomainError, FusionNetwork
 from derivations.correlations import RANK_TOLERANCE
 from derivations.critical import preference
 from derivations.samples import Samples
-from dynamics.checks import checked_call, checked_integer
+from dynamics.checks import checked_call, checked_integer, checked_seconds
+from dynamics.prediction.cautions import refuse_large_start
 from dynamics.prediction.confidence import Confidence, Quantiles
 from dynamics.problem import Problem
 from dynamics.recipe import MODULATED, Recipe, checked_recipe
@@ -22,8 +23,8 @@ from dynamics.simulation.batch import flow as batch_flow
 from dynamics.simulation.batch.members import Member, Runs, along_own_courses
 from dynamics.simulation.narrowed import few_inputs
 from dynamics.starts.recipes import trained
-from dynamics.starts.start import aligned_start
-from dynamics.starts.weights import start_norms
+from dynamics.starts.start import aligned_start, random_start
+from dynamics.starts.weights import require_range, start_norms
 
 LEAST_DRAWS = 100  # with fewer, a quantile of 2.5 % is the smallest draw or two
 QUANTILES = (0.025, 0.5, 0.975)
@@ -78,6 +79,7 @@ def bootstrap(
     DataError
         For data without samples: moments given as such, or a table of more than 64 MiB.
     DomainError
+        On a start that is too large to predict from, at zero, or below the range of floats.
 
     Examples
     --------
@@ -91,7 +93,9 @@ def bootstrap(
     trained(network, data, u0, recipe, MODULATED, "a bootstrap")  # refused before the work
     problem = few_inputs(Problem.of(network, data), u0)
     draws, seed = checked_integer(draws, "draws", LEAST_DRAWS, MOST_DRAWS), checked_integer(seed, "seed", 0)
-    norms = start_norms(network, u0)
+    norms, seconds = start_norms(network, u0), checked_seconds(seconds)
+    require_range(network, norms)
+    refuse_large_start(random_start(problem, u0))
     samples = problem.data.samples
     if samples is None:
         raise DataError(

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from derivations import Correlations, DomainError, FusionNetwork, SolveError
-from dynamics.checks import checked_integer
+from dynamics.checks import checked_integer, checked_seconds
 from dynamics.data.held_out import HeldOut, held_out
 from dynamics.prediction.by_run import predicted_by_run
 from dynamics.prediction.estimates import Road
@@ -90,7 +90,7 @@ def stopping_over(
     share : of the rows that each split holds out
     seconds : after which no more are begun, once there are FEWEST
     """
-    splits, until = checked_integer(splits, "splits", 1), time.monotonic() + seconds
+    splits, until = checked_integer(splits, "splits", 1), time.monotonic() + checked_seconds(seconds)
     require_squared(recipe)
     found = []
     for k in range(splits):

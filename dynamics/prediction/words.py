@@ -147,13 +147,16 @@ def sentence(prediction: Prediction) -> str:
     second = order[1]
     if prediction.together:
         odds = prediction.order_probability
-        each = "" if odds is None else ", ".join(f"{m} in {_share(odds[m])}" for m in order)
-        shown = f": {each} of random starts" if each else ""
+        each = "" if odds is None else ", ".join(f"{m} in {_starts(prediction, odds[m])}" for m in order)
+        shown = f": {each} random starts" if each else ""
         text = f"{first} and {second} are learned together; which of them is first is open{shown}"
         return f"{text}; {', '.join(late)}." if late else f"{text}."
-    text = f"{first} is learned first, {second} follows {_times_late(prediction, second)} as late"
-    for m in learned[2:]:
-        text += f", {m} {_times_late(prediction, m)}"
+    if prediction.times[first] == 0:
+        text = f"{first} is there from the start, {' and '.join(learned[1:])} follows"
+    else:
+        text = f"{first} is learned first, {second} follows {_times_late(prediction, second)} as late"
+        for m in learned[2:]:
+            text += f", {m} {_times_late(prediction, m)}"
     alone = is_alone(prediction)
     if alone:
         gap = prediction.lag if second == order[-1] else prediction.times[second] - prediction.times[first]
@@ -182,6 +185,14 @@ def _times_late(prediction: Prediction, m: str) -> str:
     return f"{number(math.exp(prediction.log_times[m] - prediction.log_times[prediction.order[0]]), 3)} times"
 
 
+def _starts(prediction: Prediction, share: float) -> str:
+    """A share of random starts: of few simulated ones their number, which says how little that is."""
+    runs = prediction.estimate.runs
+    if runs is not None and len(runs) < MANY_STARTS:
+        return f"{number(share * len(runs), 3)} of {len(runs)}"
+    return f"{_share(share)} of"
+
+
 def _share(share: float) -> str:
     if share > 0.999:
         return "> 99.9 %"
@@ -193,7 +204,7 @@ def _how_sure(prediction: Prediction, sure: Confidence | None) -> list[str]:
     found, estimate = [], prediction.estimate
     first, odds = prediction.order[0], prediction.order_probability
     if odds is not None and not prediction.together and len(prediction.order) > 1:
-        found.append(f"{first} first in {_share(odds[first])} of random starts")
+        found.append(f"{first} first in {_starts(prediction, odds[first])} random starts")
     spread = [s for s in estimate.spread.values() if math.isfinite(s)]
     bounds = [b for m, b in estimate.bound.items() if estimate.status[m] is Status.REACHED]
     if spread:

@@ -209,6 +209,10 @@ def accuracy_along(
         raise DomainError("accuracy_along needs Correlations made by from_samples, these have no samples")
     classes = classes_of(data.samples)
     kind = one_of(Loss, loss, "loss")
+    for m in data.modalities:
+        ours, theirs = data.target_block(m).size, run.total[m][0].size if m in run.total else 0
+        if ours != theirs:
+            raise DomainError(f"run must be one of these data: it has {theirs} total weights of {m}, the data {ours}")
     shape = (len(run.t), data.outputs, -1)
     path = {m: w.reshape(shape) for m, w in run.total.items()}
     whole = [classes.accuracy({m: w[i] for m, w in path.items()}, kind) for i in range(len(run.t))]

@@ -301,6 +301,8 @@ def _descended(
             excess=excess,
         )
     status = doubted(plan, packed, status, settled_in_time)
+    if stops_early and step >= last_step and all(s is not Status.NOT_REACHED for s in status.values()):
+        warnings.append(f"{step} steps ended the run before its loss had settled: max_steps sets them")
     warnings += end_notes(plan, status, settled_in_time, f"step {step} (t = {step * rate:.6g})")
     return Trajectory.of(
         plan, t, packed_path, HalfTimes.from_clock(plan.order, clock, status),

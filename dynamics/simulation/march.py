@@ -36,6 +36,8 @@ FAINT = (
     "{} falls to {:.0e} of its start before it is learned, which balanced layers do not hold apart from rounding: its "
     "half-time, and what it acts on, are not to be relied on; the reduced flow has them"
 )
+AT_LAST = 1e4  # half-times of the last modality, after which a run of modulated encoders ends: they may never settle
+AFTER_ALL = "stopped at t = {:.6g}, where the integrator gives up; all was learned before"
 STUCK = (
     "stopped at t = {:.6g}: what is left lies along directions of nearly collinear inputs that double precision "
     "cannot follow"
@@ -108,6 +110,8 @@ def march(
                 events.append((m, elapsed))
                 clock[m], status[m] = offset, Status.REACHED
             waiting = tuple(m for m in waiting if status[m] is not Status.REACHED)
+            if not waiting and t_end is None and course.terms.modulation:
+                stop = AT_LAST * offset
             continue
         settled = settled or outcome.end is End.SETTLED
         if outcome.end is End.SETTLED and math.isfinite(stop):
@@ -117,11 +121,12 @@ def march(
             record.hold(stop, system.total(state))
         if outcome.end is End.STOPPED:
             record.close(stop, system.total(state))
+            settled = settled or t_end is None  # as far as it ever will
         if outcome.end is End.STUCK:
             stuck = True
-            if not data.warnings:  # nothing in the data explains it
+            if not data.warnings and waiting:  # nothing in the data explains it
                 raise failed(offset, "its corrector does not converge")
-            found.append(STUCK.format(offset))
+            found.append((STUCK if data.warnings else AFTER_ALL).format(offset))
         if outcome.end is End.BUDGET:
             spent = f"{record.steps} steps and {record.evaluations} evaluations"
             budget = f"{max_steps} steps" if time.monotonic() <= record.until else f"{seconds:.0f} s"

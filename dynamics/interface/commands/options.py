@@ -30,6 +30,7 @@ LAYOUT = (
     ("sheet", "NAME", "of a workbook (default: the first)"),
 )
 Action = Callable[[argparse.Namespace], int]
+MANY_INPUTS = 1000  # from which on a prediction takes seconds
 
 
 def whole(text: str) -> int:
@@ -205,6 +206,8 @@ def problem_of(options: argparse.Namespace, told: bool = True) -> tuple[FusionNe
             na=options.na or (),
             **layout,
         )
+    if len(data.sigma) > MANY_INPUTS:
+        say(f"{len(data.sigma)} inputs: some {2 * (len(data.sigma) / 1000) ** 3:.0f} s of linear algebra ...")
     for note in data.notes if told else ():
         say(f"data: {note}")
     return network_of(options, data.modalities), data

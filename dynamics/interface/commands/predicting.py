@@ -72,15 +72,17 @@ def add_predict(commands: Any) -> None:
 def _predict(options: argparse.Namespace) -> int:
     from dynamics.data.held_out import held_out
     from dynamics.prediction.predicting import predict
-    from dynamics.prediction.resampling import bootstrap
+    from dynamics.prediction.resampling import LEAST_DRAWS, bootstrap
     from dynamics.prediction.scalings import both_scalings
     from dynamics.prediction.screens import screen
-    from dynamics.prediction.words import explained
+    from dynamics.prediction.words import WORDS, explained
     from dynamics.strict_json import finite
 
     if options.explain:
-        print(explained())
+        print(as_json(dict(WORDS)) if options.json else explained())
         return 0
+    if options.bootstrap and options.bootstrap < LEAST_DRAWS:
+        raise DomainError(f"--bootstrap must be 0 (none) or at least {LEAST_DRAWS}, got {options.bootstrap}")
     network, data = problem_of(options, told=False)
     start: Any = None
     recipe = recipe_of(options)

@@ -59,6 +59,8 @@ def _figure(options: argparse.Namespace) -> int:
         numbers = options.data or f"{os.path.splitext(picture)[0]}.json"
         targets[n] = picture, numbers
         check_figure(picture, "-o")
+        if not numbers.lower().endswith(".json"):
+            raise DomainError(f"--data, where the figure's numbers are written, must end in .json, got {numbers!r}")
         check_target(numbers, "--data")
     found = []
     for n, (picture, numbers) in targets.items():
@@ -128,6 +130,8 @@ def _table(options: argparse.Namespace) -> int:
             raise DomainError(f"{unused[0]} is for training: give --images, too")
         runs = shipped() if options.store is None else stored(Path(options.store))
         found = families(runs, shipped_theory())
+        if not found:
+            raise DomainError(f"--store {options.store!r} holds no trained networks")
         if options.network is not None:
             found = [f for f in found if f.setting.network is Network(options.network)]
     if options.json:

@@ -21,7 +21,7 @@ from dynamics.interface.commands.options import (
     whole,
 )
 from dynamics.interface.outputs import answer, as_json, check_target, draw_to_files, finished_counter, save_figure, say
-from dynamics.messages import one_line
+from dynamics.messages import listed, one_line
 
 if TYPE_CHECKING:
     from derivations.correlations import Correlations
@@ -144,7 +144,7 @@ def _sweep(options: argparse.Namespace) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy is there: batches are small, and bytes stay the same
     from dynamics.simulation.sweeps.dataset import save_dataset, summary
     from dynamics.simulation.sweeps.runner import shown, sweep
-    from dynamics.simulation.sweeps.spec import read_spec
+    from dynamics.simulation.sweeps.spec import Layout, read_spec
 
     if options.heatmap and not options.plot:
         raise DomainError("--heatmap goes with --plot")
@@ -153,6 +153,12 @@ def _sweep(options: argparse.Namespace) -> int:
     target = f"{options.output.rstrip('/')}.nc"
     check_target(target, source=options.spec)
     spec = read_spec(options.spec)
+    drawn, needed = [axis for axis in spec.axes if axis != "seed"], 2 if options.heatmap else 1
+    if options.plot and (spec.layout is Layout.LIST or len(drawn) < needed):
+        have = listed(drawn) or "none"
+        raise DomainError(
+            f"--plot draws along {needed} of the axes of a grid, seed left out: {options.spec} has {have}"
+        )
     found = sweep(spec, options.output, jobs=options.jobs, scheduler=options.scheduler, progress=shown)
     save_dataset(found, target)
     if options.plot:

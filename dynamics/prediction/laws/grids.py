@@ -105,6 +105,8 @@ def law_grid(
         shapes = ", ".join(str(value.shape) for value in given)
         raise DomainError(f"sigma_a, sigma_b, rho and w do not fit one another: {shapes}") from None
     shape = columns[0].shape
+    if not columns[0].size:
+        raise DomainError(f"sigma_a, sigma_b, rho and w must hold numbers, got shape {shape}")
     flat = [np.ascontiguousarray(column).ravel() for column in columns]
     parts = [
         _laws(depth, fused, log_u0, [column[begin : begin + CHUNK] for column in flat])

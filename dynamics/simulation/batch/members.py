@@ -19,7 +19,10 @@ from dynamics.simulation.system import Path
 from dynamics.starts.weights import Weights, require_products
 
 OUT_OF_RANGE = "weights or units leave the range of floats: rescale the data, or use the law in logarithms"
-STILL = "the start is exactly stationary, or the target has no correlation: nothing is ever learned"
+STILL = (
+    "the start is exactly stationary, the target has no correlation, or weight decay holds it at zero: nothing is ever "
+    "learned"
+)
 NO_PATHS: Mapping[int, Path] = MappingProxyType({})
 DIVERGED = 1e100  # a total weight beyond this, times what is to be learned, cannot come back
 

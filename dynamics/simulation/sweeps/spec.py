@@ -58,6 +58,7 @@ class Parameter:
     most: float = math.inf
 
 
+BELOW_ONE = 1 - 1e-9
 PARAMETERS: dict[str, Parameter] = {
     "depth": Parameter("network", int, 2, 1, meaning="layers from an input to the output"),
     "fusion_depth": Parameter("network", int, 2, 1, meaning="layer of fusion"),
@@ -74,7 +75,7 @@ PARAMETERS: dict[str, Parameter] = {
     "weight_decay": Parameter("recipe", float, None, 0, "1/tau", "of every layer"),
     "unimodal_loss": Parameter("recipe", float, None, 0, meaning="weight of the loss of each modality alone"),
     "rate": Parameter("recipe", float, None, SMALLEST, meaning="factor on the learning rate of the last branch"),
-    "dropout": Parameter("recipe", float, None, 0, meaning="probability of masking the last modality", most=1 - 1e-9),
+    "dropout": Parameter("recipe", float, None, 0, meaning="probability of masking the last modality", most=BELOW_ONE),
     "ogm": Parameter("recipe", float, None, 0, meaning="alpha of gradient modulation"),
     "learning_rate": Parameter("run", float, 0.0, 0, "tau", "of gradient descent; 0 is gradient flow"),
     "rtol": Parameter("run", float, 1e-5, 1e-13, meaning="relative tolerance of the integrator", most=1e-3),
@@ -235,6 +236,8 @@ def make_spec(document: Mapping[str, Any], data: Correlations | None = None, rec
     spec = _checked(name, layout, flat, data)
     recipe = checked_recipe(recipe)
     recipe.require(MODULATED, "a sweep")
+    if recipe.learning_rate is not None and "learning_rate" in flat:
+        raise DataError(f"learning_rate is given in [run], and in the recipe as {recipe.learning_rate:g}: give one")
     return replace(spec, recipe=recipe)
 
 
@@ -310,6 +313,7 @@ def _value(key: str, value: Any) -> Value:
     if fine and isinstance(value, Integral) and abs(int(value)) > 10**18:
         raise DataError(f"{key} must be {wanted} below 1e18, got {shown_number(int(value))}")
     if not fine or not math.isfinite(value) or not parameter.least <= value <= parameter.most:
-        limits = f">= {parameter.least:g}" + (f" and <= {parameter.most:g}" if parameter.most < math.inf else "")
+        most = "below 1" if parameter.most == BELOW_ONE else f"<= {parameter.most:g}"
+        limits = f">= {parameter.least:g}" + (f" and {most}" if parameter.most < math.inf else "")
         raise DataError(f"{key} must be {wanted} {limits}, got {told(value)}")
     return int(value) if parameter.kind is int else float(value)

@@ -114,7 +114,8 @@ def attempted(points: Sequence[Point], data: Correlations | None, recipe: Recipe
         return run_batch(points, data, recipe)
     except (DataError, DomainError, SolveError) as error:
         if len(points) == 1:
-            return _failed(points[0], data), [f"failed: {_label(points[0])}: {error}"]
+            label = _label(points[0])
+            return _failed(points[0], data), [f"failed: {label}: {str(error).replace(f', {label}', '')}"]
     parts = [attempted([point], data, recipe) for point in points]
     names = parts[0][0].keys()
     joined = {name: np.concatenate([part[name] for part, _ in parts], axis=-1) for name in names}

@@ -545,7 +545,7 @@ def test_what_a_file_of_its_own_may_not_smuggle_in(tmp_path) -> None:
     ("id,p\nx,1\nz,2\n", "part.csv and base.csv share no value of 'id'"),
     ("id\n0\n1\n", "part.csv has no columns of its own; it has 'id'"),
     ("id,p,p\n0,1,1\n", "part.csv has more than one column 'p'"),
-    ("id,p\n0,1\n1,2\n", "base.csv has gaps in 38 of 40 rows, the first in line 4, column 'p'"),
+    ("id,p\n0,1\n1,2\n", "(with 'part.csv') has gaps in 38 of 40 rows, the first in line 4 of base.csv, column 'p'"),
 ])  # fmt: skip
 def test_rows_that_do_not_fit_are_told(tmp_path, part: str, says: str) -> None:
     base = joined_files(tmp_path, list(range(40)))
@@ -557,6 +557,31 @@ def test_rows_that_do_not_fit_are_told(tmp_path, part: str, says: str) -> None:
         assert data.samples.count == 2
         assert said(data, "part.csv: 38 rows of base.csv are not in it, 0 of its own are not used")
         assert "part.csv has 2 rows, base.csv 40: name the column that joins them (id)" in message(base, "y", wanted)
+
+
+def test_rows_paired_by_position_have_the_same_names(tmp_path) -> None:
+    base, part = joined_files(tmp_path, list(range(40))), tmp_path / "part.csv"
+    wanted = {"A": ["a1", "a2"], "B": str(part)}
+    lines = part.read_text().splitlines()
+    part.write_text("\n".join([lines[0], *lines[:0:-1]]))
+    assert "'id' of part.csv is in another order than in base.csv: give id='id' (--id id)" in message(base, "y", wanted)
+    ids = np.argsort([int(line.split(",")[lines[0].split(",").index("id")]) for line in lines[1:]])
+    part.write_text("\n".join([lines[0], *(lines[1:][i] for i in ids)]))
+    assert said(read_table(base, "y", wanted), "rows are paired by position, and 'id' agrees")
+
+
+def test_what_people_do_to_a_header(tmp_path) -> None:
+    """Excel's first line, and letters with their dots apart."""
+    file = tmp_path / "t.csv"
+    file.write_text("sep=;\nho\u0308he;b;y\n1;2;3\n2;1;5\n4;4;4\n")
+    data = read_table(file, "y", {"A": "h\u00f6he", "B": "b"})
+    assert np.allclose(data.sigma[0, 0], np.var([1, 2, 4]))
+
+
+def test_digits_that_floats_do_not_hold_are_told(tmp_path) -> None:
+    file = tmp_path / "t.csv"
+    file.write_text("a,b,y\n" + "".join(f"{i % 3},12345678901234567{80 + i},{i}\n" for i in range(5)))
+    assert "column 'b' differs in digits beyond 2^53" in message(file, "y", {"A": "a", "B": "b"})
 
 
 # -- frames ----------------------------------------------------------------------------------------------

@@ -359,7 +359,7 @@ def test_what_single_runs_would_warn_of_is_said() -> None:
     told = summary(still)
     assert told.title == "sweep: one point"
     assert [row[1:] for row in told.rows] == [("0 of 1", "-", "-", "-")] * 3
-    assert "the start is exactly stationary, or the target has no correlation" in still.attrs["warnings"]
+    assert "the start is exactly stationary, the target has no correlation" in still.attrs["warnings"]
 
 
 def test_a_point_without_data_fails_alone() -> None:
@@ -423,7 +423,7 @@ CYCLE.append(CYCLE)
         ({"sigma_a": 2.0, "fusion_depth": 3}, "fusion_depth must be at most depth, got 3 and 2"),
         ({"sigma_a": [0.0, 2.0]}, "sigma_a must be a finite number >= 1e-150"),
         ({"sigma_a": 2.0, "rtol": 1.0}, "rtol must be a finite number >= 1e-13 and <= 0.001"),
-        ({"sigma_a": 2.0, "dropout": 1.0}, "dropout must be a finite number >= 0 and <= 1, got 1.0"),
+        ({"sigma_a": 2.0, "dropout": 1.0}, "dropout must be a finite number >= 0 and below 1, got 1.0"),
         ({"sigma_a": 2.0, "data": {"sigma_a": 3.0}}, "sigma_a is given twice"),
     ],
 )
