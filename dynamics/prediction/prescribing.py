@@ -215,9 +215,7 @@ class _Question:
 
     def answered(self, given: Mapping[str, Any]) -> tuple[float, float]:
         if time.monotonic() > self.until:
-            raise SolveError(
-                "it takes too long for seconds=: many predictions, each slow; z-scored columns help"
-            )
+            raise SolveError("it takes too long for seconds=: many predictions, each slow; z-scored columns help")
         found = None
         with suppress(DomainError, SolveError):
             found = self.estimate(**given)
