@@ -469,7 +469,7 @@ def test_modulated_encoders_come_to_an_end() -> None:
     """They may never settle: the run is left long after all is learned."""
     data = Correlations.scalar(1.2, 1, 0.3)
     run = integrate_reduced(NET, data, recipe=Recipe(ogm=2.0))
-    assert run.t[-1] == pytest.approx(1e4 * max(run.times.values()), rel=1e-6) or run.t[-1] < 1e4
+    assert max(run.times.values()) < run.t[-1] < 1.01e4 * max(run.times.values())
 
 
 @pytest.mark.parametrize("own", [{"batch_size": 5}, {"dropout": {"A": 0.2}}])

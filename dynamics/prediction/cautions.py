@@ -61,7 +61,7 @@ def lags_of_steps(start: Start, estimate: Estimate, rate: float) -> dict[str, fl
         begin = sum(network.chains[c].depth * math.log(start.norms[c]) for c in network.path(m))
         grown = max(math.log(size) - begin, 0.0) if size else 0.0
         ways = (layers - 1) / layers * grown + math.log(2)
-        largest = max(largest, rate * ways / estimate.times[m])
+        largest = max(largest, rate * ways / estimate.times[m] if estimate.times[m] > 0 else math.inf)
         found[m] = largest
     return found
 

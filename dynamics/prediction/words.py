@@ -146,13 +146,11 @@ def sentence(prediction: Prediction) -> str:
         return f"{first} is learned, {', '.join(late)}."
     second = order[1]
     if prediction.together:
-        odds = prediction.order_probability
-        each = "" if odds is None else ", ".join(f"{m} in {_starts(prediction, odds[m])}" for m in order)
-        shown = f": {each} random starts" if each else ""
+        shown = "" if prediction.order_probability is None else f": {_of_starts(prediction, *order)}"
         text = f"{first} and {second} are learned together; which of them is first is open{shown}"
         return f"{text}; {', '.join(late)}." if late else f"{text}."
     if prediction.times[first] == 0:
-        text = f"{first} is there from the start, {' and '.join(learned[1:])} follows"
+        text = f"{first} is there from the start, {' and '.join(learned[1:])} follow{'s' * (len(learned) == 2)}"
     else:
         text = f"{first} is learned first, {second} follows {_times_late(prediction, second)} as late"
         for m in learned[2:]:
@@ -185,12 +183,12 @@ def _times_late(prediction: Prediction, m: str) -> str:
     return f"{number(math.exp(prediction.log_times[m] - prediction.log_times[prediction.order[0]]), 3)} times"
 
 
-def _starts(prediction: Prediction, share: float) -> str:
-    """A share of random starts: of few simulated ones their number, which says how little that is."""
-    runs = prediction.estimate.runs
+def _of_starts(prediction: Prediction, *names: str) -> str:
+    """How often each is first: of few simulated starts their number, which says how little that is."""
+    odds, runs = prediction.order_probability or {}, prediction.estimate.runs
     if runs is not None and len(runs) < MANY_STARTS:
-        return f"{number(share * len(runs), 3)} of {len(runs)}"
-    return f"{_share(share)} of"
+        return ", ".join(f"{m} in {number(odds[m] * len(runs), 3)} of {len(runs)}" for m in names) + " random starts"
+    return ", ".join(f"{m} in {_share(odds[m])}" for m in names) + " of random starts"
 
 
 def _share(share: float) -> str:
@@ -204,7 +202,7 @@ def _how_sure(prediction: Prediction, sure: Confidence | None) -> list[str]:
     found, estimate = [], prediction.estimate
     first, odds = prediction.order[0], prediction.order_probability
     if odds is not None and not prediction.together and len(prediction.order) > 1:
-        found.append(f"{first} first in {_starts(prediction, odds[first])} random starts")
+        found.append(f"{first} first{_of_starts(prediction, first).removeprefix(first)}")
     spread = [s for s in estimate.spread.values() if math.isfinite(s)]
     bounds = [b for m, b in estimate.bound.items() if estimate.status[m] is Status.REACHED]
     if spread:

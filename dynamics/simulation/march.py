@@ -100,7 +100,7 @@ def march(
     moving = bool(np.any(system.velocity(state)[0] != 0))
     while moving:
         patient = course.is_open or (any(m not in course.overtaken for m in waiting) and not data.is_singular)
-        ends = _settled(course, system, begin, AT_REST if not waiting and stop < math.inf else 0.0, patient, excess)
+        ends = _settled(course, system, begin, AT_REST if not waiting and t_end is not None else 0.0, patient, excess)
         outcome = Phase(system, state, waiting, course, ends, rtol, record, offset, stop - offset, max_steps).run()
         state, offset = outcome.state, offset + outcome.elapsed
         if outcome.end is End.LEARNED and outcome.modality is not None:
@@ -114,7 +114,7 @@ def march(
                 stop = AT_LAST * offset
             continue
         settled = settled or outcome.end is End.SETTLED
-        if outcome.end is End.SETTLED and math.isfinite(stop):
+        if outcome.end is End.SETTLED and t_end is not None and math.isfinite(stop):
             if waiting:
                 waiting = ()  # nothing more can be learned: plain time from here
                 continue

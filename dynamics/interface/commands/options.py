@@ -144,7 +144,8 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
             raise DomainError(f"--{flag} names {twice[0]} twice")
         asked |= {name: dict(pairs)} if pairs else {}
     rate = getattr(options, "learning_rate", None)
-    if rate is not None:
+    other = getattr(options, "init", None) is not None or getattr(options, "activation", "linear") != "linear"
+    if rate is not None and not other:  # there it is a unit of steps alone
         asked["learning_rate"] = rate
     return Recipe(**asked)
 
