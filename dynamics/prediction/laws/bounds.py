@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from scipy.integrate import quad
 from scipy.optimize import brentq
 
 from derivations import Correlations
@@ -41,7 +42,8 @@ def neglected(p: TwoBranches, data: Correlations) -> dict[str, float]:
     early = _second_size(p, scale)
     progress = (early / size) ** fused  # share of B's plateau that is there when A is learned; learned at 1/2
     turn = abs(math.log((1 + p.cosine) / 2)) if fused == 2 and not p.scalar and p.cosine > -1 else 0.0
-    trunk = shared / (2 * scale**2) * _power_integral(min(early, size), size, 3 - fused) if shared else 0.0
+    cosine = 1.0 if p.scalar else p.cosine
+    trunk = shared / (2 * scale**2) * _turned_integral(min(early, size), size, 3 - fused, cosine) if shared else 0.0
     slow = data.norm(plateau @ inverse @ cross) / scale ** (2 * depth - 2)  # int |e_B - residual| dt
     lag = (
         ((p.k * p.a + p.r) * first_end + slow) / p.r
@@ -94,6 +96,20 @@ def _power_integral(low: float, high: float, power: int) -> float:
         return log_ratio
     top, n = math.log(low if power < -1 else high), power + 1  # the end that dominates, in logarithms
     return math.exp(min(n * top, 700.0)) * -math.expm1(-abs(n) * log_ratio) / abs(n)
+
+
+def _turned_integral(low: float, high: float, power: int, cosine: float) -> float:
+    """int u^power / cos(theta) du, theta the angle to what drives it, whose cosine is given at `low`.
+
+    Layers that turn keep u sin(theta): dw/dt = |w|^(2-2/L) (r + (L-1) <r, w/|w|> w/|w|) has d ln u = -d ln sin(theta).
+    """
+    begin = math.acos(min(max(cosine, -1.0), 1.0))
+    kept = low * math.sin(begin)
+    if kept < 1e-6 * low:  # it has next to nothing to turn
+        return _power_integral(low, high, power)
+    end = math.asin(min(kept / high, 1.0))
+    found, _ = quad(lambda x: math.exp(x) * math.sin(math.exp(x)) ** (-power - 2), math.log(end), math.log(begin))
+    return math.exp(min((power + 1) * math.log(kept) + math.log(found), 700.0)) if found > 0 else 0.0
 
 
 def scaled_time(size: float, depth: int) -> float:
