@@ -4,10 +4,12 @@ import math
 
 import numpy as np
 import pytest
+from scipy.integrate import quad
 
 from benchmarks.honesty import problem
 from derivations import Correlations, FusionNetwork
-from dynamics import DomainError, SolveError, integrate_reduced
+from dynamics import DomainError, SolveError, integrate_reduced, predict
+from dynamics.prediction.laws.bounds import _turned_integral
 from dynamics.prediction.laws.leading import log_integral, saturation
 from dynamics.prediction.laws.orbits import Field, Ways, size_left, way
 from dynamics.prediction.laws.race import aligned_field, race
@@ -22,6 +24,20 @@ def test_what_is_late_makes_what_follows_late() -> None:
     off = {m: abs(one.half_time - run.times[m]) for m, one in passages.items()}
     assert off["B"] == pytest.approx(off["C"], rel=0.01)
     assert all(off[m] < one.error for m, one in passages.items())
+
+
+def test_what_turns_gives_the_trunk_time_to_grow() -> None:
+    """A, learned second, begins at a right angle to what drives it; the trunk grows while it turns."""
+    p = problem(926294000539)
+    found = predict(p.network, p.data, u0=p.u0).leading
+    run = integrate_reduced(p.network, p.data, u0=p.u0, rtol=1e-9)
+    off = {m: abs(found.times[m] / run.times[m] - 1) for m in "AB"}
+    assert all(off[m] < found.bound[m] for m in "AB")
+    assert found.bound["A"] < 2 * off["A"]
+    kept = 0.02 * np.sqrt(0.75)  # u sin(theta), cosine 1/2
+    for power in (-5, -2, 1):
+        straight, _ = quad(lambda u, n=power: u**n / np.sqrt(1 - (kept / u) ** 2), 0.02, 1)
+        assert _turned_integral(0.02, 1.0, power, 0.5) == pytest.approx(straight, rel=1e-7)
 
 
 def random_problem(seed: int) -> tuple[FusionNetwork, Correlations, float]:
