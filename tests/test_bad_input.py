@@ -15,6 +15,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -467,9 +468,11 @@ def test_the_bound_of_a_learning_rate_holds_for_its_descent(rate: float) -> None
 
 def test_modulated_encoders_come_to_an_end() -> None:
     """They may never settle: the run is left long after all is learned."""
-    data = Correlations.scalar(1.2, 1, 0.3)
-    run = integrate_reduced(NET, data, recipe=Recipe(ogm=2.0))
-    assert max(run.times.values()) < run.t[-1] < 1.01e4 * max(run.times.values())
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(60, 3)), rng.normal(size=(60, 2))
+    data = Correlations.from_samples({"A": a, "B": b}, a @ [1, 2, 0.5] + b @ [0.5, 0.2] + 0.1 * rng.normal(size=60))
+    run = integrate_reduced(NET, data, recipe=Recipe(ogm=2.0))  # was a SolveError at t = 3e19
+    assert run.t[-1] == pytest.approx(1e4 * max(run.times.values()))
 
 
 @pytest.mark.parametrize("own", [{"batch_size": 5}, {"dropout": {"A": 0.2}}])
@@ -758,9 +761,10 @@ def test_tensors_are_read_or_refused_in_one_line() -> None:
 
 def test_what_a_network_hands_out_is_frozen() -> None:
     network = pickle.loads(pickle.dumps(FusionNetwork.fused_at(3, 2)))
-    for held in (network.chains, network.path_depths):
+    handed: tuple[Any, ...] = (network.chains, network.path_depths)
+    for held in handed:
         with pytest.raises(TypeError):
-            held["A"] = 7  # type: ignore[index]
+            held["A"] = 7
     with pytest.raises(ValueError, match="read-only"):
         integrate(NET, DATA).norms["A"][:] = 0
 
