@@ -50,6 +50,7 @@ LEFT = 10.0  # tolerances that a full flow leaves of a half-time
 LEFT_REDUCED = 100.0  # and the reduced flow, over long waits
 WIDE = 10**8  # the width that "wide" is judged at
 MOST_STEPS = 4000  # of a judge from a random start
+UNFIT = "extend", "misses half-times", "cancel digits"  # said of seeds that were not integrated to their half-times
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def judge(p: Problem, road: str, estimate: Estimate) -> Verdict:
     width = WIDE if "wide" in estimate.assumes or p.width is None else p.width
     rtol = ROUGH if road == "typical network" else CLOSE
     runs = ensemble(p.network, p.data, u0=p.u0, width=width, seeds=[p.seed], rtol=rtol, max_steps=MOST_STEPS)
-    unfit = [w for w in runs.warnings if any(said in w for said in ("extend", "misses half-times", "cancel digits"))]
+    unfit = [w for w in runs.warnings if any(said in w for said in UNFIT)]
     if unfit:
         raise SolveError(unfit[0].split(":")[-1].strip())
     status = {m: Status(str(runs.status[m][0])) for m in p.data.modalities}

@@ -26,6 +26,12 @@ ERROR = named(
     r"\lim_{\eta\to 0}\frac{w(t + \eta) - w(t) - \eta f}{\eta^2}",
     real=True,
 )
+BEGIN, END = sp.symbols("f_begin f_end", positive=True)
+LATENESS = named(
+    "limit of (t(steps) - t(flow))/eta",
+    r"\lim_{\eta\to 0}\frac{t_{\mathrm{steps}} - t_{\mathrm{flow}}}{\eta}",
+    real=True,
+)
 #: What single samples add to a weight whose flow has the slope f' until t, in units of tau.
 VARIANCE_OF_WEIGHTS = eta * spread * (sp.exp(2 * slope * t) - 1) / (2 * slope * batch)
 
@@ -116,6 +122,13 @@ def _local_error() -> sp.Expr:
     return found[2].subs(sp.diff(f, w), slope).subs(f, flow)
 
 
+def _lateness() -> sp.Expr:
+    """Steps follow f less eta times the local error: how much longer a way takes, per eta, dw = df/f'."""
+    longer = sp.diff(tau / (flow - eta * _local_error()), eta).subs(eta, 0)
+    held = sp.Symbol("f", positive=True)
+    return sp.integrate(sp.cancel(longer / slope).subs(flow, held), (held, BEGIN, END))
+
+
 _first, _second = sp.symbols("h_1 h_2", positive=True)
 
 
@@ -134,12 +147,15 @@ EXT_145 = Entry(
         Statement(
             equation(t, tau * eta * (_first + _second)), _time_of_two_steps, lead=first_order(eta, 1), neglected=eta**2,
         ),
+        Statement(equation(LATENESS, tau * sp.log(END / BEGIN) / 2), _lateness),
     ),
     (EXT_124,),
     condition="rates eta h_1, eta h_2, ... of the steps, none of them large: eta is of the order of the largest; "
-    "gradient descent without momentum",
+    "gradient descent without momentum; last line: one weight on its way from where it moves at f_begin to f_end of "
+    "the same sign, steps of one size",
     proof="One step misses eta^2/2 d^2w/dt^2 of the flow. A mode near zero gains ln(1 + eta h a) in a step, (124): "
-    "the time of the flow is the sum of the rates, step after step.",
+    "the time of the flow is the sum of the rates, step after step. Steps of one size follow f - eta f' f/2, so that "
+    "dt is longer by eta/2 f'/f dw, which is the differential of eta/2 ln f.",
     note="Warm-up, decay and cosine only change the clock. To the next order a step of the rate eta counts as eta - "
     "eta^2 a/2 for a mode that grows at a: large steps early, where A grows, count for less.",
 )  # fmt: skip

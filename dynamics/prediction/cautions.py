@@ -50,8 +50,8 @@ def lags_of_steps(start: Start, estimate: Estimate, rate: float) -> dict[str, fl
     """Modality -> share of its time by which steps of a learning rate may differ from the flow; heuristic, first order.
 
     A step of dx/dt = f follows f - (rate/2) f' f, so that a way in one direction takes (rate/2) ln(f(end)/f(begin))
-    longer. Twice that is taken, of the total weight from its start to half of its plateau; what comes later differs by
-    the largest share of what came before it. nan where a modality is not learned.
+    longer, (145). Twice that is taken, of the total weight from its start to half of its plateau; what comes later
+    differs by the largest share of what came before it. nan where a modality is not learned.
     """
     network, data, plan, largest = start.problem.network, start.problem.data, start.course, 0.0
     found = dict.fromkeys(data.modalities, math.nan)

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
+import numpy as np
+
 from derivations import DomainError, SolveError
 from derivations.critical.saddles import Course
 from derivations.network import TRUNK
@@ -15,7 +17,8 @@ from dynamics.prediction.escapes import random_field, typical_way
 from dynamics.prediction.estimates import SOLVED, Estimate, Kind
 from dynamics.prediction.laws.orbits import Field, Ways, way
 from dynamics.prediction.laws.race import SIZES, Passage, aligned_field, race, require_raceable
-from dynamics.prediction.typical_runs import is_small, typical_course, typical_runs
+from dynamics.prediction.other_orders import DEVIATIONS, races_of, shifts
+from dynamics.prediction.typical_runs import gaps_of, is_small, typical_course, typical_runs
 from dynamics.runs.half_times import HalfTimes, Status
 from dynamics.runs.plateaus import as_told
 from dynamics.simulation.ensembles import Ensemble
@@ -23,11 +26,11 @@ from dynamics.simulation.flow import flow
 from dynamics.simulation.jobs import Job, run_jobs
 from dynamics.starts.compression import is_exact
 from dynamics.starts.start import Start, StartKind, given_start
-from dynamics.starts.typical import typical_weights
+from dynamics.starts.typical import STEP, typical_weights
 from dynamics.starts.weights import Weights, require_range
 
+TOO_LARGE = "the start is too large for the laws of small ones"
 RANDOM_TWO_LAYERS = 5 / math.sqrt(2e6)  # five deviations of ln |w_1 + w_2^T| at the width that "wide" stands for
-DEVIATIONS = 5.0  # over seeds, that a bound of a typical network covers
 
 
 def require_plain(start: Start) -> None:
@@ -101,12 +104,13 @@ def refined_typical(start: Start, spread: bool = True, rtol: float = 1e-6) -> Es
         start = replace(start, own_course=plan)
     unknown = math.nan if data.outputs > 1 else 0.0
     found: Mapping[str, float] = dict.fromkeys(data.modalities, unknown)
-    share = 0.0
+    shift, share = found, 0.0
     if spread or run is None:
-        typical, found, share = typical_runs(start, width, spread)
-        half_times = typical if run is None else half_times
+        typical = typical_runs(start, width, spread)
+        found, shift, share = typical.spread, typical.shift, typical.share
+        half_times = typical.half_times if run is None else half_times
     reached = [m for m, s in half_times.status.items() if s is Status.REACHED]
-    bound = {m: _covered(found[m]) + SIZES * share if m in reached else math.nan for m in data.modalities}
+    bound = {m: _covered(shift[m]) + SIZES * share if m in reached else math.nan for m in data.modalities}
     bound = _promised(bound, plan, found) if not large else dict.fromkeys(bound, math.inf)
     return Estimate(
         "typical network", Kind.HEURISTIC, StartKind.RANDOM, f"random start, width {width}", half_times, bound,
@@ -174,18 +178,28 @@ def _raced_typical(start: Start, width: int, spread: bool) -> Estimate:
         deviations[m] = deviation * unit
     exact = dict.fromkeys(names, 0.0)
 
-    def field(longer: str | None) -> Field:
-        both = {m: ways[m] + (deviations[m] if m == longer else 0.0) for m in names}
-        return Field(data, depths, 0, {m: Ways(w, w) for m, w in both.items()}, norms, exact)
+    def field(place: Sequence[float]) -> Field:
+        longer = {m: ways[m] * math.exp(deviations[m] / ways[m] * far) for m, far in zip(names, place, strict=True)}
+        return Field(data, depths, 0, {m: Ways(w, w) for m, w in longer.items()}, norms, exact)
+
+    def logs_at(places: np.ndarray) -> np.ndarray:
+        passed = [{p.modality: p.half_time for p in _passages(field(place))} for place in places.tolist()]
+        times = np.array([[clock.get(m, math.inf) for clock in passed] for m in names])
+        if np.any(times <= 0):
+            raise DomainError(TOO_LARGE)
+        return np.asarray(np.log(times))
 
     assumes = f"random start, width {width}"
-    centre = _raced(field(None), start, "(120), (130), typical network", ("120", "130"), assumes)
+    centre = _raced(field([0.0] * len(names)), start, "(120), (130), typical network", ("120", "130"), assumes)
     if not spread:
         return replace(centre, kind=Kind.HEURISTIC)
-    logs = [_raced(field(n), start, "", (), assumes).log_times for n in names]
-    gaps = {m: [log[m] - centre.log_times[m] for log in logs] for m in names}
-    found = {m: math.hypot(*gaps[m]) if centre.status[m] is Status.REACHED else math.nan for m in names}
-    bound = {m: _covered(found[m]) + centre.bound[m] for m in names}
+    steps = [_raced(field(place), start, "", (), assumes).log_times for place in (STEP * np.eye(len(names))).tolist()]
+    logs = np.array([[log[m] for log in (centre.log_times, *steps)] for m in names])
+    gaps = gaps_of(logs)
+    moved = shifts(logs[:, 0], gaps, races_of(start.course.rivals, names), logs_at)
+    reached = {m: i for i, m in enumerate(names) if centre.status[m] is Status.REACHED}
+    found = {m: float(np.linalg.norm(gaps[reached[m]])) if m in reached else math.nan for m in names}
+    bound = {m: _covered(float(moved[reached[m]])) + centre.bound[m] if m in reached else math.nan for m in names}
     return replace(centre, kind=Kind.HEURISTIC, bound=bound, spread=found)
 
 
@@ -202,8 +216,6 @@ def ensemble_estimate(start: Start, seeds: int | Sequence[int]) -> Estimate:
 
 def medians(runs: Ensemble, assumes: str, plan: Course) -> Estimate:
     """The estimate of an ensemble; its bound holds for each of them."""
-    import numpy as np
-
     data, middle = plan.data, runs.quantile(0.5)
     status, bound, deviation = {}, {}, {}
     for m in data.modalities:
@@ -224,18 +236,12 @@ def medians(runs: Ensemble, assumes: str, plan: Course) -> Estimate:
     )  # fmt: skip
 
 
-def _covered(deviation: float) -> float:
-    return math.expm1(DEVIATIONS * deviation) + SOLVED if deviation < 1 else math.inf
+def _covered(shift: float) -> float:
+    return math.expm1(shift) + SOLVED if shift < DEVIATIONS else math.inf
 
 
 def _raced(field: Field, start: Start, equations: str, rests_on: tuple[str, ...], assumes: str) -> Estimate:
-    plan = start.course
-    try:
-        passages = race(field)
-    except SolveError as error:
-        raise DomainError(str(error)) from None
-    except (OverflowError, ZeroDivisionError, FloatingPointError):
-        raise DomainError("powers of u0 leave the range of floats: the leading law is in logarithms") from None
+    plan, passages = start.course, _passages(field)
     learned = tuple(m for m in plan.order if m not in plan.never)
     if tuple(p.modality for p in passages) != learned:
         found = ", ".join(p.modality for p in passages)
@@ -249,10 +255,19 @@ def _raced(field: Field, start: Start, equations: str, rests_on: tuple[str, ...]
     return Estimate(equations, Kind.ASYMPTOTIC, start.kind, assumes, half_times, bound, plan.never, rests_on)
 
 
+def _passages(field: Field) -> tuple[Passage, ...]:
+    try:
+        return race(field)
+    except SolveError as error:
+        raise DomainError(str(error)) from None
+    except (OverflowError, ZeroDivisionError, FloatingPointError):
+        raise DomainError("powers of u0 leave the range of floats: the leading law is in logarithms") from None
+
+
 def _half_times(passages: Sequence[Passage], plan: Course) -> HalfTimes:
     times = {p.modality: p.half_time for p in passages}
     if any(not t > 0 for t in times.values()):
-        raise DomainError("the start is too large for the laws of small ones")
+        raise DomainError(TOO_LARGE)
     clock = {m: times.get(m, math.inf) for m in plan.plateaus}
     status = {m: Status.REACHED if m in times else Status.NEVER for m in clock}
     met = [(p.modality, p.half_time if i == 0 else p.lag) for i, p in enumerate(passages)]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from derivations import DomainError
 from dynamics.prediction.estimates import MODE_EXCESS, MODE_RTOL, MODE_STEPS
+from dynamics.prediction.other_orders import races_of, shifts
 from dynamics.prediction.shortening import Shortening, lengthened, shortened, waited
 from dynamics.runs.half_times import HalfTimes, Status
 from dynamics.runs.trajectory import Trajectory
@@ -26,30 +28,55 @@ MOST_WEIGHED = 20_000  # the same of odds, which are twice as many runs
 MOST_STEPS = 5000  # of a run; a start so small that it takes more is refused
 
 
-def typical_runs(start: Start, width: int, spread: bool = True) -> tuple[HalfTimes, dict[str, float], float]:
+@dataclass(frozen=True)
+class Typical:
+    """Half-times of the typical network, and over seeds; modality -> relative spread, and largest change of ln t.
+
+    share : relative error of having run it from a larger start (`shortened`)
+    """
+
+    half_times: HalfTimes
+    spread: Mapping[str, float]
+    shift: Mapping[str, float]
+    share: float
+
+
+def typical_runs(start: Start, width: int, spread: bool = True) -> Typical:
     """Half-times of the typical network; by propagation of errors how they vary over seeds (0 if not `spread`).
 
-    The spread is relative, one standard deviation to first order in h^(-1/2). Last, the relative error of having run it
-    from a larger start (`shortened`).
+    The spread is one standard deviation to first order in h^(-1/2); `shifts` looks at other orders, too.
     """
     plan, shorter = start.course, shortened(start, width)
     names = plan.data.modalities
+
+    def lengths(runs: Runs) -> tuple[np.ndarray, float]:
+        columns = [lengthened(dict(zip(names, map(float, column), strict=True)), shorter) for column in runs.times.T]
+        return np.array([[column[m] for column, _ in columns] for m in names]), columns[0][1]
+
     points = single_steps(start, width) if spread else single_steps(start, width)[:1]
     runs = _runs_at(start, width, shorter, points)
-    columns = [lengthened(dict(zip(names, map(float, column), strict=True)), shorter) for column in runs.times.T]
-    gaps = gaps_of(np.array([[column[m] for column, _ in columns] for m in names]))
+    logs, share = lengths(runs)
+    gaps = gaps_of(logs)
     sizes = np.sqrt(np.sum(np.where(np.isnan(gaps), math.inf, gaps) ** 2, axis=1))
+    moved = shifts(
+        logs[:, 0],
+        gaps,
+        races_of(plan.rivals, names),
+        lambda places: lengths(_runs_at(start, width, shorter, places))[0],
+    )
     clock = dict(zip(names, map(float, runs.times[:, 0]), strict=True))
     status = {m: Status(str(runs.status[i, 0])) for i, m in enumerate(names)}
     half_times = HalfTimes.from_clock(plan.order, clock, status)
     if not math.isnan(half_times.lag):
         first, last = names.index(half_times.order[0]), names.index(half_times.order[-1])
         half_times = half_times.lasting(float(runs.lags[first, last, 0]))
-    later, share = columns[0]
     if shorter.changes:
-        half_times = waited(half_times, later, shorter)
-    found = {m: float(sizes[i]) if status[m] is Status.REACHED else math.nan for i, m in enumerate(names)}
-    return half_times, found, share
+        half_times = waited(half_times, dict(zip(names, map(float, logs[:, 0]), strict=True)), shorter)
+    found, shift = (
+        {m: float(sizes[i]) if status[m] is Status.REACHED else math.nan for i, m in enumerate(names)}
+        for sizes in (sizes, moved)
+    )
+    return Typical(half_times, found, shift, share)
 
 
 def is_small(start: Start, width: int, most: int = MOST_VARIED) -> bool:
@@ -129,6 +156,6 @@ def _runs_at(start: Start, width: int, shorter: Shortening, points: np.ndarray, 
         return batch_flow.run(some, rtol=rtol, max_steps=MOST_STEPS)
 
     runs = along_own_courses(members, attempt)
-    if not runs.settled[0] and np.any(runs.status[:, 0] == Status.NOT_REACHED):
+    if not np.any(points[0]) and not runs.settled[0] and np.any(runs.status[:, 0] == Status.NOT_REACHED):
         raise DomainError(f"the typical network takes more than {MOST_STEPS} steps: see ensemble, or a larger u0")
     return runs

@@ -36,6 +36,7 @@ from derivations.algebra.notation import (
     q_B,
     r,
     t,
+    tau,
     u_0,
 )
 from derivations.times.closed_forms import start, strength, variance
@@ -405,3 +406,21 @@ def test_what_one_step_misses() -> None:
     law = ledger()["145"].statements[0].printed.rhs
     law = number(law, {noise.slope: 1 - 3 * w**2, noise.flow: speed})
     assert (flow - w - step * speed) / step**2 == pytest.approx(law, rel=2e-3)
+
+
+@pytest.mark.parametrize("layers", [2, 3, 4])
+def test_how_late_steps_are(layers: int) -> None:
+    """Steps of du/dt = u^(L-1) (1 - u^L) from 0.05 to 0.7 against its quadrature, to the next order in the rate."""
+    law = ledger()["145"].statements[2].printed.rhs
+
+    def speed(u: float) -> float:
+        return u ** (layers - 1) * (1 - u**layers)
+
+    for rate in (0.1, 0.05):
+        u, steps = [0.05], 0
+        while u[-1] < 0.7:
+            u.append(u[-1] + rate * speed(u[-1]))
+            steps += 1
+        late = rate * steps - quad(lambda v: 1 / speed(v), u[0], u[-1], epsabs=1e-9)[0]
+        expected = number(law, {noise.BEGIN: speed(u[0]), noise.END: speed(u[-1]), tau: 1})
+        assert late / rate == pytest.approx(expected, rel=rate)

@@ -98,7 +98,7 @@ def test_a_small_start_keeps_its_odds() -> None:
 def test_gaps_are_the_spread() -> None:
     data = Correlations([[1, 0.3], [0.3, 1]], [1.05, 1], {"A": 1, "B": 1})
     start = random_start(Problem.of(FusionNetwork.fused_at(2, 2), data), 0.01, 50)
-    _, spread, _ = typical_runs(start, 50)
+    spread = typical_runs(start, 50).spread
     gaps = gaps_of(log_times_at(start, 50, single_steps(start, 50)))
     assert np.linalg.norm(gaps, axis=1) == pytest.approx(list(spread.values()))
 
