@@ -98,6 +98,8 @@ class Orbit:
     goal : ln of the norm on its plateau
     half, end : times; half_clock, clock : theta there
     deficit : of each learned modality, int (W - W at the end) d theta
+    settling : the part of it after the half-time, its size
+    slowest : rate at which that goes, by theta
     """
 
     left: float
@@ -107,6 +109,8 @@ class Orbit:
     end: float
     clock: float
     deficit: Mapping[str, float]
+    settling: Mapping[str, float]
+    slowest: float
 
 
 def transition(
@@ -188,9 +192,11 @@ def transition(
     unit = (depths[new] - 2) * way(depths[new], goal[last]) if depths[new] > 2 else 1.0
     power = 2 if before else 2 + q
     left = way(depths[new], u[last]) - unit * share**power / power
+    deficits, met = y[count : 2 * count], half[count : 2 * count]
     return Orbit(
-        left, math.log(goal[last]), float(half[-1]), float(half[-2]), float(y[-1]),
-        float(y[-2]), dict(zip(names, y[count : 2 * count], strict=True)),
+        left, math.log(goal[last]), float(half[-1]), float(half[-2]), float(y[-1]), float(y[-2]),
+        dict(zip(names, deficits, strict=True)), dict(zip(names, np.abs(deficits - met), strict=True)),
+        slowest / last_trunk**q,
     )  # fmt: skip
 
 

@@ -104,6 +104,7 @@ def race(field: Field) -> tuple[Passage, ...]:
     unsure = {m: _own(field, m, field.norms[m], errors[m]) + field.known[m] / SIZES for m in names}  # of what is gone
     found: list[Passage] = []
     late = 0.0  # of all that follows, by what has been left out of t itself
+    last: Orbit | None = None
     while True:
         left = _ahead(field, errors, gone, tuple(signs))
         if not left:
@@ -123,6 +124,10 @@ def race(field: Field) -> tuple[Passage, ...]:
             raise SolveError(f"{new} follows {found[-1].modality} before it is learned: they are learned together")
         next_errors, (_, next_trunk) = field.errors(after), field.layer_norms(after, tuple(signs))
         blur = unsure[new] / speed
+        if last:  # what has not settled by then is counted as if it had
+            waited = last.clock - last.half_clock + begin + max(orbit.half_clock, 0.0)
+            unsettled = sum(size * abs(field.cross(n, new)) for n, size in last.settling.items())
+            blur += unsettled * math.exp(-last.slowest * max(waited, 0.0)) / speed
         if before:  # the last orbit did not know of it in the trunk
             blur += q / 2 * (small[new] / trunk) ** 2 * since
         for m in (m for m in names if m not in signs):  # those who wait, and are left out
@@ -140,7 +145,7 @@ def race(field: Field) -> tuple[Passage, ...]:
         found.append(Passage(new, signs[new], float(half), float(lag) if before else 0.0, float(error)))
         since = orbit.end - orbit.half
         now = half + since
-        total, errors, trunk = after, next_errors, next_trunk
+        total, errors, trunk, last = after, next_errors, next_trunk, orbit
 
 
 def _ahead(

@@ -26,6 +26,14 @@ def test_what_is_late_makes_what_follows_late() -> None:
     assert all(off[m] < one.error for m, one in passages.items())
 
 
+def test_what_has_not_settled_is_in_the_error() -> None:
+    """B settles at 0.07 after A; 84 later C is learned, and e^-5.9 of it is left."""
+    p = problem(189846000755)
+    passages = {one.modality: one for one in race(aligned_field(p.network, p.data, dict.fromkeys("ABC", p.u0)))}
+    run = integrate_reduced(p.network, p.data, u0=p.u0, rtol=1e-9)
+    assert all(abs(one.half_time - run.times[m]) < one.error for m, one in passages.items())
+
+
 def test_what_turns_gives_the_trunk_time_to_grow() -> None:
     """A, learned second, begins at a right angle to what drives it; the trunk grows while it turns."""
     p = problem(926294000539)
