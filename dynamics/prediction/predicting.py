@@ -82,7 +82,7 @@ def predict(
     ----------
     u0 : norm of every layer before a fusion at t = 0, or chain name -> norm
     width : hidden units: `refined` is the typical network of a random start, its bound five deviations over seeds,
-        in any order of learning
+        close orders of learning, too
     seed : with a width: `refined` is the law from the weights of that start (late fusion, scalar inputs); elsewhere
         that start is simulated, which a warning says, and is the source as `ensemble`
     seeds : with a width: n for 0..n-1, or a list: `ensemble` simulates these

@@ -50,10 +50,7 @@ WORDS = (
     ("leading", "the paper's law, for starts near zero"),
     ("refined", "the next order from an aligned start, or the law of random starts (typical network)"),
     ("ensemble", "simulated random starts, their median"),
-    (
-        "est. error",
-        "what a road leaves out, as a share of its time; five deviations over seeds of a random start, any order",
-    ),
+    ("est. error", "share of its time that a road leaves out; five deviations over seeds, close orders too"),
     ("exact", "no approximation but the solver's error"),
     ("asymptotic", "exact as u0 goes to zero; what is left out is in the est. error"),
     ("heuristic", "a rule that was calibrated, without a proof"),
